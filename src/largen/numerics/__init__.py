@@ -1,0 +1,1 @@
+"""Numerical methods on arrays; nothing here knows what a neuron is."""

@@ -1,0 +1,532 @@
+"""What every system shares: the parameter table, observables, and the abstract system.
+
+A model is a final, immutable `equinox.Module`. Each field is declared once, with `parameter(...)`; that one table
+feeds checks, names, files, the command line and the documentation. Numeric fields are read-only NumPy arrays in
+double precision (traced as arrays by `equinox.filter_jit`, so that new values never recompile); inside a JAX
+transformation they may be tracers, and then checks are skipped.
+"""
+
+import abc
+import dataclasses
+import importlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from largen.checks import InputError, known_keys, nearest, one_of, require, shown
+
+
+class Observable(NamedTuple):
+    """One labelled quantity of a network or a limit.
+
+    Attributes:
+        name: Name of the variable in a Dataset.
+        dims: Dimensions without `realisation`; the dim `spike` marks a ragged variable.
+        unit: Unit, empty where dimensionless.
+        long_name: What a reader of a plot sees.
+        on_request: Only present when asked for through `record`.
+    """
+
+    name: str
+    dims: tuple[str, ...]
+    unit: str
+    long_name: str
+    on_request: bool = False
+
+
+class Arrays(NamedTuple):
+    """What a system's network or limit returns: plain arrays, labelled later by `results.label`.
+
+    Attributes:
+        values: Arrays by observable name, each with the observable's dims.
+        coords: Coordinate arrays by dimension name (beyond `time` and the populations).
+        attrs: Options as they were resolved, and what else is worth recording.
+        status: One sentence; "completed" when nothing went wrong.
+        stopped_at: Time at which a limit was lost, or None.
+    """
+
+    values: Mapping[str, np.ndarray]
+    coords: Mapping[str, Any] = {}
+    attrs: Mapping[str, Any] = {}
+    status: str = "completed"
+    stopped_at: float | None = None
+
+
+class Plan(NamedTuple):
+    """What one realisation of a network will take, known before it starts.
+
+    Attributes:
+        method: The method that will run.
+        bytes: Estimated memory of one realisation.
+        seconds: Estimated CPU time of one realisation, or None when unknown.
+    """
+
+    method: str
+    bytes: float
+    seconds: float | None = None
+
+
+class ParameterInfo(NamedTuple):
+    """One row of a model's parameter table (see `parameter`)."""
+
+    name: str
+    default: Any
+    unit: str
+    symbol: str
+    dims: tuple[str, ...]
+    kind: str
+    low: float | None
+    above: float | None
+    high: float | None
+    infinite: bool
+    scalar: bool
+    function: bool
+    choices: tuple[str, ...]
+    components: tuple[type, ...]
+    doc: str
+
+
+_DTYPES = {"real": np.float64, "integer": np.int64, "flag": np.bool_}
+
+
+def _converter(kind: str) -> Callable[[Any], Any]:
+    def convert(value: Any) -> Any:
+        if isinstance(value, jax.core.Tracer) or callable(value) or value is None:
+            return value
+        try:
+            array = np.array(value, dtype=np.float64)
+            if kind != "real":
+                whole = array.astype(_DTYPES[kind])
+                if not np.array_equal(whole, array):
+                    return value
+                array = whole
+        except (TypeError, ValueError, OverflowError):
+            return value  # reported with the field's name by the check
+        array.flags.writeable = False
+        return array
+
+    return convert
+
+
+def parameter(
+    default: Any,
+    *,
+    unit: str = "",
+    symbol: str = "",
+    dims: tuple[str, ...] = (),
+    kind: str = "real",
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    infinite: bool = False,
+    scalar: bool = False,
+    function: bool = False,
+    choices: tuple[str, ...] = (),
+    components: tuple[type, ...] = (),
+    doc: str = "",
+) -> Any:
+    """Declare one field of a model.
+
+    Args:
+        default: Default value; nested tuples become arrays.
+        unit: Unit, empty where dimensionless.
+        symbol: The field's symbol in the papers, as LaTeX without dollar signs.
+        dims: Dimensions; `population` and `source` have one entry per population.
+        kind: "real", "integer", "flag" (booleans), "choice" (one of `choices`, static) or "component" (an
+            instance of one of `components`, or a tuple of one per population where dims is `("population",)`).
+        low: Smallest value allowed.
+        above: Value that must be exceeded.
+        high: Largest value allowed.
+        infinite: Whether infinity is allowed.
+        scalar: Whether one number may stand for all entries.
+        function: Whether a function of time (scalar time in, shape `dims` out) may stand for the constant.
+        choices: The words a "choice" may take.
+        components: The classes a "component" may have, or that may stand for a function.
+        doc: One sentence.
+    """
+    info = ParameterInfo(
+        "", default, unit, symbol, dims, kind, low, above, high, infinite, scalar, function, choices, components, doc
+    )
+    metadata = {"parameter": info}
+    if kind == "choice":
+        return eqx.field(default=default, static=True, metadata=metadata)
+    if kind == "component":
+        return eqx.field(default=default, metadata=metadata)
+    return eqx.field(default=default, converter=_converter(kind), metadata=metadata)
+
+
+def parameters(component: Any) -> dict[str, ParameterInfo]:
+    """Return the parameter table of a component or its class, by field name, in order."""
+    return {
+        field.name: field.metadata["parameter"]._replace(name=field.name)
+        for field in dataclasses.fields(component)
+        if "parameter" in field.metadata
+    }
+
+
+def _traced(value: Any) -> bool:
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+
+
+class AbstractComponent(eqx.Module):
+    """A parametrised part of a model: a gain, a kernel, a drive, or the model itself."""
+
+    def __check_init__(self):
+        table = parameters(self)
+        if any(_traced(getattr(self, name)) for name in table):
+            return
+        count = self._population_count()
+        for info in table.values():
+            _check_form(info, getattr(self, info.name), count)
+        for info in table.values():
+            _check_bounds(info, getattr(self, info.name), self._labels())
+
+    def _population_count(self) -> int | None:
+        """Length of the first field with a `population` dimension (None without one)."""
+        for info in parameters(self).values():
+            value = getattr(self, info.name)
+            if info.dims[:1] == ("population",) and not callable(value) and np.ndim(value) >= 1:
+                return len(value)
+        return None
+
+    def _labels(self) -> tuple[str, ...]:
+        return tuple(str(i) for i in range(self._population_count() or 0))
+
+
+def _check_form(info: ParameterInfo, value: Any, count: int | None) -> None:
+    """Check kind and shape."""
+    name = info.name
+    if info.kind == "choice":
+        one_of(name, value, info.choices)
+        return
+    if info.kind == "component":
+        _check_component(info, value, count)
+        return
+    if callable(value):
+        if not info.function:
+            raise InputError(f"Argument `{name}` must be a constant, but is the function {shown(value)}.")
+        return
+    noun = {"real": "numbers", "integer": "whole numbers", "flag": "booleans"}[info.kind]
+    require(isinstance(value, np.ndarray) and value.dtype == _DTYPES[info.kind], name, f"hold {noun}", value)
+    if info.scalar and value.ndim == 0:
+        return
+    sizes = {"population": count, "source": count}
+    wanted = tuple(sizes.get(dim) for dim in info.dims)
+    fits = value.ndim == len(wanted) and all(w is None or w == s for w, s in zip(wanted, value.shape, strict=True))
+    if not fits:
+        shape = ", ".join("any" if w is None else str(w) for w in wanted) + ("," if len(wanted) == 1 else "")
+        axes = f" ({', '.join(info.dims)})" if info.dims else ""
+        raise InputError(f"Argument `{name}` must have shape ({shape}){axes}, but has shape {value.shape}.")
+
+
+def _check_component(info: ParameterInfo, value: Any, count: int | None) -> None:
+    many = info.dims == ("population",)
+    if many:
+        require(isinstance(value, tuple), info.name, "be a tuple with one entry per population", value)
+        require(count is None or len(value) == count, info.name, f"have {count} entries, one per population", value)
+    names = " or ".join(cls.__name__ for cls in info.components)
+    for entry in value if many else (value,):
+        right = isinstance(entry, info.components) or (info.function and callable(entry))
+        require(right, info.name, f"be {'made of ' if many else ''}{names}", entry)
+
+
+def _check_bounds(info: ParameterInfo, value: Any, labels: tuple[str, ...]) -> None:
+    """Check every entry; the sentence names the first wrong one, as `strength[e,i]`."""
+    if info.kind in ("choice", "component", "flag") or callable(value):
+        return
+    with np.errstate(invalid="ignore"):
+        rules = [(~np.isnan(value), "be a number")]
+        if not info.infinite:
+            rules.append((np.isfinite(value), "be finite"))
+        if info.low is not None:
+            rules.append((value >= info.low, f"be at least {info.low:g}"))
+        if info.above is not None:
+            rules.append((value > info.above, f"be greater than {info.above:g}"))
+        if info.high is not None:
+            rules.append((value <= info.high, f"be at most {info.high:g}"))
+    for good, must in rules:
+        if not np.all(good):
+            index = tuple(int(i) for i in np.argwhere(~np.atleast_1d(good))[0]) if value.ndim else ()
+            require(False, indexed_name(info, index, labels), must, float(value[index]))
+
+
+def indexed_name(info: ParameterInfo, index: tuple[int, ...], labels: tuple[str, ...]) -> str:
+    """Name one entry of a field: `decay[e,i]` is (target e, source i)."""
+    if not index:
+        return info.name
+    inside = (
+        labels[i] if dim in ("population", "source") and i < len(labels) else str(i)
+        for i, dim in zip(index, info.dims, strict=True)
+    )
+    return f"{info.name}[{','.join(inside)}]"
+
+
+class TimeSeries(AbstractComponent):
+    """A function of time given by samples, linear between them.
+
+    Asking for a time outside [times[0], times[-1]] gives the value at the nearer end.
+
+    Attributes:
+        times: Sample times in the system's time unit, strictly increasing, shape (time,).
+        values: Samples, shape (time, population).
+    """
+
+    times: Any = parameter((0.0, 1.0), dims=("time",), doc="Sample times.")
+    values: Any = parameter(((0.0,), (0.0,)), dims=("time", "any"), doc="Samples, one row per time.")
+
+    def __check_init__(self):
+        if _traced((self.times, self.values)):
+            return
+        require(np.all(np.diff(self.times) > 0), "times", "be strictly increasing", self.times)
+        rows = len(self.times)
+        require(len(self.values) == rows, "values", f"have one row per time ({rows})", np.shape(self.values))
+
+    def __call__(self, time: Any) -> jax.Array:
+        """Value at one time, shape (population,)."""
+        return jax.vmap(lambda column: jax.numpy.interp(time, self.times, column), in_axes=1)(
+            jax.numpy.asarray(self.values)
+        )
+
+
+class AbstractSystem(AbstractComponent):
+    """A model: its finite network, its limit equations, and the table of its parameters and observables.
+
+    A system is one folder: it says what its observables are and how one realisation of its network and its limit
+    are computed as plain arrays. Everything else (labels, files, comparison, command line) is shared. Keyword
+    arguments of `network` and `limit` beyond those named here are the system's own options.
+    """
+
+    system: eqx.AbstractClassVar[str]
+    time_unit: eqx.AbstractClassVar[str]
+    observables: eqx.AbstractClassVar[tuple[Observable, ...]]
+    methods: eqx.AbstractClassVar[tuple[str, ...]]
+    presets: eqx.AbstractClassVar[tuple[str, ...]]
+
+    @property
+    @abc.abstractmethod
+    def populations(self) -> tuple[str, ...]:
+        """Labels of the populations, in order."""
+
+    @property
+    @abc.abstractmethod
+    def reference_size(self) -> int | None:
+        """The model's own total number of neurons, or None where it is infinite."""
+
+    @abc.abstractmethod
+    def sizes(self, n: int) -> np.ndarray:
+        """Split `n` neurons into populations, shape (population,); refuses an n that is too small."""
+
+    @abc.abstractmethod
+    def plan(self, times: np.ndarray, *, n: int, method: str | None, record: tuple[str, ...], **options: Any) -> Plan:
+        """Check the options of a network run and say what one realisation will take."""
+
+    @abc.abstractmethod
+    def network(
+        self,
+        times: np.ndarray,
+        *,
+        n: int,
+        rng: Callable[..., np.random.Generator],
+        method: str,
+        record: tuple[str, ...],
+        tick: Callable[[float], None],
+        **options: Any,
+    ) -> Arrays:
+        """Run one realisation of the network.
+
+        Args:
+            times: Output times, shape (time,); the network starts at times[0].
+            n: Total number of neurons.
+            rng: Gives the generator of a named stream of this realisation.
+            method: One of `methods`, as `plan` resolved it.
+            record: What to record beyond the standard observables.
+            tick: Called now and then with the fraction done; may raise to stop.
+            options: The system's own options.
+        """
+
+    @abc.abstractmethod
+    def limit(self, times: np.ndarray, *, n: int | None, rtol: float, atol: float, **options: Any) -> Arrays:
+        """Solve the limit equations; n is None for the model's own size.
+
+        A limit that is lost on the way comes back cut at `stopped_at` with the sentence in `status`; one that
+        does not exist raises `LimitError`.
+        """
+
+    def _labels(self) -> tuple[str, ...]:
+        return self.populations
+
+    def value(self, name: str) -> Any:
+        """Return one parameter by its name, such as `tau[e]` or `probability[e,i]`."""
+        return _get(self, *_parse(name), self.populations)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a model with some parameters changed; names as in `value`.
+
+        For example `model.replace(**{"probability[e,i]": 0.9, "refractory_time": 3.0})`.
+        """
+        new = self
+        for name, value in changes.items():
+            new = _set(new, *_parse(name), value, self.populations)
+        return new
+
+
+_NAME = re.compile(r"^(\w+)(?:\[([^\]]*)\])?(?:\.(.+))?$")
+
+
+def _parse(name: str) -> tuple[str, tuple[str, ...], str]:
+    match = _NAME.match(name.strip())
+    if match is None:
+        raise InputError(f"Parameter name must look like `tau`, `tau[e]` or `probability[e,i]`, but is {name!r}.")
+    field, inside, rest = match.groups()
+    return field, tuple(part.strip() for part in inside.split(",")) if inside is not None else (), rest or ""
+
+
+def _index(info: ParameterInfo, inside: Sequence[str], labels: tuple[str, ...]) -> tuple[int, ...]:
+    if inside and len(inside) != len(info.dims):
+        raise InputError(
+            f"Parameter `{info.name}` has {len(info.dims)} indices ({', '.join(info.dims) or 'none'}), "
+            f"but `{info.name}[{','.join(inside)}]` has {len(inside)}."
+        )
+    index = []
+    for part, dim in zip(inside, info.dims, strict=False):
+        words = labels if dim in ("population", "source") else ()
+        if part in words:
+            index.append(words.index(part))
+        elif part.isdecimal() and not (words and int(part) >= len(words)):
+            index.append(int(part))
+        else:
+            listed = ", ".join(words)
+            raise InputError(f"Unknown {dim} `{part}` in `{info.name}[{','.join(inside)}]`. Valid: {listed}.")
+    return tuple(index)
+
+
+def _info(component: Any, field: str) -> ParameterInfo:
+    table = parameters(component)
+    known_keys("parameter", [field], table)
+    return table[field]
+
+
+def _get(component: Any, field: str, inside: tuple[str, ...], rest: str, labels: tuple[str, ...]) -> Any:
+    info = _info(component, field)
+    value = getattr(component, field)
+    if inside and not callable(value):
+        index = _index(info, inside, labels)
+        value = value[index[0]] if isinstance(value, tuple) else value[index]
+    if rest:
+        return _get(value, *_parse(rest), labels)
+    return value
+
+
+def _set(component: Any, field: str, inside: tuple[str, ...], rest: str, value: Any, labels: tuple[str, ...]) -> Any:
+    info = _info(component, field)
+    old = getattr(component, field)
+    if rest:
+        value = _set(_get(component, field, inside, "", labels), *_parse(rest), value, labels)
+    if inside:
+        index = _index(info, inside, labels)
+        if callable(old):
+            raise InputError(f"Parameter `{field}` is a function of time: give the whole of it, not one entry.")
+        if isinstance(old, tuple):
+            value = tuple(value if i == index[0] else entry for i, entry in enumerate(old))
+        elif isinstance(value, jax.Array) or isinstance(old, jax.Array):
+            value = jax.numpy.asarray(old).at[index].set(value)
+        else:
+            number = _converter(info.kind)(value)
+            require(isinstance(number, np.ndarray) and number.ndim == 0, info.name, "be set to one number", value)
+            array = np.array(old)
+            array[index] = number
+            value = array
+    fields = {name: getattr(component, name) for name in parameters(component)}
+    return type(component)(**(fields | {field: value}))
+
+
+# Plain values -------------------------------------------------------------------------------------------------
+
+
+def to_plain(component: AbstractComponent, *, strict: bool = True) -> dict[str, Any]:
+    """Return a component as plain numbers, words, lists and dicts; `from_plain` is its inverse, exactly.
+
+    Args:
+        component: A model or a part of one.
+        strict: Refuse a function that cannot be imported by name; otherwise write its name with a remark.
+    """
+    return {name: _plain(getattr(component, name), name, strict) for name in parameters(component)}
+
+
+def _plain(value: Any, name: str, strict: bool) -> Any:
+    if isinstance(value, AbstractComponent):
+        return {"kind": type(value).__name__} | to_plain(value, strict=strict)
+    if isinstance(value, tuple):
+        return [_plain(entry, name, strict) for entry in value]
+    if callable(value):
+        return _function_name(value, name, strict)
+    return np.asarray(value).tolist()
+
+
+def _function_name(function: Callable, name: str, strict: bool) -> str:
+    where, what = getattr(function, "__module__", "?"), getattr(function, "__qualname__", type(function).__name__)
+    try:
+        found = getattr(importlib.import_module(where), what, None)
+    except ImportError:
+        found = None
+    if found is function and where != "__main__":
+        return f"{where}:{what}"
+    if strict:
+        raise InputError(
+            f"Argument `{name}` must be an importable function to be written as `module:name`, but is "
+            f"{where}:{what}. Define it at the top level of a module, or use TimeSeries."
+        )
+    return f"{where}:{what} (not importable)"
+
+
+def from_plain(cls: type, plain: Mapping[str, Any], *, functions: bool = False) -> Any:
+    """Build a component from `to_plain`'s form; an unknown key is an error that names the nearest valid one.
+
+    Args:
+        cls: The component's class.
+        plain: Values by field name.
+        functions: Whether `module:name` may be imported. Importing runs code: say True only for a file you trust.
+    """
+    table = parameters(cls)
+    known_keys("parameter", plain, table)
+    return cls(**{name: _unplain(table[name], value, functions) for name, value in plain.items()})
+
+
+def _unplain(info: ParameterInfo, value: Any, functions: bool) -> Any:
+    if isinstance(value, Mapping):
+        kinds = {cls.__name__: cls for cls in info.components}
+        kind = value.get("kind")
+        if kind not in kinds:
+            hint = nearest(str(kind), kinds)
+            raise InputError(
+                f"Parameter `{info.name}` must have a `kind` among {', '.join(kinds) or 'none'}, but is {shown(value)}.{hint}"
+            )
+        return from_plain(kinds[kind], {k: v for k, v in value.items() if k != "kind"}, functions=functions)
+    if info.kind == "component" and isinstance(value, list | tuple):
+        return tuple(_unplain(info, entry, functions) for entry in value)
+    if isinstance(value, str) and info.kind != "choice" and ":" in value:
+        return _import_function(info, value, functions)
+    return value
+
+
+def _import_function(info: ParameterInfo, text: str, functions: bool) -> Callable:
+    if not (info.function and re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", text)):
+        raise InputError(f"Parameter `{info.name}` must not be the text {text!r}.")
+    if not functions:
+        raise InputError(
+            f"Parameter `{info.name}` names the function {text!r}; importing it runs code. "
+            "If you trust this file, read it with functions=True (command line: --functions)."
+        )
+    where, what = text.split(":")
+    try:
+        found = getattr(importlib.import_module(where), what)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"Parameter `{info.name}` names the function {text!r}, which cannot be imported: {error}.") from error
+    require(callable(found), info.name, "name a function", text)
+    return found
+
+

@@ -1,0 +1,228 @@
+"""The spiking network's model: homogeneous populations of integrate-and-fire neurons.
+
+Source: Chang, Li, Wang, Tao & Xiao 2024 (arXiv 2411.14801; J. Comput. Phys. 537:114117), called CLWTX below.
+Times in ms, rates in Hz (spikes per neuron per second), potentials in the paper's units (reset 0, threshold 100).
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from largen.checks import require
+from largen.system import AbstractSystem, Arrays, Observable, Plan, TimeSeries, parameter
+
+
+class SpikingNetwork(AbstractSystem):
+    """Populations of integrate-and-fire neurons coupled by pending spikes (CLWTX 2024).
+
+    Between spikes a neuron of population a follows, with V in units where reset is 0,
+
+        dV/dt = sum_b(exc) s_ab H_ab/tau_ab - g(V) sum_b(inh) s_ab H_ab/tau_ab - V/tau_m + external drive,
+
+    where H_ab counts the spikes received from population b that are still pending, each released after an
+    exponential time of mean tau_ab, and g(V) = (V - V_I)/(M - V_I) makes inhibition a conductance. At V > M it
+    spikes, is reset to 0 and stays refractory. `n` is the total number of neurons; `scaled(n)` says how sizes and
+    strengths follow it.
+    """
+
+    system: ClassVar[str] = "spiking"
+    time_unit: ClassVar[str] = "ms"
+    methods: ClassVar[tuple[str, ...]] = ("time_step",)
+    presets: ClassVar[tuple[str, ...]] = ("gamma", "asynchronous", "leaky")
+    observables: ClassVar[tuple[Observable, ...]] = (
+        Observable("rate", ("population", "time"), "Hz", "firing rate"),
+        Observable("pending", ("population", "source", "time"), "spikes", "mean number of pending spikes"),
+        Observable("voltage_density", ("population", "bin", "time"), "1", "probability per voltage bin", True),
+        Observable("refractory_fraction", ("population", "time"), "1", "fraction of refractory neurons", True),
+        Observable("voltage", ("neuron", "time"), "1", "membrane potential of chosen neurons", True),
+        Observable("spike_population", ("spike",), "", "population of a spike", True),
+        Observable("spike_neuron", ("spike",), "", "neuron of a spike, within its population", True),
+        Observable("spike_time", ("spike",), "ms", "time of a spike", True),
+    )
+
+    size: Any = parameter(
+        (300, 100), symbol="N_a", dims=("population",), kind="integer", low=1, doc="Neurons per population."
+    )
+    inhibitory: Any = parameter(
+        (False, True), dims=("population",), kind="flag", doc="Whether a population inhibits its targets."
+    )
+    strength: Any = parameter(
+        ((0.95, 2.71), (1.25, 2.45)),
+        symbol="s_{ab}",
+        dims=("population", "source"),
+        low=0.0,
+        doc="Strength of one spike's synaptic kick, [target][source], in units of the potential.",
+    )
+    probability: Any = parameter(
+        ((0.8, 0.8), (0.8, 0.8)),
+        symbol="p_{ab}",
+        dims=("population", "source"),
+        low=0.0,
+        high=1.0,
+        doc="Probability that a spike of the source reaches a neuron of the target, [target][source].",
+    )
+    decay: Any = parameter(
+        ((1.4, 4.5), (1.2, 4.5)),
+        unit="ms",
+        symbol=r"\tau_{ab}",
+        dims=("population", "source"),
+        above=0.0,
+        doc="Synaptic time constant: mean time for which a received spike is pending, [target][source].",
+    )
+    external_rate: Any = parameter(
+        (7.0, 7.0),
+        unit="1/ms",
+        symbol=r"\lambda_a",
+        dims=("population",),
+        low=0.0,
+        scalar=True,
+        function=True,
+        components=(TimeSeries,),
+        doc="Rate of unit external kicks, constant or a function of time.",
+    )
+    membrane_time: Any = parameter(
+        np.inf,
+        unit="ms",
+        symbol=r"\tau_m",
+        dims=("population",),
+        above=0.0,
+        infinite=True,
+        scalar=True,
+        doc="Membrane (leak) time constant; infinite means no leak. The external drive is divided by it if finite.",
+    )
+    refractory_time: Any = parameter(
+        4.0,
+        unit="ms",
+        symbol=r"\tau_r",
+        dims=("population",),
+        above=0.0,
+        scalar=True,
+        doc="Mean duration of the refractory period.",
+    )
+    threshold: Any = parameter(100.0, symbol="M", above=0.0, doc="Threshold; the reset is 0.")
+    reversal: Any = parameter(-66.0, symbol="V_I", high=0.0, doc="Reversal potential of inhibition (-M_r).")
+    refractory: str = parameter(
+        "exponential",
+        kind="choice",
+        choices=("exponential", "fixed"),
+        doc="Law of the refractory period's duration.",
+    )
+    connectivity: str = parameter(
+        "annealed",
+        kind="choice",
+        choices=("annealed", "quenched"),
+        doc="Targets drawn afresh at every spike, or one fixed random graph (self-links kept).",
+    )
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """Labels: `e` and `i`, numbered from 1 where there are several of a kind."""
+        flags = np.asarray(self.inhibitory, dtype=bool)
+        letters = np.where(flags, "i", "e")
+        count = {letter: int(np.sum(letters == letter)) for letter in "ei"}
+        seen = {"e": 0, "i": 0}
+        labels = []
+        for letter in letters.tolist():
+            seen[letter] += 1
+            labels.append(letter if count[letter] == 1 else f"{letter}{seen[letter]}")
+        return tuple(labels)
+
+    @property
+    def reference_size(self) -> int:
+        """Total number of neurons of the model as given."""
+        return int(np.sum(self.size))
+
+    def sizes(self, n: int) -> np.ndarray:
+        """Split n as `size` does, by largest remainders; every population must get a neuron."""
+        exact = n * self.size / self.reference_size
+        split = np.floor(exact).astype(np.int64)
+        short = n - int(split.sum())
+        split[np.argsort(split - exact, kind="stable")[:short]] += 1
+        require(
+            np.all(split >= 1),
+            "n",
+            f"give every population at least one neuron ({', '.join(self.populations)})",
+            n,
+            f"At least {int(np.ceil(self.reference_size / self.size.min()))} neurons are needed.",
+        )
+        return split
+
+    def scaled(self, n: int) -> "SpikingNetwork":
+        """Return the model with n neurons: sizes split as here, strengths times reference_size/n."""
+        if n == self.reference_size:
+            return self
+        return self.replace(size=self.sizes(n), strength=self.strength * (self.reference_size / n))
+
+    @classmethod
+    def gamma(cls) -> "SpikingNetwork":
+        """The paper's network: partially synchronous gamma oscillations (CLWTX 2024)."""
+        return cls()
+
+    @classmethod
+    def asynchronous(cls) -> "SpikingNetwork":
+        """Full inhibition of the excitatory neurons (p_ei = 1): weak, noise-sustained gamma."""
+        return cls(probability=((0.8, 1.0), (0.8, 0.8)))
+
+    @classmethod
+    def leaky(cls) -> "SpikingNetwork":
+        """A membrane time constant of 20 ms with a matching drive."""
+        return cls(membrane_time=20.0, external_rate=(160.0, 160.0))
+
+    def plan(
+        self, times: np.ndarray, *, n: int, method: str | None, record: tuple[str, ...], dt: float = 0.1
+    ) -> Plan:
+        """Check dt against the times and estimate memory and CPU time; see `network`."""
+        from largen.systems.spiking import network
+
+        return network.plan(self.scaled(n), times, record=record, dt=dt)
+
+    def network(
+        self,
+        times: np.ndarray,
+        *,
+        n: int,
+        rng: Callable[..., np.random.Generator],
+        method: str,
+        record: tuple[str, ...],
+        tick: Callable[[float], None],
+        dt: float = 0.1,
+    ) -> Arrays:
+        """Run the network with n neurons in steps of dt (ms); exact in law at that dt."""
+        from largen.systems.spiking import network
+
+        return network.run(self.scaled(n), times, rng=rng, record=record, tick=tick, dt=dt)
+
+    def limit(
+        self,
+        times: np.ndarray,
+        *,
+        n: int | None,
+        rtol: float,
+        atol: float,
+        closure: str = "joint",
+        finite_size: bool = False,
+        bin_width: float | None = None,
+        linear_in_bin: bool = True,
+        dt: float = 0.1,
+        engine: str = "auto",
+        seed: int = 0,
+        realisations: int = 1,
+        record: tuple[str, ...] = (),
+    ) -> Arrays:
+        """Solve the discrete-state reduction (dsODE) at n neurons; see `limit.solve` for the options."""
+        from largen.systems.spiking import limit
+
+        return limit.solve(
+            self.scaled(self.reference_size if n is None else n),
+            times,
+            closure=closure,
+            finite_size=finite_size,
+            bin_width=bin_width,
+            linear_in_bin=linear_in_bin,
+            dt=dt,
+            engine=engine,
+            seed=seed,
+            realisations=realisations,
+            record=record,
+        )
