@@ -361,7 +361,7 @@ class AbstractSystem(AbstractComponent):
 
     def value(self, name: str) -> Any:
         """Return one parameter by its name, such as `tau[e]` or `probability[e,i]`."""
-        return _get(self, *_parse(name), self.populations)
+        return _get(self, *_parse(name), self.populations if "[" in name else ())
 
     def replace(self, **changes: Any) -> Self:
         """Return a model with some parameters changed; names as in `value`.
@@ -370,7 +370,7 @@ class AbstractSystem(AbstractComponent):
         """
         new = self
         for name, value in changes.items():
-            new = _set(new, *_parse(name), value, self.populations)
+            new = _set(new, *_parse(name), value, self.populations if "[" in name else ())
         return new
 
 
