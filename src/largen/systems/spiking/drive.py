@@ -1,0 +1,69 @@
+"""The external drive on the step grid: one array for the network and both engines of the reduction."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from largen.checks import InputError, require, shown
+
+
+def sample_drive(external_rate: Any, start: float, steps: int, dt: float, populations: int) -> np.ndarray:
+    """Sample the external rate at the start of every step.
+
+    Args:
+        external_rate: Kicks per ms: one number, one per population, or a function of time (ms) with such a
+            value. A function may be written with JAX or with NumPy; it is called with scalar times.
+        start: Time at which the first step starts (ms).
+        steps: Number of steps.
+        dt: Step (ms); step i goes from start + i dt to start + (i + 1) dt and uses the value at its start.
+        populations: Number of populations.
+
+    Returns:
+        Rates per ms, float64, shape (steps, populations), or (1, populations) for a constant.
+
+    Raises:
+        InputError: A value is not finite, is negative, or has the wrong shape.
+    """
+    if callable(external_rate):
+        times = start + dt * np.arange(steps)
+        rates = _sampled(external_rate, times)
+        if rates.ndim == 1:
+            rates = rates[:, None]
+        wrong = rates.shape[1:] not in ((populations,), (1,))
+        shape = rates.shape[1:]
+    else:
+        times = np.array([start])
+        rates = np.atleast_1d(np.array(external_rate, dtype=np.float64))[None]
+        wrong = rates.shape not in ((1, populations), (1, 1))
+        shape = rates.shape[1:]
+    if wrong:
+        raise InputError(
+            f"Argument `external_rate` must give one rate per population ({populations}), "
+            f"but gives shape {shape}."
+        )
+    rates = np.array(np.broadcast_to(rates, (len(times), populations)))
+    good = np.isfinite(rates) & (rates >= 0.0)
+    if not np.all(good):
+        step, population = (int(i) for i in np.argwhere(~good)[0])
+        raise InputError(
+            f"Argument `external_rate` must be finite and at least 0 at all times, but is "
+            f"{rates[step, population]:g} for population {population} at time {times[step]:g}."
+        )
+    return rates
+
+
+def _sampled(function: Any, times: np.ndarray) -> np.ndarray:
+    """Values of a function of time, shape (time, ...): at once if it is JAX, else one by one."""
+    if not len(times):
+        return np.empty((0, 1))
+    with jax.enable_x64(True):
+        try:
+            values = jax.vmap(lambda time: jnp.asarray(function(time), dtype=jnp.float64))(jnp.asarray(times))
+            return np.asarray(values)
+        except jax.errors.JAXTypeError:  # a NumPy function cannot be traced
+            values = [np.asarray(function(float(time)), dtype=np.float64) for time in times]
+    shapes = {value.shape for value in values}
+    require(len(shapes) == 1, "external_rate", "give the same shape at all times", shown(sorted(shapes)))
+    return np.stack(values)
