@@ -1,1 +1,55 @@
-"""largen: limit equations of large neuronal networks, their finite networks, and the distance between the two."""
+"""largen: limit equations of large neuronal networks, their finite networks, and the distance between the two.
+
+Names are imported when first used, so that `import largen` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from largen import analysis as analysis
+    from largen import plot as plot
+    from largen.checks import InputError as InputError
+    from largen.checks import LimitError as LimitError
+    from largen.comparison import compare as compare
+    from largen.comparison import convergence as convergence
+    from largen.files import read_model as read_model
+    from largen.files import write_model as write_model
+    from largen.limits import solve_limit as solve_limit
+    from largen.results import load as load
+    from largen.results import save as save
+    from largen.simulation import SimulationInterrupted as SimulationInterrupted
+    from largen.simulation import simulate as simulate
+    from largen.system import TimeSeries as TimeSeries
+    from largen.systems.spiking import SpikingNetwork as SpikingNetwork
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "InputError": "checks",
+    "LimitError": "checks",
+    "compare": "comparison",
+    "convergence": "comparison",
+    "read_model": "files",
+    "write_model": "files",
+    "solve_limit": "limits",
+    "load": "results",
+    "save": "results",
+    "SimulationInterrupted": "simulation",
+    "simulate": "simulation",
+    "TimeSeries": "system",
+    "SpikingNetwork": "systems.spiking",
+}
+__all__ = ["__version__", "analysis", "plot", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"largen.{_HOME[name]}"), name)
+    if name in ("analysis", "plot"):
+        return importlib.import_module(f"largen.{name}")
+    raise AttributeError(f"module 'largen' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

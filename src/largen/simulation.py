@@ -1,0 +1,176 @@
+"""simulate(): run the finite network of a system."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from largen.checks import InputError, increasing_times, integer, one_of, require
+from largen.numerics.streams import stream
+from largen.options import check_options
+from largen.progress import showing
+from largen.results import label
+from largen.system import AbstractSystem, Arrays
+from largen.workers import run_tasks
+
+
+class SimulationInterrupted(KeyboardInterrupt):
+    """Ctrl-C during `simulate`.
+
+    Attributes:
+        partial: Dataset of the realisations that had finished, or None.
+    """
+
+    def __init__(self, partial: xr.Dataset | None):
+        count = 0 if partial is None else partial.sizes["realisation"]
+        super().__init__(f"Interrupted with {count} realisations finished; they are in `.partial`.")
+        self.partial = partial
+
+
+def simulate(
+    system: AbstractSystem,
+    times: Any,
+    *,
+    n: int | None = None,
+    realisations: int = 1,
+    seed: int = 0,
+    method: str | None = None,
+    record: str | Sequence[str] = (),
+    progress: Any = None,
+    workers: int = 1,
+    **options: Any,
+) -> xr.Dataset:
+    """Simulate the finite network of a system.
+
+    Args:
+        system: The model, such as `SpikingNetwork()`.
+        times: Output times (ms for the spiking system), shape (time,), strictly increasing. The network starts
+            at times[0].
+        n: Total number of neurons; None is the model's own reference size where it has one.
+        realisations: Independent realisations, each with its own random streams.
+        seed: Non-negative whole number; the same seed gives the same bytes, whatever `workers` is.
+        method: One of the system's methods, or None for its default.
+        record: More to record, such as "spikes"; a name or several.
+        progress: None, True for a bar with the time left, or a function of the fraction done.
+        workers: Spawned processes that share the realisations.
+        options: The system's own options, such as dt.
+
+    Returns:
+        Dataset with the system's observables, dims (realisation, population, time).
+
+    Raises:
+        InputError: An argument cannot be used; the sentence names it and the remedy.
+        SimulationInterrupted: Ctrl-C; the finished realisations are in `.partial`.
+    """
+    times = increasing_times("times", times)
+    realisations = integer("realisations", realisations, low=1)
+    seed = integer("seed", seed, low=0)
+    workers = integer("workers", workers, low=1)
+    record = (record,) if isinstance(record, str) else tuple(record)
+    if method is not None:
+        one_of("method", method, system.methods)
+    n = _network_size(system, n)
+    check_options(system, "network", options)
+
+    plan = system.plan(times, n=n, method=method, record=record, **options)
+    require_memory(plan.bytes * max(min(workers, realisations), 1), f"A network of {n} neurons")
+    run = functools.partial(run_realisation, system, times, n, seed, plan.method, record, options)
+    what = f"network, n = {n}" + (f", {realisations} realisations" if realisations > 1 else "")
+    with showing(progress, what) as tick:
+        finished = _run_all(run, realisations, workers, tick)
+
+    def labelled(parts: Sequence[Arrays]) -> xr.Dataset:
+        return label(
+            system,
+            times,
+            parts,
+            kind="network",
+            n=n,
+            seed=seed,
+            method=plan.method,
+            realisations=True,
+            attrs=options,
+        )
+
+    if len(finished) < realisations:
+        whole = [finished[r] for r in sorted(finished)]
+        raise SimulationInterrupted(labelled(whole) if whole else None)
+    return labelled([finished[r] for r in range(realisations)])
+
+
+def run_realisation(
+    system: AbstractSystem,
+    times: np.ndarray,
+    n: int,
+    seed: int,
+    method: str,
+    record: tuple[str, ...],
+    options: dict[str, Any],
+    realisation: int,
+    tick: Any = None,
+) -> Arrays:
+    """Run one realisation; its random streams depend on the seed and its number alone."""
+    rng = functools.partial(stream, seed, "realisation", realisation)
+    quiet = tick or (lambda fraction: None)
+    return system.network(times, n=n, rng=rng, method=method, record=record, tick=quiet, **options)
+
+
+def _run_all(run: Any, realisations: int, workers: int, tick: Any) -> dict[int, Arrays]:
+    """Run the realisations here or in workers; Ctrl-C returns what had finished."""
+    finished: dict[int, Arrays] = {}
+    try:
+        if workers == 1 or realisations == 1:
+            for r in range(realisations):
+                finished[r] = run(r, tick=lambda done, r=r: tick((r + done) / realisations))
+                tick((r + 1) / realisations)
+        else:
+
+            def deliver(index: int, result: Arrays) -> None:
+                finished[index] = result
+                tick(len(finished) / realisations)
+
+            run_tasks(run, [(r,) for r in range(realisations)], workers, deliver)
+    except KeyboardInterrupt:
+        if len(finished) == realisations:
+            raise
+    return finished
+
+
+def _network_size(system: AbstractSystem, n: int | None) -> int:
+    if n is None:
+        n = system.reference_size
+        if n is None:
+            raise InputError(
+                f"Argument `n` must be given: a {type(system).__name__} has no size of its own. Try n=2000."
+            )
+    n = integer("n", n, low=1)
+    system.sizes(n)
+    return n
+
+
+def available_memory() -> float:
+    """Bytes of memory that can still be taken, by the machine and by its control group."""
+    free = [np.inf]
+    try:
+        with open("/proc/meminfo") as file:
+            free.append(next(int(line.split()[1]) * 1024.0 for line in file if line.startswith("MemAvailable")))
+        with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as used:
+            word = limit.read().strip()
+            if word != "max":
+                free.append(float(word) - float(used.read()))
+    except (OSError, StopIteration, ValueError):
+        pass
+    return min(free)
+
+
+def require_memory(needed: float, what: str) -> None:
+    """Refuse work whose estimated memory (bytes) is not there."""
+    free = available_memory()
+    if needed > free:
+        raise InputError(
+            f"{what} needs about {needed / 1e9:.1f} GB of memory, but {free / 1e9:.1f} GB are free. "
+            "Take fewer neurons, fewer output times, fewer workers, or record less."
+        )
+

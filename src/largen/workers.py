@@ -1,0 +1,66 @@
+"""Spawned worker processes: one thread each, results in order, the same whatever their number."""
+
+import contextlib
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import Any
+
+_ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "JAX_PLATFORMS": "cpu",
+}
+
+
+def _start_worker() -> None:
+    """Run first in every worker: Ctrl-C is the parent's to handle."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    old = {key: os.environ.get(key) for key in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for key, value in old.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
+def run_tasks(
+    function: Callable[..., Any], tasks: Sequence[tuple], workers: int, done: Callable[[int, Any], None]
+) -> None:
+    """Run `function(*task)` for every task in spawned processes, calling `done(index, result)` as they finish.
+
+    An exception in a task, or Ctrl-C, stops the rest and is raised after what had finished was delivered.
+    """
+    context = multiprocessing.get_context("spawn")
+    with _environment(_ONE_THREAD):
+        pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context, initializer=_start_worker)
+        futures: dict[Future, int] = {}
+        try:
+            futures = {pool.submit(function, *task): index for index, task in enumerate(tasks)}
+            pending = set(futures)
+            while pending:
+                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in sorted(finished, key=futures.__getitem__):
+                    done(futures[future], future.result())
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
