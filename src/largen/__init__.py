@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from largen.checks import InputError as InputError
     from largen.checks import LimitError as LimitError
     from largen.comparison import compare as compare
-    from largen.comparison import convergence as convergence
+    from largen.convergence import convergence as convergence
     from largen.files import read_model as read_model
     from largen.files import write_model as write_model
     from largen.limits import solve_limit as solve_limit
     from largen.results import load as load
     from largen.results import save as save
-    from largen.simulation import SimulationInterrupted as SimulationInterrupted
+    from largen.simulation import Interrupted as Interrupted
     from largen.simulation import simulate as simulate
     from largen.system import TimeSeries as TimeSeries
     from largen.systems.spiking import SpikingNetwork as SpikingNetwork
@@ -29,13 +29,13 @@ _HOME = {
     "InputError": "checks",
     "LimitError": "checks",
     "compare": "comparison",
-    "convergence": "comparison",
+    "convergence": "convergence",
     "read_model": "files",
     "write_model": "files",
     "solve_limit": "limits",
     "load": "results",
     "save": "results",
-    "SimulationInterrupted": "simulation",
+    "Interrupted": "simulation",
     "simulate": "simulation",
     "TimeSeries": "system",
     "SpikingNetwork": "systems.spiking",

@@ -1,4 +1,4 @@
-"""One error grammar: "Argument `x` must ..., but is ... Remedy."
+"""One error grammar: argument, what it must be, what it is, and the remedy, in one sentence.
 
 Every check takes the argument's name first and raises `InputError` with one sentence. Standard library and
 NumPy only, so that every layer may use it.

@@ -145,7 +145,9 @@ def write_atomically(path: str | os.PathLike, write: Any) -> Path:
         handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=folder)
         os.close(handle)
     except OSError as error:
-        raise InputError(f"Folder `{folder}` must be writable, but is not: {error.strerror}. Choose another.") from error
+        raise InputError(
+            f"Folder `{folder}` must be writable, but is not: {error.strerror}. Choose another."
+        ) from error
     try:
         write(Path(aside))
         with open(aside, "rb+") as file:

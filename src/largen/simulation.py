@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from largen.checks import InputError, increasing_times, integer, one_of, require
+from largen.checks import InputError, increasing_times, integer, one_of
 from largen.numerics.streams import stream
 from largen.options import check_options
 from largen.progress import showing
@@ -16,16 +16,15 @@ from largen.system import AbstractSystem, Arrays
 from largen.workers import run_tasks
 
 
-class SimulationInterrupted(KeyboardInterrupt):
-    """Ctrl-C during `simulate`.
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during long work; what had finished is kept.
 
     Attributes:
-        partial: Dataset of the realisations that had finished, or None.
+        partial: Dataset of what had finished (realisations of `simulate`, sizes of `convergence`), or None.
     """
 
-    def __init__(self, partial: xr.Dataset | None):
-        count = 0 if partial is None else partial.sizes["realisation"]
-        super().__init__(f"Interrupted with {count} realisations finished; they are in `.partial`.")
+    def __init__(self, finished: str, partial: xr.Dataset | None):
+        super().__init__(f"Interrupted with {finished} finished; they are in `.partial`.")
         self.partial = partial
 
 
@@ -62,7 +61,7 @@ def simulate(
 
     Raises:
         InputError: An argument cannot be used; the sentence names it and the remedy.
-        SimulationInterrupted: Ctrl-C; the finished realisations are in `.partial`.
+        Interrupted: Ctrl-C; the finished realisations are in `.partial`.
     """
     times = increasing_times("times", times)
     realisations = integer("realisations", realisations, low=1)
@@ -96,7 +95,7 @@ def simulate(
 
     if len(finished) < realisations:
         whole = [finished[r] for r in sorted(finished)]
-        raise SimulationInterrupted(labelled(whole) if whole else None)
+        raise Interrupted(f"{len(whole)} of {realisations} realisations", labelled(whole) if whole else None)
     return labelled([finished[r] for r in range(realisations)])
 
 
@@ -173,4 +172,3 @@ def require_memory(needed: float, what: str) -> None:
             f"{what} needs about {needed / 1e9:.1f} GB of memory, but {free / 1e9:.1f} GB are free. "
             "Take fewer neurons, fewer output times, fewer workers, or record less."
         )
-

@@ -149,7 +149,21 @@ def parameter(
         doc: One sentence.
     """
     info = ParameterInfo(
-        "", default, unit, symbol, dims, kind, low, above, high, infinite, scalar, function, choices, components, doc
+        "",
+        default,
+        unit,
+        symbol,
+        dims,
+        kind,
+        low,
+        above,
+        high,
+        infinite,
+        scalar,
+        function,
+        choices,
+        components,
+        doc,
     )
     metadata = {"parameter": info}
     if kind == "choice":
@@ -227,7 +241,12 @@ def _check_component(info: ParameterInfo, value: Any, count: int | None) -> None
     many = info.dims == ("population",)
     if many:
         require(isinstance(value, tuple), info.name, "be a tuple with one entry per population", value)
-        require(count is None or len(value) == count, info.name, f"have {count} entries, one per population", value)
+        require(
+            count is None or len(value) == count,
+            info.name,
+            f"have {count} entries, one per population",
+            value,
+        )
     names = " or ".join(cls.__name__ for cls in info.components)
     for entry in value if many else (value,):
         right = isinstance(entry, info.components) or (info.function and callable(entry))
@@ -295,9 +314,10 @@ class TimeSeries(AbstractComponent):
 class AbstractSystem(AbstractComponent):
     """A model: its finite network, its limit equations, and the table of its parameters and observables.
 
-    A system is one folder: it says what its observables are and how one realisation of its network and its limit
-    are computed as plain arrays. Everything else (labels, files, comparison, command line) is shared. Keyword
-    arguments of `network` and `limit` beyond those named here are the system's own options.
+    A system is one folder: it says what its observables are and how one realisation of its network and its limit are
+    computed as plain arrays. Everything else (labels, files, comparison, command line) is shared. Keyword arguments of
+    `network` and `limit` beyond those named here are the system's own options. `default_times` are the start, stop and
+    step of a run when nothing is said, `default_record` what `largen run` records for its figure.
     """
 
     system: eqx.AbstractClassVar[str]
@@ -305,6 +325,8 @@ class AbstractSystem(AbstractComponent):
     observables: eqx.AbstractClassVar[tuple[Observable, ...]]
     methods: eqx.AbstractClassVar[tuple[str, ...]]
     presets: eqx.AbstractClassVar[tuple[str, ...]]
+    default_times: eqx.AbstractClassVar[tuple[float, float, float]]
+    default_record: eqx.AbstractClassVar[tuple[str, ...]]
 
     @property
     @abc.abstractmethod
@@ -355,6 +377,10 @@ class AbstractSystem(AbstractComponent):
         A limit that is lost on the way comes back cut at `stopped_at` with the sentence in `status`; one that
         does not exist raises `LimitError`.
         """
+
+    def finite_options(self, *, realisations: int, seed: int) -> dict[str, Any]:
+        """Options with which `limit(n=N)` is the system's best theory of N neurons; a sampled one may need them."""
+        return {}
 
     def _labels(self) -> tuple[str, ...]:
         return self.populations
@@ -468,7 +494,10 @@ def _plain(value: Any, name: str, strict: bool) -> Any:
 
 
 def _function_name(function: Callable, name: str, strict: bool) -> str:
-    where, what = getattr(function, "__module__", "?"), getattr(function, "__qualname__", type(function).__name__)
+    where, what = (
+        getattr(function, "__module__", "?"),
+        getattr(function, "__qualname__", type(function).__name__),
+    )
     try:
         found = getattr(importlib.import_module(where), what, None)
     except ImportError:
@@ -502,9 +531,8 @@ def _unplain(info: ParameterInfo, value: Any, functions: bool) -> Any:
         kind = value.get("kind")
         if kind not in kinds:
             hint = nearest(str(kind), kinds)
-            raise InputError(
-                f"Parameter `{info.name}` must have a `kind` among {', '.join(kinds) or 'none'}, but is {shown(value)}.{hint}"
-            )
+            listed = ", ".join(kinds) or "none"
+            raise InputError(f"Parameter `{info.name}` must have a `kind` among {listed}, but is {shown(value)}.{hint}")
         return from_plain(kinds[kind], {k: v for k, v in value.items() if k != "kind"}, functions=functions)
     if info.kind == "component" and isinstance(value, list | tuple):
         return tuple(_unplain(info, entry, functions) for entry in value)
@@ -525,8 +553,8 @@ def _import_function(info: ParameterInfo, text: str, functions: bool) -> Callabl
     try:
         found = getattr(importlib.import_module(where), what)
     except (ImportError, AttributeError) as error:
-        raise InputError(f"Parameter `{info.name}` names the function {text!r}, which cannot be imported: {error}.") from error
+        raise InputError(
+            f"Parameter `{info.name}` names the function {text!r}, which cannot be imported: {error}."
+        ) from error
     require(callable(found), info.name, "name a function", text)
     return found
-
-

@@ -1,0 +1,285 @@
+"""The command line. Heavy imports stand inside the commands, so that `largen --help` answers at once."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="largen",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Limit equations of large neuronal networks, their finite networks, and the distance between the two.",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from largen import __version__
+
+        print(f"largen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _largen(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Limit equations of large neuronal networks, their finite networks, and the distance between the two."""
+
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model file (YAML) or the name of an example.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="File to write (netCDF).")]
+Size = Annotated[int | None, typer.Option("--n", "-n", help="Total number of neurons.")]
+Realisations = Annotated[int | None, typer.Option("--realisations", "-r", help="Independent realisations.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the random streams.")]
+Times = Annotated[str | None, typer.Option("--times", help="Output times as START:STOP:STEP.")]
+Method = Annotated[str | None, typer.Option("--method", help="Network method; the system's default if absent.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a parameter, such as 'probability[e,i]=0.9'; repeatable."),
+]
+Options = Annotated[
+    list[str] | None, typer.Option("--option", help="An option of the system, such as dt=0.05; repeatable.")
+]
+Workers = Annotated[int, typer.Option("--workers", "-w", help="Processes that share the realisations.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable results.")]
+Functions = Annotated[
+    bool,
+    typer.Option("--functions", help="Allow the file to name functions (module:name). This runs their code."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are already there.")]
+
+
+@app.command()
+def run(
+    model: Model,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Results folder.")] = None,
+    n: Size = None,
+    realisations: Realisations = None,
+    seed: Seed = None,
+    times: Times = None,
+    method: Method = None,
+    changes: Changes = None,
+    options: Options = None,
+    workers: Workers = 1,
+    overwrite: Overwrite = False,
+    functions: Functions = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the network, solve its limit, and compare: a table, a figure and files in a results folder."""
+    from largen import presentation, runs
+
+    job = runs.read_job(
+        model,
+        functions=functions,
+        n=n,
+        realisations=realisations,
+        seed=seed,
+        times=times,
+        method=method,
+        changes=changes or (),
+        options=options or (),
+    )
+    folder = runs.results_folder(out, model, overwrite)
+    result = runs.run(job, folder, workers=workers, progress=_progress(as_json), say=_say(as_json))
+    _print(result.summary, as_json, lambda: presentation.show_run(result.report, result.summary, folder))
+
+
+@app.command()
+def simulate(
+    model: Model,
+    out: Out = None,
+    n: Size = None,
+    realisations: Realisations = None,
+    seed: Seed = None,
+    times: Times = None,
+    method: Method = None,
+    changes: Changes = None,
+    options: Options = None,
+    record: Annotated[list[str] | None, typer.Option("--record", help="Record more, such as spikes.")] = None,
+    workers: Workers = 1,
+    overwrite: Overwrite = False,
+    functions: Functions = False,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate the finite network."""
+    from largen import presentation, runs
+
+    job = runs.read_job(
+        model,
+        functions=functions,
+        n=n,
+        realisations=realisations,
+        seed=seed,
+        times=times,
+        method=method,
+        changes=changes or (),
+        options=options or (),
+    )
+    runs.check_file(out, overwrite)
+    progress = _progress(as_json)
+    network = runs.simulate_and_keep(job, out, record=tuple(record or ()), workers=workers, progress=progress)
+    _print(presentation.describe(network, out), as_json, lambda: presentation.show_dataset(network, out))
+
+
+@app.command()
+def limit(
+    model: Model,
+    out: Out = None,
+    n: Size = None,
+    times: Times = None,
+    changes: Changes = None,
+    options: Options = None,
+    overwrite: Overwrite = False,
+    functions: Functions = False,
+    as_json: AsJson = False,
+) -> None:
+    """Solve the limit equations (at a finite size with --n)."""
+    from largen import presentation, runs
+
+    job = runs.read_job(
+        model,
+        functions=functions,
+        n=n,
+        times=times,
+        changes=changes or (),
+        options=options or (),
+        of_file=False,
+    )
+    runs.check_file(out, overwrite)
+    solution = runs.solve_and_keep(job, out)
+    _print(presentation.describe(solution, out), as_json, lambda: presentation.show_dataset(solution, out))
+
+
+@app.command()
+def compare(
+    network: Annotated[Path, typer.Argument(help="What `largen simulate` wrote.")],
+    limit: Annotated[Path, typer.Argument(help="What `largen limit` wrote.")],
+    finite: Annotated[Path | None, typer.Option("--finite", help="The limit equations at the network's n.")] = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare a network with its limit."""
+    from largen import presentation, runs
+    from largen.comparison import compare as measure
+    from largen.results import load, save
+
+    runs.check_file(out, overwrite)
+    report = measure(load(network), load(limit), finite=load(finite) if finite else None)
+    if out:
+        save(report, out)
+    _print(presentation.report_as_plain(report), as_json, lambda: presentation.show_table(report))
+
+
+@app.command()
+def convergence(
+    model: Model,
+    sizes: Annotated[str, typer.Option("--n", "-n", help="Total numbers of neurons, such as 200,600,2000.")] = "",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Results folder.")] = None,
+    realisations: Realisations = None,
+    seed: Seed = None,
+    times: Times = None,
+    changes: Changes = None,
+    options: Options = None,
+    workers: Workers = 1,
+    overwrite: Overwrite = False,
+    functions: Functions = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the distance between network and limit against the number of neurons."""
+    from largen import presentation, runs
+
+    job = runs.read_job(
+        model,
+        functions=functions,
+        realisations=realisations,
+        seed=seed,
+        times=times,
+        changes=changes or (),
+        options=options or (),
+        verbs=("network", "limit"),
+    )
+    folder = runs.results_folder(out, f"{model}-convergence", overwrite)
+    study = runs.converge(job, sizes, folder, workers=workers, progress=_progress(as_json))
+    _print(
+        presentation.convergence_as_plain(study, folder),
+        as_json,
+        lambda: presentation.show_convergence(study, folder),
+    )
+
+
+@app.command()
+def examples(as_json: AsJson = False) -> None:
+    """List the examples that ship with largen."""
+    from largen.files import examples as found
+
+    names = found()
+    _print(names, as_json, lambda: print("\n".join(f"{name:14s} {about}" for name, about in names.items())))
+
+
+@app.command()
+def show(model: Model, functions: Functions = False, as_json: AsJson = False) -> None:
+    """Show a model: every parameter with its value, unit, bounds and meaning."""
+    from largen import presentation
+
+    table = presentation.parameter_table(model, functions)
+    _print(table, as_json, lambda: presentation.show_parameters(table))
+
+
+def _progress(as_json: bool) -> Any:
+    return True if sys.stderr.isatty() and not as_json else None
+
+
+def _say(as_json: bool) -> Any:
+    """Return a function that says what is happening, on standard error."""
+    return (lambda text: None) if as_json else (lambda text: print(text, file=sys.stderr, flush=True))
+
+
+def _print(plain: Any, as_json: bool, show_it: Any) -> None:
+    if as_json:
+        print(json.dumps(plain, indent=1, allow_nan=False))
+    else:
+        show_it()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; the exit status is 0, 2 for bad input (one sentence), 130 after Ctrl-C."""
+    from largen.checks import InputError, LimitError
+
+    # Typer carries its own Click since 0.26; the base class is found the same way in both.
+    usage_error: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
+    try:
+        given = sys.argv[1:] if arguments is None else arguments
+        status = app(args=given or ["--help"], standalone_mode=False)
+        code = status if isinstance(status, int) else 0
+    except (InputError, LimitError) as error:
+        code = _fail(str(error))
+    except typer.Exit as stop:
+        code = stop.exit_code
+    except usage_error as error:
+        code = _fail(f"{error.format_message()} See largen --help.")
+    except (typer.Abort, KeyboardInterrupt) as error:
+        print(f"Stopped. {error}".strip(), file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        code = 0
+    if arguments is None:
+        sys.exit(code)
+    return code
+
+
+def _fail(sentence: str) -> int:
+    print(f"largen: {' '.join(sentence.split())}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    main()

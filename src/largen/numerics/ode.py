@@ -1,0 +1,107 @@
+"""Initial value problems: diffrax in one place."""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optimistix as optx
+
+COMPLETED, EVENT, GAVE_UP = 0, 1, 2
+"""Values of `Path.code`: reached the last time, stopped by the event, or the solver made no progress."""
+
+
+class Path(NamedTuple):
+    """A solution at the times asked for.
+
+    Attributes:
+        values: The state at each time, time axis first; infinite after `stopped_at`.
+        stopped_at: Time of the event (or of the last step before the solver gave up), infinite when completed.
+        last: The state there (at the last time when completed).
+        code: COMPLETED, EVENT or GAVE_UP.
+        steps: Number of steps tried.
+    """
+
+    values: Any
+    stopped_at: jax.Array
+    last: Any
+    code: jax.Array
+    steps: jax.Array
+
+
+def _solver(name: str, rtol: float, atol: float) -> diffrax.AbstractSolver:
+    if name == "tsit5":
+        return diffrax.Tsit5()
+    if name == "dopri8":
+        return diffrax.Dopri8()
+    return diffrax.Kvaerno5(root_finder=optx.Newton(rtol=rtol, atol=atol, norm=optx.max_norm))
+
+
+def integrate(
+    field: Callable[[Any, Any, Any], Any],
+    start: Any,
+    times: Any,
+    args: Any = None,
+    *,
+    rtol: Any,
+    atol: Any,
+    solver: Literal["tsit5", "dopri8", "kvaerno5"] = "tsit5",
+    event: Callable[[Any, Any, Any], Any] | None = None,
+    breaks: Any = None,
+    derivative: Literal["reverse", "forward"] = "reverse",
+    max_steps: int = 16_384,
+) -> Path:
+    """Integrate dy/dt = field(t, y, args) from times[0] with an adaptive step; pure, for use inside jit.
+
+    Args:
+        field: Vector field.
+        start: State at times[0], an array or a pytree.
+        times: Output times, shape (time,), increasing.
+        args: What the field and the event need; derivatives flow through it.
+        rtol: Relative tolerance of a step.
+        atol: Absolute tolerance of a step.
+        solver: Explicit of order 5 ("tsit5") or 8 ("dopri8", for tight tolerances), or "kvaerno5" for stiff fields.
+        event: Real function of (t, y, args); the solution ends where it first rises through zero.
+        breaks: Times at which the field is not smooth, shape (any,), sorted: steps end there.
+        derivative: Which derivatives are wanted through the solution: "reverse" (grad) or "forward" (jvp).
+        max_steps: Steps after which the solver gives up.
+    """
+    times = jnp.asarray(times)
+    controller: Any = diffrax.PIDController(rtol=rtol, atol=atol)
+    if breaks is not None:
+        controller = diffrax.ClipStepSizeController(controller, jump_ts=breaks)
+    end = diffrax.SubSaveAt(t1=True)
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(field),
+        _solver(solver, rtol, atol),
+        t0=times[0],
+        t1=times[-1],
+        dt0=None,
+        y0=start,
+        args=args,
+        saveat=diffrax.SaveAt(subs=(diffrax.SubSaveAt(ts=times), end)),
+        stepsize_controller=controller,
+        adjoint=diffrax.ForwardMode() if derivative == "forward" else diffrax.RecursiveCheckpointAdjoint(),
+        event=None
+        if event is None
+        else diffrax.Event(
+            lambda t, y, args, **_: jax.lax.stop_gradient(event(t, y, args)),
+            optx.Newton(rtol=1e-12, atol=1e-12) if False else optx.Bisection(rtol=1e-13, atol=1e-13),
+            direction=True,
+        ),
+        max_steps=max_steps,
+        throw=False,
+    )
+    stopped = solution.result == diffrax.RESULTS.event_occurred
+    failed = ~(stopped | (solution.result == diffrax.RESULTS.successful))
+    code = jnp.where(stopped, EVENT, jnp.where(failed, GAVE_UP, COMPLETED))
+    values, (last_time, last) = solution.ys[0], (solution.ts[1], solution.ys[1])
+    return Path(
+        values=values,
+        stopped_at=jnp.where(code == COMPLETED, jnp.inf, last_time[0]),
+        last=jax.tree.map(lambda y: y[0], last),
+        code=code,
+        steps=solution.stats["num_steps"],
+    )
