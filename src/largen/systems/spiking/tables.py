@@ -1,8 +1,9 @@
 """Exact draws from discrete laws by inverse CDF: the tables of the spiking network.
 
-Binomial and Poisson laws obey Panjer's recursion, pmf(k + 1)/pmf(k) = a + b/(k + 1), so that a law is tabulated
-from its mode outwards without one special function. A table ends where the pmf falls below 1e-20 of its largest
-value, less than the resolution 2^-53 of the uniform number that is looked up: no normal approximation anywhere.
+Binomial and Poisson laws obey Panjer's recursion, pmf(k + 1)/pmf(k) = a + b/(k + 1), so that a law is
+tabulated from its mode outwards without one special function. A table ends where the pmf falls below 1e-20 of
+its largest value, less than the resolution 2^-53 of the uniform number that is looked up: no normal
+approximation anywhere.
 """
 
 from typing import NamedTuple
@@ -113,9 +114,9 @@ def poisson_rows_bytes(rates: np.ndarray) -> float:
 def poisson_rows(rates: np.ndarray) -> Rows:
     """Tabulate Poisson(h * rate) for every whole h < DIGITS^2 and each of a few rates.
 
-    Row (2 r + l) DIGITS + d is the law of Poisson(rates[r] * DIGITS^l * d), for the levels l = 0 and 1 and the
-    digits d < DIGITS. With h = DIGITS a + b the sum of a draw from row a of level 1 and one from row b of level 0
-    is Poisson(h * rate), exactly, because Poisson variables add.
+    Row (2 r + l) DIGITS + d is the law of Poisson(rates[r] * DIGITS^l * d), for the levels l = 0 and 1 and
+    the digits d < DIGITS. With h = DIGITS a + b the sum of a draw from row a of level 1 and one from row b of
+    level 0 is Poisson(h * rate), exactly, because Poisson variables add.
     """
     return _poisson_rows(np.array(rates, dtype=np.float64))
 
