@@ -110,8 +110,8 @@ def run_realisation(
     realisation: int,
     tick: Any = None,
 ) -> Arrays:
-    """Run one realisation; its random streams depend on the seed and its number alone."""
-    rng = functools.partial(stream, seed, "realisation", realisation)
+    """Run one realisation; its random streams depend on the seed, n and its number alone."""
+    rng = functools.partial(stream, seed, "n", n, "realisation", realisation)
     quiet = tick or (lambda fraction: None)
     return system.network(times, n=n, rng=rng, method=method, record=record, tick=quiet, **options)
 

@@ -39,6 +39,12 @@ def _solver(name: str, rtol: float, atol: float) -> diffrax.AbstractSolver:
     return diffrax.Kvaerno5(root_finder=optx.Newton(rtol=rtol, atol=atol, norm=optx.max_norm))
 
 
+def _rising(event: Callable[[Any, Any, Any], Any]) -> diffrax.Event:
+    return diffrax.Event(
+        lambda t, y, args, **_: event(t, y, args), optx.Bisection(rtol=1e-13, atol=1e-13), direction=True
+    )
+
+
 def integrate(
     field: Callable[[Any, Any, Any], Any],
     start: Any,
@@ -84,13 +90,7 @@ def integrate(
         saveat=diffrax.SaveAt(subs=(diffrax.SubSaveAt(ts=times), end)),
         stepsize_controller=controller,
         adjoint=diffrax.ForwardMode() if derivative == "forward" else diffrax.RecursiveCheckpointAdjoint(),
-        event=None
-        if event is None
-        else diffrax.Event(
-            lambda t, y, args, **_: jax.lax.stop_gradient(event(t, y, args)),
-            optx.Newton(rtol=1e-12, atol=1e-12) if False else optx.Bisection(rtol=1e-13, atol=1e-13),
-            direction=True,
-        ),
+        event=None if event is None else _rising(event),
         max_steps=max_steps,
         throw=False,
     )

@@ -30,6 +30,8 @@ class SpikingNetwork(AbstractSystem):
     time_unit: ClassVar[str] = "ms"
     methods: ClassVar[tuple[str, ...]] = ("time_step",)
     presets: ClassVar[tuple[str, ...]] = ("gamma", "asynchronous", "leaky")
+    default_times: ClassVar[tuple[float, float, float]] = (0.0, 1000.0, 0.1)
+    default_record: ClassVar[tuple[str, ...]] = ("spikes",)
     observables: ClassVar[tuple[Observable, ...]] = (
         Observable("rate", ("population", "time"), "Hz", "firing rate"),
         Observable("pending", ("population", "source", "time"), "spikes", "mean number of pending spikes"),
@@ -153,6 +155,10 @@ class SpikingNetwork(AbstractSystem):
         if n == self.reference_size:
             return self
         return self.replace(size=self.sizes(n), strength=self.strength * (self.reference_size / n))
+
+    def finite_options(self, *, realisations: int, seed: int) -> dict[str, Any]:
+        """The finite-size theory is the coarse-grained Markov chain, sampled as often as the network."""
+        return {"finite_size": True, "realisations": realisations, "seed": seed}
 
     @classmethod
     def gamma(cls) -> "SpikingNetwork":
