@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from largen.checks import InputError as InputError
     from largen.checks import LimitError as LimitError
     from largen.comparison import compare as compare
-    from largen.convergence import convergence as convergence
     from largen.files import read_model as read_model
     from largen.files import write_model as write_model
     from largen.limits import solve_limit as solve_limit
     from largen.results import load as load
     from largen.results import save as save
+    from largen.scaling import convergence as convergence
     from largen.simulation import Interrupted as Interrupted
     from largen.simulation import simulate as simulate
     from largen.system import TimeSeries as TimeSeries
@@ -29,7 +29,7 @@ _HOME = {
     "InputError": "checks",
     "LimitError": "checks",
     "compare": "comparison",
-    "convergence": "convergence",
+    "convergence": "scaling",
     "read_model": "files",
     "write_model": "files",
     "solve_limit": "limits",

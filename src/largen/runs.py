@@ -12,12 +12,12 @@ import xarray as xr
 
 from largen.checks import InputError, integer, known_keys, require
 from largen.comparison import compare
-from largen.convergence import convergence
 from largen.files import read_file, time_grid, write_model
 from largen.limits import solve_limit
 from largen.options import options_of
 from largen.presentation import convergence_as_plain, report_as_plain
 from largen.results import save, write_atomically
+from largen.scaling import convergence
 from largen.simulation import Interrupted, simulate
 from largen.system import AbstractSystem, to_plain
 

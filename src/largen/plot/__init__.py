@@ -1,0 +1,10 @@
+"""Pictures of Datasets: every function takes Datasets and returns Matplotlib Axes (or, for pages, a Figure)."""
+
+from largen.plot.common import bands as bands
+from largen.plot.common import convergence as convergence
+from largen.plot.common import distance as distance
+from largen.plot.common import figure_of as figure_of
+from largen.plot.overview import overview as overview
+from largen.plot.spiking import orbit as orbit
+from largen.plot.spiking import raster as raster
+from largen.plot.spiking import spectrum as spectrum

@@ -1,0 +1,150 @@
+"""Pictures that every system shares: observables with bands, the distance, convergence."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe & Ito's colour-blind safe palette: excitatory vermilion, inhibitory blue, then the rest.
+EXCITATORY = ("#D55E00", "#E69F00", "#CC79A7")
+INHIBITORY = ("#0072B2", "#56B4E9", "#009E73")
+
+
+def colours(labels: list[str]) -> dict[str, str]:
+    """Assign every population its colour."""
+    found, seen = {}, {"e": 0, "i": 0}
+    for label in labels:
+        kind = "i" if label.startswith("i") else "e"
+        family = INHIBITORY if kind == "i" else EXCITATORY
+        found[label] = family[seen[kind] % len(family)]
+        seen[kind] += 1
+    return found
+
+
+def page(rows: int, columns: int, *, width: float = 11.0, height: float | None = None) -> Figure:
+    """Make an empty figure that belongs to no window and no global state."""
+    return Figure(figsize=(width, height or 2.6 * rows), layout="constrained")
+
+
+def figure_of(draw: Callable[..., Axes], *datasets: xr.Dataset, **options: Any) -> Figure:
+    """Return a figure with one drawing in it."""
+    figure = page(1, 1, width=6.0, height=4.0)
+    draw(*datasets, ax=figure.subplots(), **options)
+    return figure
+
+
+def tidy(ax: Axes, *, title: str = "", x: str = "", y: str = "") -> Axes:
+    """Label axes and drop the frame's upper and right sides."""
+    ax.spines[["top", "right"]].set_visible(False)
+    if title:
+        ax.set_title(title, loc="left", fontsize=10)
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    return ax
+
+
+def axis_label(variable: xr.DataArray) -> str:
+    """Long name with unit."""
+    unit = variable.attrs.get("units", "")
+    name = str(variable.attrs.get("long_name", variable.name))
+    return f"{name} ({unit})" if unit and unit != "1" else name
+
+
+def bands(
+    network: xr.Dataset,
+    limit: xr.Dataset,
+    name: str,
+    *,
+    finite: xr.Dataset | None = None,
+    ax: Axes,
+    window: tuple[float, float] | None = None,
+    most: int = 4,
+) -> Axes:
+    """Draw an observable of network and limit against time.
+
+    The shaded band holds the mean over realisations plus and minus two standard errors (the path itself where
+    there is one realisation); the line is the limit, the dotted line its equations at the network's n.
+
+    Args:
+        network: What `simulate` returned.
+        limit: What `solve_limit` returned.
+        name: Observable with dims (population, time).
+        finite: The limit equations at the network's n.
+        ax: Where to draw.
+        window: First and last time to show.
+        most: Populations to show.
+    """
+    labels = [str(label) for label in network["population"].values[:most]]
+    palette = colours(labels)
+    for label in labels:
+        _band(ax, _part(network, name, label, window), palette[label])
+        line = _part(limit, name, label, window)
+        ax.plot(line["time"], _mean(line), color=palette[label], lw=1.4, label=f"{label} limit")
+        if finite is not None:
+            dotted = _part(finite, name, label, window)
+            ax.plot(dotted["time"], _mean(dotted), color="black", lw=0.8, ls=":", label=f"{label} at this n")
+    ax.plot([], [], color="0.6", lw=6, alpha=0.5, label="network (2 s.e.)")
+    ax.legend(fontsize=7, ncols=2, frameon=False, loc="upper right")
+    return tidy(ax, x=axis_label(network["time"]), y=axis_label(network[name]))
+
+
+def _part(dataset: xr.Dataset, name: str, label: str, window: tuple[float, float] | None) -> xr.DataArray:
+    part = dataset[name].sel(population=label)
+    return part.sel(time=slice(*window)) if window else part
+
+
+def _mean(part: xr.DataArray) -> xr.DataArray:
+    return part.mean("realisation") if "realisation" in part.dims else part
+
+
+def _band(ax: Axes, part: xr.DataArray, colour: str) -> None:
+    middle = _mean(part)
+    if part.sizes.get("realisation", 1) > 1:
+        error = part.std("realisation", ddof=1) / np.sqrt(part.sizes["realisation"])
+        ax.fill_between(part["time"], middle - 2 * error, middle + 2 * error, color=colour, alpha=0.35, lw=0)
+    else:
+        ax.plot(part["time"], middle, color=colour, alpha=0.4, lw=0.8)
+
+
+def distance(report: xr.Dataset, *, ax: Axes, most: int = 12) -> Axes:
+    """Draw the distance between network and limit: relative bias with its 95 % interval, one row a component.
+
+    Filled: against the limit; open: against the theory at the network's n. A component whose limit is zero is
+    drawn relative to the network.
+    """
+    names = report["component"].values[:most].tolist()
+    part = report.isel(component=slice(0, most))
+    scale = np.maximum(np.abs(part["limit"].values), 1e-300)
+    scale = np.where(part["limit"].values == 0, np.maximum(np.abs(part["network"].values), 1e-300), scale) / 100
+    rows = np.arange(len(names))
+    half = (part["ci_high"].values - part["ci_low"].values) / 2
+    ax.axvline(0, color="0.6", lw=0.8)
+    ax.errorbar(part["bias"].values / scale, rows - 0.12, xerr=half / scale, fmt="o", color="black", label="limit")
+    if "finite_bias" in part:
+        values, half = part["finite_bias"].values, (part["finite_ci_high"] - part["finite_ci_low"]).values / 2
+        ax.errorbar(
+            values / scale, rows + 0.12, xerr=half / scale, fmt="o", color="0.45", mfc="white", label="theory at this n"
+        )
+    ax.set_yticks(rows, names)
+    ax.invert_yaxis()
+    ax.legend(fontsize=7, frameon=False)
+    return tidy(ax, x="network minus theory (%), 95 % interval")
+
+
+def convergence(study: xr.Dataset, *, ax: Axes) -> Axes:
+    """Draw a convergence study on logarithmic axes, with the fitted line where there is an exponent."""
+    n, error = study["n"].values.astype(float), study["error"].values
+    low = np.maximum(study["ci_low"].values, error * 0.05)
+    ax.errorbar(n, error, yerr=[error - low, study["ci_high"].values - error], fmt="o", color="black", label="network")
+    if "exponent" in study:
+        slope = float(study["exponent"])
+        centre = np.exp(np.mean(np.log(error) - slope * np.log(n)))
+        interval = f"[{float(study['exponent_low']):.2f}, {float(study['exponent_high']):.2f}]"
+        ax.plot(n, centre * n**slope, color=EXCITATORY[0], label=f"n^{slope:.3f} {interval}")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.legend(frameon=False)
+    return tidy(ax, x="number of neurons n", y=str(study["error"].attrs.get("long_name", "error")))

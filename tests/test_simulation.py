@@ -1,0 +1,86 @@
+"""simulate(): reproducible to the byte, refusals, interrupts, memory."""
+
+import numpy as np
+import pytest
+
+import largen as ln
+from largen import simulation
+from toy import Toy
+
+TIMES = np.arange(0.0, 1.0, 0.25)
+
+
+def test_the_same_seed_gives_the_same_bytes_whatever_the_workers():
+    one = ln.simulate(Toy(), TIMES, n=50, realisations=4, seed=7)
+    two = ln.simulate(Toy(), TIMES, n=50, realisations=4, seed=7, workers=2)
+    assert one.identical(two)
+    assert one["mean"].values.tobytes() == two["mean"].values.tobytes()
+    assert not one.equals(ln.simulate(Toy(), TIMES, n=50, realisations=4, seed=8))
+
+
+def test_a_realisation_does_not_depend_on_how_many_there_are():
+    few, many = (ln.simulate(Toy(), TIMES, n=50, realisations=r, seed=7) for r in (2, 5))
+    assert few["mean"].identical(many["mean"].isel(realisation=slice(0, 2)))
+
+
+def test_labels_and_provenance():
+    network = ln.simulate(Toy(), TIMES, n=50, realisations=2, seed=7)
+    assert network["mean"].dims == ("realisation", "population", "time")
+    assert network["mean"].attrs["units"] == "mV"
+    assert network["time"].attrs["units"] == "ms"
+    wanted = {"system": "toy", "n": 50, "seed": 7, "method": "exact", "status": "completed", "kind": "network"}
+    assert wanted.items() <= network.attrs.items()
+    assert "largen" in network.attrs["versions"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"n": None}, "Argument `n` must be given"),
+        ({"n": 1}, "give every population a neuron"),
+        ({"n": 10.5}, "must be a whole number, but is 10.5"),
+        ({"realisations": 0}, "`realisations` must be at least 1"),
+        ({"seed": -1}, "`seed` must be at least 0"),
+        ({"workers": 0}, "`workers` must be at least 1"),
+        ({"method": "exacd"}, "Did you mean `exact`"),
+        ({"fial": 1}, "Did you mean `fail`"),
+        ({"times": [0.0, 1.0, 1.0]}, "strictly increasing, but times"),
+        ({"times": [0.0]}, "at least two times"),
+        ({"times": [0.0, np.nan]}, "must be finite"),
+        ({"times": "abc"}, "vector of numbers"),
+        ({"progress": 3}, "`progress` must be None, True or a function"),
+    ],
+)
+def test_refusals(arguments, sentence):
+    with pytest.raises(ln.InputError, match=sentence):
+        ln.simulate(Toy(), **({"times": TIMES, "n": 50} | arguments))
+
+
+def test_a_network_that_does_not_fit_is_refused_before_it_starts(monkeypatch):
+    monkeypatch.setattr(simulation, "available_memory", lambda: 1e3)
+    with pytest.raises(ln.InputError, match=r"needs about 0.0 GB of memory"):
+        ln.simulate(Toy(), TIMES, n=1000)
+
+
+def test_progress_reaches_one_and_never_falls():
+    seen = []
+    ln.simulate(Toy(), TIMES, n=50, realisations=3, progress=seen.append)
+    assert seen[-1] == 1.0
+    assert seen == sorted(seen)
+
+
+def test_after_an_interrupt_the_finished_realisations_are_kept():
+    def stop_in_the_third(done):
+        if done >= 0.75:
+            raise KeyboardInterrupt
+
+    with pytest.raises(ln.Interrupted, match="2 of 4 realisations") as caught:
+        ln.simulate(Toy(), TIMES, n=50, realisations=4, seed=7, progress=stop_in_the_third)
+    whole = ln.simulate(Toy(), TIMES, n=50, realisations=4, seed=7)
+    assert caught.value.partial is not None
+    assert caught.value.partial.identical(whole.isel(realisation=slice(0, 2)))
+
+
+def test_an_error_in_a_worker_is_the_error_of_the_call():
+    with pytest.raises(ln.InputError, match="asked to fail"):
+        ln.simulate(Toy(), TIMES, n=50, realisations=2, workers=2, fail=1)
