@@ -198,7 +198,6 @@ def _fluxes(cells: _Cells, carried: tuple[jax.Array, ...], scheme: Scheme) -> tu
     that every flux is a tail and small where little moves.
     """
     number, mean, length, tilt, sigma = cells
-    at_edge, along, by_density = carried
     lower = mean - (tilt / 6.0 + 0.5) * length
     upper = lower + length
     ratio = sigma / length
@@ -206,14 +205,19 @@ def _fluxes(cells: _Cells, carried: tuple[jax.Array, ...], scheme: Scheme) -> tu
     low, high = 1.0 - tilt, 1.0 + tilt
     inverse = 1.0 / sigma
 
-    def across(edge, side):
+    def across(edge, usual):
+        side = jnp.where(edge < mean, 1.0, -1.0)
+        passed = 0.5 * (usual - side)
         _, a0, a1, a2, a3 = iterated_normal(side * inverse * (edge - lower))
         _, b0, b1, b2, b3 = iterated_normal(side * inverse * (edge - upper))
         crossing = ratio * (low * a1 - high * b1 + side * tilted * (a2 - b2))
         beyond = sigma * ratio * (side * (low * a2 - high * b2) + tilted * (a3 - b3))
+        crossing += passed
+        beyond += passed * (edge - mean)
         flux, surplus = number * crossing, number * beyond
-        if not scheme.joint:
+        if not carried:
             return flux, surplus
+        at_edge, along, by_density = carried
         density = (side * (low * a0 - high * b0) + tilted * (a1 - b1)) / length
         excess = (at_edge + edge * along) * crossing[:, :, None]
         excess += by_density * density[:, :, None] - along * beyond[:, :, None]
@@ -222,8 +226,7 @@ def _fluxes(cells: _Cells, carried: tuple[jax.Array, ...], scheme: Scheme) -> tu
     down, up = scheme.reach
     offsets = np.arange(-down, up + 2)
     rows = scheme.bins + len(offsets) - 1
-    shapes = [number.shape, number.shape] + ([at_edge.shape] if scheme.joint else [])
-    empty = tuple(jnp.zeros((rows, *shape[1:]), number.dtype) for shape in shapes)
+    empty = tuple(jnp.zeros((rows, *x.shape[1:]), x.dtype) for x in (number, number, *carried[:1]))
 
     def body(totals, row):
         first, edge, side = row
@@ -320,8 +323,7 @@ def _step(
 
     spikes = -flux[-1]
     number = state.number + jnp.diff(flux, axis=0)
-    moment = state.moment + state.number * shift
-    moment += 0.5 * w * (flux[1:] + flux[:-1]) - jnp.diff(surplus, axis=0)
+    moment = state.number * moved + 0.5 * w * (flux[1:] + flux[:-1]) - jnp.diff(surplus, axis=0)
     refractory = state.refractory + spikes
     back = refractory * p.release
     number = number.at[scheme.reset].add(back)
