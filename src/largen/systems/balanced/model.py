@@ -1,0 +1,298 @@
+"""The balanced network's model: all-to-all coupling of order n^(-1/2), kept finite by balance.
+
+Source: MacLaurin & Vilanova 2024 (arXiv 2412.17273), called MV below. Time is dimensionless, in the unit in which
+`tau` is given.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from largen.checks import require
+from largen.system import AbstractSystem, Arrays, Observable, Plan, TimeSeries, parameter
+from largen.systems.balanced.gains import CustomGain, Logistic, Probit
+
+
+class BalancedNetwork(AbstractSystem):
+    """Populations of neurons with all-to-all Poisson coupling of order n^(-1/2) (MV 2024).
+
+    Between jumps the state of neuron j of population a follows
+
+        dZ_a^j/dt = -Z_a^j/tau_a + m_a + sqrt(n) h_a   (+ white noise of intensity sigma_a^2),
+
+    and every neuron (b, k) gives every neuron (a, j), itself included, jumps s_b alpha_ab/sqrt(n) at intensity
+    f_b(Z_b^k), by a counting process of its own for each pair. Here n = N/P is the mean size of a population, N the
+    total number of neurons: the argument `n` of largen's functions is N.
+
+    With `synapses="shared"` one counting process per source drives all targets at once: a contrast, not the
+    paper's model; the variance then decays and each population synchronises.
+    """
+
+    system: ClassVar[str] = "balanced"
+    time_unit: ClassVar[str] = ""
+    methods: ClassVar[tuple[str, ...]] = ("exact", "tau_leap", "auto")
+    presets: ClassVar[tuple[str, ...]] = (
+        "balanced",
+        "rank_one",
+        "off_manifold",
+        "shared",
+        "saddle",
+        "unstable",
+        "folded",
+    )
+    default_times: ClassVar[tuple[float, float, float]] = (0.0, 10.0, 0.05)
+    default_record: ClassVar[tuple[str, ...]] = ("states",)
+    observables: ClassVar[tuple[Observable, ...]] = (
+        Observable("mean", ("population", "time"), "1", "mean state"),
+        Observable("variance", ("population", "time"), "1", "variance of the state within a population"),
+        Observable("third_cumulant", ("population", "time"), "1", "third cumulant of the state within a population"),
+        Observable("rate", ("population", "time"), "1", "mean intensity"),
+        Observable("fast_eigenvalues_real", ("mode", "time"), "1", "fast eigenvalue, real part", True),
+        Observable("fast_eigenvalues_imag", ("mode", "time"), "1", "fast eigenvalue, imaginary part", True),
+        Observable("state", ("neuron", "time"), "1", "state of chosen neurons", True),
+        Observable("spike_population", ("spike",), "", "population of the neuron that a spike reaches", True),
+        Observable("spike_neuron", ("spike",), "", "that neuron, within its population", True),
+        Observable("spike_source", ("spike",), "", "population that sent the spike", True),
+        Observable("spike_time", ("spike",), "1", "time of a spike", True),
+    )
+
+    coupling: Any = parameter(
+        ((1.0, 2.0), (1.2, 1.8)),
+        symbol=r"\alpha_{ab}",
+        dims=("population", "source"),
+        low=0.0,
+        doc="Coupling, [target][source]: a jump is sign * coupling / sqrt(n).",
+    )
+    sign: Any = parameter(
+        (1, -1), symbol="s_b", dims=("population",), kind="integer", low=-1, high=1, doc="+1 excites, -1 inhibits."
+    )
+    tau: Any = parameter(
+        (1.0, 1.0), symbol=r"\tau_a", dims=("population",), above=0.0, scalar=True, doc="Membrane time constant."
+    )
+    gain: Any = parameter(
+        (Probit(1.5, 1.0, 0.5), Probit(2.0, 1.5, 0.3)),
+        symbol="f_b",
+        dims=("population",),
+        kind="component",
+        components=(Logistic, Probit, CustomGain),
+        doc="Intensity of a neuron as a function of its state.",
+    )
+    drive: Any = parameter(
+        (0.65, 0.48),
+        symbol="h_a",
+        dims=("population",),
+        function=True,
+        components=(TimeSeries,),
+        doc="Strong drive, multiplied by sqrt(n); constant or a continuous function of time.",
+    )
+    input: Any = parameter(
+        (0.0, 0.0),
+        symbol="m_a",
+        dims=("population",),
+        function=True,
+        components=(TimeSeries,),
+        doc="Input of order one; constant or a function of time.",
+    )
+    initial_mean: Any = parameter(
+        (-0.29738905865, -0.38931547183), symbol="v_a(0)", dims=("population",), doc="Mean of the states at the start."
+    )
+    initial_variance: Any = parameter(
+        (0.2, 0.6), symbol="K_a(0)", dims=("population",), low=0.0, doc="Variance of the states at the start."
+    )
+    fractions: Any = parameter(
+        1.0,
+        dims=("population",),
+        above=0.0,
+        scalar=True,
+        doc="Shares of n, adding up to 1; one number for all means equal shares.",
+    )
+    noise: Any = parameter(
+        0.0, symbol=r"\sigma_a", dims=("population",), low=0.0, scalar=True, doc="Intrinsic white noise."
+    )
+    synapses: str = parameter(
+        "independent",
+        kind="choice",
+        choices=("independent", "shared"),
+        doc="A counting process for each pair of neurons (the paper), or one for each source (a contrast).",
+    )
+
+    def __check_init__(self):
+        if not isinstance(self.sign, np.ndarray):
+            return
+        require(np.all(self.sign != 0), "sign", "be made of +1 and -1", self.sign)
+        if isinstance(self.fractions, np.ndarray) and self.fractions.ndim == 1:
+            total = float(self.fractions.sum())
+            require(abs(total - 1.0) < 1e-9, "fractions", "add up to 1", self.fractions, f"They add up to {total:g}.")
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """Labels: `e` and `i`, numbered from 1 where there are several of a kind."""
+        letters = ["e" if s > 0 else "i" for s in np.asarray(self.sign).tolist()]
+        return tuple(
+            letter if letters.count(letter) == 1 else f"{letter}{letters[: k + 1].count(letter)}"
+            for k, letter in enumerate(letters)
+        )
+
+    @property
+    def reference_size(self) -> None:
+        """The model's own size is infinite."""
+        return
+
+    def sizes(self, n: int) -> np.ndarray:
+        """Split n by `fractions`, by largest remainders; every population must get three neurons."""
+        count = len(self.gain)
+        shares = np.broadcast_to(self.fractions, (count,)) / np.sum(np.broadcast_to(self.fractions, (count,)))
+        exact = n * shares
+        split = np.floor(exact).astype(np.int64)
+        short = n - int(split.sum())
+        split[np.argsort(split - exact, kind="stable")[:short]] += 1
+        require(
+            np.all(split >= 3),
+            "n",
+            f"give every population at least three neurons ({', '.join(self.populations)})",
+            n,
+            f"At least {int(np.ceil(3 / shares.min()))} neurons are needed.",
+        )
+        return split
+
+    @classmethod
+    def balanced(cls) -> "BalancedNetwork":
+        """Full rank, complex fast eigenvalues, started on the balanced manifold (set S3)."""
+        return cls()
+
+    @classmethod
+    def off_manifold(cls) -> "BalancedNetwork":
+        """The same network started away from the manifold, which it reaches in a time of order n^(-1/2)."""
+        return cls(initial_mean=(0.0, 0.0))
+
+    @classmethod
+    def rank_one(cls) -> "BalancedNetwork":
+        """Equal couplings without drive: only a combination of the rates is pinned (set S1)."""
+        return cls(
+            coupling=((1.0, 1.0), (1.0, 1.0)),
+            gain=(Probit(1.0, 1.0, 0.2), Probit(2.5, 1.5, 0.6)),
+            drive=(0.0, 0.0),
+            input=(0.6, 0.1),
+            initial_mean=(0.4, 0.3),
+            initial_variance=(0.5, 0.3),
+        )
+
+    @classmethod
+    def shared(cls) -> "BalancedNetwork":
+        """One counting process per source for all its targets: the populations synchronise."""
+        return cls(synapses="shared")
+
+    @classmethod
+    def saddle(cls) -> "BalancedNetwork":
+        """The only balanced state is a saddle: no limit; the network blows up as sqrt(n)."""
+        return cls(
+            coupling=((2.0, 1.0), (1.0, 1.0)),
+            gain=(Probit(1.0, 1.0, 0.2), Probit(2.0, 1.5, 0.1)),
+            drive=(0.2, 0.7),
+            initial_mean=(0.0, 0.0),
+            initial_variance=(0.2, 0.6),
+        )
+
+    @classmethod
+    def unstable(cls) -> "BalancedNetwork":
+        """Balance loses its stability in the course of time: the limit ends there."""
+        return cls(
+            coupling=((3.5, 2.0), (2.0, 1.0)),
+            gain=(Probit(1.0, 4.0, 0.5), Probit(3.0, 0.6, 0.3)),
+            drive=(0.24, 0.02),
+            initial_mean=(0.1, -0.8),
+            initial_variance=(8.0, 0.02),
+        )
+
+    @classmethod
+    def folded(cls) -> "BalancedNetwork":
+        """The balanced manifold folds: a relaxation oscillation at finite n, fold jumps in the limit."""
+        return cls(
+            coupling=((1.32, 0.352), (0.65076, 0.173536)),
+            tau=(1.0, 2.18),
+            gain=(Probit(1.0, 10.3, 1.0), Probit(5.7, 2.3, 1.1)),
+            drive=(0.48, 0.23664),
+            initial_mean=(0.0, 0.0),
+            initial_variance=(0.3, 0.2),
+        )
+
+    def plan(
+        self,
+        times: np.ndarray,
+        *,
+        n: int,
+        method: str | None,
+        record: tuple[str, ...],
+        dt: float | None = None,
+        neurons: Any = 5,
+        time_limit: float = 3600.0,
+    ) -> Plan:
+        """Choose the method and estimate memory and CPU time of one realisation; see `network`."""
+        from largen.systems.balanced import network
+
+        return network.plan(
+            self, times, n=n, method=method, record=record, dt=dt, neurons=neurons, time_limit=time_limit
+        )
+
+    def network(
+        self,
+        times: np.ndarray,
+        *,
+        n: int,
+        rng: Callable[..., np.random.Generator],
+        method: str,
+        record: tuple[str, ...],
+        tick: Callable[[float], None],
+        dt: float | None = None,
+        neurons: Any = 5,
+        time_limit: float = 3600.0,
+    ) -> Arrays:
+        """Run the network with n neurons.
+
+        `method="exact"` draws every jump (thinning); "tau_leap" advances in steps of dt, by default chosen from n;
+        "auto" is exact while one realisation takes less than 10 s. See `network.run` for the options.
+        """
+        from largen.systems.balanced import network
+
+        return network.run(
+            self,
+            times,
+            n=n,
+            rng=rng,
+            method=method,
+            record=record,
+            tick=tick,
+            dt=dt,
+            neurons=neurons,
+            time_limit=time_limit,
+        )
+
+    def limit(
+        self,
+        times: np.ndarray,
+        *,
+        n: int | None,
+        rtol: float,
+        atol: float,
+        route: str = "auto",
+        skewness: bool = True,
+    ) -> Arrays:
+        """Solve the limit (n None) or the finite-size equations; see `limit.solve` and `finite.solve`."""
+        from largen.systems.balanced import finite, limit
+
+        if n is None:
+            return limit.solve(self, times, rtol=rtol, atol=atol, route=route)
+        return finite.solve(self, times, n=n, rtol=rtol, atol=atol, skewness=skewness)
+
+    def fixed_points(self, n: int | None = None) -> Any:
+        """All stationary states of the limit (or at n neurons) with their eigenvalues; see `stationary`."""
+        from largen.systems.balanced import stationary
+
+        return stationary.fixed_points(self) if n is None else stationary.finite_fixed_points(self, n)
+
+    def fluctuations(self, n: int, modes: int = 20) -> Any:
+        """Linear-noise covariance of population means and variances; see `fluctuations`."""
+        from largen.systems.balanced import fluctuations
+
+        return fluctuations.linear_noise(self, n, modes=modes)
