@@ -44,6 +44,35 @@ def report_as_plain(report: xr.Dataset) -> dict[str, Any]:
     return _attrs(report) | {"observables": observables, "components": components}
 
 
+# The statistics that `largen run` prints, by system: a function of one Dataset with a `<name>_se` for every name.
+SUMMARIES = {"spiking": "summary"}
+
+
+def statistics_as_plain(datasets: dict[str, xr.Dataset]) -> dict[str, Any]:
+    """The system's own statistics of network and theories: value, standard error and unit by name."""
+    from largen import analysis
+
+    found: dict[str, Any] = {}
+    for source, dataset in datasets.items():
+        name = SUMMARIES.get(str(dataset.attrs["system"]))
+        if name is None:
+            continue
+        table = getattr(analysis, name)(dataset)
+        rows = found[source] = {}
+        for key, variable in table.data_vars.items():
+            if str(key).endswith("_se"):
+                continue
+            errors = table[f"{key}_se"].values.ravel()
+            for k, label in enumerate(component_labels(variable)):
+                value, error = float(variable.values.ravel()[k]), float(errors[k])
+                rows[label] = {
+                    "value": value if np.isfinite(value) else None,
+                    "standard_error": error if np.isfinite(error) else None,
+                    "unit": str(variable.attrs["units"]),
+                }
+    return found
+
+
 def describe(dataset: xr.Dataset, out: Path | None) -> dict[str, Any]:
     """A network or limit as plain values: attributes and time means (with standard errors over realisations)."""
     means = {}
@@ -143,7 +172,7 @@ def show_run(report: xr.Dataset, summary: dict[str, Any], folder: Path) -> None:
 
 
 def _with_error(entry: Any) -> str:
-    if entry is None:
+    if entry is None or entry["value"] is None:
         return "-"
     text = f"{entry['value']:.4g}"
     return text + (f" +- {entry['standard_error']:.2g}" if entry.get("standard_error") is not None else "")

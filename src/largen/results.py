@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+import largen
 from largen.checks import InputError, require
 from largen.system import AbstractSystem, Arrays, Observable, to_plain
 
@@ -24,9 +25,10 @@ _DIM_ATTRS = {
 
 def versions() -> str:
     """Versions of largen and of what its numbers depend on, on one line."""
-    names = ("largen", "numpy", "numba", "jax", "diffrax")
-    found = [f"{name} {importlib.metadata.version(name)}" for name in names]
-    return ", ".join([*found, f"python {platform.python_version()}", platform.machine()])
+    found = [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "numba", "jax", "diffrax")]
+    return ", ".join(
+        [f"largen {largen.__version__}", *found, f"python {platform.python_version()}", platform.machine()]
+    )
 
 
 def label(
@@ -90,6 +92,8 @@ def label(
     }
     if seed is not None:
         about["seed"] = seed
+    if np.isfinite(n):
+        about["sizes"] = system.sizes(int(n))
     return xr.Dataset(variables, coords, about | _plain_attrs(attrs) | _plain_attrs(first.attrs))
 
 

@@ -15,7 +15,7 @@ from largen.comparison import compare
 from largen.files import read_file, time_grid, write_model
 from largen.limits import solve_limit
 from largen.options import options_of
-from largen.presentation import convergence_as_plain, report_as_plain
+from largen.presentation import convergence_as_plain, report_as_plain, statistics_as_plain
 from largen.results import save, write_atomically
 from largen.scaling import convergence
 from largen.simulation import Interrupted, simulate
@@ -243,8 +243,8 @@ def solve_and_keep(job: Job, out: Path | None, **options: Any) -> xr.Dataset:
 
 
 def run(job: Job, folder: Path, *, workers: int = 1, progress: Any = None, say: Callable[[str], None]) -> RunResult:
-    """Solve the limit, its equations at the network's size, simulate, compare, draw; keep each as it comes."""
-    from largen import analysis, plot
+    """Solve the limit, simulate, solve the theory of n neurons, compare, draw; keep each as it comes."""
+    from largen import plot
 
     write_model(job.model, folder / "model.yaml")
     clock = {"start": time.perf_counter()}
@@ -258,17 +258,18 @@ def run(job: Job, folder: Path, *, workers: int = 1, progress: Any = None, say: 
     say(f"Solving the limit of {job.name} (a first run compiles for some seconds) ...")
     own = job if model.reference_size is not None else job._replace(n=None)
     limit = solve_and_keep(own, folder / "limit.nc")
-    finite = solve_and_keep(
-        job, folder / "finite.nc", **model.finite_options(realisations=job.realisations, seed=job.seed)
-    )
     timed("limit")
     say(f"Simulating {job.realisations} networks of {n} neurons ...")
     record = model.default_record if n <= MOST_NEURONS_DRAWN else ()
     network = simulate_and_keep(job, folder / "network.nc", record=record, workers=workers, progress=progress)
     timed("network")
+    say(f"Solving the theory of {n} neurons ...")
+    options = model.finite_options(realisations=job.realisations, seed=job.seed)
+    finite = solve_and_keep(job, folder / "finite.nc", **options)
+    timed("finite")
     report = compare(network, limit, finite=finite)
     summary = report_as_plain(report) | {"model": to_plain(model, strict=False)}
-    statistics = analysis.summaries(model.system, network=network, limit=limit, finite=finite)
+    statistics = statistics_as_plain({"network": network, "limit": limit, "theory at this n": finite})
     if statistics:
         summary["statistics"] = statistics
     summary["files"] = [
