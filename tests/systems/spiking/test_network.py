@@ -367,9 +367,9 @@ def test_records_agree_with_each_other():
         assert 0 <= values["spike_neuron"][mine].min() <= values["spike_neuron"][mine].max() < size
     total = values["voltage_density"].sum(1) + values["refractory_fraction"]
     np.testing.assert_allclose(total, 1.0, rtol=1e-12)
-    assert result.coords["bin"][0] == -58.0
-    assert result.coords["bin"][-1] == 98.0
-    assert result.coords["neuron"].tolist() == [f"{p}{i}" for p in "ei" for i in range(10)]
+    assert result.coords["bin"][1][0] == -58.0
+    assert result.coords["bin"][1][-1] == 98.0
+    assert result.coords["neuron"][1].tolist() == [f"{p}{i}" for p in "ei" for i in range(10)]
     assert values["voltage"].shape == (20, times.size)
     assert values["voltage"].max() <= 100.0
     assert values["rate"][:, 0].tolist() == [0.0, 0.0]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from largen.systems.spiking.bins import bin_edges, reset_bin
-from largen.systems.spiking.markov import CLOSURES, PAPER, JOINT, Layout
+from largen.systems.spiking.markov import CLOSURES, JOINT, PAPER, Layout
 
 PAPER_BELOW = 40.0
 """The reference implementation's bins reach to -40 for a threshold of 100."""
@@ -67,6 +67,7 @@ def build_layout(
         inhibitory=np.array(model.inhibitory)[source[first]].astype(np.int64),
         classes=starts,
         source=source,
+        target=target,
         probability=probability,
         strength=strength,
         dt=float(dt),

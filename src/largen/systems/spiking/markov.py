@@ -4,7 +4,7 @@ Populations keep, per voltage bin, the number of neurons and the first moment of
 classes keep the mean of the pending spikes. Classes of one target that share the decay time and the sign act through
 their sum X = sum s H alone: they are merged, exactly, into channels with the mean and variance of X and, per bin, the
 deviation c = sum over the bin's neurons of (X - mean). `step` is a map of the `State`, smooth where the
-reconstruction is; `chain_step` draws the same transfers as multinomial moves of integer counts.
+reconstruction is; `chain` draws the same transfers as multinomial moves of integer counts.
 
 Source: CLWTX 2024 (arXiv 2411.14801); the `joint` closure, the linear density and the chain's noise are largen's own.
 """
@@ -36,6 +36,7 @@ class Layout(NamedTuple):
     inhibitory: np.ndarray  # (C,) 1 or 0
     classes: np.ndarray  # (C + 1,) first class of each channel
     source: np.ndarray  # (J,)
+    target: np.ndarray  # (J,)
     probability: np.ndarray  # (J,)
     strength: np.ndarray  # (J,)
     dt: float
@@ -117,7 +118,7 @@ def new_work(layout: Layout, bins: int) -> Work:
 
 
 @njit(cache=True, error_model="numpy")
-def _sum_classes(layout, state, work):
+def sum_classes(layout, state, work):
     """Mean of X and sum of s^2 E[H] per channel."""
     for c in range(len(layout.rate)):
         mean = square = 0.0
@@ -130,7 +131,7 @@ def _sum_classes(layout, state, work):
 
 
 @njit(cache=True, error_model="numpy")
-def _explain(layout, state, work, a):
+def explain(layout, state, work, a):
     """Part of X that the bin tells: its mean per bin, its slope, and the variance that is left."""
     bins = state.count.shape[1]
     count, moment = state.count[a], state.moment[a]
@@ -168,7 +169,7 @@ def _van_leer(layout, count, moment, work, a):
 
 
 @njit(cache=True, error_model="numpy")
-def _shift(layout, state, work, a, drive):
+def shift(layout, state, work, a, drive):
     """Drift and noise of every bin: the density after the drift, and the edges within reach of the noise.
 
     Returns:
@@ -232,7 +233,7 @@ def _shift(layout, state, work, a, drive):
 
 
 @njit(cache=True, error_model="numpy")
-def _transfer(layout, state, work, a, k, j, slot):
+def transfer(layout, state, work, a, k, j, slot):
     """Mass, first moment and density below edge j of the neurons that were in bin k, per neuron."""
     left, length, tilt = work.bins[0, k], work.bins[1, k], work.bins[2, k]
     edge = (j - k - 0.5) * layout.width
@@ -244,7 +245,7 @@ def _transfer(layout, state, work, a, k, j, slot):
 
 
 @njit(cache=True, error_model="numpy")
-def _deviation_below(layout, work, c, k, g0, g1, f):
+def deviation_below(layout, work, c, k, g0, g1, f):
     """Deviation of X carried below an edge, per neuron of bin k."""
     noise, gate = work.bins[4, k], work.bins[5, k]
     sign = -gate if layout.inhibitory[c] else 1.0
@@ -272,7 +273,7 @@ def _move(layout, state, work, a):
         first, stop = work.edges[0, k], work.edges[1, k]
         for j in range(first, stop + 1):
             if j < stop:
-                g0, g1, f = _transfer(layout, state, work, a, k, j, slot)
+                g0, g1, f = transfer(layout, state, work, a, k, j, slot)
                 g0 = min(max(g0, below0), 1.0)
                 slot += 2
             else:
@@ -284,44 +285,52 @@ def _move(layout, state, work, a):
             if joint:
                 for c in range(low, high):
                     work.deviation[c, cell] += n * (
-                        _deviation_below(layout, work, c, k, g0, g1, f)
-                        - _deviation_below(layout, work, c, k, below0, below1, below_f)
+                        deviation_below(layout, work, c, k, g0, g1, f)
+                        - deviation_below(layout, work, c, k, below0, below1, below_f)
                     )
             below0, below1, below_f = g0, g1, f
 
 
 @njit(cache=True, error_model="numpy")
-def _refract(layout, state, work, a):
-    """The refractory pool takes the spikes and returns neurons to the reset potential."""
-    bins = state.count.shape[1]
-    spikes = work.count[bins]
-    delay = layout.delay[a]
+def leaving(layout, state, work, a):
+    """Mean number of neurons that leave the refractory pool in this step; its spikes are in `work.count`."""
+    spikes = work.count[-1]
     pool = state.pool[a] + spikes
-    if delay > 0:
-        place = state.clock[0] % delay
-        leaving = state.queue[a, place]
-        state.queue[a, place] = spikes
-    elif layout.closure == PAPER:
-        leaving = abs((spikes - pool * layout.leave[a] / layout.dt) * layout.dt)
-    else:
-        leaving = pool * layout.leave[a]
-    state.pool[a] = pool - leaving
-    for c in range(layout.channels[a], layout.channels[a + 1]):
-        carried = state.pool_deviation[c] + work.deviation[c, bins]
-        if delay > 0:
-            back = state.queue_deviation[c, place] * (1.0 - layout.dt * layout.rate[c]) ** delay
-            state.queue_deviation[c, place] = work.deviation[c, bins]
-        else:
-            back = carried * leaving / pool if pool > 0.0 else 0.0
-        state.pool_deviation[c] = carried - back
-        work.deviation[c, layout.reset] += back
-    work.count[layout.reset] += leaving
-    work.moment[layout.reset] -= 0.5 * layout.width * leaving
-    return spikes
+    if layout.delay[a] > 0:
+        return state.queue[a, state.clock[0] % layout.delay[a]]
+    if layout.closure == PAPER:
+        return abs((spikes - pool * layout.leave[a] / layout.dt) * layout.dt)
+    return pool * layout.leave[a]
 
 
 @njit(cache=True, error_model="numpy")
-def _store(layout, state, work, a):
+def refract(layout, state, work, a, back):
+    """The refractory pool takes the spikes and returns `back` neurons to the reset potential."""
+    bins = state.count.shape[1]
+    spikes = work.count[bins]
+    delay = layout.delay[a]
+    place = state.clock[0] % max(delay, 1)
+    pool = state.pool[a] + spikes
+    if delay > 0:
+        state.queue[a, place] = spikes
+    state.pool[a] = pool - back
+    for c in range(layout.channels[a], layout.channels[a + 1]):
+        brought = work.deviation[c, bins]
+        carried = state.pool_deviation[c] + brought
+        if delay > 0:
+            returned = state.queue_deviation[c, place] * (1.0 - layout.dt * layout.rate[c]) ** delay
+            state.queue_deviation[c, place] = brought
+        else:
+            returned = carried * back / pool if pool > 0.0 else 0.0
+        state.pool_deviation[c] = carried - returned
+        work.deviation[c, layout.reset] += returned
+    work.count[layout.reset] += back
+    work.moment[layout.reset] -= 0.5 * layout.width * back
+    state.spikes[a] = spikes
+
+
+@njit(cache=True, error_model="numpy")
+def store(layout, state, work, a):
     """Write the new counts back; deviations decay with the mean they deviate from."""
     bins = state.count.shape[1]
     for k in range(bins):
@@ -359,14 +368,48 @@ def step(layout, state, work, drive):
         drive: External kicks per ms, shape (P,).
     """
     before = state.spikes.copy() if layout.closure == PAPER else state.spikes
-    _sum_classes(layout, state, work)
+    sum_classes(layout, state, work)
     for a in range(len(layout.size)):
         if layout.closure == JOINT:
-            _explain(layout, state, work, a)
-        pairs = _shift(layout, state, work, a, drive[a])
+            explain(layout, state, work, a)
+        pairs = shift(layout, state, work, a, drive[a])
         normal_pairs(work.z, pairs, work.cdf, work.pdf)
         _move(layout, state, work, a)
-        state.spikes[a] = _refract(layout, state, work, a)
-        _store(layout, state, work, a)
+        refract(layout, state, work, a, leaving(layout, state, work, a))
+        store(layout, state, work, a)
     _receive(layout, state, work, before)
     state.clock[0] += 1
+
+
+@njit(cache=True, error_model="numpy")
+def sample(layout, state, i, pending, occupied, refractory):
+    """Write the state to the i-th output; `occupied` and `refractory` may have no outputs at all."""
+    for j in range(len(layout.source)):
+        pending[layout.target[j], layout.source[j], i] = state.pending[j]
+    if refractory.shape[1] > 0:
+        occupied[:, :, i] = state.count
+        refractory[:, i] = state.pool
+
+
+@njit(cache=True, error_model="numpy")
+def run_steps(layout, state, work, drive, steps, spikes, pending, occupied, refractory):
+    """Run the deterministic reduction.
+
+    Args:
+        layout: Constants.
+        state: Where to start; changed in place.
+        work: Scratch space.
+        drive: External kicks per ms at every step, shape (step, P), or (1, P) for a constant.
+        steps: Steps at which to write outputs, increasing from 0, shape (T,).
+        spikes: Spikes since the output before, shape (P, T).
+        pending: Mean pending spikes, shape (P, P, T).
+        occupied: Neurons per bin, shape (P, K, T or 0).
+        refractory: Refractory neurons, shape (P, T or 0).
+    """
+    done = 0
+    for i in range(len(steps)):
+        while done < steps[i]:
+            step(layout, state, work, drive[min(done, len(drive) - 1)])
+            spikes[:, i] += state.spikes
+            done += 1
+        sample(layout, state, i, pending, occupied, refractory)

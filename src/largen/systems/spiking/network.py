@@ -242,10 +242,12 @@ def _arrays(
         values["voltage_density"] = out.histogram / size[:, None, None]
         values["refractory_fraction"] = out.refractory / size[:, None]
         width, below = out.bins
-        coords["bin"] = width * (np.arange(out.histogram.shape[1]) - below + 0.5)
+        centre = width * (np.arange(out.histogram.shape[1]) - below + 0.5)
+        coords["bin"] = ("bin", centre, {"units": "1", "long_name": "centre of a voltage bin"})
     if "voltage" in record:
         values["voltage"] = out.voltage
-        coords["neuron"] = _neuron_labels(model.populations, size)
+        labels = _neuron_labels(model.populations, size)
+        coords["neuron"] = ("neuron", labels, {"units": "1", "long_name": "neuron"})
     if "spikes" in record:
         neuron = np.concatenate([pair[1] for pair in heard])
         population = np.searchsorted(constants.edge, neuron, side="right") - 1
