@@ -1,0 +1,35 @@
+"""Time-averaged firing rates."""
+
+import numpy as np
+
+from largen.analysis.signals import Signals
+
+FLAT = 1e-6  # relative s.d. of a rate below which it does not oscillate
+
+
+def mean_rates(signals: Signals) -> np.ndarray:
+    """Mean rate (Hz) per population of the first realisation, shape (population,).
+
+    A deterministic rate is averaged over whole cycles, from the first to the last upward crossing of its mean by
+    the rate of all neurons: windows cut elsewhere move the mean by up to a cycle's share.
+    """
+    rate = signals.rate[0]
+    if not signals.stochastic:
+        crossings = upward_crossings(network_rate(signals)[0])
+        if crossings.size >= 2:
+            rate = rate[:, crossings[0] : crossings[-1]]
+    return rate.mean(-1)
+
+
+def network_rate(signals: Signals) -> np.ndarray:
+    """Rate per neuron of the whole network, shape (realisation, time)."""
+    return np.einsum("rpt,p->rt", signals.rate, signals.size / signals.size.sum())
+
+
+def upward_crossings(rate: np.ndarray) -> np.ndarray:
+    """First indices at which a rate is above its mean again; none where it is constant up to rounding."""
+    mean = rate.mean()
+    if rate.std() <= FLAT * mean:
+        return np.empty(0, np.int64)
+    above = rate > mean
+    return np.flatnonzero(above[1:] & ~above[:-1]) + 1

@@ -1,0 +1,149 @@
+"""From a labelled Dataset to the arrays that the statistics work on: spikes per step, pooled and smoothed rates."""
+
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import scipy.ndimage
+import xarray as xr
+
+from largen.checks import InputError, real, require
+
+FINEST = 0.5  # ms: the coarsest grid on which events within +-0.5 ms can be told apart
+SMOOTHING = 1.5  # ms: s.d. of the Gaussian that smooths rates for events and orbits
+
+
+class Signals(NamedTuple):
+    """Rates after the start of the statistics.
+
+    Attributes:
+        times: Ends of the steps (ms), shape (time,).
+        step: Grid spacing (ms).
+        rate: Spikes in the step that ends at each time, per neuron and second, shape (realisation, population,
+            time); one realisation where the Dataset has none.
+        populations: Labels.
+        size: Neurons per population.
+        inhibitory: Whether a population is inhibitory.
+        stochastic: Whether the rates are those of a network or a finite-size chain, and not of a deterministic
+            limit.
+    """
+
+    times: np.ndarray
+    step: float
+    rate: np.ndarray
+    populations: np.ndarray
+    size: np.ndarray
+    inhibitory: np.ndarray
+    stochastic: bool
+
+    def pooled(self, inhibitory: bool) -> np.ndarray:
+        """Rate per neuron of all excitatory or all inhibitory populations together, shape (realisation, time)."""
+        mine = self.inhibitory == inhibitory
+        return np.einsum("rpt,p->rt", self.rate[:, mine], self.size[mine] / self.size[mine].sum())
+
+    def part(self, first: int, last: int) -> "Signals":
+        """The same signals on the steps first..last-1 only."""
+        return self._replace(times=self.times[first:last], rate=self.rate[..., first:last])
+
+    def realisation(self, index: int) -> "Signals":
+        """The same signals for one realisation."""
+        return self._replace(rate=self.rate[index : index + 1])
+
+
+def read(dataset: xr.Dataset, start: float | None, *, finest: float = np.inf, whole: bool = False) -> Signals:
+    """Take the rates out of a Dataset and check them.
+
+    Args:
+        dataset: What `simulate` or `solve_limit` returned for the spiking system: `rate` (realisation, population,
+            time) with or without realisations, in Hz, on a uniform grid of `time` in ms.
+        start: Time (ms) after which statistics are taken; None for 500 ms after the first time, or a quarter of
+            the run if that is less.
+        finest: Largest spacing of the grid that will do (ms).
+        whole: Whether None for `start` stands for the whole run instead.
+
+    Raises:
+        InputError: The Dataset is of another kind, the grid is not uniform or too coarse, or nothing is left
+            after `start`.
+    """
+    if not isinstance(dataset, xr.Dataset) or "rate" not in dataset or dataset.attrs.get("system") != "spiking":
+        raise InputError(
+            "Argument `dataset` must be a Dataset of the spiking system with the variable `rate`, "
+            f"but is {_about(dataset)}. Pass what simulate(...) or solve_limit(...) returned."
+        )
+    times = np.asarray(dataset["time"].values, dtype=np.float64)
+    require(times.size >= 3, "dataset", "have at least three times", times.size)
+    step = (times[-1] - times[0]) / (times.size - 1)
+    if np.abs(np.diff(times) - step).max() > 1e-3 * step:
+        raise InputError(
+            f"Argument `dataset` must have uniformly spaced times, but they are {np.diff(times).min():.6g} to "
+            f"{np.diff(times).max():.6g} ms apart. Simulate with times such as np.arange(0, 5000, 0.1)."
+        )
+    if step > finest * (1 + 1e-9):
+        raise InputError(
+            f"Argument `dataset` must have times at most {finest:g} ms apart for this statistic, but they are "
+            f"{step:.6g} ms apart. Simulate with times such as np.arange(0, 5000, 0.1)."
+        )
+    duration = times[-1] - times[0]
+    if start is None:
+        start = times[0] + (0.0 if whole else min(500.0, duration / 4))
+    start = real("start", start, low=float(times[0]))
+    # The rate at times[i] belongs to (times[i-1], times[i]], so that the first time carries nothing.
+    keep = times > start + 1e-6 * step
+    keep[0] = False
+    require(keep.sum() >= 3, "start", f"lie before the end of the run at {times[-1]:g} ms", start)
+    rate = dataset["rate"]
+    lead = ("realisation",) if "realisation" in rate.dims else ()
+    values = rate.transpose(*lead, "population", "time").values.astype(np.float64)[..., keep]
+    require(np.all(np.isfinite(values)), "dataset", "hold finite rates", "not")
+    size, inhibitory = _populations(dataset)
+    stochastic = dataset.attrs.get("kind") != "limit" or str(dataset.attrs.get("finite_size")).lower() == "true"
+    return Signals(
+        times[keep], step, values if lead else values[None], dataset["population"].values, size, inhibitory, stochastic
+    )
+
+
+def _about(dataset: object) -> str:
+    if not isinstance(dataset, xr.Dataset):
+        return type(dataset).__name__
+    system = dataset.attrs.get("system", "an unknown system")
+    return f"a Dataset of {system} with the variables {', '.join(map(str, dataset.data_vars)) or 'none'}"
+
+
+def _populations(dataset: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Neurons per population at the Dataset's n, and which populations inhibit."""
+    from largen.systems.spiking import SpikingNetwork
+
+    parameters = json.loads(dataset.attrs["parameters"])
+    count = len(parameters["size"])
+    model = SpikingNetwork(  # only its sizes matter
+        size=parameters["size"],
+        inhibitory=parameters["inhibitory"],
+        strength=np.zeros((count, count)),
+        probability=np.zeros((count, count)),
+        decay=np.ones((count, count)),
+        external_rate=0.0,
+    )
+    n = dataset.attrs.get("n", model.reference_size)
+    return model.sizes(int(n)), np.asarray(model.inhibitory)
+
+
+def smooth(rate: np.ndarray, step: float, width: float = SMOOTHING) -> np.ndarray:
+    """Rates smoothed along the last axis by a Gaussian of s.d. `width` (ms), cut at 4 s.d."""
+    return scipy.ndimage.gaussian_filter1d(rate, width / step, axis=-1, mode="nearest", truncate=4.0)
+
+
+def labelled(
+    variables: Mapping[str, tuple[tuple[str, ...], np.ndarray, str, str]],
+    coords: Mapping[str, tuple[np.ndarray, str, str]],
+    attrs: Mapping[str, object],
+) -> xr.Dataset:
+    """A Dataset from (dims, values, units, long_name) per variable and (values, units, long_name) per coordinate."""
+    return xr.Dataset(
+        {
+            name: (dims, values, {"units": units, "long_name": text})
+            for name, (dims, values, units, text) in variables.items()
+        },
+        {dim: (dim, values, {"units": units, "long_name": text}) for dim, (values, units, text) in coords.items()},
+        attrs,
+    )

@@ -1,0 +1,371 @@
+"""Statistics of spiking runs on planted signals whose answers are known; false-alarm probability 1e-6 each."""
+
+import json
+
+import numpy as np
+import pytest
+import scipy.signal
+import xarray as xr
+from scipy import stats
+
+from largen import analysis
+from largen.analysis import errors, events, rates, signals, spectra, synchrony
+from largen.checks import InputError
+
+LIMIT = stats.norm.isf(5e-7)
+SIZE = np.array([300, 100])
+
+
+def dataset(rate, *, step=0.1, kind="network", inhibitory=(False, True), size=SIZE, start=0.0, **attrs):
+    """A Dataset as `simulate` (rate with realisations) or `solve_limit` (without) returns it."""
+    rate = np.asarray(rate, dtype=float)
+    lead = ("realisation",) if rate.ndim == 3 else ()
+    parameters = {"size": np.asarray(size).tolist(), "inhibitory": list(inhibitory)}
+    about = {"system": "spiking", "kind": kind, "n": int(np.sum(size)), "parameters": json.dumps(parameters)}
+    return xr.Dataset(
+        {"rate": ((*lead, "population", "time"), rate, {"units": "Hz"})},
+        {"time": start + step * np.arange(rate.shape[-1]), "population": [f"p{k}" for k in range(rate.shape[-2])]},
+        about | attrs,
+    )
+
+
+def poisson(rate, realisations, steps, seed=1, step=0.1, size=SIZE):
+    """Independent Poisson neurons; rate in Hz, shape (population, ...)."""
+    rng = np.random.default_rng(seed)
+    per_step = step / 1000.0 * size[:, None]
+    return rng.poisson(rate * per_step, (realisations, len(size), steps)) / per_step
+
+
+def near(value, expected, error, limit=LIMIT):
+    np.testing.assert_array_less(np.abs(np.asarray(value) - expected), limit * np.asarray(error))
+
+
+def t_limit(count):
+    return stats.t(count - 1).isf(5e-7)
+
+
+# Rates and errors -----------------------------------------------------------------------------------------------
+
+
+def test_mean_rates_and_their_errors():
+    """40 realisations of Poisson neurons: rates within Student's t, errors within the law of chi."""
+    rate = np.array([[20.0], [50.0]])
+    found = analysis.summary(dataset(poisson(rate, 40, 10_001)))
+    near(found["rate"], rate[:, 0], found["rate_se"], t_limit(40))
+    exact = np.sqrt(rate[:, 0] / (SIZE * 0.75) / 40)  # 1 s, the first quarter left out
+    low, high = np.sqrt(stats.chi2(39).ppf([5e-7, 1 - 5e-7]) / 39)
+    assert np.all((found["rate_se"] / exact > low) & (found["rate_se"] / exact < high))
+    assert found.attrs["standard_error"] == "over 40 realisations"
+    assert found["rate"].attrs == {"units": "Hz", "long_name": "mean firing rate"}
+    assert found.attrs["start"] == pytest.approx(250.0)
+
+
+def test_one_realisation_has_batch_means():
+    found = analysis.summary(dataset(poisson(np.array([[20.0], [50.0]]), 1, 20_001)))
+    assert "10 blocks" in found.attrs["standard_error"]
+    near(found["rate"], [20.0, 50.0], found["rate_se"], t_limit(10))
+    exact = np.sqrt(np.array([20.0, 50.0]) / (SIZE * 1.5))
+    low, high = np.sqrt(stats.chi2(9).ppf([5e-7, 1 - 5e-7]) / 9)
+    assert np.all((found["rate_se"] / exact > low) & (found["rate_se"] / exact < high))
+
+
+def test_batch_means_catch_correlated_noise():
+    """A slow common modulation makes the error larger than Poisson counts alone would: the planted trap."""
+    slow = np.repeat(np.random.default_rng(2).uniform(10, 90, 100), 200)[None]
+    found = analysis.summary(dataset(poisson(slow, 1, 20_000)), start=0.0)
+    assert found["rate_se"].values[0] > 5 * np.sqrt(50.0 / (300 * 2.0))
+
+
+def test_too_short_a_run_says_that_errors_are_missing():
+    found = analysis.summary(dataset(poisson(np.array([[20.0], [50.0]]), 1, 600)))
+    assert np.all(np.isnan(found["rate_se"]))
+    assert "too short" in found.attrs["standard_error"]
+    assert "rate_se" in found.attrs["status"]
+
+
+def test_jackknife_of_a_mean_is_its_standard_error():
+    rows = np.random.default_rng(3).normal(size=(12, 1))
+    assert errors.jackknife(rows, lambda mean: float(mean[0])) == pytest.approx(stats.sem(rows[:, 0]))
+
+
+def test_deterministic_rates_are_averaged_over_whole_cycles():
+    """An offset sine cut off in mid-cycle: its mean is exact, that of the plain window is off."""
+    time = np.arange(0.0, 1013.0, 0.1)
+    rate = np.stack([50 + 40 * np.sin(2 * np.pi * time / 17.3), 70 + 30 * np.cos(2 * np.pi * time / 17.3)])
+    found = analysis.summary(dataset(rate, kind="limit"), start=100.0)
+    np.testing.assert_allclose(found["rate"], [50, 70], atol=0.01)
+    assert abs(rate[0, 1001:].mean() - 50) > 0.02
+    assert np.all(found["rate_se"] == 0)
+    assert found.attrs["standard_error"] == "deterministic: 0"
+    chain = analysis.summary(dataset(rate, kind="limit", finite_size="true"), start=100.0)
+    assert chain["rate_se"].values[0] > 0
+
+
+# Synchrony ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [0.1, 0.25, 0.5])
+def test_synchrony_of_independent_neurons(step):
+    """Poisson neurons: rate times the window, plus 1/n for the spike itself."""
+    half = {0.1: 5, 0.25: 2, 0.5: 1}[step]
+    rate = np.array([20.0, 50.0])
+    run = dataset(poisson(rate[:, None], 30, int(1500 / step), step=step), step=step)
+    others = rate * (2 * half + 1) * step / 1000
+    found = analysis.summary(run)
+    near(found["synchrony"], others + 1 / SIZE, found["synchrony_se"], t_limit(30))
+    found = analysis.summary(run, self_count="removed")
+    near(found["synchrony"], others, found["synchrony_se"], t_limit(30))
+
+
+def test_synchrony_of_planted_volleys_is_exact():
+    """Volleys of 150 spikes far apart, and a pair of half volleys .5 ms apart or .6 ms apart."""
+    rate = np.zeros((2, 1000))
+    full = 150 / SIZE / 1e-4
+    rate[:, 100::300] = full[:, None]
+    found = analysis.summary(dataset(rate[None]), start=0.0)
+    np.testing.assert_allclose(found["synchrony"], 150 / SIZE)
+    for gap, index in ((5, 150), (6, 75)):
+        halves = np.zeros((2, 1000))
+        halves[:, 100] = halves[:, 100 + gap] = full / 2
+        found = analysis.summary(dataset(halves[None]), start=0.0)
+        np.testing.assert_allclose(found["synchrony"], index / SIZE)
+
+
+def test_synchrony_leaves_out_both_ends():
+    rate = np.zeros((2, 101))
+    rate[:, [1, 5, 96, 100]] = 1e4  # sample 0 carries no step; of the 100 steps these lie in the first or last five
+    rate[:, [50, 52]] = [[1e3], [2e3]]
+    found = analysis.summary(dataset(rate[None]), start=0.0)
+    np.testing.assert_allclose(found["synchrony"], [0.2, 0.4])
+
+
+def test_synchrony_of_a_deterministic_limit_has_no_self_count():
+    rate = np.full((2, 5000), 40.0)
+    for choice in ("included", "removed"):
+        found = analysis.summary(dataset(rate, kind="limit"), self_count=choice)
+        np.testing.assert_allclose(found["synchrony"], 40.0 * 1.1e-3)
+
+
+# Spectra --------------------------------------------------------------------------------------------------------
+
+
+def test_power_spectrum_is_welch():
+    rate = poisson(np.array([[20.0], [50.0]]), 3, 30_001)
+    found = analysis.power_spectrum(dataset(rate), start=500.0, highest=5000.0)
+    frequency, power = scipy.signal.welch(rate[..., 5001:], fs=1e4, nperseg=5000, axis=-1)
+    np.testing.assert_allclose(found["frequency"], frequency)
+    np.testing.assert_allclose(found["power"], power.mean(0), rtol=1e-9)
+    np.testing.assert_allclose(found["power_se"], stats.sem(power, axis=0), rtol=1e-9)
+    assert found["frequency"].attrs["units"] == "Hz"
+    one = analysis.power_spectrum(dataset(rate[:1]), start=500.0, segment=500.1)  # an odd number of steps
+    frequency, power = scipy.signal.welch(rate[0, :, 5001:], fs=1e4, nperseg=5001, noverlap=2501, axis=-1)
+    np.testing.assert_allclose(one["power"], power[:, frequency <= 500], rtol=1e-9)
+
+
+def test_power_spectrum_of_poisson_neurons_is_flat():
+    """Shot noise: one-sided 2 r/n, mean over frequencies; one realisation has errors over its segments."""
+    found = analysis.power_spectrum(dataset(poisson(np.array([[20.0], [50.0]]), 1, 200_001)))
+    flat = 2 * np.array([20.0, 50.0]) / SIZE
+    ratio = found["power"].values[:, 1:] / flat[:, None]
+    assert "segments of one realisation" in found.attrs["standard_error"]
+    exact = np.sqrt((1 + 1 / 18) / 77)  # 77 half overlapping segments
+    seen = found["power_se"].values[:, 2:] / flat[:, None]
+    assert abs(seen.mean() / exact - 1) < 0.05
+    assert abs(ratio.mean() - 1) < LIMIT * exact / np.sqrt(ratio.size / 1.5)
+
+
+def oscillating(frequency, realisations=10, steps=40_001, seed=4):
+    """Inhomogeneous Poisson neurons with bursts at a known frequency, inhibition 2 ms later; random phases."""
+    time = 1e-4 * np.arange(steps)
+    phase = np.random.default_rng(seed).uniform(0, 1, realisations)
+
+    def bursts(delay, mean):
+        wave = np.exp(6 * np.cos(2 * np.pi * (frequency * (time - delay) + phase[:, None])))
+        return mean * wave / wave.mean()
+
+    rate = np.stack([bursts(0.0, 50.0), bursts(0.002, 70.0)], axis=1)
+    rng = np.random.default_rng(seed + 1)
+    per_step = 1e-4 * SIZE[:, None]
+    return rng.poisson(rate * per_step) / per_step, rate
+
+
+def test_gamma_frequency_of_planted_bursts():
+    noisy, clean = oscillating(63.7)
+    found = analysis.summary(dataset(noisy))
+    assert found["gamma_frequency"] == pytest.approx(63.7, abs=0.05)
+    assert found["event_rate"] == pytest.approx(63.7, rel=0.01)
+    assert found["gamma_frequency_se"] < 0.1
+    exact = analysis.summary(dataset(clean[0], kind="limit"))
+    assert exact["gamma_frequency"] == pytest.approx(63.7, abs=0.03)
+    assert exact["event_rate"] == pytest.approx(63.7, abs=0.01)
+    one = analysis.summary(dataset(noisy[:1]))
+    assert one["gamma_frequency"] == pytest.approx(63.7, abs=0.1)
+
+
+def test_gamma_frequency_is_not_the_subharmonic():
+    """Bursts at 60 Hz ride on a larger swell at 30 Hz: the highest peak is at 30 Hz, gamma is at 60 Hz."""
+    time = 1e-4 * np.arange(40_001)
+    bursts = np.exp(8 * np.cos(2 * np.pi * 60 * time))
+    wave = bursts / bursts.mean() + 2.2 * (1 + np.cos(2 * np.pi * 30 * time))
+    rate = np.stack([50 * wave / wave.mean()] * 2)
+    found = analysis.summary(dataset(rate, kind="limit"))
+    spectrum = analysis.power_spectrum(dataset(rate, kind="limit"))["power"].values[0]
+    assert np.argmax(spectrum) == 15  # on a grid of 2 Hz
+    assert found["gamma_frequency"] == pytest.approx(60.0, abs=0.05)
+
+
+def test_peak_is_found_between_grid_points_and_only_within_the_band():
+    grid = np.arange(0.0, 200.0, 2.0)
+    power = np.exp(-((grid - 61.3) ** 2) / 50) + 9 * np.exp(-((grid - 30) ** 2) / 50)
+    assert spectra._peak(grid, power, 45, 90) == pytest.approx(61.3, abs=0.01)
+    assert np.isnan(spectra._peak(grid, power, 100, 150))
+
+
+# Events and orbits ----------------------------------------------------------------------------------------------
+
+
+def test_firing_events_of_planted_bursts():
+    """Gaussian bursts of .8 and .9 spikes per neuron every 15 ms: onset, size, interval, height in closed form."""
+    time = 0.1 * np.arange(30_001) - 0.05  # middles of the steps
+    width, period = 1.0, 15.0
+    centres = np.arange(10.0, 3000.0, period)
+    wave = sum(np.exp(-((time - c) ** 2) / 2 / width**2) for c in centres) / (width * np.sqrt(2 * np.pi))
+    spikes = np.array([0.8, 0.9])
+    found = analysis.firing_events(dataset(1000 * spikes[:, None] * wave, kind="limit"), start=500.0)
+    np.testing.assert_allclose(found["interval"], period, atol=1e-6)
+    broad = np.hypot(width, signals.SMOOTHING)
+    np.testing.assert_allclose(found["height"].mean("event"), 1000 * spikes / broad / np.sqrt(2 * np.pi), rtol=1e-3)
+    # Above the mean 1/period for |t| < half, where the smoothed Gaussian falls below it.
+    half = broad * np.sqrt(2 * np.log(period / broad / np.sqrt(2 * np.pi)))
+    np.testing.assert_allclose(found["onset"] - centres[np.searchsorted(centres, found["onset"])], -half, atol=0.11)
+    np.testing.assert_allclose(found["duration"], 2 * half, atol=0.2)
+    size = spikes * (2 * stats.norm.cdf(half / width) - 1)
+    np.testing.assert_allclose(found["size"].mean("event"), size, rtol=2e-3)
+    assert set(found["event_realisation"].values) == {0}
+    totals = analysis.summary(dataset(1000 * spikes[:, None] * wave, kind="limit"), start=500.0)
+    np.testing.assert_allclose(totals["event_size"], size, rtol=2e-3)
+    assert totals["event_interval_sd"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_signed_area_of_an_ellipse():
+    """Rates e = a sin, i = b sin(. - lag): area pi a b sin(lag) per cycle, positive where excitation leads."""
+    time = 1e-4 * np.arange(20_001)
+    for lag in (0.7, -0.7):
+        turn = 2 * np.pi * 50 * time
+        rate = np.stack([60 + 40 * np.sin(turn), 60 + 30 * np.sin(turn - lag)])
+        found = analysis.summary(dataset(rate, kind="limit"))
+        damp = np.exp(-((2 * np.pi * 0.05 * signals.SMOOTHING) ** 2))  # both rates are smoothed
+        assert found["orbit_area"] == pytest.approx(np.pi * 40 * 30 * np.sin(lag) * damp, rel=2e-3)
+    square = events.signed_area(np.array([0.0, 1, 1, 0]), np.array([0.0, 0, 1, 1]))
+    assert square == 1.0
+
+
+def test_orbit_smooths_and_averages_cycles():
+    noisy, clean = oscillating(50.0)
+    found = analysis.orbit(dataset(noisy), smoothing=2.0)
+    assert found["rate"].dims == ("realisation", "population", "time")
+    assert found["rate"].sizes["time"] == 40_000
+    assert found.attrs["cycles"] > 0.9 * 10 * 50 * 3.5
+    exact = analysis.orbit(dataset(clean[0], kind="limit"), smoothing=2.0)
+    assert exact["rate"].dims == ("population", "time")
+    assert np.abs(found["cycle"] - exact["cycle"]).max() < 0.05 * exact["cycle"].max()
+    np.testing.assert_allclose(exact["cycle"].mean("phase"), [50, 70], rtol=0.01)
+
+
+def test_a_fixed_point_has_no_events_and_says_so():
+    rate = np.full((2, 20_001), 40.0)
+    found = analysis.summary(dataset(rate, kind="limit"))
+    np.testing.assert_array_equal(found["rate"], 40.0)
+    assert np.isnan(found["gamma_frequency"])
+    assert "gamma_frequency" in found.attrs["status"]
+    assert analysis.firing_events(dataset(rate, kind="limit")).sizes["event"] == 0
+    assert "cycle" not in analysis.orbit(dataset(rate, kind="limit"))
+
+
+def test_a_silent_population_has_no_synchrony_and_says_so():
+    rate = poisson(np.array([[20.0], [0.0]]), 4, 20_001)
+    found = analysis.summary(dataset(rate))
+    assert np.isnan(found["synchrony"].values[1])
+    assert "synchrony" in found.attrs["status"]
+    assert found["rate"].values[1] == 0
+
+
+def test_three_populations_are_pooled_by_kind():
+    """Splitting E into two equal halves changes no statistic of the whole."""
+    noisy, _ = oscillating(60.0, realisations=4)
+    two = analysis.summary(dataset(noisy))
+    split = dataset(noisy[:, [0, 0, 1]], size=[150, 150, 100], inhibitory=(False, False, True))
+    three = analysis.summary(split)
+    for name in ("gamma_frequency", "event_rate", "orbit_area"):
+        assert float(three[name]) == pytest.approx(float(two[name]), rel=1e-9)
+    only = dataset(noisy[:, [0, 0]], size=[150, 150], inhibitory=(False, False))
+    assert "orbit_area" not in analysis.summary(only)
+
+
+def test_sizes_follow_n():
+    """Parameters are those of the model as given; the Dataset's n says how many neurons there were."""
+    run = dataset(poisson(np.array([[20.0], [50.0]]), 4, 10_001))
+    run.attrs["n"] = 4000
+    np.testing.assert_array_equal(signals.read(run, None).size, [3000, 1000])
+
+
+def test_crossings_and_window():
+    np.testing.assert_array_equal(rates.upward_crossings(np.array([0.0, 2, 0, 2, 2, 0])), [1, 3])
+    found = signals.read(dataset(np.arange(60.0).reshape(1, 2, 30), step=0.5, start=100.0), 105.0)
+    assert found.times[0] == 105.5
+    assert found.rate[0, 0, 0] == 11.0
+    assert np.all(np.isnan(synchrony.synchrony_index(found.part(0, 2))))  # no step with a whole window
+
+
+# Summaries and errors -------------------------------------------------------------------------------------------
+
+
+def test_summaries_are_plain_numbers():
+    noisy, clean = oscillating(60.0, realisations=3, steps=10_001)
+    coarse = dataset(noisy[..., ::10], step=1.0)
+    found = analysis.summaries(
+        "spiking", network=dataset(noisy), limit=dataset(clean[0], kind="limit"), finite=None, coarse=coarse
+    )
+    assert set(found) == {"network", "limit", "coarse"}
+    assert found["network"]["rate"]["value"]["p0"] == pytest.approx(50, rel=0.1)
+    assert found["limit"]["gamma_frequency"]["se"] == 0.0
+    assert "at most 0.5 ms apart" in found["coarse"]["unavailable"]
+    json.dumps(found, allow_nan=False)
+    assert analysis.summaries("balanced", network=dataset(noisy)) == {}
+
+
+def uneven(run):
+    times = run["time"].values.copy()
+    times[5:] += 0.05
+    return run.assign_coords(time=times)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (lambda run: "run", "but is str"),
+        (lambda run: run.rename(rate="speed"), "with the variables speed"),
+        (lambda run: run.assign_attrs(system="balanced"), "a Dataset of balanced"),
+        (lambda run: run.isel(time=slice(None, None, 10)), "at most 0.5 ms apart"),
+        (uneven, "uniformly spaced"),
+        (lambda run: run.isel(time=slice(2)), "at least three times"),
+        (lambda run: run.where(run.time < 50), "hold finite rates"),
+    ],
+)
+def test_bad_datasets_are_refused(bad, words):
+    run = bad(dataset(poisson(np.array([[20.0], [50.0]]), 2, 1001)))
+    with pytest.raises(InputError, match=words):
+        analysis.summary(run)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"start": 99.9}, "lie before the end"),
+        ({"start": -1.0}, "at least 0"),
+        ({"self_count": "maybe"}, "one of 'included', 'removed'"),
+    ],
+)
+def test_bad_options_are_refused(options, words):
+    with pytest.raises(InputError, match=words):
+        analysis.summary(dataset(poisson(np.array([[20.0], [50.0]]), 2, 1001)), **options)
