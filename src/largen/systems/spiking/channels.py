@@ -54,7 +54,9 @@ def build_layout(
     target, source, starts = _merge(model)
     first = starts[:-1]
     channel_target = target[first]
-    decay, strength, probability = (np.array(x)[target, source] for x in (model.decay, model.strength, model.probability))
+    decay, strength, probability = (
+        np.array(x)[target, source] for x in (model.decay, model.strength, model.probability)
+    )
     layout = Layout(
         size=size,
         leak=np.array(leak),
