@@ -125,7 +125,9 @@ class CustomGain(AbstractGain):
     function: Any = parameter(
         jax.nn.sigmoid, symbol="f", kind="component", function=True, doc="JAX function, scalar in and scalar out."
     )
-    maximum: Any = parameter(1.0, symbol="f_{max}", above=0.0, doc="An upper bound of the function; its lower bound is 0.")
+    maximum: Any = parameter(
+        1.0, symbol="f_{max}", above=0.0, doc="An upper bound of the function; its lower bound is 0."
+    )
     steepest: Any = parameter(0.25, symbol="f'_{max}", above=0.0, doc="An upper bound of the slope's absolute value.")
 
     @property

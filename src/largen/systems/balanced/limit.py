@@ -78,7 +78,9 @@ def field(time: Any, state: Any, args: Any) -> tuple[jax.Array, jax.Array]:
     def strong(t: Any) -> Any:
         return manifold.coordinates(parts.directions, at(model.drive, t))
 
-    tilde, moving = (strong(time), 0.0) if not callable(model.drive) else jax.jvp(strong, (time,), (jnp.ones_like(time),))
+    tilde, moving = (
+        (strong(time), 0.0) if not callable(model.drive) else jax.jvp(strong, (time,), (jnp.ones_like(time),))
+    )
     constraint = parts.weights @ rate + tilde
     bracket = parts.weights @ (slope * leak + 0.5 * curvature * change) + moving + constraint / jnp.min(model.tau)
     return leak - parts.directions @ _solve_small(manifold.fast_matrix(parts, slope), bracket), change
@@ -306,7 +308,9 @@ def _balanced_state(model: Any, time: float, shape: Structure, code: int) -> str
     k = model.initial_variance
     v = jnp.stack([gain.inverse(pinned[b], k[b], shape.nodes) for b, gain in enumerate(model.gain)])
     fast = np.linalg.eigvals(np.asarray(manifold.fast_matrix(parts, rates(model.gain, v, k, shape.nodes, 1))))
-    kind = "a saddle" if np.any(fast.real < 0) and np.any(fast.real > 0) else "unstable" if np.any(fast.real > 0) else ""
+    kind = (
+        "a saddle" if np.any(fast.real < 0) and np.any(fast.real > 0) else "unstable" if np.any(fast.real > 0) else ""
+    )
     shown = ", ".join(f"{x.real:.4g}" + (f"{x.imag:+.4g}i" if x.imag else "") for x in sorted(fast, key=_order))
     return f" The only balanced state is {kind}: its fast eigenvalues are {shown}." if kind else ""
 
@@ -361,7 +365,9 @@ def _order(eigenvalue: complex) -> tuple[float, float]:
 
 def _status(result: Trajectory, code: int, stopped: float | None) -> str:
     if code == LOST and result.oscillates:
-        return f"balance lost its stability at time {stopped:.10g}: a pair of fast eigenvalues crossed the imaginary axis"
+        return (
+            f"balance lost its stability at time {stopped:.10g}: a pair of fast eigenvalues crossed the imaginary axis"
+        )
     if code == LOST:
         return f"the balanced manifold folds at time {stopped:.10g}: a fast eigenvalue reached zero and the mean jumps there"
     if code == GAVE_UP:
