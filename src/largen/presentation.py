@@ -105,7 +105,7 @@ def parameter_table(model: str, functions: bool) -> list[dict[str, Any]]:
     return [
         {
             "name": info.name,
-            "value": _json_safe(plain[info.name]),
+            "value": json_safe(plain[info.name]),
             "unit": info.unit,
             "symbol": info.symbol,
             "dims": list(info.dims),
@@ -117,9 +117,12 @@ def parameter_table(model: str, functions: bool) -> list[dict[str, Any]]:
     ]
 
 
-def _json_safe(value: Any) -> Any:
+def json_safe(value: Any) -> Any:
+    """Plain values with infinity and nan as words, as JSON can hold them."""
+    if isinstance(value, dict):
+        return {key: json_safe(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_json_safe(entry) for entry in value]
+        return [json_safe(entry) for entry in value]
     return _finite(value) if isinstance(value, float) else value
 
 
@@ -175,7 +178,7 @@ def _with_error(entry: Any) -> str:
     if entry is None or entry["value"] is None:
         return "-"
     text = f"{entry['value']:.4g}"
-    return text + (f" +- {entry['standard_error']:.2g}" if entry.get("standard_error") is not None else "")
+    return text + (f" +- {entry['standard_error']:.2g}" if entry["standard_error"] else "")
 
 
 def show_dataset(dataset: xr.Dataset, out: Path | None) -> None:

@@ -15,7 +15,7 @@ from largen.comparison import compare
 from largen.files import read_file, time_grid, write_model
 from largen.limits import solve_limit
 from largen.options import options_of
-from largen.presentation import convergence_as_plain, report_as_plain, statistics_as_plain
+from largen.presentation import convergence_as_plain, json_safe, report_as_plain, statistics_as_plain
 from largen.results import save, write_atomically
 from largen.scaling import convergence
 from largen.simulation import Interrupted, simulate
@@ -268,7 +268,7 @@ def run(job: Job, folder: Path, *, workers: int = 1, progress: Any = None, say: 
     finite = solve_and_keep(job, folder / "finite.nc", **options)
     timed("finite")
     report = compare(network, limit, finite=finite)
-    summary = report_as_plain(report) | {"model": to_plain(model, strict=False)}
+    summary = report_as_plain(report) | {"model": json_safe(to_plain(model, strict=False))}
     statistics = statistics_as_plain({"network": network, "limit": limit, "theory at this n": finite})
     if statistics:
         summary["statistics"] = statistics

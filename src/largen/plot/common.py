@@ -87,7 +87,7 @@ def bands(
             dotted = _part(finite, name, label, window)
             ax.plot(dotted["time"], _mean(dotted), color="black", lw=0.8, ls=":", label=f"{label} at this n")
     ax.plot([], [], color="0.6", lw=6, alpha=0.5, label="network (2 s.e.)")
-    ax.legend(fontsize=7, ncols=2, frameon=False, loc="upper right")
+    ax.legend(fontsize=7, ncols=2 * len(labels) + 1, frameon=False, loc="lower right", bbox_to_anchor=(1, 1))
     return tidy(ax, x=axis_label(network["time"]), y=axis_label(network[name]))
 
 
@@ -129,8 +129,8 @@ def distance(report: xr.Dataset, *, ax: Axes, most: int = 12) -> Axes:
             values / scale, rows + 0.12, xerr=half / scale, fmt="o", color="0.45", mfc="white", label="theory at this n"
         )
     ax.set_yticks(rows, names)
-    ax.invert_yaxis()
-    ax.legend(fontsize=7, frameon=False)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.legend(fontsize=7, frameon=False, loc="lower right", ncols=2, bbox_to_anchor=(1, 1))
     return tidy(ax, x="network minus theory (%), 95 % interval")
 
 

@@ -53,9 +53,9 @@ def spectrum(
         ax.semilogy(line["frequency"], np.maximum(line, 1e-12), color=colour, ls=dash, lw=width, label=name)
     top = max(ax.get_ylim()[1], 1e-9)
     ax.set_ylim(max(ax.get_ylim()[0], top * 1e-7), top)
-    ax.legend(fontsize=7, frameon=False)
+    ax.legend(fontsize=7, frameon=False, loc="lower right")
     some = next(iter(spectra.values()))["power"]
-    return tidy(ax, x="frequency (Hz)", y=axis_label(some))
+    return tidy(ax, x="frequency (Hz)", y=f"power ({some.attrs['units']})")
 
 
 def orbit(orbits: dict[str, xr.Dataset], *, ax: Axes, window: tuple[float, float] | None = None) -> Axes:
@@ -87,7 +87,8 @@ def panels(network: xr.Dataset, limit: xr.Dataset, finite: xr.Dataset | None, re
     smooth = analysis.orbit(network), analysis.orbit(limit), analysis.orbit(finite) if finite is not None else None
     rates = figure.add_subplot(grid[1, :])
     bands(smooth[0], smooth[1], "rate", finite=smooth[2], ax=rates, window=window)
-    rates.set_title("rates, smoothed over 1 ms", loc="left", fontsize=10)
+    rates.set(xlim=window, ylim=(0, None))
+    rates.set_title("rates: mean over realisations", loc="left", fontsize=10)
     sources = {"network": network, "limit": limit} | ({"theory at this n": finite} if finite is not None else {})
     below = grid[2, :].subgridspec(1, 3 if report is not None else 2)
     spectra = {name: analysis.power_spectrum(dataset) for name, dataset in sources.items()}
