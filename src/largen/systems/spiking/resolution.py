@@ -49,8 +49,10 @@ def widest_good(model: Any, drive: np.ndarray, dt: float) -> float:
         noise, pull = _fluctuation(layout, state, edges, drive[min(done, len(drive) - 1)])
         intensity += noise / len(looks)
         relaxation += pull / len(looks)
-    with np.errstate(divide="ignore"):
-        return float(np.min(0.5 * np.sqrt(intensity / (2.0 * relaxation))))
+    # A population without noise has no width to resolve; without relaxation its width knows no bound.
+    spread = np.full(P, np.inf)
+    np.divide(intensity, 2.0 * relaxation, out=spread, where=(intensity > 0.0) & (relaxation > 0.0))
+    return float(np.min(0.5 * np.sqrt(spread)))
 
 
 def _fluctuation(layout: Layout, state: State, edges: np.ndarray, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
