@@ -177,7 +177,7 @@ def test_a_full_disk_is_a_sentence_and_the_old_file_survives(tmp_path):
     code = (
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "import largen as ln, numpy as np, sys; d = ln.simulate(ln.SpikingNetwork(), np.arange(2000) * .1, seed=1);"
-        "import h5netcdf; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000));"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000));"
         "\ntry: ln.save(d, sys.argv[1])\nexcept ln.InputError as e: print(e)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(old)], capture_output=True, text=True, timeout=300)
@@ -191,13 +191,12 @@ def test_ctrl_c_leaves_what_was_finished_readable(tmp_path):
     command = [sys.executable, "-m", "largen.cli", "run", "gamma", "--realisations", "2000", "--times", "0:200:0.1"]
     process = subprocess.Popen([*command, "--out", str(folder)], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("Simulating"):
-            break
+    while not process.stderr.readline().startswith("Simulating"):
+        assert process.poll() is None
     time.sleep(4)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    err = process.stderr.read()
+    assert process.wait(timeout=60) == 130, err
     assert re.search(r"\d+ of 2000 realisations are in", err), err
     network = ln.load(folder / "network.nc")
     assert 1 <= network.sizes["realisation"] < 2000

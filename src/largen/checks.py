@@ -29,6 +29,10 @@ class LimitError(RuntimeError):
         self.partial = partial
 
 
+class Stopped(RuntimeError):
+    """Work stopped by Ctrl-C after something had been kept; the message says what and where."""
+
+
 def shown(value: Any) -> str:
     """Show a value in at most 80 characters on one line."""
     text = " ".join(repr(value.tolist() if isinstance(value, np.ndarray) else value).split())

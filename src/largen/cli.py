@@ -87,8 +87,8 @@ def run(
         changes=changes or (),
         options=options or (),
     )
-    folder = runs.results_folder(out, model, overwrite)
-    result = runs.run(job, folder, workers=workers, progress=_progress(as_json), say=_say(as_json))
+    with runs.results_folder(out, model, overwrite) as folder:
+        result = runs.run(job, folder, workers=workers, progress=_progress(as_json), say=_say(as_json))
     _print(result.summary, as_json, lambda: presentation.show_run(result.report, result.summary, folder))
 
 
@@ -207,8 +207,8 @@ def convergence(
         options=options or (),
         verbs=("network", "limit"),
     )
-    folder = runs.results_folder(out, f"{model}-convergence", overwrite)
-    study = runs.converge(job, sizes, folder, workers=workers, progress=_progress(as_json))
+    with runs.results_folder(out, f"{Path(model).stem}-convergence", overwrite) as folder:
+        study = runs.converge(job, sizes, folder, workers=workers, progress=_progress(as_json))
     _print(
         presentation.convergence_as_plain(study, folder),
         as_json,
@@ -252,7 +252,7 @@ def _print(plain: Any, as_json: bool, show_it: Any) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit status is 0, 2 for bad input (one sentence), 130 after Ctrl-C."""
-    from largen.checks import InputError, LimitError
+    from largen.checks import InputError, LimitError, Stopped
 
     # Typer carries its own Click since 0.26; the base class is found the same way in both.
     usage_error: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
@@ -266,8 +266,8 @@ def main(arguments: list[str] | None = None) -> int:
         code = stop.exit_code
     except usage_error as error:
         code = _fail(f"{error.format_message()} See largen --help.")
-    except (typer.Abort, KeyboardInterrupt) as error:
-        print(f"Stopped. {error}".strip(), file=sys.stderr)
+    except (Stopped, typer.Abort, KeyboardInterrupt) as stop:
+        print(f"Stopped. {stop}".strip(), file=sys.stderr)
         code = 130
     except BrokenPipeError:
         code = 0

@@ -1,6 +1,7 @@
 """Arrays -> labelled `xarray.Dataset`, and Datasets to and from files. Nothing else in largen makes labels."""
 
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -197,7 +198,10 @@ def save(dataset: xr.Dataset, path: str | os.PathLike) -> Path:
         for name, variable in dataset.data_vars.items()
         if variable.dtype.kind in "fiu" and variable.size > 1000
     }
-    return write_atomically(path, lambda aside: dataset.to_netcdf(aside, engine="h5netcdf", encoding=encoding))
+    # The file is made in memory: HDF5 cannot be trusted to report a full disk, a plain write can.
+    image = io.BytesIO()
+    dataset.to_netcdf(image, engine="h5netcdf", encoding=encoding)
+    return write_atomically(path, lambda aside: aside.write_bytes(image.getbuffer()))
 
 
 def load(path: str | os.PathLike) -> xr.Dataset:

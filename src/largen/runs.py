@@ -1,16 +1,17 @@
 """The main job behind the command line: a model file in, a results folder out."""
 
+import contextlib
 import itertools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from largen.checks import InputError, integer, known_keys, require
+from largen.checks import InputError, Stopped, integer, known_keys, require
 from largen.comparison import compare
 from largen.files import read_file, time_grid, write_model
 from largen.limits import solve_limit
@@ -152,10 +153,12 @@ def _time_range(text: str) -> np.ndarray:
 # Files and folders --------------------------------------------------------------------------------------------
 
 
-def results_folder(out: Path | None, name: str, overwrite: bool) -> Path:
+@contextlib.contextmanager
+def results_folder(out: Path | None, name: str, overwrite: bool) -> Iterator[Path]:
     """Choose and make the results folder; a folder with results is never written over unasked.
 
-    Without `out` it is largen-results/NAME, or NAME-2, NAME-3 and so on if that holds results.
+    Without `out` it is largen-results/NAME, or NAME-2, NAME-3 and so on if that holds results. What fails before it
+    leaves a result leaves no folder either.
     """
     stem = Path(name).stem
     if out is None:
@@ -166,6 +169,7 @@ def results_folder(out: Path | None, name: str, overwrite: bool) -> Path:
         folder = out
         if _holds_results(folder) and not overwrite:
             raise InputError(f"Folder `{folder}` already holds results: choose another --out, or say --overwrite.")
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -174,7 +178,13 @@ def results_folder(out: Path | None, name: str, overwrite: bool) -> Path:
         ) from error
     if not os.access(folder, os.W_OK):
         raise InputError(f"Results folder `{folder}` must be writable, but is not. Choose another --out.")
-    return folder
+    try:
+        yield folder
+    except BaseException:
+        for path in made:
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        raise
 
 
 def _holds_results(folder: Path) -> bool:
@@ -228,7 +238,7 @@ def simulate_and_keep(
             raise
         save(stop.partial, out)
         count = stop.partial.sizes["realisation"]
-        raise KeyboardInterrupt(f"{count} of {job.realisations} realisations are in {out}.") from stop
+        raise Stopped(f"{count} of {job.realisations} realisations are in {out}.") from stop
     if out is not None:
         save(network, out)
     return network
@@ -246,7 +256,6 @@ def run(job: Job, folder: Path, *, workers: int = 1, progress: Any = None, say: 
     """Solve the limit, simulate, solve the theory of n neurons, compare, draw; keep each as it comes."""
     from largen import plot
 
-    write_model(job.model, folder / "model.yaml")
     clock = {"start": time.perf_counter()}
 
     def timed(name: str) -> None:
@@ -258,6 +267,7 @@ def run(job: Job, folder: Path, *, workers: int = 1, progress: Any = None, say: 
     say(f"Solving the limit of {job.name} (a first run compiles for some seconds) ...")
     own = job if model.reference_size is not None else job._replace(n=None)
     limit = solve_and_keep(own, folder / "limit.nc")
+    write_model(job.model, folder / "model.yaml")
     timed("limit")
     say(f"Simulating {job.realisations} networks of {n} neurons ...")
     record = model.default_record if n <= MOST_NEURONS_DRAWN else ()
@@ -306,7 +316,6 @@ def converge(job: Job, sizes: str, folder: Path, *, workers: int, progress: Any)
             if job.model.reference_size
             else [base, 3 * base, 10 * base, 30 * base]
         )
-    write_model(job.model, folder / "model.yaml")
     try:
         study = convergence(
             job.model,
@@ -322,8 +331,9 @@ def converge(job: Job, sizes: str, folder: Path, *, workers: int, progress: Any)
         if stop.partial is None:
             raise
         save(stop.partial, folder / "convergence.nc")
-        raise KeyboardInterrupt(f"{stop.partial.sizes['n']} of {len(n)} sizes are in {folder}.") from stop
+        raise Stopped(f"{stop.partial.sizes['n']} of {len(n)} sizes are in {folder}.") from stop
     save(study, folder / "convergence.nc")
+    write_model(job.model, folder / "model.yaml")
     _write_json(convergence_as_plain(study, folder), folder / "convergence.json")
     figure = plot.figure_of(plot.convergence, study)
     write_atomically(folder / "figure.png", lambda aside: figure.savefig(aside, format="png", dpi=150))
