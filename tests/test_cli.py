@@ -189,14 +189,14 @@ def test_a_full_disk_is_a_sentence_and_the_old_file_survives(tmp_path):
 def test_ctrl_c_leaves_what_was_finished_readable(tmp_path):
     folder = tmp_path / "out"
     command = [sys.executable, "-m", "largen.cli", "run", "gamma", "--realisations", "2000", "--times", "0:200:0.1"]
-    process = subprocess.Popen([*command, "--out", str(folder)], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    while not process.stderr.readline().startswith("Simulating"):
-        assert process.poll() is None
-    time.sleep(4)
-    process.send_signal(signal.SIGINT)
-    err = process.stderr.read()
-    assert process.wait(timeout=60) == 130, err
+    with subprocess.Popen([*command, "--out", str(folder)], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("Simulating"):
+            assert process.poll() is None
+        time.sleep(4)
+        process.send_signal(signal.SIGINT)
+        err = process.stderr.read()
+    assert process.returncode == 130, err
     assert re.search(r"\d+ of 2000 realisations are in", err), err
     network = ln.load(folder / "network.nc")
     assert 1 <= network.sizes["realisation"] < 2000
