@@ -1,0 +1,340 @@
+"""Covariances of functions of jointly Gaussian variables: Mehler's series, with closed forms where they exist.
+
+For f(x), f(y) with (x, y) Gaussian of correlation r, cov(f(x), f(y)) = sum_{n>=1} a_n(x) a_n(y) r^n, where a_n are
+the normalised Hermite coefficients of f at each variable's own mean and variance. The variance left after N terms
+bounds the tail: |tail| <= |r|^(N+1) sqrt(R_N(x) R_N(y)), R_N = Var f - sum_{n<=N} a_n^2.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from largen.checks import InputError
+
+MOST_TERMS = 2048
+_REACH = 12.0
+_INTERVALS = 480
+_MOST_INTERVALS = _INTERVALS * 2**10
+_SQRT_2PI = math.sqrt(2.0 * math.pi)
+
+
+class Expansion(NamedTuple):
+    """A function of one Gaussian variable in normalised Hermite polynomials.
+
+    Attributes:
+        mean: Mean of f(x).
+        variance: Variance of f(x).
+        coefficients: a_1 ... a_N, shape (N,).
+        remainder: Variance left after 0 ... N terms, shape (N + 1,).
+    """
+
+    mean: float
+    variance: float
+    coefficients: np.ndarray
+    remainder: np.ndarray
+
+
+@functools.lru_cache(maxsize=8)
+def _nodes(intervals: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes of the trapezoidal rule for the standard Gaussian law and its normalised weights."""
+    xi = np.linspace(-_REACH, _REACH, intervals + 1)
+    weights = np.exp(-0.5 * xi**2)
+    return xi, weights / math.fsum(weights)
+
+
+@njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _hermite(xi, weighted, variance, terms):
+    """Coefficients of `weighted` (values times weights, centred) and the variance left after each."""
+    coefficients = np.empty(terms)
+    remainder = np.empty(terms + 1)
+    remainder[0] = variance
+    below = np.ones_like(xi)
+    here = xi.copy()
+    for n in range(1, terms + 1):
+        total = 0.0
+        for i in range(xi.size):
+            total += weighted[i] * here[i]
+        coefficients[n - 1] = total
+        remainder[n] = max(remainder[n - 1] - total * total, 1e-17 * variance)
+        a, b = math.sqrt(n), 1.0 / math.sqrt(n + 1.0)
+        for i in range(xi.size):
+            below[i] = (xi[i] * here[i] - a * below[i]) * b
+        below, here = here, below
+    return coefficients, remainder
+
+
+def expand(
+    function: Callable[[np.ndarray], np.ndarray], mean: float, variance: float, terms: int, tolerance: float
+) -> Expansion:
+    """Expand a function of a Gaussian variable by the trapezoidal rule, refined until it stands still.
+
+    Args:
+        function: Vectorised function of NumPy arrays.
+        mean: Mean of the variable.
+        variance: Its variance.
+        terms: Number of terms N.
+        tolerance: Absolute tolerance of the mean and the variance of f.
+
+    Raises:
+        InputError: The function is not finite, or too steep or rough for the rule.
+    """
+    if variance <= 0.0:
+        value = float(_values(function, np.array([mean]))[0])
+        return Expansion(value, 0.0, np.zeros(terms), np.zeros(terms + 1))
+    intervals, spread, before = _INTERVALS, math.sqrt(variance), None
+    while intervals <= _MOST_INTERVALS:
+        xi, weights = _nodes(intervals)
+        values = _values(function, mean + spread * xi)
+        centre = float(weights @ values)
+        values = values - centre
+        second = float(weights @ values**2)
+        if before is not None:
+            change = max(abs(second - before[1]), (centre - before[0]) ** 2, 1e-3 * abs(centre - before[0]))
+            if change <= max(tolerance, 1e-14 * (second + 1e-2 * abs(centre))):
+                return Expansion(centre, second, *_hermite(xi, weights * values, second, terms))
+        before = (centre, second)
+        intervals *= 2
+    raise InputError(
+        f"The activation is too steep or rough for quadrature at mean {mean:.3g} and variance {variance:.3g}. "
+        "Loosen rtol and atol, or use the probit or erf activation (exact at any slope)."
+    )
+
+
+def _values(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        values = np.asarray(function(x), dtype=np.float64)
+    if not np.all(np.isfinite(values)):
+        bad = np.flatnonzero(~np.isfinite(values))[0]
+        where = float(x[bad])
+        raise InputError(
+            f"The activation must be finite, but is {float(values[bad])} at x = {where:.6g}. "
+            "Use one that is finite everywhere."
+        )
+    return values
+
+
+def expand_probit(slope: float, mean: float, variance: float, terms: int) -> Expansion:
+    """Expand Phi(slope x), in closed form: a_n = q^n (-1)^(n-1) He_{n-1}(a) phi(a)/sqrt(n!).
+
+    Here q = slope sqrt(variance)/sqrt(1 + slope^2 variance) and a = slope mean/sqrt(1 + slope^2 variance).
+    """
+    width = math.sqrt(1.0 + slope**2 * variance)
+    a, q = slope * mean / width, slope * math.sqrt(variance) / width
+    value = 0.5 * math.erfc(-a / math.sqrt(2.0))
+    if variance <= 0.0:
+        return Expansion(value, 0.0, np.zeros(terms), np.zeros(terms + 1))
+    second = float(probit_covariance(a, a, q * q))
+    return Expansion(value, second, *_hermite_probit(a, q, second, terms))
+
+
+@njit(cache=True, error_model="numpy")
+def _hermite_probit(a, q, variance, terms):
+    coefficients = np.empty(terms)
+    remainder = np.empty(terms + 1)
+    remainder[0] = variance
+    below, here, power = 0.0, math.exp(-0.5 * a * a) / math.sqrt(2.0 * math.pi), q
+    for n in range(1, terms + 1):
+        value = power * here / math.sqrt(n)
+        coefficients[n - 1] = value
+        remainder[n] = max(remainder[n - 1] - value * value, 1e-17 * variance)
+        below, here = here, (a * here - math.sqrt(n - 1.0) * below) / math.sqrt(n * 1.0)
+        power *= -q
+    return coefficients, remainder
+
+
+def probit_covariance(a: Any, b: Any, r: Any) -> np.ndarray:
+    """Covariance of the events X <= a and Y <= b for standard Gaussian X, Y with correlation r.
+
+    It is (1/2pi) int_0^{arcsin r} exp(-(a^2 - 2ab sin x + b^2)/(2 cos^2 x)) dx, by 40 Gauss nodes; unlike Owen's T
+    it has no 0/0 at a = 0. For Phi(s x): a = s m_x/sqrt(1 + s^2 C_xx), r = s^2 C_xy/sqrt((1 + s^2 C_xx)(1 + s^2 C_yy)).
+
+    Args:
+        a: Threshold of X, any shape.
+        b: Threshold of Y, broadcast against a.
+        r: Correlation in [-1, 1], broadcast likewise.
+    """
+    nodes, weights = _gauss(40)
+    a, b = np.asarray(a)[..., None], np.asarray(b)[..., None]
+    angle = np.arcsin(np.clip(r, -1.0, 1.0))
+    x = 0.5 * angle[..., None] * (nodes + 1.0)
+    sine = np.sin(x)
+    # (a^2 - 2ab sin + b^2)/cos^2 without cancellation: ((a - b)^2 + 2ab(1 - sin))/((1 - sin)(1 + sin))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        exponent = ((a - b) ** 2 / (1.0 - sine) + 2.0 * a * b) / (1.0 + sine)
+    exponent = np.where(np.isnan(exponent), np.inf, exponent)
+    return 0.5 * angle * (np.exp(-0.5 * exponent) @ weights) / (2.0 * np.pi)
+
+
+@functools.lru_cache(maxsize=8)
+def _gauss(count: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.legendre.leggauss(count)
+
+
+@functools.lru_cache(maxsize=8)
+def _gauss_hermite(count: int) -> tuple[np.ndarray, np.ndarray]:
+    points, weights = np.polynomial.hermite_e.hermegauss(count)
+    return points, weights / _SQRT_2PI
+
+
+def covariance_by_smoothing(
+    function: Callable[[np.ndarray], np.ndarray],
+    means: tuple[np.ndarray, np.ndarray],
+    variances: tuple[np.ndarray, np.ndarray],
+    r: np.ndarray,
+    nodes: int,
+    intervals: int = 2 * _INTERVALS,
+) -> np.ndarray:
+    """Covariance of f(x), f(y) at a correlation near +-1, where Mehler's series is slow.
+
+    With x = m_x + sqrt(C_x)(sqrt|r| z + sqrt(1-|r|) e), y likewise with its own e, f is smoothed over e by a few
+    Gauss-Hermite nodes and the product integrated over z by the trapezoidal rule.
+
+    Args:
+        function: Vectorised function of NumPy arrays.
+        means: Means of x and of y, shape (pair,) each.
+        variances: Variances, likewise.
+        r: Correlations, shape (pair,).
+        nodes: Gauss-Hermite nodes.
+        intervals: Intervals of the trapezoidal rule.
+    """
+    points, weights = _gauss_hermite(nodes)
+    z, mass = _nodes(intervals)
+    out = np.empty(len(r))
+    for i in range(len(r)):
+        common, own = math.sqrt(abs(r[i])), math.sqrt(max(1.0 - abs(r[i]), 0.0))
+        smooth = []
+        for mean, variance, sign in (
+            (means[0][i], variances[0][i], 1.0),
+            (means[1][i], variances[1][i], np.sign(r[i])),
+        ):
+            x = mean + math.sqrt(variance) * (sign * common * z[:, None] + own * points)
+            value = _values(function, x.ravel()).reshape(x.shape) @ weights
+            smooth.append(value - mass @ value)
+        out[i] = mass @ (smooth[0] * smooth[1])
+    return out
+
+
+# Many pairs ---------------------------------------------------------------------------------------------------
+
+
+class ExpansionTable:
+    """Expansions at many times, all with the same number of terms, laid out for `series_rows`.
+
+    The number of terms doubles, up to `MOST_TERMS`, until every time's remainder is within its tolerance; earlier
+    times are then expanded anew, because a product of two expansions is as short as the shorter one.
+
+    Args:
+        times: Number of times.
+        expand: Maps (mean, variance, terms) to an `Expansion`.
+
+    Attributes:
+        mean: Means of f, shape (time,).
+        variance: Variances of f, shape (time,).
+        coefficients: a_n by term and time, shape (term, time).
+        remainder: Variance left after n terms, shape (term + 1, time).
+        envelope: Largest remainder over the times set so far, shape (term + 1,).
+    """
+
+    def __init__(self, times: int, expand: Callable[[float, float, int], Expansion]):
+        self._expand = expand
+        self._laws: dict[int, tuple[float, float]] = {}
+        self.mean, self.variance = np.zeros(times), np.zeros(times)
+        self._resize(16)
+
+    def _resize(self, terms: int) -> None:
+        times = len(self.mean)
+        self.coefficients = np.zeros((terms, times))
+        self.remainder = np.zeros((terms + 1, times))
+        self.envelope = np.zeros(terms + 1)
+
+    def set(self, t: int, mean: float, variance: float, tolerance: float) -> None:
+        """Set the law at one time; setting it again replaces it (the envelope only grows).
+
+        Args:
+            t: The time.
+            mean: Mean of the argument of f.
+            variance: Its variance.
+            tolerance: Variance of f that may be left out.
+        """
+        self._laws[t] = (mean, variance)
+        terms = len(self.coefficients)
+        expansion = self._expand(mean, variance, terms)
+        grown = terms
+        while expansion.remainder[-1] > tolerance and grown < MOST_TERMS:
+            grown *= 2
+            expansion = self._expand(mean, variance, grown)
+        if grown > terms:
+            self._resize(grown)
+            for earlier, law in self._laws.items():
+                self._put(earlier, self._expand(*law, grown))
+        self._put(t, expansion)
+
+    def _put(self, t: int, expansion: Expansion) -> None:
+        self.mean[t], self.variance[t] = expansion.mean, expansion.variance
+        self.coefficients[:, t] = expansion.coefficients
+        self.remainder[:, t] = expansion.remainder
+        np.maximum(self.envelope, expansion.remainder, out=self.envelope)
+
+
+_BLOCK = 32
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract"})
+def series_rows(coefficients, remainder, envelope, t, r, weights, bounds, tolerance, out, short):
+    """Sum weights[i, n] a_n(s) a_n(t) r[i, s]^n over n, each with as many terms as its tail bound asks for.
+
+    Args:
+        coefficients: See `ExpansionTable`.
+        remainder: Likewise.
+        envelope: Likewise.
+        t: The column's time.
+        r: Correlations, shape (series, row).
+        weights: Weights of the terms, shape (series, >= term).
+        bounds: Largest absolute weight after n terms, shape (series, >= term).
+        tolerance: Largest tail allowed.
+        out: Sums, shape (series, row).
+        short: Set where even all terms leave a larger tail, shape (series, row).
+
+    Returns:
+        The largest tail bound of what is not marked in `short`.
+    """
+    most, rows = coefficients.shape[0], r.shape[1]
+    sums = np.empty(_BLOCK)
+    worst = 0.0
+    for start in range(0, rows, _BLOCK):
+        stop = min(start + _BLOCK, rows)
+        for i in range(r.shape[0]):
+            largest = 0.0
+            for s in range(start, stop):
+                largest = max(largest, abs(r[i, s]))
+            power, terms, bound = largest, most, 0.0
+            for n in range(most + 1):
+                weight = bounds[i, min(n, most - 1)]
+                bound = weight * power * math.sqrt(envelope[n] * remainder[n, t])
+                if bound <= tolerance:
+                    terms = n
+                    break
+                power *= largest
+            if bound > tolerance:
+                ratio = bounds[i, most - 1] * math.sqrt(envelope[most] * remainder[most, t])
+                for s in range(start, stop):
+                    tail = ratio * abs(r[i, s]) ** (most + 1)
+                    short[i, s] = tail > tolerance
+                    if tail <= tolerance:
+                        worst = max(worst, tail)
+            else:
+                worst = max(worst, bound)
+                short[i, start:stop] = False
+            for k in range(stop - start):
+                sums[k] = 0.0
+            for n in range(terms - 1, -1, -1):
+                a = coefficients[n, t] * weights[i, n]
+                for k in range(stop - start):
+                    sums[k] = sums[k] * r[i, start + k] + a * coefficients[n, start + k]
+            for k in range(stop - start):
+                out[i, start + k] = sums[k] * r[i, start + k]
+    return worst

@@ -1,0 +1,136 @@
+"""Activations: the rate f(gain x) of a neuron in state x, its expansion under a Gaussian law, and its covariances."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from largen.checks import require
+from largen.numerics.bivariate import (
+    Expansion,
+    covariance_by_smoothing,
+    expand,
+    expand_probit,
+    probit_covariance,
+)
+
+WORDS = ("logistic", "probit", "tanh", "erf", "linear")
+
+
+def check(activation: Any) -> None:
+    """Refuse what is neither a known word nor a function."""
+    good = callable(activation) or activation in WORDS
+    listed = ", ".join(repr(word) for word in WORDS)
+    require(good, "activation", f"be one of {listed} or a JAX function of one number", activation)
+
+
+class Activation:
+    """f(gain x), evaluated with NumPy.
+
+    Args:
+        kind: One of `WORDS`, or a JAX function.
+        gain: Factor on the state.
+    """
+
+    def __init__(self, kind: str | Callable, gain: float):
+        self.kind, self.gain = kind, float(gain)
+        # probit and erf are offset + scale Phi(slope x)
+        self.scale, self.offset, self.slope = {
+            "probit": (1.0, 0.0, self.gain),
+            "erf": (2.0, -1.0, math.sqrt(2.0) * self.gain),
+        }.get(kind if isinstance(kind, str) else "", (0.0, 0.0, 0.0))
+        self._function = _function(kind)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Rates at states x, any shape; refuses nothing (a network checks its states)."""
+        return self._function(self.gain * x if self.gain != 1.0 else x)
+
+    def expand(self, mean: float, variance: float, terms: int, tolerance: float) -> Expansion:
+        """Normalised Hermite coefficients at one Gaussian law; closed where the activation allows it."""
+        if self.kind == "linear":
+            first = np.zeros(terms)
+            first[0] = self.gain * math.sqrt(variance)
+            rest = np.zeros(terms + 1)
+            rest[0] = first[0] ** 2
+            return Expansion(self.gain * mean, rest[0], first, rest)
+        if self.scale:
+            part = expand_probit(self.slope, mean, variance, terms)
+            squared = self.scale**2
+            return Expansion(
+                self.offset + self.scale * part.mean,
+                squared * part.variance,
+                self.scale * part.coefficients,
+                squared * part.remainder,
+            )
+        return expand(self, mean, variance, terms, tolerance)
+
+    def covariance(
+        self,
+        means: tuple[np.ndarray, np.ndarray],
+        variances: tuple[np.ndarray, np.ndarray],
+        r: np.ndarray,
+        allowed: float,
+    ) -> tuple[np.ndarray, float]:
+        """Covariance of f(x), f(y) at correlations near +-1, and an error estimate; shapes (pair,).
+
+        Closed for probit and erf; otherwise by rules refined until the error is allowed or the finest is reached.
+        """
+        if self.scale:
+            widths = [np.sqrt(1.0 + self.slope**2 * variance) for variance in variances]
+            a, b = (self.slope * mean / width for mean, width in zip(means, widths, strict=True))
+            joint = self.slope**2 * r * np.sqrt(variances[0] * variances[1]) / (widths[0] * widths[1])
+            return self.scale**2 * probit_covariance(a, b, joint), 1e-14
+        value, error = covariance_by_smoothing(self, means, variances, r, 32), np.inf
+        for nodes in (64, 128, 256):
+            before, value = value, covariance_by_smoothing(self, means, variances, r, nodes, 60 * nodes)
+            error = float(np.max(np.abs(value - before), initial=0.0))
+            if error <= allowed:
+                break
+        return value, error
+
+
+def _function(kind: str | Callable) -> Callable[[np.ndarray], np.ndarray]:
+    if not isinstance(kind, str):
+        return _compiled(kind)
+    return {
+        "logistic": special.expit,
+        "probit": special.ndtr,
+        "tanh": np.tanh,
+        "erf": special.erf,
+        "linear": lambda x: np.array(x),
+    }[kind]
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(function: Callable) -> Callable[[np.ndarray], np.ndarray]:
+    """A user's JAX function of one number, vectorised and compiled, from and to NumPy in the precision given."""
+    import jax
+    import jax.numpy as jnp
+
+    compiled = jax.jit(jnp.vectorize(function))
+
+    def call(x: np.ndarray) -> np.ndarray:
+        with jax.enable_x64(True):
+            values = np.asarray(compiled(np.asarray(x)))
+        return values.astype(np.asarray(x).dtype, copy=False)
+
+    return call
+
+
+def jax_function(kind: str | Callable) -> Callable:
+    """The activation at gain 1 as a JAX function."""
+    import jax
+    import jax.numpy as jnp
+
+    if not isinstance(kind, str):
+        return jnp.vectorize(kind)
+    return {
+        "logistic": jax.nn.sigmoid,
+        "probit": jax.scipy.special.ndtr,
+        "tanh": jnp.tanh,
+        "erf": jax.scipy.special.erf,
+        "linear": lambda x: x,
+    }[kind]

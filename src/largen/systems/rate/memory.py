@@ -1,0 +1,30 @@
+"""Memory said before it is taken."""
+
+import numpy as np
+
+from largen.checks import InputError
+
+
+def free_memory() -> float:
+    """Bytes that can still be taken, by the machine and by its control group."""
+    free = [np.inf]
+    try:
+        with open("/proc/meminfo") as file:
+            free.append(next(int(line.split()[1]) * 1024.0 for line in file if line.startswith("MemAvailable")))
+        with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as used:
+            word = limit.read().strip()
+            if word != "max":
+                free.append(float(word) - float(used.read()))
+    except (OSError, StopIteration, ValueError):
+        pass
+    return min(free)
+
+
+def require_memory(needed: float, what: str) -> None:
+    """Refuse work whose estimated memory (bytes) is not there."""
+    free = free_memory()
+    if needed > free:
+        raise InputError(
+            f"{what} needs about {needed / 1e9:.1f} GB of memory, but {free / 1e9:.1f} GB are free. "
+            "Take fewer output times, fewer lags or a smaller kernel table."
+        )

@@ -1,0 +1,227 @@
+"""The rate network's model: N rate neurons on a ring with correlated Gaussian weights.
+
+Source: Faugeras, MacLaurin & Tanre, "Neural networks do not become asynchronous in the large size limit"; Faugeras &
+MacLaurin, Entropy 17 (2015) 4701 (discrete time) and arXiv 1901.10248 (continuous time). Time counts steps (discrete),
+or is dimensionless in the unit of `tau` (continuous).
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from largen.checks import require
+from largen.system import AbstractSystem, Arrays, Observable, Plan, parameter
+from largen.systems.rate import activations
+from largen.systems.rate.kernels import SeparableKernel, TableKernel, UncorrelatedKernel
+
+
+class RateNetwork(AbstractSystem):
+    """N rate neurons on a ring whose Gaussian weights are correlated (Faugeras, MacLaurin & Tanre).
+
+    Discrete time, for t = 0, 1, ...:
+
+        U^j_{t+1} = gamma U^j_t + sum_i J_ji f(U^i_t) + theta_j + sigma B^j_t,
+
+    continuous time:
+
+        dU^j = (-U^j/tau + sum_i J_ji f(U^i) + theta_j) dt + sigma dW^j,
+
+    with f(x) = activation(gain x), U_0 Gaussian and independent, theta_j Gaussian and independent. The weight J_ji
+    from i to j is Gaussian of mean mean_weight/N, and cov(J_ij, J_kl) = Lambda(k - i, l - j)/N (the `kernel`; lags
+    around the ring). As N grows neurons stay correlated: there is no propagation of chaos. The limit is the law
+    averaged over the weights. `frozen_covariance` is the part of the covariance that the weights and thresholds
+    freeze, shared by two runs of one network with their own noise and initial states; the rest fluctuates in time.
+    """
+
+    system: ClassVar[str] = "rate"
+    time_unit: ClassVar[str] = ""
+    methods: ClassVar[tuple[str, ...]] = ("map", "heun")
+    presets: ClassVar[tuple[str, ...]] = ("correlated", "chaotic", "independent", "diffusion")
+    default_times: ClassVar[tuple[float, float, float]] = (0.0, 20.0, 1.0)
+    default_record: ClassVar[tuple[str, ...]] = ()
+    observables: ClassVar[tuple[Observable, ...]] = (
+        Observable("mean", ("time",), "1", "mean state"),
+        Observable("covariance", ("lag", "time", "time_"), "1", "covariance of neurons at a lag on the ring"),
+        Observable("frozen_covariance", ("lag", "time", "time_"), "1", "covariance frozen by the weights"),
+        Observable("state", ("neuron", "time"), "1", "state of the neurons (first replica)", True),
+    )
+
+    dynamics: str = parameter(
+        "discrete", kind="choice", choices=("discrete", "continuous"), doc="Discrete (gamma) or continuous time (tau)."
+    )
+    gamma: Any = parameter(
+        0.7, symbol=r"\gamma", low=0.0, high=1.0, doc="Share of the state kept in a step; discrete time only."
+    )
+    tau: Any = parameter(1.0, symbol=r"\tau", above=0.0, doc="Time constant; continuous time only.")
+    mean_weight: Any = parameter(-0.8, symbol=r"\bar J", doc="N times the mean of a weight.")
+    kernel: Any = parameter(
+        SeparableKernel(),
+        symbol=r"\Lambda",
+        kind="component",
+        components=(SeparableKernel, TableKernel, UncorrelatedKernel),
+        doc="N times the covariance of two weights, by post and pre lag.",
+    )
+    activation: Any = parameter(
+        "probit",
+        symbol="f",
+        kind="component",
+        components=(str,),
+        function=True,
+        doc="logistic, probit, tanh, erf, linear, or a JAX function of one number.",
+    )
+    gain: Any = parameter(1.0, symbol="g", doc="Factor on the state inside the activation, f(x) = activation(gain x).")
+    threshold_mean: Any = parameter(0.4, symbol=r"\bar\theta", doc="Mean of the thresholds (constant inputs).")
+    threshold_variance: Any = parameter(0.2, symbol=r"s_\theta^2", low=0.0, doc="Variance of the thresholds.")
+    noise: Any = parameter(0.5, symbol=r"\sigma", low=0.0, doc="Noise: standard deviation of a step, or per root time.")
+    initial_mean: Any = parameter(-0.3, symbol=r"\mu_0", doc="Mean of the initial states.")
+    initial_variance: Any = parameter(1.0, symbol="v_0", low=0.0, doc="Variance of the initial states.")
+
+    def __check_init__(self):
+        activations.check(self.activation)
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """No labels: one ring of neurons."""
+        return ()
+
+    @property
+    def reference_size(self) -> None:
+        """Infinite."""
+        return
+
+    def sizes(self, n: int) -> np.ndarray:
+        """One ring of n neurons; refuses one on which the kernel is no covariance."""
+        require(n >= 2, "n", "be at least 2", n)
+        self.kernel.check(n)
+        return np.array([n])
+
+    @classmethod
+    def correlated(cls) -> "RateNetwork":
+        """Correlated weights in discrete time: neighbours stay correlated (the authors' Figure 1)."""
+        return cls()
+
+    @classmethod
+    def chaotic(cls) -> "RateNetwork":
+        """Sompolinsky, Crisanti & Sommers 1988 at g = 1.5: independent weights, no noise, deterministic chaos."""
+        return cls(
+            dynamics="continuous",
+            tau=1.0,
+            mean_weight=0.0,
+            kernel=UncorrelatedKernel(2.25),
+            activation="tanh",
+            threshold_mean=0.0,
+            threshold_variance=0.0,
+            noise=0.0,
+            initial_mean=0.0,
+            initial_variance=1.0,
+        )
+
+    @classmethod
+    def independent(cls) -> "RateNetwork":
+        """The correlated network's contrast: the same variance, independent weights; neurons decorrelate."""
+        return cls(kernel=UncorrelatedKernel(1.5))
+
+    @classmethod
+    def diffusion(cls) -> "RateNetwork":
+        """Correlated weights in continuous time, logistic activation (arXiv 1901.10248)."""
+        return cls(dynamics="continuous", tau=0.5, activation="logistic", gain=2.0)
+
+    def plan(
+        self,
+        times: np.ndarray,
+        *,
+        n: int,
+        method: str | None,
+        record: tuple[str, ...],
+        lags: int = 2,
+        replicas: int = 1,
+        weights: str = "auto",
+        precision: str = "float64",
+        dt: float | None = None,
+    ) -> Plan:
+        """Check the options and estimate memory and CPU time; see `network`."""
+        from largen.systems.rate import network
+
+        return network.plan(
+            self,
+            times,
+            n,
+            network.Options(method, record, lags, replicas, weights, precision, dt),
+        )
+
+    def network(
+        self,
+        times: np.ndarray,
+        *,
+        n: int,
+        rng: Callable[..., np.random.Generator],
+        method: str,
+        record: tuple[str, ...],
+        tick: Callable[[float], None],
+        lags: int = 2,
+        replicas: int = 1,
+        weights: str = "auto",
+        precision: str = "float64",
+        dt: float | None = None,
+    ) -> Arrays:
+        """Run one draw of the weights.
+
+        Args:
+            times: Output times; whole numbers one apart in discrete time.
+            n: Neurons.
+            rng: Named streams.
+            method: "map" (discrete time) or "heun" (continuous time).
+            record: May hold "state".
+            tick: Progress.
+            lags: Largest lag on the ring of the covariances.
+            replicas: Runs of this draw with their own noise and initial states; two or more give the frozen part.
+            weights: "explicit" (the matrix), "integrated" (the exact law of the network averaged over the weights,
+                without them) or "auto" (the cheaper).
+            precision: "float64" or "float32", of weights and states.
+            dt: Largest time step of Heun's method; a fiftieth of tau if None.
+        """
+        from largen.systems.rate import network
+
+        options = network.Options(method, record, lags, replicas, weights, precision, dt)
+        return network.run(self, times, n, options, rng=rng, tick=tick)
+
+    def finite_options(self, *, realisations: int, seed: int) -> dict[str, Any]:
+        """The theory of n neurons is the exact law averaged over the weights, sampled as often as the network."""
+        return {"realisations": realisations, "seed": seed}
+
+    def limit(
+        self,
+        times: np.ndarray,
+        *,
+        n: int | None,
+        rtol: float,
+        atol: float,
+        lags: int = 2,
+        method: str = "recursion",
+        step: float | None = None,
+        realisations: int = 16,
+        replicas: int = 2,
+        seed: int = 0,
+    ) -> Arrays:
+        """Solve the limit, or with n the law of n neurons by sampling the network without its weights.
+
+        Args:
+            times: Output times.
+            n: None for the limit; n neurons: samples of the integrated network, with a realisation axis.
+            rtol: Relative tolerance (time step and expectations).
+            atol: Absolute tolerance.
+            lags: Largest lag on the ring of the covariances.
+            method: "recursion" (forward in time) or "fixed_point" (the paper's iteration on the whole horizon).
+            step: Largest time step to start from in continuous time; halved until the tolerance is met.
+            realisations: Samples at finite n.
+            replicas: Replicas of each sample at finite n.
+            seed: Seed of the samples.
+        """
+        from largen.systems.rate import limit, network
+
+        if n is not None:
+            return network.sampled_limit(
+                self, times, n, lags=lags, realisations=realisations, replicas=replicas, seed=seed
+            )
+        return limit.solve(self, times, rtol=rtol, atol=atol, lags=lags, method=method, step=step)
