@@ -149,12 +149,18 @@ def orbit(dataset: xr.Dataset, *, start: float | None = None, smoothing: float =
     dims: tuple[str, ...] = ("realisation", "population", "time")
     if "realisation" not in dataset["rate"].dims:
         dims, rate = dims[1:], rate[0]
+    variables: dict[str, tuple[tuple[str, ...], np.ndarray, str, str]]
     variables = {"rate": (dims, rate, "Hz", "smoothed firing rate")}
     coords = {
         "population": (whole.populations, "1", "population"),
         "time": (whole.times, "ms", "time"),
     }
     if cycles:
-        variables["cycle"] = (("population", "phase"), np.mean(cycles, axis=0), "Hz", "smoothed rate of the mean cycle")
+        variables["cycle"] = (
+            ("population", "phase"),
+            np.asarray(cycles).mean(0),
+            "Hz",
+            "smoothed rate of the mean cycle",
+        )
         coords["phase"] = (phase, "1", "phase of the cycle")
     return labelled(variables, coords, {"cycles": len(cycles), "smoothing": smoothing, "definition": DEFINITION})
