@@ -40,13 +40,31 @@ _HOME = {
     "TimeSeries": "system",
     "SpikingNetwork": "systems.spiking",
 }
-__all__ = ["__version__", "analysis", "plot", *_HOME]
+_ROOMS = ("analysis", "plot")
+__all__ = (
+    "InputError",
+    "Interrupted",
+    "LimitError",
+    "SpikingNetwork",
+    "TimeSeries",
+    "__version__",
+    "analysis",
+    "compare",
+    "convergence",
+    "load",
+    "plot",
+    "read_model",
+    "save",
+    "simulate",
+    "solve_limit",
+    "write_model",
+)
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(f"largen.{_HOME[name]}"), name)
-    if name in ("analysis", "plot"):
+    if name in _ROOMS:
         return importlib.import_module(f"largen.{name}")
     raise AttributeError(f"module 'largen' has no attribute {name!r}")
 

@@ -160,7 +160,8 @@ def _shared(network: xr.Dataset, limit: xr.Dataset) -> list[str]:
         and "neuron" not in variable.dims
     ]
     if not names:
-        raise InputError(f"The network and the limit have no observable in common: {sorted(network)}, {sorted(limit)}.")
+        ours, theirs = (", ".join(map(str, dataset.data_vars)) or "none" for dataset in (network, limit))
+        raise InputError(f"The network and the limit have no observable in common: {ours} and {theirs}.")
     return names
 
 

@@ -105,9 +105,9 @@ def convergence(
 
 def _absolute(network: xr.Dataset, limit: xr.Dataset, name: str) -> dict[str, Any]:
     inside = after_layer(network, limit)
-    difference = np.abs(network[name] - limit[name])[..., inside]
+    difference = abs(network[name] - limit[name])[..., inside]
     error = difference.max([dim for dim in difference.dims if dim != "realisation"]).values
-    half = stats.t.ppf(0.975, len(error) - 1)
+    half = float(stats.t.ppf(0.975, len(error) - 1))
     return _with_interval(error.mean(), error.std(ddof=1) / np.sqrt(len(error)), half)
 
 
@@ -121,13 +121,10 @@ def _relative(network: xr.Dataset, limit: xr.Dataset, name: str) -> dict[str, An
     if sampled and theory.sizes["realisation"] > 1:
         variance = variance + theory.var("realisation", ddof=1) / theory.sizes["realisation"]
     bias = ((means.mean("realisation") - centre) / centre).transpose("population", ...)
-    error = np.sqrt(variance) / np.abs(centre)
+    error = variance**0.5 / abs(centre)
     worst = int(np.argmax(np.abs(bias.values)))
-    row = _with_interval(
-        np.abs(bias.values).ravel()[worst],
-        error.values.ravel()[worst],
-        stats.t.ppf(0.975, means.sizes["realisation"] - 1),
-    )
+    half = float(stats.t.ppf(0.975, means.sizes["realisation"] - 1))
+    row = _with_interval(np.abs(bias.values).ravel()[worst], error.values.ravel()[worst], half)
     return row | {"relative_bias": bias, "relative_standard_error": error}
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Self
 import equinox as eqx
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from largen.checks import InputError, known_keys, nearest, one_of, require, shown
 
@@ -95,7 +96,7 @@ _DTYPES = {"real": np.float64, "integer": np.int64, "flag": np.bool_}
 
 def _converter(kind: str) -> Callable[[Any], Any]:
     def convert(value: Any) -> Any:
-        if isinstance(value, jax.core.Tracer) or callable(value) or value is None:
+        if isinstance(value, Tracer) or callable(value) or value is None:
             return value
         try:
             array = np.array(value, dtype=np.float64)
@@ -183,7 +184,7 @@ def parameters(component: Any) -> dict[str, ParameterInfo]:
 
 
 def _traced(value: Any) -> bool:
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
 
 
 class AbstractComponent(eqx.Module):
