@@ -29,7 +29,7 @@ def node_count(steepness: float) -> int:
         steepness: Slope beta of the sigmoid (1/(1 + exp(-beta x)) or alike) times the standard deviation.
     """
     needed = 2 * REACH / min(0.1, 0.25 / (1.0 + steepness))
-    if not needed <= _MOST_INTERVALS:
+    if not (math.isfinite(steepness) and needed <= _MOST_INTERVALS):
         raise InputError(
             f"A gain whose slope times the standard deviation of its argument is {steepness:.3g} is too steep for "
             f"quadrature. Use a Probit gain (exact at any slope), or a slope below {_MOST_INTERVALS / 76:.0f} "

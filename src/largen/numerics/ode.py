@@ -1,10 +1,9 @@
 """Initial value problems: diffrax in one place."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import diffrax
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optimistix as optx
@@ -97,11 +96,11 @@ def integrate(
     stopped = solution.result == diffrax.RESULTS.event_occurred
     failed = ~(stopped | (solution.result == diffrax.RESULTS.successful))
     code = jnp.where(stopped, EVENT, jnp.where(failed, GAVE_UP, COMPLETED))
-    values, (last_time, last) = solution.ys[0], (solution.ts[1], solution.ys[1])
+    saved, times_saved = cast(Any, solution.ys), cast(Any, solution.ts)
     return Path(
-        values=values,
-        stopped_at=jnp.where(code == COMPLETED, jnp.inf, last_time[0]),
-        last=jax.tree.map(lambda y: y[0], last),
+        values=saved[0],
+        stopped_at=jnp.where(code == COMPLETED, jnp.inf, times_saved[1][0]),
+        last=jax.tree.map(lambda y: y[0], saved[1]),
         code=code,
         steps=solution.stats["num_steps"],
     )

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
+from jax.core import Tracer
 
 from largen.checks import InputError
 from largen.numerics.gaussian import node_count
@@ -75,7 +76,7 @@ def at(value: Any, time: Any) -> jax.Array:
 
 def structure(model: Any) -> Structure:
     """Rank and quadrature of a model with known numbers; see `Structure`."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(model)):
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(model)):
         raise InputError(
             "Argument `structure` must be given inside a JAX transformation: it fixes the rank of the coupling. "
             "Compute it outside with manifold.structure(model)."
@@ -84,7 +85,7 @@ def structure(model: Any) -> Structure:
     weights = weights / np.mean(np.broadcast_to(model.fractions, len(model.gain)))
     singular = np.linalg.svd(weights, compute_uv=False)
     rank = int(np.sum(singular > RANK_TOLERANCE * singular[0])) if singular[0] > 0 else 0
-    pivots = scipy.linalg.qr(weights, mode="r", pivoting=True)[1]
+    *_, pivots = scipy.linalg.qr(weights, mode="r", pivoting=True)
     return Structure(tuple(sorted(int(k) for k in pivots[:rank])), _nodes(model))
 
 

@@ -2,18 +2,17 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.signal
 
 from largen.checks import InputError, integer, one_of, real, require
 from largen.system import Arrays, Plan
 from largen.systems.balanced import kernels, limit, manifold
-from largen.systems.balanced.gains import CustomGain, Logistic
+from largen.systems.balanced.circuit import check_bound, circuit_of, evaluate, response_bytes, response_of, tabulate
+from largen.systems.balanced.gains import CustomGain
 from largen.systems.balanced.kernels import Circuit, Response, Spikes, State
 
 RECORDABLE = ("spikes", "state")
@@ -23,9 +22,6 @@ AUTO_SECONDS = 10.0
 _CANDIDATE, _UPDATE, _POISSON = 1e-7, 4e-8, 5e-8  # CPU seconds: a candidate, a neuron's step, a Poisson number
 _BUDGET = 2_000_000
 _ROOM = 1 << 16
-_CELLS = 256  # grid cells of the response per time constant: an error of 1e-12
-_ENTRIES = 1 << 16
-_EDGE = 1e-6  # a gain's table ends where the gain is this close (in bounds) to its limits
 
 
 def plan(
@@ -77,8 +73,7 @@ def plan(
         steps = sum(_substeps(model, times, sizes, dt))
         numbers = 0 if model.synapses == "shared" else count
         seconds = steps * n * (_UPDATE + _POISSON * numbers)
-    cells = 16.0 * count * (_CELLS * span / float(np.min(model.tau)) + 2)
-    size = 32.0 * n + cells + 40.0 * count * len(times) + 8.0 * _ENTRIES * count
+    size = 32.0 * n + response_bytes(model, times) + 40.0 * count * len(times)
     size += 8.0 * len(chosen) * len(times) * ("state" in record)
     if "spikes" in record:
         size += n + 24.0 * len(chosen) * span * _pace(model, sizes) / n
@@ -115,120 +110,6 @@ def _pace(model: Any, sizes: np.ndarray) -> float:
     """Candidates per unit time."""
     bound = np.array([float(gain.bound) for gain in model.gain])
     return float(sizes @ bound) * (1.0 if model.synapses == "shared" else float(sizes.sum()))
-
-
-# Preparation --------------------------------------------------------------------------------------------------
-
-
-class Table(NamedTuple):
-    """A monotone gain on a uniform grid: first state, grid points per unit of state, values."""
-
-    first: float
-    density: float
-    values: np.ndarray
-
-
-@eqx.filter_jit
-def _evaluate(gain: Any, z: Any) -> Any:
-    return gain(z)
-
-
-def tabulate(gain: CustomGain) -> Table | None:
-    """Tabulate a user's gain for thinning; None where it is not monotone.
-
-    Raises:
-        InputError: The gain passes its stated bound, is negative or not finite, or is steeper than stated.
-    """
-
-    def values(z: Any) -> np.ndarray:
-        found = np.asarray(_evaluate(gain, jnp.asarray(z)), dtype=np.float64)
-        check_bound(gain, found)
-        return found
-
-    scale = float(gain.bound / gain.steepest)
-    ends = values(scale * np.array([-1e9, 1e9]))
-    edges = []
-    for side, end in zip((-1.0, 1.0), ends, strict=True):
-        far = scale * np.geomspace(1e-3, 1e9, 241)
-        off = np.abs(values(side * far) - end) > _EDGE * float(gain.bound)
-        near = side * np.concatenate([[0.0], far])[: off.sum() + 2][-1] if not off.all() else side * far[-1]
-        edges.append(near)
-    grid = np.linspace(edges[0], edges[1], _ENTRIES)
-    table = values(grid)
-    slope = np.diff(table) / (grid[1] - grid[0])
-    if np.max(np.abs(slope)) > float(gain.steepest) * (1.0 + 1e-6) + 1e-9:
-        raise InputError(
-            f"Argument `steepest` must be at least the gain's greatest slope, but is {float(gain.steepest):g} where "
-            f"the slope is {np.max(np.abs(slope)):.4g}, at state {grid[np.argmax(np.abs(slope))]:.4g}."
-        )
-    if np.all(slope >= 0) or np.all(slope <= 0):
-        return Table(float(grid[0]), float((_ENTRIES - 1) / (grid[-1] - grid[0])), table)
-    return None
-
-
-def check_bound(gain: CustomGain, values: np.ndarray) -> None:
-    """Refuse values of a gain outside [0, bound]."""
-    bound = float(gain.bound)
-    wrong = ~((values >= 0.0) & (values <= bound * (1.0 + 1e-12)))
-    if np.any(wrong):
-        raise InputError(
-            f"Argument `maximum` must bound the gain, whose values lie in [0, maximum], but is {bound:g} where the "
-            f"gain is {np.atleast_1d(values)[np.atleast_1d(wrong)][0]:.6g}."
-        )
-
-
-def _circuit(model: Any, sizes: np.ndarray, tables: bool) -> Circuit:
-    count = len(sizes)
-    n = float(np.mean(sizes))
-    tau = np.array(np.broadcast_to(model.tau, (count,)))
-    kind, slope, threshold = np.zeros(count, np.int64), np.ones(count), np.zeros(count)
-    table = np.zeros((count, 2))
-    for b, gain in enumerate(model.gain):
-        if not isinstance(gain, CustomGain):
-            kind[b] = kernels.LOGISTIC if isinstance(gain, Logistic) else kernels.PROBIT
-            slope[b], threshold[b] = float(gain.slope), float(gain.threshold)
-            continue
-        kind[b] = kernels.TABLE
-        if tables and (found := tabulate(gain)) is not None:
-            table = np.resize(table, (count, _ENTRIES)) if table.shape[1] == 2 else table
-            table[b], slope[b], threshold[b] = found.values, found.density, found.first
-    return Circuit(
-        first=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-        jump=model.coupling * model.sign / np.sqrt(n),
-        leak=1.0 / tau,
-        noise=np.broadcast_to(model.noise, (count,)) * np.sqrt(0.5 * tau),
-        kind=kind,
-        bound=np.array([float(gain.bound) for gain in model.gain]),
-        slope=slope,
-        threshold=threshold,
-        table=table,
-        shared=model.synapses == "shared",
-    )
-
-
-def respond(model: Any, times: np.ndarray, n: float) -> Response:
-    """g_a on a grid: dg/dt = -g/tau + m + sqrt(n) h from g = 0; n is the mean size of a population."""
-    count = len(model.gain)
-    tau = np.broadcast_to(model.tau, (count,))
-    span = float(times[-1] - times[0])
-    cells = int(np.ceil(_CELLS * span / float(np.min(tau)))) + 1
-    step = span / cells
-    grid = times[0] + step * np.arange(cells + 1)
-    if not callable(model.drive) and not callable(model.input):
-        total = model.input + np.sqrt(n) * model.drive
-        kept = np.exp(-(grid - times[0])[:, None] / tau)
-        return Response(float(times[0]), step, tau * total * (1.0 - kept), total * kept)
-
-    def force(t: Any) -> Any:
-        return manifold.at(model.input, t) + np.sqrt(n) * manifold.at(model.drive, t)
-
-    fine = np.asarray(jax.vmap(force)(jnp.asarray(times[0] + 0.5 * step * np.arange(2 * cells + 1))))
-    kept, half = np.exp(-step / tau), np.exp(-0.5 * step / tau)
-    added = step / 6.0 * (kept * fine[:-2:2] + 4.0 * half * fine[1:-1:2] + fine[2::2])  # Simpson's rule
-    value = np.zeros((cells + 1, count))
-    for a in range(count):
-        value[1:, a] = scipy.signal.lfilter([1.0], [1.0, -kept[a]], added[:, a])
-    return Response(float(times[0]), step, value, fine[::2] - value / tau)
 
 
 def _substeps(model: Any, times: np.ndarray, sizes: np.ndarray, dt: float | None) -> list[int]:
@@ -298,7 +179,8 @@ class _Recorder:
 
     def arrays(self, attrs: dict[str, Any]) -> Arrays:
         """All of it, by observable."""
-        values = dict(zip(("mean", "variance", "third_cumulant", "rate"), self.values, strict=True))
+        names = ("mean", "variance", "third_cumulant", "rate")
+        values: dict[str, np.ndarray] = dict(zip(names, self.values, strict=True))
         coords = {}
         first, labels = self.circuit.first, self.model.populations
         if "state" in self.record:
@@ -357,8 +239,8 @@ def run(
     """
     sizes = model.sizes(n)
     with jax.enable_x64(True):
-        circuit = _circuit(model, sizes, tables=method == "exact")
-        curve = respond(model, times, float(np.mean(sizes)))
+        circuit = circuit_of(model, sizes, tables=method == "exact")
+        curve = response_of(model, times, float(np.mean(sizes)))
         recorder = _Recorder(model, circuit, times, record, _chosen(neurons, sizes))
         noisy = bool(np.any(circuit.noise > 0))
         z = np.empty(n)
@@ -375,10 +257,10 @@ def run(
 
 
 def _intensity(model: Any, circuit: Circuit, z: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """f of all states, into `out`; a user's gain is evaluated by JAX and checked against its bound."""
+    """Intensity at all states, into `out`; a user's gain is evaluated by JAX and checked against its bound."""
     for a, (low, high) in enumerate(itertools.pairwise(circuit.first)):
         if circuit.kind[a] == kernels.TABLE:
-            out[low:high] = np.asarray(_evaluate(model.gain[a], z[low:high]))
+            out[low:high] = np.asarray(evaluate(model.gain[a], z[low:high]))
             check_bound(model.gain[a], out[low:high])
         else:
             kernels.intensities(circuit, a, z[low:high], out[low:high])
@@ -420,7 +302,7 @@ def _run_exact(
 def _decide(circuit: Circuit, state: State, spikes: np.random.Generator, recorder: _Recorder) -> None:
     """Settle a candidate that the table of a user's gain left open, by the gain itself."""
     b, k, z, height = int(state.pending[0]), int(state.pending[1]), state.pending[2], state.pending[3]
-    value = np.asarray(_evaluate(recorder.model.gain[b], jnp.asarray(z)))
+    value = np.asarray(evaluate(recorder.model.gain[b], jnp.asarray(z)))
     check_bound(recorder.model.gain[b], value)
     if height < value:
         kernels.fire(circuit, state, b, k, spikes, recorder.spikes)

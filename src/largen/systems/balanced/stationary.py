@@ -10,13 +10,13 @@ import scipy.optimize
 import scipy.stats
 
 from largen.checks import InputError
-from largen.systems.balanced import finite, limit, manifold
+from largen.systems.balanced import equations, finite, manifold
 from largen.systems.balanced.manifold import Structure, at, rates
 
 TAIL = 1e-4
 """Roots where a rate is within this share of its bounds are spurious: the gain is flat there."""
 
-_STARTS = 256
+_STARTS = 255
 _SAME = 1e-7
 
 
@@ -55,7 +55,7 @@ def residual(unknown: Any, args: Any) -> jax.Array:
     return jnp.concatenate(
         [
             -v / model.tau + at(model.input, 0.0) + parts.directions @ force,
-            limit.variance_change(model, parts, k, rate),
+            equations.variance_change(model, parts, k, rate),
             parts.weights @ rate + strong,
         ]
     )
@@ -90,7 +90,7 @@ def _linear(points: jax.Array, model: Any, shape: Structure) -> tuple[jax.Array,
 
     def one(y: Any) -> Any:
         def flow(y: Any) -> Any:
-            return jnp.concatenate(limit.field(0.0, (y[:count], y[count:]), (model, parts, shape.nodes)))
+            return jnp.concatenate(equations.field(0.0, (y[:count], y[count:]), (model, parts, shape.nodes)))
 
         def constraint(y: Any) -> Any:
             return parts.weights @ rates(model.gain, y[:count], y[count:], shape.nodes)
@@ -125,7 +125,7 @@ def fixed_points(model: Any) -> FixedPoints:
     fast = _sorted(np.linalg.eigvals(fast)) if len(points) else np.zeros((0, rank), complex)
     slow = [_on_tangent(f, c) for f, c in zip(flow, constraint, strict=True)]
     slow = _sorted(np.array(slow, dtype=complex).reshape(len(points), 2 * count - rank))
-    stable = np.all(fast.real < 0, axis=1) & np.all(slow.real < 0, axis=1)
+    stable = np.all(np.real(fast) < 0, axis=1) & np.all(np.real(slow) < 0, axis=1)
     mean, variance = points[:, :count], points[:, count:]
     return FixedPoints(mean, variance, np.zeros_like(mean), rate, fast, slow, stable)
 
@@ -146,7 +146,7 @@ def _starts(model: Any, directions: np.ndarray) -> np.ndarray:
     width = 1.0 / np.array([float(gain.steepness) for gain in model.gain])
     middle = np.array([float(np.asarray(getattr(gain, "threshold", 0.0))) for gain in model.gain])
     reach = 5.0 * np.sqrt(most + width**2)
-    sample = scipy.stats.qmc.Sobol(2 * count, seed=0, scramble=True).random(_STARTS)
+    sample = scipy.stats.qmc.Sobol(2 * count, scramble=False).random(_STARTS + 1)[1:]
     v = middle + reach * (2.0 * sample[:, :count] - 1.0)
     k = most * sample[:, count:]
     force = (v / tau - model.input) @ np.linalg.pinv(directions).T if rank else np.zeros((_STARTS, 0))
@@ -173,7 +173,7 @@ def _on_tangent(flow: np.ndarray, constraint: np.ndarray) -> np.ndarray:
     return np.linalg.eigvals(tangent.T @ flow @ tangent)
 
 
-def _sorted(values: np.ndarray) -> np.ndarray:
+def _sorted(values: Any) -> np.ndarray:
     order = np.lexsort((-values.imag, -values.real), axis=-1)
     return np.take_along_axis(values.astype(complex), order, axis=-1)
 
@@ -206,7 +206,7 @@ def finite_fixed_points(model: Any, n: int) -> FixedPoints:
                 points.append(root)
                 values.append(np.linalg.eigvals(jacobian))
         points = np.array(points).reshape(len(points), 3, count)
-        rate = [np.asarray(finite.corrected_rate(model, *point, nodes)) for point in points]
+        rate = [np.asarray(finite.corrected_rate(model, point[0], point[1], point[2], nodes)) for point in points]
     fast = _sorted(np.array(values, dtype=complex).reshape(len(points), 3 * count))
     return FixedPoints(
         points[:, 0],
@@ -215,7 +215,7 @@ def finite_fixed_points(model: Any, n: int) -> FixedPoints:
         np.array(rate).reshape(len(points), count),
         fast,
         np.zeros((len(points), 0), complex),
-        np.all(fast.real < 0, axis=1),
+        np.all(np.real(fast) < 0, axis=1),
     )
 
 
