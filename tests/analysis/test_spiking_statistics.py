@@ -101,6 +101,19 @@ def test_deterministic_rates_are_averaged_over_whole_cycles():
     assert chain["rate_se"].values[0] > 0
 
 
+def test_deterministic_rates_count_strong_and_weak_cycles_alike():
+    """Period 2: bursts of 1.2 and .8 spikes at intervals of 11 and 19 ms; the mean of any window length is exact."""
+    time = np.arange(0.0, 1300.0, 0.1)
+    for end in (1000.0, 1010.0, 1024.0):
+        bursts = sum(
+            a * stats.norm.pdf(time, c + 30 * np.arange(50)[:, None], 1.0).sum(0) for c, a in ((5, 1.2), (16, 0.8))
+        )
+        rate = np.stack([1000 * bursts] * 2)[:, time < end]
+        np.testing.assert_allclose(
+            analysis.summary(dataset(rate, kind="limit"), start=100.0)["rate"], 2000 / 30, rtol=2e-3
+        )
+
+
 # Synchrony ------------------------------------------------------------------------------------------------------
 
 

@@ -10,14 +10,16 @@ FLAT = 1e-6  # relative s.d. of a rate below which it does not oscillate
 def mean_rates(signals: Signals) -> np.ndarray:
     """Mean rate (Hz) per population of the first realisation, shape (population,).
 
-    A deterministic rate is averaged over whole cycles, from the first to the last upward crossing of its mean by
-    the rate of all neurons: windows cut elsewhere move the mean by up to a cycle's share.
+    A deterministic rate is averaged over whole cycles, between upward crossings of its mean by the rate of all
+    neurons: windows cut elsewhere move the mean by up to a cycle's share. The number of cycles is even, because
+    strong and weak cycles may alternate (period doubling).
     """
     rate = signals.rate[0]
     if not signals.stochastic:
         crossings = upward_crossings(network_rate(signals)[0])
-        if crossings.size >= 2:
-            rate = rate[:, crossings[0] : crossings[-1]]
+        cycles = crossings.size - 1 if crossings.size == 2 else (crossings.size - 1) // 2 * 2
+        if cycles > 0:
+            rate = rate[:, crossings[0] : crossings[cycles]]
     return rate.mean(-1)
 
 
