@@ -120,7 +120,7 @@ def test_a_separable_kernel_and_its_table_agree():
     two = solve_limit(RateNetwork(kernel=TableKernel(table)), times, lags=5)
     for name in ("mean", "covariance", "frozen_covariance"):
         np.testing.assert_allclose(one[name], two[name], rtol=0, atol=1e-11)
-    assert (one["covariance"].values[1, -1, -1] < 0) and (one["covariance"].values[2, -1, -1] > 0)
+    assert one["covariance"].values[1, -1, -1] < 0 < one["covariance"].values[2, -1, -1]
 
 
 def test_recursion_and_fixed_point_agree():
