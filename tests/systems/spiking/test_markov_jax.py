@@ -1,0 +1,275 @@
+"""The JAX engine of the reduction: against the numba engine, its derivatives, batches, faults and conservation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from largen.checks import InputError, LimitError
+from largen.systems.spiking import markov, markov_jax, step_jax
+from largen.systems.spiking.channels import build_layout
+from largen.systems.spiking.model import SpikingNetwork
+
+DT = 0.1
+THREE = SpikingNetwork(
+    size=(150, 150, 100),
+    inhibitory=(False, False, True),
+    strength=((0.95, 0.9, 2.71), (0.9, 0.95, 2.7), (1.25, 1.25, 2.45)),
+    probability=((0.8, 0.7, 0.8), (0.7, 0.8, 0.8), (0.8, 0.8, 0.8)),
+    decay=((1.4, 1.4, 4.5), (1.4, 2.0, 4.5), (1.2, 1.2, 4.5)),
+    external_rate=(7.0, 7.5, 7.0),
+)
+# A leak in one population only: there rounding grows less than 1e4 times in 200 ms.
+HALF_LEAKY = SpikingNetwork(membrane_time=(np.inf, 30.0), external_rate=(7.0, 240.0))
+MODELS = {"two": SpikingNetwork(), "three": THREE, "leak": HALF_LEAKY}
+
+
+def constant(model):
+    return np.array(model.external_rate, dtype=float)[None]
+
+
+def numba_engine(model, drive, steps, **options):
+    """Spikes per step and mean pending spikes at the end by the numba engine."""
+    width = options.pop("bin_width")
+    layout, edges = build_layout(model, DT, width, **options)
+    state, work = markov.new_state(layout, len(edges) - 1), markov.new_work(layout, len(edges) - 1)
+    spikes = np.empty((steps, len(layout.size)))
+    for i in range(steps):
+        markov.step(layout, state, work, np.array(drive[i if len(drive) > 1 else 0]))
+        spikes[i] = state.spikes
+    assert work.lost[0] == 0.0
+    return spikes, state.pending.copy()
+
+
+def rate_e(strength, **options):
+    model = SpikingNetwork().replace(**{"strength[e,e]": strength})
+    return markov_jax.rates(model, duration=200.0, **options)[0]
+
+
+@pytest.mark.parametrize("width", [4.0, 10.0])
+@pytest.mark.parametrize(("closure", "linear"), [("white", False), ("joint", False), ("joint", True)])
+@pytest.mark.parametrize("name", list(MODELS))
+def test_agrees_with_the_numba_engine(name, closure, linear, width):
+    model, options = MODELS[name], {"bin_width": width, "closure": closure, "linear_in_bin": linear}
+    if name == "leak":
+        # Returning neurons sit in the narrowest support, and the leak moves them on slowly: rounding of the numba
+        # engine's moments, 1e-16 (noise / narrowest)^2, would exceed 1e-8.
+        options["narrowest"] = 0.2
+    drive = constant(model)
+    spikes, pending, state = markov_jax.solve(model, drive, np.array([0, 2000]), dt=DT, **options)
+    other, other_pending = numba_engine(model, drive, 2000, **options)
+    assert np.max(np.abs(spikes - other)) < 1e-8
+    assert np.max(np.abs(spikes.sum(0) - other.sum(0)) / model.size / 0.2) < 1e-5
+    assert abs(pending[-1].sum() - other_pending.sum()) < 1e-7
+    np.testing.assert_allclose(state.number.sum(0) + state.refractory, model.size, rtol=1e-12)
+
+
+def test_agrees_with_the_numba_engine_under_a_varying_drive():
+    model = SpikingNetwork()
+    drive = 7.0 + 2.0 * np.sin(np.arange(1001) * DT / 5.0)[:, None] * np.array([1.0, 0.5])
+    options = {"bin_width": 10.0, "closure": "joint", "linear_in_bin": True}
+    spikes, _, _ = markov_jax.solve(model, drive, np.array([1001]), dt=DT, **options)
+    assert np.max(np.abs(spikes - numba_engine(model, drive, 1001, **options)[0])) < 1e-8
+
+
+def test_golden_rates_and_mass():
+    """The spec's rates at defaults: joint at w = 4 without and with slope, white; whole cycles after 500 ms."""
+    golden = {("joint", False): (46.6, 65.0), ("joint", True): (47.2, 65.8), ("white", False): (44.4, 62.8)}
+    model = SpikingNetwork()
+    for (closure, linear), rates in golden.items():
+        spikes, _, state = markov_jax.solve(
+            model, constant(model), np.array([12_000]), dt=DT, closure=closure, linear_in_bin=linear
+        )
+        late = spikes[5000:]
+        e = late[:, 0] - late[:, 0].mean()
+        upward = np.flatnonzero((e[:-1] < 0.0) & (e[1:] >= 0.0)) + 1
+        # Every second crossing: the orbit has two bursts.
+        first, last = upward[0], upward[(len(upward) - 1) // 2 * 2]
+        mean = late[first:last].mean(0) / model.size / DT * 1e3
+        np.testing.assert_allclose(mean, rates, atol=0.25)
+        np.testing.assert_allclose(state.number.sum(0) + state.refractory, model.size, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("width", "linear", "golden", "tolerance"), [(4.0, False, 69.942155, 1e-5), (10.0, True, 73.575565, 1e-2)]
+)
+def test_golden_gradient(width, linear, golden, tolerance):
+    """The threshold below which a bin has no slope makes the second one uncertain by 0.01 (spec)."""
+    options = {"bin_width": width, "linear_in_bin": linear}
+    with jax.enable_x64(True):
+
+        def tangent(strength):
+            pair = jax.jvp(lambda s: rate_e(s, **options), (strength,), (1.0,))
+            return tuple(float(x) for x in pair)
+
+        value, forward = tangent(0.95)
+        up, down = tangent(0.95 + 1e-5)[0], tangent(0.95 - 1e-5)[0]
+        reverse = float(jax.grad(lambda s: rate_e(s, **options))(0.95))
+    assert abs(forward - golden) < tolerance
+    assert abs(forward - reverse) < 1e-9
+    # The threshold makes the rate jump by 1e-9 Hz now and then.
+    assert abs((up - down) / 2e-5 - forward) < (1e-3 if linear else 1e-5)
+    assert abs(0.5 * (up + down) - value) < 1e-6
+
+
+def test_gradient_to_every_parameter():
+    """Directional derivatives in all real fields at once against central differences."""
+    model = SpikingNetwork().replace(membrane_time=(60.0, 80.0), external_rate=(420.0, 560.0))
+    fields = ("strength", "probability", "decay", "membrane_time", "refractory_time", "reversal", "external_rate")
+
+    def rate(values):
+        changed = model.replace(**dict(zip(fields, values, strict=True)))
+        return markov_jax.rates(changed, duration=30.0, bin_width=10.0, linear_in_bin=False).sum()
+
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(3)
+        point = [jnp.asarray(getattr(model, name), float) for name in fields]
+        step = [x * jnp.asarray(rng.uniform(-1.0, 1.0, x.shape)) for x in point]
+
+        def along(h):
+            moved = [x + h * d for x, d in zip(point, step, strict=True)]
+            return tuple(float(x) for x in jax.jvp(rate, (moved,), (step,)))
+
+        forward, up, down = along(0.0)[1], along(1e-6)[0], along(-1e-6)[0]
+        gradient = jax.grad(rate)(point)
+        reverse = float(sum(jnp.vdot(a, b) for a, b in zip(gradient, step, strict=True)))
+    assert abs(forward - reverse) < 1e-9 * abs(forward)
+    assert abs((up - down) / 2e-6 - forward) < 1e-5 * abs(forward)
+
+
+def test_batches_equal_the_loop():
+    model = SpikingNetwork()
+    strengths, leaks = np.array([0.9, 0.95, 1.0]), np.array([np.inf, 400.0, np.inf])
+    options = {"duration": 60.0, "start": 20.0, "bin_width": 10.0}
+    sets = {"strength[e,e]": strengths, "membrane_time": leaks}
+    with jax.enable_x64(True):
+        loop = [
+            markov_jax.rates(model.replace(**{"strength[e,e]": s, "membrane_time": leak}), **options)
+            for s, leak in zip(strengths, leaks, strict=True)
+        ]
+        batch = markov_jax.rates(model, sets=sets, **options)
+        mapped = jax.vmap(lambda s: markov_jax.rates(model.replace(**{"strength[e,e]": s}), **options))(strengths)
+    np.testing.assert_allclose(batch, np.stack(loop), rtol=1e-10)
+    np.testing.assert_allclose(np.asarray(mapped)[[0, 2]], np.stack(loop)[[0, 2]], rtol=1e-10)
+
+
+def test_batch_refuses_what_it_cannot_vary():
+    with jax.enable_x64(True):
+        with pytest.raises(InputError, match="threshold"):
+            markov_jax.rates(SpikingNetwork(), duration=1.0, sets={"threshold": [90.0, 100.0]})
+        with pytest.raises(InputError, match="at least 0"):
+            markov_jax.rates(SpikingNetwork(), duration=1.0, sets={"strength[e,e]": [1.0, -1.0]})
+        with pytest.raises(InputError, match="channels"):
+            markov_jax.rates(THREE, duration=1.0, sets={"decay[e1,e2]": [1.0, 2.0]})
+        with pytest.raises(InputError, match="channels"):
+            jax.grad(lambda d: markov_jax.rates(THREE.replace(decay=d), duration=1.0)[0])(np.array(THREE.decay))
+
+
+def test_other_values_compile_nothing(monkeypatch):
+    """`step` is called only while tracing."""
+    traced = []
+    original = step_jax.step
+    monkeypatch.setattr(markov_jax, "step", lambda *args: traced.append(1) or original(*args))
+    model, outputs = SpikingNetwork(), np.array([300])
+    first, _, _ = markov_jax.solve(model, constant(model), outputs, dt=DT, bin_width=10.0)
+    count = len(traced)
+    other = model.replace(strength=1.1 * model.strength, membrane_time=300.0, refractory_time=3.0, size=(310, 90))
+    second, _, _ = markov_jax.solve(other, constant(other) * 250.0, outputs, dt=0.09, bin_width=10.0)
+    assert count > 0
+    assert len(traced) == count
+    assert np.all(np.isfinite(second))
+    assert not np.allclose(first, second)
+
+
+def test_splitting_a_population_changes_nothing():
+    """Two halves of one population act through one channel."""
+    whole = SpikingNetwork()
+    take = np.ix_([0, 0, 1], [0, 0, 1])
+    halves = SpikingNetwork(
+        size=(150, 150, 100),
+        inhibitory=(False, False, True),
+        strength=whole.strength[take],
+        probability=whole.probability[take],
+        decay=whole.decay[take],
+        external_rate=(7.0, 7.0, 7.0),
+    )
+    a, _, _ = markov_jax.solve(whole, constant(whole), np.array([1000]), dt=DT, bin_width=10.0)
+    b, _, _ = markov_jax.solve(halves, constant(halves), np.array([1000]), dt=DT, bin_width=10.0)
+    np.testing.assert_allclose(np.stack([b[:, 0] + b[:, 1], b[:, 2]], axis=1), a, atol=1e-8)
+
+
+def test_pending_at_the_outputs():
+    """Whatever the outputs, `pending` is the recursion of the spikes."""
+    model = SpikingNetwork()
+    outputs = np.array([0, 1, 7, 7, 50, 400])
+    spikes, pending, _ = markov_jax.solve(model, constant(model), outputs, dt=DT, bin_width=10.0)
+    h, wanted = np.zeros((2, 2)), [np.zeros((2, 2))]
+    for nf in spikes:
+        h = h - h * DT / model.decay + model.probability * nf
+        wanted.append(h)
+    assert spikes.shape == (400, 2)
+    np.testing.assert_allclose(pending, np.array(wanted)[outputs], rtol=1e-12, atol=1e-12)
+
+
+def test_a_run_goes_on_from_its_state():
+    model = SpikingNetwork()
+    options = {"dt": DT, "bin_width": 10.0}
+    with jax.enable_x64(True):
+        whole, _, _ = markov_jax.run(model, constant(model), np.array([200]), **options)
+        first, _, state = markov_jax.run(model, constant(model), np.array([120]), **options)
+        second, _, _ = markov_jax.run(model, constant(model), np.array([80]), state=state, **options)
+    np.testing.assert_allclose(np.concatenate([first, second]), whole, rtol=1e-9, atol=1e-12)
+
+
+def test_overflow_is_never_silent():
+    model, drive = SpikingNetwork(), constant(SpikingNetwork())
+    options = {"dt": DT, "bin_width": 10.0}
+    right, _, _ = markov_jax.solve(model, drive, np.array([400]), **options)
+    with jax.enable_x64(True):
+        _, _, state = markov_jax.run(model, drive, np.array([400]), reach=(0.0, 0.0), **options)
+        assert int(state.fault) == 1
+        with pytest.raises(RuntimeError, match="reach"):
+            markov_jax.rates(model, duration=40.0, bin_width=10.0, reach=(0.0, 0.0))
+    widened, _, state = markov_jax.solve(model, drive, np.array([400]), reach=(0.0, 0.0), **options)
+    assert int(state.fault) == 0
+    np.testing.assert_allclose(widened, right, atol=1e-9)
+
+
+def test_too_long_a_step_is_an_error():
+    model = SpikingNetwork().replace(**{"strength[e,i]": 4000.0})
+    with pytest.raises(LimitError, match="dt"):
+        markov_jax.solve(model, constant(model), np.array([400]), dt=DT, bin_width=10.0)
+
+
+def test_double_precision_is_asked_for():
+    model = SpikingNetwork()
+    with pytest.raises(InputError, match="enable_x64"):
+        markov_jax.rates(model, duration=1.0)
+    single = markov_jax.rates(model, duration=30.0, bin_width=10.0, single=True)
+    with jax.enable_x64(True):
+        double = markov_jax.rates(model, duration=30.0, bin_width=10.0)
+    assert single.dtype == jnp.float32
+    np.testing.assert_allclose(single, double, rtol=1e-2, atol=1e-2)
+
+
+def test_paper_closure_and_traced_threshold_are_refused():
+    model = SpikingNetwork()
+    with pytest.raises(InputError, match="closure"):
+        markov_jax.solve(model, constant(model), np.array([1]), dt=DT, closure="paper")
+    with jax.enable_x64(True), pytest.raises(InputError, match="threshold"):
+        jax.grad(lambda m: markov_jax.rates(model.replace(threshold=m), duration=1.0)[0])(100.0)
+
+
+def test_iterated_normal_integrals():
+    z = np.linspace(-12.0, 12.0, 4801)
+    with jax.enable_x64(True):
+        density, i0, i1, i2, i3 = (np.asarray(x) for x in step_jax.iterated_normal(jnp.asarray(z)))
+        slopes = jax.vmap(jax.jacfwd(step_jax.iterated_normal))(jnp.asarray(z))
+    np.testing.assert_allclose(i0, ndtr(z), rtol=0.0, atol=2e-15)
+    np.testing.assert_allclose(density, np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi), atol=1e-16)
+    for integral, integrand in ((i1, i0), (i2, i1), (i3, i2)):
+        simpson = (z[2] - z[0]) / 6.0 * (integrand[:-2:2] + 4.0 * integrand[1:-1:2] + integrand[2::2])
+        np.testing.assert_allclose(np.diff(integral[::2]), simpson, rtol=1e-10, atol=1e-14)
+    for slope, derivative in zip(slopes[1:], (density, i0, i1, i2), strict=True):
+        np.testing.assert_allclose(slope, derivative, atol=1e-15)
