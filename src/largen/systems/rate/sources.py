@@ -42,14 +42,15 @@ class Sources:
         """Set the state's law at a time and return the mean rate."""
         self.mean[t], self.variance[t] = mean, variance
         guess = self.table.variance[max(t - 1, 0)]
-        self._wanted = max(_MARGIN * self._tolerance(guess), 2e-16 * guess)
+        self._wanted = max(_MARGIN * self.tolerance(guess), 2e-16 * guess)
         self.table.set(t, float(mean), float(variance), self._wanted)
         return float(self.table.mean[t])
 
     def _expand(self, mean: float, variance: float, terms: int) -> Expansion:
         return self.activation.expand(mean, variance, terms, self._wanted)
 
-    def _tolerance(self, variance: float) -> float:
+    def tolerance(self, variance: float) -> float:
+        """Largest error allowed of one covariance of rates whose variance is given."""
         return max(_SHARE * (self.rtol * variance + self.atol), 1e-15 * variance)
 
     def row(self, t: int, driven: np.ndarray, private: np.ndarray, same: bool) -> np.ndarray:
@@ -74,7 +75,7 @@ class Sources:
     def _series(self, t: int, rows: np.ndarray, r: np.ndarray) -> np.ndarray:
         table = self.table
         sums, short = np.empty_like(r), np.zeros(r.shape, np.bool_)
-        tolerance = self._tolerance(table.variance[t])
+        tolerance = self.tolerance(table.variance[t])
         last = rows[-1]
         partial = len(rows) <= last
         coefficients = table.coefficients[:, rows] if partial else table.coefficients
@@ -100,22 +101,22 @@ class Sources:
         if short.any():
             for i in np.flatnonzero(short.any(axis=1)):
                 some = np.flatnonzero(short[i])
-                sums[i, some] = self._slow(t, rows[some], r[i, some], geometric=bool(i == 1 and self.coupling.pair))
+                sums[i, some] = self.slow(t, rows[some], r[i, some], geometric=bool(i == 1 and self.coupling.pair))
         return sums
 
-    def _slow(self, t: int, rows: np.ndarray, r: np.ndarray, geometric: bool) -> np.ndarray:
+    def slow(self, t: int, rows: np.ndarray, r: np.ndarray, geometric: bool = False) -> np.ndarray:
         """What the series cannot reach: the covariance by other means, or a geometric series lag by lag."""
         if geometric:
             pre, post = self.coupling.pair or (0.0, 0.0)
             total, lag = np.zeros(len(rows)), 1
-            while 2.0 * abs(pre * post) ** lag * self.table.variance[t] > self._tolerance(self.table.variance[t]):
+            while 2.0 * abs(pre * post) ** lag * self.table.variance[t] > self.tolerance(self.table.variance[t]):
                 stacked = np.stack([r * post**lag, np.zeros_like(r)])
                 total += 2.0 * pre**lag * self._series(t, rows, stacked)[0]
                 lag += 1
             return total
         later = np.full(len(rows), t)
         pairs = [(array[rows], array[later]) for array in (self.mean, self.variance)]
-        allowed = 1e3 * self._tolerance(self.table.variance[t])
+        allowed = 1e3 * self.tolerance(self.table.variance[t])
         value, error = self.activation.covariance(pairs[0], pairs[1], r, allowed)
         if error > allowed:
             raise InputError(
