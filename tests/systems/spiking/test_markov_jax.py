@@ -79,7 +79,7 @@ def test_golden_rates_and_mass():
     model = SpikingNetwork()
     for (closure, linear), rates in golden.items():
         spikes, _, state = markov_jax.solve(
-            model, constant(model), np.array([12_000]), dt=DT, closure=closure, linear_in_bin=linear
+            model, constant(model), np.array([10_000]), dt=DT, closure=closure, linear_in_bin=linear
         )
         late = spikes[5000:]
         e = late[:, 0] - late[:, 0].mean()
@@ -194,8 +194,8 @@ def test_splitting_a_population_changes_nothing():
         decay=whole.decay[take],
         external_rate=(7.0, 7.0, 7.0),
     )
-    a, _, _ = markov_jax.solve(whole, constant(whole), np.array([1000]), dt=DT, bin_width=10.0)
-    b, _, _ = markov_jax.solve(halves, constant(halves), np.array([1000]), dt=DT, bin_width=10.0)
+    a, _, _ = markov_jax.solve(whole, constant(whole), np.array([0, 2000]), dt=DT, bin_width=10.0)
+    b, _, _ = markov_jax.solve(halves, constant(halves), np.array([0, 2000]), dt=DT, bin_width=10.0)
     np.testing.assert_allclose(np.stack([b[:, 0] + b[:, 1], b[:, 2]], axis=1), a, atol=1e-8)
 
 
@@ -217,8 +217,8 @@ def test_a_run_goes_on_from_its_state():
     options = {"dt": DT, "bin_width": 10.0}
     with jax.enable_x64(True):
         whole, _, _ = markov_jax.run(model, constant(model), np.array([200]), **options)
-        first, _, state = markov_jax.run(model, constant(model), np.array([120]), **options)
-        second, _, _ = markov_jax.run(model, constant(model), np.array([80]), state=state, **options)
+        first, _, state = markov_jax.run(model, constant(model), np.array([100]), **options)
+        second, _, _ = markov_jax.run(model, constant(model), np.array([100]), state=state, **options)
     np.testing.assert_allclose(np.concatenate([first, second]), whole, rtol=1e-9, atol=1e-12)
 
 

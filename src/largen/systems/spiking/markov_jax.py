@@ -144,7 +144,6 @@ def scheme(
     bin_width: float = 4.0,
     closure: str = "joint",
     linear_in_bin: bool = True,
-    narrowest: float = 1e-2,
     stretched: bool = True,
     reach: tuple[float, float] | None = None,
     channels: tuple[tuple[int, ...], ...] | None = None,
@@ -180,11 +179,10 @@ def scheme(
         closure == "joint",
         bool(linear_in_bin),
         bool(stretched),
-        float(narrowest),
     )
 
 
-def _parameters(model: Any, dt: Any, dtype: Any) -> Parameters:
+def _parameters(model: Any, dt: Any, narrowest: Any, dtype: Any) -> Parameters:
     def array(value: Any, shape: tuple[int, ...]) -> jax.Array:
         return jnp.broadcast_to(jnp.asarray(value, dtype), shape)
 
@@ -204,6 +202,7 @@ def _parameters(model: Any, dt: Any, dtype: Any) -> Parameters:
         -jnp.expm1(-dt / array(model.refractory_time, per)),
         array(model.reversal, ()),
         array(model.threshold, ()),
+        array(narrowest, ()),
         dt,
     )
 
@@ -229,6 +228,7 @@ def run(
     output_steps: np.ndarray,
     *,
     dt: Any,
+    narrowest: Any = 1e-2,
     state: State | None = None,
     single: bool = False,
     **options: Any,
@@ -241,11 +241,12 @@ def run(
         output_steps: When to report the pending spikes, in steps from the start, increasing; the last one is the
             number of steps. Concrete integers, shape (output,).
         dt: Step (ms).
+        narrowest: Narrowest support of the density in a bin.
         state: Where to start; from rest (V = 0, nothing pending) by default.
         single: Whether to accept single precision.
-        options: `bin_width`, `closure` ("joint" or "white"), `linear_in_bin`, `narrowest` (least support of the
-            density in a bin), `stretched` (False: the drift is constant within a bin), `reach` (how far neurons
-            may move down and up within one step, in units of V) and `channels` (see `channels_of`).
+        options: `bin_width`, `closure` ("joint" or "white"), `linear_in_bin`, `stretched` (False: the drift is
+            constant within a bin), `reach` (how far neurons may move down and up within one step, in units of V)
+            and `channels` (see `channels_of`).
 
     Returns:
         The expected number of spikes in every step, shape (step, population); the mean number of pending spikes
@@ -255,17 +256,18 @@ def run(
     Raises:
         InputError: The closure is not known here, or single precision was not asked for.
     """
-    return _run(model, drive, output_steps, dt, state, _dtype(single), scheme(model, **options))
+    dtype = _dtype(single)
+    fixed = scheme(model, **options)
+    return _run(_one_set(_parameters(model, dt, narrowest, dtype)), drive, output_steps, state, fixed)
 
 
 def _run(
-    model: Any, drive: Any, output_steps: Any, dt: Any, state: State | None, dtype: Any, fixed: Scheme
+    p: Parameters, drive: Any, output_steps: Any, state: State | None, fixed: Scheme
 ) -> tuple[jax.Array, jax.Array, State]:
-    p = _one_set(_parameters(model, dt, dtype))
     output_steps = np.asarray(output_steps)
     steps = int(output_steps[-1])
     begin = _rest(p, fixed) if state is None else _one_set(state)
-    rows = jnp.asarray(drive, dtype)[:, :, None]
+    rows = jnp.asarray(drive, p.dt.dtype)[:, :, None]
     require(len(rows) in (1, steps), "drive", f"have 1 row or one per step ({steps})", rows.shape[:2])
     result = _integrate(begin, rows, _plan(output_steps, steps), p, steps=steps, scheme=fixed)
     return jax.tree.map(lambda x: x[..., 0], result)
@@ -278,7 +280,7 @@ _FAULTS = {
 
 
 def solve(
-    model: Any, drive: np.ndarray, output_steps: np.ndarray, *, dt: float, **options: Any
+    model: Any, drive: np.ndarray, output_steps: np.ndarray, *, dt: float, narrowest: float = 1e-2, **options: Any
 ) -> tuple[np.ndarray, np.ndarray, State]:
     """Run the reduction of one model in double precision; arguments and results as in `run`, as NumPy arrays.
 
@@ -289,8 +291,9 @@ def solve(
     """
     fixed = scheme(model, **options)
     with jax.enable_x64(True):
+        p = _one_set(_parameters(model, dt, narrowest, jnp.float64))
         while True:
-            result = _run(model, drive, output_steps, np.float64(dt), None, jnp.float64, fixed)
+            result = _run(p, drive, output_steps, None, fixed)
             result = jax.tree.map(np.asarray, result)
             fault = int(result[2].fault)
             if fault != 1 or min(fixed.reach) == fixed.bins:
@@ -313,14 +316,16 @@ _VARIABLE = (
 )
 
 
-def _batch(model: Any, sets: dict[str, Any] | None, dt: Any, dtype: Any, tied: bool) -> tuple[Parameters, Any]:
+def _batch(
+    model: Any, sets: dict[str, Any] | None, dt: Any, narrowest: Any, dtype: Any, tied: bool
+) -> tuple[Parameters, Any]:
     """Parameters and constant external rate (None for a function of time), with their last axis."""
 
     def numbers(values):
         varied = model.replace(**values)
         constant = not callable(varied.external_rate)
         rate = jnp.broadcast_to(jnp.asarray(varied.external_rate, dtype), varied_shape) if constant else None
-        return _parameters(varied, dt, dtype), rate
+        return _parameters(varied, dt, narrowest, dtype), rate
 
     varied_shape = (len(model.inhibitory),)
     if not sets:
@@ -350,6 +355,7 @@ def rates(
     duration: float,
     start: float = 0.0,
     dt: float = 0.1,
+    narrowest: float = 1e-2,
     sets: dict[str, Any] | None = None,
     single: bool = False,
     **options: Any,
@@ -365,6 +371,7 @@ def rates(
         duration: End of the window (ms after rest), a multiple of dt.
         start: Start of the window (ms), a multiple of dt.
         dt: Step (ms).
+        narrowest: Narrowest support of the density in a bin.
         sets: Many parameter sets at once, faster than `jax.vmap`: values by parameter name as in
             `model.replace`, each with a first axis over the sets.
         single: Whether to accept single precision.
@@ -381,7 +388,7 @@ def rates(
         require(abs(count * dt - value) <= 1e-9 * max(dt, value), name, f"be a multiple of dt ({dt:g} ms)", value)
     fixed = scheme(model, **options)
     tied = "channels" not in options and any(len(set(row)) < len(row) for row in fixed.channels)
-    p, rate = _batch(model, sets, dt, dtype, tied)
+    p, rate = _batch(model, sets, dt, narrowest, dtype, tied)
     if rate is None:
         drive = jnp.asarray(sample_drive(model.external_rate, 0.0, steps, dt, len(model.inhibitory)), dtype)
         drive = drive[:, :, None]

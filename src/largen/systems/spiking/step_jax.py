@@ -67,7 +67,6 @@ class Scheme(NamedTuple):
         joint: Whether the synaptic noise is carried with its correlation time (closure "joint").
         linear: Whether the carried pending spikes are linear in the bin.
         stretched: Whether the drift varies within a bin (closure "joint"), else it is constant there.
-        narrowest: Narrowest support of the density in a bin.
     """
 
     width: float
@@ -79,7 +78,6 @@ class Scheme(NamedTuple):
     joint: bool
     linear: bool
     stretched: bool
-    narrowest: float
 
 
 class Parameters(NamedTuple):
@@ -94,6 +92,7 @@ class Parameters(NamedTuple):
     release: Any
     reversal: Any
     threshold: Any
+    narrowest: Any
     dt: Any
 
 
@@ -164,15 +163,15 @@ class Cells(NamedTuple):
     sigma: Any
 
 
-def _density(state: State, size: jax.Array, scheme: Scheme) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _density(state: State, p: Parameters, scheme: Scheme) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Mean, length of the support and tilt of the density in each bin, from number and first moment.
 
     Linear over the whole bin while the mean is within w/6 of the centre, then a triangle at the nearer edge.
     """
     w = scheme.width
-    dust = state.number <= _DUST * size
+    dust = state.number <= _DUST * p.size
     mean = jnp.where(dust, 0.0, state.moment / jnp.where(dust, 1.0, state.number))
-    length = jnp.clip(3.0 * (0.5 * w - jnp.abs(mean)), scheme.narrowest, w)
+    length = jnp.clip(3.0 * (0.5 * w - jnp.abs(mean)), p.narrowest, w)
     tilt = jnp.clip(6.0 * mean / w, -1.0, 1.0)
     return mean, length, tilt
 
@@ -271,7 +270,7 @@ def _channels(state: State, p: Parameters, scheme: Scheme) -> _Channels:
 def step(state: State, external: jax.Array, p: Parameters, scheme: Scheme) -> tuple[State, tuple[jax.Array, jax.Array]]:
     """One step of length dt; returns the new state, the spikes and the mean of the pending spikes after it."""
     w, dt = scheme.width, p.dt
-    mean, length, tilt = _density(state, p.size, scheme)
+    mean, length, tilt = _density(state, p, scheme)
     centre = ((np.arange(scheme.bins) - scheme.reset + 0.5) * w)[:, None, None]
     v = centre + mean
     inhibition = (v - p.reversal) / (p.threshold - p.reversal)
@@ -303,7 +302,7 @@ def step(state: State, external: jax.Array, p: Parameters, scheme: Scheme) -> tu
         stretch += dt * jnp.sum(kick * slope / x.decay - by_conductance, axis=2)
     shift = dt * (external * p.external_scale - p.leak * v + jnp.sum(kick * current, axis=2))
     variance = dt * external * p.external_scale**2 + synaptic
-    sigma = jnp.sqrt(jnp.maximum(variance, (0.1 * scheme.narrowest) ** 2))
+    sigma = jnp.sqrt(jnp.maximum(variance, (0.1 * p.narrowest) ** 2))
 
     moved = mean + shift
     cells = Cells(state.number, moved, length * stretch, tilt, sigma)
