@@ -6,6 +6,7 @@ from scipy import stats
 
 import largen as ln
 from largen.comparison import AGREES, FINITE_SIZE, NOT_SEPARATED, THEORY_OFF, TOO_SHORT
+from statistics_tools import assert_frequency
 from toy import Toy
 
 TIMES = np.arange(0.0, 3.0, 0.25)
@@ -62,7 +63,7 @@ def test_one_realisation_uses_a_block_bootstrap_with_the_right_error():
     times = np.arange(0.0, 200.0, 0.05)
     limit = ln.solve_limit(model, times)
     reports = [ln.compare(ln.simulate(model, times, n=20, seed=seed), limit) for seed in range(20)]
-    assert reports[0].attrs["error"] == "block bootstrap along time"
+    assert reports[0].attrs["error"] == "block bootstrap along time, 20 blocks"
     rho = np.exp(-1.0)
     exact = np.sqrt((1 + rho) / (1 - rho) / 10 / len(times))
     ratio = np.mean([r["standard_error"].values.mean() for r in reports]) / exact
@@ -71,13 +72,23 @@ def test_one_realisation_uses_a_block_bootstrap_with_the_right_error():
     assert stats.kstest(z, stats.t(28.5).cdf).pvalue > 1e-6
 
 
-def test_few_realisations_pool_along_time():
-    model = Toy(start=(0.0, 0.0), tau=(0.05, 0.05))
-    times = np.arange(0.0, 50.0, 0.05)
-    network = ln.simulate(model, times, n=20, realisations=3, seed=1)
-    report = ln.compare(network, ln.solve_limit(model, times))
-    assert report.attrs["error"] == "block bootstrap along time"
-    assert float(np.abs(report["z"]).max()) < 6
+@pytest.mark.parametrize("realisations", [2, 3, 6])
+def test_few_realisations_keep_the_level(realisations):
+    # 400 cases; the level is exact for Gaussian data whatever the correlations along time.
+    model = Toy(tau=(3.0, 3.0))
+    limit = ln.solve_limit(model, TIMES)
+    rejected = sum(
+        bool(ln.compare(network, limit)["p_value"].sel(observable="mean") < 0.05)
+        for network in cases(model, 400, realisations)
+    )
+    assert_frequency(rejected, 400, 0.05)
+
+
+def test_one_short_realisation_is_too_short_to_tell():
+    model = Toy(tau=(100.0, 100.0), start=(1.0, 1.0))
+    report = ln.compare(ln.simulate(model, TIMES, n=20, seed=1), ln.solve_limit(model, TIMES))
+    assert report.attrs["verdict"] == TOO_SHORT
+    assert float(report["p_value"].min()) == 1.0
 
 
 def test_a_sampled_theory_brings_its_own_error():

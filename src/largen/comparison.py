@@ -9,7 +9,7 @@ import xarray as xr
 from scipy import stats
 
 from largen.checks import InputError, real, require
-from largen.numerics.statistics import block_bootstrap, block_means, holm, hotelling
+from largen.numerics.statistics import block_bootstrap, block_means, correlation_time, holm, hotelling
 from largen.results import versions
 
 AGREES = "agrees"
@@ -20,6 +20,8 @@ NOT_SEPARATED = "differs; finite size not separated"
 
 MOST_BLOCKS = 10
 MOST_GROUPS = 10
+BOOTSTRAP_BLOCKS = 20
+FEWEST_BLOCKS = 8
 
 
 class Difference(NamedTuple):
@@ -30,9 +32,10 @@ class Difference(NamedTuple):
         error: Standard errors, shape (component,).
         dof: Degrees of freedom of the errors.
         statistic: Squared Mahalanobis distance over block means.
-        p_value: Its probability if the theory is exact.
+        p_value: Its probability if the theory is exact; 1 where the run was too short for a test.
         pointwise: Difference at every time, shape (component, time).
         pointwise_error: Its standard error over realisations, shape (component, time), or None.
+        long_enough: Whether one realisation held enough blocks of time for its error to be trusted.
         method: Where the error comes from.
     """
 
@@ -43,6 +46,7 @@ class Difference(NamedTuple):
     p_value: float
     pointwise: np.ndarray
     pointwise_error: np.ndarray | None
+    long_enough: bool
     method: str
 
 
@@ -59,9 +63,9 @@ def compare(
 
     For every observable that both have, the realisations' differences from the theory are averaged over at most
     10 blocks of time; one Mahalanobis distance (Hotelling's test, covariance over the realisations) says whether
-    they could be chance, with Holm's correction over the observables. With too few realisations for that the
-    error is a block bootstrap along time. A theory that is itself sampled (the finite-size chain of the spiking
-    system) brings its own error in.
+    they could be chance, with Holm's correction over the observables. Few realisations test fewer blocks, then averages
+    over components; with one the error is a block bootstrap along time. A theory that is itself sampled (the
+    finite-size chain of the spiking system) brings its own error in.
 
     The verdict of an observable is one of: "agrees"; "differs by a finite-size effect" (the limit differs, the
     theory at the network's size does not); "theory off" (the theory at the network's size differs too);
@@ -198,28 +202,45 @@ def _difference(network: xr.Dataset, theory: xr.Dataset, name: str, inside: np.n
     counted = inside & ~((np.ptp(ours, axis=0) == 0) & (np.ptp(theirs, axis=0) == 0) & (ours[0] == theirs[0])).all(0)
     if not counted.any():
         counted = inside
-    sampled = len(theirs) > 1
-    groups = _group(ours[..., counted], theirs[..., counted])
-    count = len(ours) if not sampled else min(len(ours), len(theirs))
-    room = (count - 1) // 2
-    if room >= groups[0].shape[1]:
-        blocks = min(room // groups[0].shape[1], MOST_BLOCKS, int(counted.sum()))
+    ours_now, theirs_now = ours[..., counted], theirs[..., counted]
+    long_enough = True
+    if len(ours) > 1:
+        room = max((min(len(part) for part in (ours, theirs) if len(part) > 1) - 1) // 2, 1)
+        groups = [_group(part, min(room, MOST_GROUPS)) for part in (ours_now, theirs_now)]
+        blocks = max(min(room // groups[0].shape[1], MOST_BLOCKS, int(counted.sum())), 1)
         parts = [block_means(part, blocks).reshape(len(part), -1) for part in groups]
         test = hotelling(*_mean_and_covariance(*parts))
-        mean, covariance, dof = _mean_and_covariance(ours[..., counted].mean(-1), theirs[..., counted].mean(-1))
-        error, method = np.sqrt(np.diag(covariance)), f"{len(ours)} realisations, {blocks} blocks of time"
+        mean, covariance, dof = _mean_and_covariance(ours_now.mean(-1), theirs_now.mean(-1))
+        method = f"{len(ours)} realisations, {blocks} block{'s' if blocks > 1 else ''} of time"
     else:
-        test = hotelling(*_bootstrapped(*groups))
-        mean, covariance, dof = _bootstrapped(ours[..., counted], theirs[..., counted])
-        error, method = np.sqrt(np.diag(covariance)), "block bootstrap along time"
-    spread = _pointwise_error(ours, theirs)
-    return Difference(mean, error, dof, test.statistic, test.p_value, ours.mean(0) - theirs.mean(0), spread, method)
+        blocks, long_enough = _blocks_of(ours_now - theirs_now.mean(0))
+        test = hotelling(*_bootstrapped(_group(ours_now, MOST_GROUPS), _group(theirs_now, MOST_GROUPS), blocks))
+        mean, covariance, dof = _bootstrapped(ours_now, theirs_now, blocks)
+        method = f"block bootstrap along time, {blocks} blocks"
+    return Difference(
+        mean=mean,
+        error=np.sqrt(np.diag(covariance)),
+        dof=dof,
+        statistic=test.statistic,
+        p_value=test.p_value if long_enough else 1.0,
+        pointwise=ours.mean(0) - theirs.mean(0),
+        pointwise_error=_pointwise_error(ours, theirs),
+        long_enough=long_enough,
+        method=method,
+    )
 
 
-def _group(ours: np.ndarray, theirs: np.ndarray) -> list[np.ndarray]:
-    """Average neighbouring components, so that at most MOST_GROUPS are tested at once."""
-    groups = np.array_split(np.arange(ours.shape[1]), min(ours.shape[1], MOST_GROUPS))
-    return [np.stack([part[:, group].mean(1) for group in groups], axis=1) for part in (ours, theirs)]
+def _group(series: np.ndarray, most: int) -> np.ndarray:
+    """Average neighbouring components of (realisation, component, time) into at most `most` groups."""
+    groups = np.array_split(np.arange(series.shape[1]), min(series.shape[1], most))
+    return np.stack([series[:, group].mean(1) for group in groups], axis=1)
+
+
+def _blocks_of(series: np.ndarray) -> tuple[int, bool]:
+    """Blocks for the bootstrap of one realisation, each of four correlation times, and whether there are enough."""
+    longest = max(correlation_time(series[:, k]) for k in range(series.shape[1]))
+    blocks = min(int(series.shape[-1] / (4.0 * longest)), BOOTSTRAP_BLOCKS)
+    return max(blocks, 2), blocks >= FEWEST_BLOCKS
 
 
 def _mean_and_covariance(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -232,12 +253,12 @@ def _mean_and_covariance(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarr
     return mean, np.atleast_2d(scatter / dof * weight), dof
 
 
-def _bootstrapped(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    sampled = len(theirs) > 1
+def _bootstrapped(ours: np.ndarray, theirs: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Mean difference of one realisation from a theory over time, its covariance and degrees of freedom."""
     centre = theirs.mean(0)
-    covariance, dof = block_bootstrap(ours - centre)
-    if sampled:
-        more, dof_more = block_bootstrap(theirs - centre)
+    covariance, dof = block_bootstrap(ours - centre, blocks)
+    if len(theirs) > 1:
+        more, dof_more = block_bootstrap(theirs - centre, blocks)
         covariance, dof = covariance + more, min(dof, dof_more)
     return (ours - centre).mean((0, 2)), covariance, dof
 
@@ -357,7 +378,7 @@ def _too_coarse(difference: Difference, limit: xr.DataArray, precision: float) -
     """Whether a difference of `precision` times the observable's root mean square would not be seen."""
     scale = float(np.sqrt(np.mean(limit.values.astype(float) ** 2)))
     half = stats.t.ppf(0.975, difference.dof) * difference.error
-    return scale > 0 and bool(np.any(half > precision * scale))
+    return not difference.long_enough or (scale > 0 and bool(np.any(half > precision * scale)))
 
 
 def _verdict(differs: bool, differs_at_size: bool | None, coarse: bool) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from largen.checks import InputError
 from largen.comparison import component_labels
 from largen.files import read_file
 from largen.system import parameters, to_plain
@@ -57,7 +58,10 @@ def statistics_as_plain(datasets: dict[str, xr.Dataset]) -> dict[str, Any]:
         name = SUMMARIES.get(str(dataset.attrs["system"]))
         if name is None:
             continue
-        table = getattr(analysis, name)(dataset)
+        try:
+            table = getattr(analysis, name)(dataset)
+        except InputError as error:  # times that do not allow statistics are no reason to lose the run
+            return {"unavailable": {"reason": str(error)}}
         rows = found[source] = {}
         for key, variable in table.data_vars.items():
             if str(key).endswith("_se"):
@@ -164,7 +168,9 @@ def show_run(report: xr.Dataset, summary: dict[str, Any], folder: Path) -> None:
     show_table(report)
     console = _console()
     statistics = summary.get("statistics")
-    if statistics:
+    if statistics and "unavailable" in statistics:
+        console.print(f"\nNo statistics: {statistics['unavailable']['reason']}")
+    elif statistics:
         columns = list(statistics)
         table = _table("", *columns)
         for key in statistics[columns[0]]:

@@ -22,6 +22,7 @@ def dataset(rate, *, step=0.1, kind="network", inhibitory=(False, True), size=SI
     lead = ("realisation",) if rate.ndim == 3 else ()
     parameters = {"size": np.asarray(size).tolist(), "inhibitory": list(inhibitory)}
     about = {"system": "spiking", "kind": kind, "n": int(np.sum(size)), "parameters": json.dumps(parameters)}
+    about["sizes"] = np.asarray(size)
     return xr.Dataset(
         {"rate": ((*lead, "population", "time"), rate, {"units": "Hz"})},
         {"time": start + step * np.arange(rate.shape[-1]), "population": [f"p{k}" for k in range(rate.shape[-2])]},
@@ -316,9 +317,9 @@ def test_three_populations_are_pooled_by_kind():
 
 
 def test_sizes_follow_n():
-    """Parameters are those of the model as given; the Dataset's n says how many neurons there were."""
+    """Parameters are those of the model as given; the Dataset's sizes say how many neurons there were."""
     run = dataset(poisson(np.array([[20.0], [50.0]]), 4, 10_001))
-    run.attrs["n"] = 4000
+    run.attrs["sizes"] = np.array([3000, 1000])
     np.testing.assert_array_equal(signals.read(run, None).size, [3000, 1000])
 
 
@@ -331,20 +332,6 @@ def test_crossings_and_window():
 
 
 # Summaries and errors -------------------------------------------------------------------------------------------
-
-
-def test_summaries_are_plain_numbers():
-    noisy, clean = oscillating(60.0, realisations=3, steps=10_001)
-    coarse = dataset(noisy[..., ::10], step=1.0)
-    found = analysis.summaries(
-        "spiking", network=dataset(noisy), limit=dataset(clean[0], kind="limit"), finite=None, coarse=coarse
-    )
-    assert set(found) == {"network", "limit", "coarse"}
-    assert found["network"]["rate"]["value"]["p0"] == pytest.approx(50, rel=0.1)
-    assert found["limit"]["gamma_frequency"]["se"] == 0.0
-    assert "at most 0.5 ms apart" in found["coarse"]["unavailable"]
-    json.dumps(found, allow_nan=False)
-    assert analysis.summaries("balanced", network=dataset(noisy)) == {}
 
 
 def uneven(run):

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from largen.numerics.statistics import block_bootstrap, block_means, holm, hotelling
+from largen.numerics.statistics import block_bootstrap, block_means, correlation_time, holm, hotelling
 from statistics_tools import assert_frequency
 
 
@@ -68,3 +68,16 @@ def test_the_block_bootstrap_finds_the_known_variance_of_a_correlated_mean():
     each = [block_bootstrap(series[k : k + 1])[0][0, 0] for k in range(300)]
     exact = 1.5**2 / 2000
     assert abs(np.mean(each) / exact - 1) < 0.05
+
+
+def test_the_correlation_time_of_known_series():
+    rng = np.random.default_rng(6)
+    noise = rng.normal(size=(4, 20_000))
+    assert abs(correlation_time(noise) - 1.0) < 0.2
+    slow = np.empty_like(noise)
+    slow[:, 0] = noise[:, 0]
+    for k in range(1, noise.shape[1]):
+        slow[:, k] = 0.8 * slow[:, k - 1] + noise[:, k]
+    assert abs(correlation_time(slow) / 9.0 - 1) < 0.15  # (1 + .8)/(1 - .8)
+    assert correlation_time(np.cos(np.arange(2000) * 0.3)[None]) > 200, "an oscillation counts for as long as it lasts"
+    assert correlation_time(np.zeros((1, 10))) == 1.0

@@ -3,5 +3,4 @@
 from largen.analysis.events import firing_events as firing_events
 from largen.analysis.events import orbit as orbit
 from largen.analysis.spectra import power_spectrum as power_spectrum
-from largen.analysis.summary import summaries as summaries
 from largen.analysis.summary import summary as summary

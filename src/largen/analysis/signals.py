@@ -112,20 +112,7 @@ def _about(dataset: object) -> str:
 
 def _populations(dataset: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Neurons per population at the Dataset's n, and which populations inhibit."""
-    from largen.systems.spiking import SpikingNetwork
-
-    parameters = json.loads(dataset.attrs["parameters"])
-    count = len(parameters["size"])
-    model = SpikingNetwork(  # only its sizes matter
-        size=parameters["size"],
-        inhibitory=parameters["inhibitory"],
-        strength=np.zeros((count, count)),
-        probability=np.zeros((count, count)),
-        decay=np.ones((count, count)),
-        external_rate=0.0,
-    )
-    n = dataset.attrs.get("n", model.reference_size)
-    return model.sizes(int(n)), np.asarray(model.inhibitory)
+    return np.asarray(dataset.attrs["sizes"]), np.asarray(json.loads(dataset.attrs["parameters"])["inhibitory"])
 
 
 def smooth(rate: np.ndarray, step: float, width: float = SMOOTHING) -> np.ndarray:

@@ -1,7 +1,6 @@
 """All statistics of one run in one Dataset, each with its standard error."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,7 +11,7 @@ from largen.analysis.rates import mean_rates
 from largen.analysis.signals import FINEST, SMOOTHING, Signals, labelled, read
 from largen.analysis.spectra import gamma_frequency
 from largen.analysis.synchrony import WINDOW, synchrony_index
-from largen.checks import InputError, one_of
+from largen.checks import one_of
 
 _NAMES = {  # name: (dims, unit, long name)
     "rate": (("population",), "Hz", "mean firing rate"),
@@ -75,36 +74,6 @@ def summary(dataset: xr.Dataset, *, start: float | None = None, self_count: str 
         "status": f"NaN, for want of spikes, cycles or time: {', '.join(missing)}" if missing else "completed",
     }
     return labelled(variables, {"population": (signals.populations, "1", "population")}, attrs)
-
-
-def summaries(system: str, **datasets: xr.Dataset | None) -> dict[str, Any]:
-    """Summarise several runs as plain numbers for a report; empty for systems without these statistics.
-
-    Args:
-        system: Name of the system.
-        datasets: Runs by name (`network`, `limit`, `finite`); None is left out.
-
-    Returns:
-        By name of the run: `{statistic: {"value": ..., "se": ...}}`, per population where it has one, None for
-        what the run does not have; or `{"unavailable": sentence}` where the times do not allow statistics.
-    """
-    if system != "spiking":
-        return {}
-    return {name: _plain_summary(dataset) for name, dataset in datasets.items() if dataset is not None}
-
-
-def _plain_summary(dataset: xr.Dataset) -> dict[str, Any]:
-    try:
-        found = summary(dataset)
-    except InputError as error:
-        return {"unavailable": str(error)}
-
-    def plain(values: xr.DataArray) -> Any:
-        numbers = [float(value) if np.isfinite(value) else None for value in np.atleast_1d(values.values)]
-        return dict(zip(found["population"].values.tolist(), numbers, strict=True)) if values.ndim else numbers[0]
-
-    names = [str(name) for name in found.data_vars if not str(name).endswith("_se")]
-    return {name: {"value": plain(found[name]), "se": plain(found[f"{name}_se"])} for name in names}
 
 
 def _statistics(signals: Signals, self_count: str) -> Mapping[str, np.ndarray]:

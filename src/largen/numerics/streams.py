@@ -18,4 +18,5 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
     """
     text = "\x1f".join(f"{type(name).__name__}:{name}" for name in names)
     words = np.frombuffer(hashlib.blake2b(text.encode(), digest_size=16).digest(), dtype=np.uint32)
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy=int(seed), spawn_key=tuple(words.tolist()))))
+    sequence = np.random.SeedSequence(entropy=int(seed), spawn_key=tuple(words.tolist()))
+    return np.random.Generator(np.random.PCG64(sequence))

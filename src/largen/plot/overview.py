@@ -2,6 +2,7 @@
 
 import textwrap
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
@@ -33,7 +34,7 @@ def overview(
         A Matplotlib figure; `figure.savefig("figure.png")`.
     """
     own = PANELS.get(str(network.attrs["system"]))
-    if own is not None:
+    if own is not None and _uniform(network["time"].values):
         figure = own(network, limit, finite, report)
     else:
         names = [str(n) for n, v in limit.data_vars.items() if n in network and v.dims == ("population", "time")]
@@ -53,3 +54,9 @@ def overview(
         words += f"\n{report.attrs['verdict']}"
     figure.suptitle(textwrap.fill(words, 110, replace_whitespace=False), fontsize=11)
     return figure
+
+
+def _uniform(times: np.ndarray) -> bool:
+    """Spectra and orbits need a uniform grid; without one the general page is drawn."""
+    steps = np.diff(times)
+    return len(steps) >= 4 and float(np.ptp(steps)) <= 1e-6 * float(steps.max())
