@@ -57,8 +57,8 @@ def test_event_stops_where_it_first_rises_through_zero_and_carries_derivatives()
     np.testing.assert_allclose(time, 2 * np.pi / 3, rtol=1e-10)
     np.testing.assert_allclose(slope, -2 * np.pi / 3, rtol=1e-7)
     np.testing.assert_allclose(path.last[0], -0.5, atol=1e-10)
-    assert np.all(np.isinf(path.values[TIMES > time]))
-    assert np.all(np.isfinite(path.values[TIMES < time]))
+    assert np.all(np.isinf(path.values[time < TIMES]))
+    assert np.all(np.isfinite(path.values[time > TIMES]))
 
 
 def test_blow_up_gives_up():

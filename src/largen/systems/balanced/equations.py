@@ -102,6 +102,7 @@ def trajectory(
     structure: Structure | None = None,
     route: str = "auto",
     derivative: Literal["reverse", "forward"] = "reverse",
+    locate: bool = True,
 ) -> Trajectory:
     """Solve the limit as a pure JAX function: jit, vmap over models, and gradients work through it.
 
@@ -115,6 +116,7 @@ def trajectory(
         structure: From `manifold.structure(model)`, computed outside the transformation.
         route: "reduced" (any rank), "explicit" (full rank, constant drive, built-in gains) or "auto".
         derivative: "reverse" for jax.grad, "forward" for jax.jvp and jax.jacfwd.
+        locate: Whether `stopped_at` is the time itself or, faster to compile, the end of a step just after it.
     """
     require_double()
     shape = manifold.structure(model) if structure is None else structure
@@ -135,6 +137,7 @@ def trajectory(
         rtol=rtol,
         atol=atol,
         event=_balance_lost if shape.columns else None,
+        locate=locate,
         breaks=breaks(model),
         derivative=derivative,
     )

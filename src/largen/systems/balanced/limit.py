@@ -47,7 +47,10 @@ def solve(model: Any, times: np.ndarray, *, rtol: float, atol: float, route: str
         check_functions(model, times)
         shape = manifold.structure(model)
         route = choose_route(model, shape, route)
-        result = _trajectory(model, times, rtol=np.array(rtol), atol=np.array(atol), structure=shape, route=route)
+        options = {"rtol": np.array(rtol), "atol": np.array(atol), "structure": shape, "route": route}
+        result = _trajectory(model, times, locate=route == "explicit", **options)
+        if int(result.code) == LOST and route == "reduced":
+            result = _trajectory(model, times, locate=True, **options)
         result = jax.tree.map(np.asarray, result)
         code = int(result.code)
         if code in _REFUSALS:

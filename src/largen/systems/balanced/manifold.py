@@ -203,7 +203,7 @@ def project(model: Any, shape: Structure, mean: Any, variance: Any, time: Any) -
         model, parts, strong, mean, variance = args
         return parts.weights @ rates(model.gain, mean + parts.directions @ along, variance, shape.nodes) + strong
 
-    along, resting, gave_up = _descend(pull, jax.lax.stop_gradient(args), shape.nodes)
+    along, resting, gave_up = _descend(pull, _frozen(args), shape.nodes)
     root = implicit_root(pull, along, args)
     new = mean + parts.directions @ root
     slope = rates(model.gain, new, variance, shape.nodes, 1)
@@ -218,6 +218,11 @@ def project(model: Any, shape: Structure, mean: Any, variance: Any, time: Any) -
     code = jnp.where((code == FOUND) & (real > 0), UNSTABLE, code)
     code = jnp.where(out_of_range(parts, at(model.drive, time)), OUT_OF_RANGE, code)
     return Projection(new, code)
+
+
+def _frozen(tree: Any) -> Any:
+    """The same numbers, without derivatives."""
+    return jax.tree.map(lambda leaf: leaf if callable(leaf) else jax.lax.stop_gradient(leaf), tree)
 
 
 def _descend(pull: Any, args: Any, nodes: int) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -235,7 +240,14 @@ def _descend(pull: Any, args: Any, nodes: int) -> tuple[jax.Array, jax.Array, ja
     horizon = 1e6 * (1.0 + jnp.max(jnp.abs(mean))) / jnp.max(jnp.abs(parts.first) @ bound)
     times = jnp.stack([jnp.zeros(()), jnp.where(already, 1e-9, 1.0) * horizon])
     path = integrate(
-        lambda s, along, args: pull(along, args), start, times, args, rtol=1e-8, atol=1e-9, solver="tsit5", event=calm
+        lambda s, along, args: pull(along, args),
+        start,
+        times,
+        args,
+        rtol=1e-8,
+        atol=1e-9,
+        event=calm,
+        locate=False,
     )
     far = jnp.max(jnp.abs(parts.directions @ path.last)) > 100.0 * (1.0 + jnp.max(jnp.abs(mean)))
     return jnp.where(already, start, path.last), already | (path.code == EVENT), (path.code == GAVE_UP) & ~far
