@@ -4,7 +4,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
-from statistics_tools import assert_mean
 
 from largen.checks import InputError
 from largen.comparison import compare
@@ -14,6 +13,7 @@ from largen.simulation import simulate
 from largen.systems.rate import RateNetwork, SeparableKernel, TableKernel, UncorrelatedKernel
 from largen.systems.rate import limit as rate_limit
 from largen.systems.rate.network import averages
+from statistics_tools import assert_mean
 
 TIMES = np.arange(9.0)
 

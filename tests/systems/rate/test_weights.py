@@ -5,7 +5,6 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
-from statistics_tools import assert_mean
 
 from largen.checks import InputError
 from largen.numerics.streams import stream
@@ -13,6 +12,7 @@ from largen.systems.rate import RateNetwork, SeparableKernel, TableKernel, Uncor
 from largen.systems.rate.integrated import integrated
 from largen.systems.rate.network import Options, run
 from largen.systems.rate.weights import ExplicitWeights, draw
+from statistics_tools import assert_mean
 
 ODD = TableKernel([[0.1, 0.1, 0.05], [0.35, 1.0, 0.35], [0.05, 0.1, 0.1]])
 KERNELS = [SeparableKernel(1.5, 0.5, -0.4), ODD, UncorrelatedKernel(2.0)]
@@ -169,7 +169,7 @@ def test_kernels_that_are_none_are_refused():
         bad.limit(np.arange(3.0), n=None, rtol=1e-8, atol=1e-10)
     with pytest.raises(InputError, match="`n` must be at least 5, the width"):
         RateNetwork(kernel=TableKernel([[0.1, 0.1, 1.0, 0.1, 0.1]])).sizes(4)
-    with pytest.raises(InputError, match="`post` must be at most 0.999"):
+    with pytest.raises(InputError, match=r"`post` must be at most 0\.999"):
         SeparableKernel(1.0, 1.0, 0.2)
 
 
@@ -178,7 +178,7 @@ def test_mean_input_is_right_with_and_without_weights():
     for weights in ("explicit", "integrated"):
         options = Options(None, (), 1, 1, weights, "float64", None)
         rows = [
-            run(model, times, 40, options, rng=lambda *s, r=r: stream(9, weights, r, *s), tick=lambda done: None)
+            run(model, times, 40, options, rng=lambda *s, r=r, w=weights: stream(9, w, r, *s), tick=lambda done: None)
             for r in range(400)
         ]
         sample = np.array([row.values["mean"][1] for row in rows])

@@ -8,7 +8,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import fft, optimize
+from scipy import optimize
 
 from largen.checks import LimitError, integer, real, require
 from largen.numerics.bivariate import MOST_TERMS
@@ -63,13 +63,13 @@ def _filter(model: Any, count: int, step: float) -> _Filter:
     if model.dynamics == "discrete":
         gamma = float(model.gamma)
         shape = gamma**k / (1.0 - gamma**2)
-        return _Filter(1.0 / (1.0 - gamma), sigma2 * shape[: count + 1], fft.rfft(shape).real)
+        return _Filter(1.0 / (1.0 - gamma), sigma2 * shape[: count + 1], np.fft.rfft(shape).real)
     tau = float(model.tau)
     z = step / tau
     decay = np.exp(-k * z)
     shape = tau**2 * decay * (np.cosh(z) - 1.0) / z  # exact for an input covariance linear between the points
     shape[0] = tau**2 * (1.0 + np.expm1(-z) / z)
-    return _Filter(tau, sigma2 * tau / 2.0 * decay[: count + 1], fft.rfft(shape).real)
+    return _Filter(tau, sigma2 * tau / 2.0 * decay[: count + 1], np.fft.rfft(shape).real)
 
 
 class _Map:
@@ -101,7 +101,7 @@ class _Map:
         moving = self._input(static[:, None] + dynamic, self.threshold + own, variance, at_zero=True) - still[:, None]
         still = still + self.coupling.total * rate**2
         whole = np.concatenate([moving, moving[:, -2:0:-1]], axis=1)
-        answer = fft.irfft(fft.rfft(whole, axis=1) * self.filter.response, 2 * self.count, axis=1)
+        answer = np.fft.irfft(np.fft.rfft(whole, axis=1) * self.filter.response, 2 * self.count, axis=1)
         drive = float(self.model.mean_weight) * rate + float(self.model.threshold_mean)
         return self.pack(drive * self.filter.static, still * self.filter.static**2, answer[:, : self.count + 1])
 
@@ -216,7 +216,9 @@ def _on_window(
 def _late(model: Any, coupling: Coupling, step: float, horizon: float) -> tuple[float, np.ndarray, np.ndarray]:
     """The law late in the forward recursion: mean, static and dynamic driven parts against the time apart."""
     problem = Problem(
-        *(float(model.value(name)) for name in ("mean_weight", "threshold_mean", "threshold_variance")),
+        float(model.mean_weight),
+        float(model.threshold_mean),
+        float(model.threshold_variance),
         float(model.initial_mean),
         float(model.initial_variance),
     )
@@ -278,4 +280,4 @@ def chaotic_variance(gain: float) -> float:
     low = 1e-3 * (g - 1.0)
     while energy(low) > 0.0 and low > 1e-12:
         low *= 0.1
-    return float(optimize.brentq(energy, low, 2.0 * g**2, xtol=1e-14, rtol=1e-14))
+    return float(optimize.brentq(energy, low, 2.0 * g**2, xtol=1e-14))  # type: ignore[arg-type]

@@ -1,0 +1,330 @@
+"""Fluctuations of neuron averages: sqrt(N)(network - limit) in discrete time, and its part frozen by the weights.
+
+sqrt(N)(empirical - limit) -> Z(g) = W(g) + D_g (1 - DF)^{-1} w. W is the central limit of the limit field itself; w is W
+at the order parameters (mean rates, input covariances); F is one sweep of the limit on the order parameters, whose
+Jacobian DF is strictly causal; D_g is the derivative of E g with respect to them. Cov(W(g), W(h)) = sum_k cov(g, h
+shifted by k) is known for the state's mean and products and sampled for the rest, on a ring of the limit field with
+those as control variates. Two replicas of one network give the frozen part: Z of one against Z of the other.
+All of it is the law averaged over the weights; most of a fluctuation is frozen in J.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from largen.checks import InputError, integer, require
+from largen.numerics.streams import stream
+from largen.systems.rate import pure
+from largen.systems.rate.activations import Activation
+from largen.systems.rate.kernels import Coupling, TableKernel
+from largen.systems.rate.limit import by_lag, discrete_times
+from largen.systems.rate.recursion import Moments, Problem, discrete_grid, forward
+from largen.systems.rate.sources import Sources
+
+_MOST_ORDERS = 1500
+_CHUNK = 500
+
+
+class Fluctuations(NamedTuple):
+    """N times the variance of neuron averages as N grows; divide by n for a network of n neurons.
+
+    Attributes:
+        mean: Of the mean state, shape (time,).
+        covariance: Of the covariance over neurons, shape (lag, time, time).
+        second_moment: Of the second moment (1/N) sum_j U^j_s U^{j+k}_t, likewise.
+        mean_frozen: The part shared by two replicas of one draw of the weights.
+        covariance_frozen: Likewise.
+        second_moment_frozen: Likewise.
+        mean_error: Standard error of `mean` from sampling the field.
+        covariance_error: Likewise.
+        second_moment_error: Likewise.
+        mean_field: `mean` without the feedback of the order parameters (W alone).
+        covariance_field: Likewise.
+        second_moment_field: Likewise.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    second_moment: np.ndarray
+    mean_frozen: np.ndarray
+    covariance_frozen: np.ndarray
+    second_moment_frozen: np.ndarray
+    mean_error: np.ndarray
+    covariance_error: np.ndarray
+    second_moment_error: np.ndarray
+    mean_field: np.ndarray
+    covariance_field: np.ndarray
+    second_moment_field: np.ndarray
+
+
+class _Limit(NamedTuple):
+    """The limit law and what the sweep needs."""
+
+    law: Moments
+    coupling: Coupling
+    terms: int
+    times: int
+
+
+def solve(
+    model: Any, times: np.ndarray, *, lags: int = 2, samples: int = 20_000, ring: int | None = None, seed: int = 0
+) -> Fluctuations:
+    """N times the variances of the mean, the covariances and the second moments of a network, as N grows.
+
+    Args:
+        model: A RateNetwork in discrete time.
+        times: Consecutive whole numbers.
+        lags: Largest lag on the ring.
+        samples: Samples of the limit field (and half as many to fit the control variates).
+        ring: Neurons of a sample; None chooses by the kernel's reach.
+        seed: Seed of the samples.
+
+    Raises:
+        InputError: Continuous time, or too many times for the Jacobian.
+    """
+    require(model.dynamics == "discrete", "dynamics", "be 'discrete' for fluctuations", model.dynamics)
+    discrete_times(times)
+    lags, samples = integer("lags", lags, low=0), integer("samples", samples, low=100)
+    limit = _limit(model, len(times))
+    fields = len(limit.coupling.total)
+    count = (limit.times - 1) * (1 + fields * limit.times // 2)
+    if count > _MOST_ORDERS:
+        raise InputError(
+            f"Argument `times` must give at most {_MOST_ORDERS} order parameters, but gives {count}. Take fewer times."
+        )
+    size = _ring_size(model, lags) if ring is None else integer("ring", ring, low=2 * lags + 2)
+    feedback = _feedback(model, limit, lags)
+    factors = _field_factors(model, limit, size)
+    rng = stream(seed, "fluctuations")
+    controls = _Controls(limit, size, lags, model)
+    # the coefficients are fitted on separate draws: in-sample fits give error bars far too small
+    fitted = [np.concatenate(part) for part in zip(*_draws(model, limit, factors, feedback, lags, size, samples // 2, rng), strict=True)]
+    features = fitted[1].reshape(-1, fitted[1].shape[-1])
+    beta = np.linalg.lstsq(features, fitted[0].reshape(len(features), -1), rcond=1e-10)[0]
+    return _estimate(_draws(model, limit, factors, feedback, lags, size, samples, rng), beta, controls, limit, lags, size)
+
+
+def _limit(model: Any, times: int) -> _Limit:
+    coupling = model.kernel.coupling()
+    sources = Sources(Activation(model.activation, float(model.gain)), coupling, times, 1e-10, 1e-12)
+    problem = Problem(
+        float(model.mean_weight),
+        float(model.threshold_mean),
+        float(model.threshold_variance),
+        float(model.initial_mean),
+        float(model.initial_variance),
+    )
+    law = forward(problem, discrete_grid(times, float(model.gamma), float(model.noise)), sources)
+    return _Limit(law, coupling, len(sources.table.coefficients), times)
+
+
+def _ring_size(model: Any, lags: int) -> int:
+    if isinstance(model.kernel, TableKernel):
+        return max(4 * max(model.kernel.reach) + 4, 4 * lags + 4, 24)
+    coupling = model.kernel.coupling()
+    slow = max(abs(coupling.beyond), abs(coupling.pair[0]) if coupling.pair else 0.0)
+    reach = 16.0 if slow == 0.0 else np.log(1e-6) / np.log(slow)
+    return int(np.clip(2 * np.ceil(reach), max(24, 4 * lags + 4), 512))
+
+
+# Feedback -----------------------------------------------------------------------------------------------------
+
+
+def _pairs(times: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices s <= t."""
+    return np.triu_indices(times)
+
+
+def _feedback(model: Any, limit: _Limit, lags: int) -> np.ndarray:
+    """D_g (1 - DF)^{-1}: how means (time,) and covariances (lag, time, time) follow the order parameters' w.
+
+    Order parameters: mean rates (step,), then input covariances (field, s <= t < steps), symmetric in s, t.
+    """
+    steps, fields = limit.times - 1, len(limit.coupling.total)
+    rows, columns = _pairs(steps)
+    with jax.enable_x64(True):
+        part, function = pure.frame(model, limit.times, limit.terms), pure.activation_of(model)
+
+        def unpack(theta: Any) -> tuple[Any, Any]:
+            rates = jnp.zeros(limit.times).at[:steps].set(theta[:steps])
+            upper = theta[steps:].reshape(fields, -1)
+            inputs = jnp.zeros((fields, limit.times, limit.times))
+            inputs = inputs.at[:, rows, columns].set(upper).at[:, columns, rows].set(upper)
+            return pure.law(part, rates, inputs)
+
+        def sweep(theta: Any) -> Any:
+            rates, inputs, _ = pure.orders(part, function, *unpack(theta), part.private, 961)
+            return jnp.concatenate([rates[:steps], inputs[:, rows, columns].ravel()])
+
+        def observed(theta: Any) -> Any:
+            mean, driven = unpack(theta)
+            lagged = [driven[0]]
+            for k in range(1, lags + 1):
+                if fields == 1:
+                    lagged.append(part.beyond**k * driven[0])
+                else:
+                    lagged.append(driven[k] if k < fields else jnp.zeros_like(driven[0]))
+            return jnp.concatenate([mean, jnp.stack(lagged).ravel()])
+
+        count = steps + fields * len(rows)
+
+        @jax.jit
+        def jacobians() -> tuple[Any, Any]:
+            theta = jnp.zeros(count)
+            theta = jax.lax.fori_loop(0, limit.times, lambda _, x: sweep(x), theta)
+            return jax.jacfwd(sweep)(theta), jax.jacfwd(observed)(theta)
+
+        sweep_slope, observed_slope = (np.asarray(x) for x in jacobians())
+    return np.linalg.solve(np.eye(count) - sweep_slope.T, observed_slope.T).T
+
+
+# The limit field on a ring ------------------------------------------------------------------------------------
+
+
+def _ring_lags(driven: np.ndarray, own: np.ndarray, coupling: Coupling, ring: int) -> np.ndarray:
+    """Covariance by lag 0..ring-1 around a ring, shape (ring, time, time)."""
+    full = [np.tril(field) + np.tril(field, -1).T for field in driven]
+    half = by_lag(full, own, coupling.beyond, ring // 2)
+    distance = np.minimum(np.arange(ring), ring - np.arange(ring))
+    return half[distance]
+
+
+def _field_factors(model: Any, limit: _Limit, ring: int) -> tuple[np.ndarray, np.ndarray]:
+    """Square roots by frequency of what two replicas share and of each one's own, shape (frequency, time, time)."""
+    law = limit.law
+    shared = _ring_lags(law.frozen, law.shared, limit.coupling, ring)
+    whole = _ring_lags(law.driven, law.private, limit.coupling, ring)
+    return _roots(np.fft.rfft(shared, axis=0).real), _roots(np.fft.rfft(whole - shared, axis=0).real)
+
+
+def _roots(spectra: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(spectra)
+    return vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+
+
+def _sample(root: np.ndarray, ring: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Samples of a centred stationary Gaussian field, shape (sample, time, ring)."""
+    white = np.fft.rfft(rng.standard_normal((count, root.shape[1], ring)), axis=2)
+    return np.fft.irfft(np.einsum("pts,csp->ctp", root, white, optimize=True), ring, axis=2)
+
+
+def _draws(
+    model: Any, limit: _Limit, factors: tuple[np.ndarray, np.ndarray], feedback: np.ndarray, lags: int, ring: int, samples: int, rng: Any
+):
+    """Chunks of (Z-like averages (sample, replica, observable), controls (sample, replica, control)), not centred."""
+    activation, mean = Activation(model.activation, float(model.gain)), limit.law.mean
+    steps = limit.times - 1
+    rows, columns = _pairs(steps)
+    for start in range(0, samples, _CHUNK):
+        count = min(_CHUNK, samples - start)
+        shared = _sample(factors[0], ring, count, rng)
+        z, features = [], []
+        for _ in range(2):
+            x = shared + _sample(factors[1], ring, count, rng)
+            rates = activation(mean[:, None] + x)[:, :steps]
+            inputs = _inputs(model, limit.coupling, rates, ring)
+            theta = np.concatenate([rates.mean(2), inputs[:, :, rows, columns].reshape(count, -1)], axis=1)
+            products = np.stack([_lagged(x, k) for k in range(lags + 1)], axis=1)
+            direct = np.concatenate([x.mean(2), products.reshape(count, -1)], axis=1)
+            z.append(np.stack([direct + theta @ feedback.T, direct], axis=1))
+            s, t = _pairs(limit.times)
+            features.append(np.concatenate([x.mean(2), products[:, :, s, t].reshape(count, -1)], axis=1))
+        yield np.stack(z, axis=1).reshape(count, 2, 2, -1), np.stack(features, axis=1)
+
+
+def _lagged(x: np.ndarray, lag: int) -> np.ndarray:
+    """Ring average of x_s^j x_t^{j + lag}, symmetric in s and t, shape (sample, time, time)."""
+    product = x @ np.roll(x, -lag, axis=2).transpose(0, 2, 1) / x.shape[2]
+    return 0.5 * (product + product.transpose(0, 2, 1))
+
+
+def _inputs(model: Any, coupling: Coupling, rates: np.ndarray, ring: int) -> np.ndarray:
+    """Empirical input covariances K^k_st, symmetric in s and t, shape (sample, field, step, step)."""
+    factors = model.kernel.factors(ring)
+    if factors is not None:
+        pre = factors[1][: ring // 2 + 1] * float(model.kernel.variance)
+        filtered = [np.fft.irfft(np.fft.rfft(rates, axis=2) * pre, ring, axis=2)]
+    else:
+        above, beside = model.kernel.reach
+        filtered = []
+        for k in range(len(coupling.total)):
+            row = model.kernel.values[above + k]
+            filtered.append(sum(row[beside + l] * np.roll(rates, -l, axis=2) for l in range(-beside, beside + 1)))
+    products = [rates @ part.transpose(0, 2, 1) / ring for part in filtered]
+    return np.stack([0.5 * (p + p.transpose(0, 2, 1)) for p in products], axis=1)
+
+
+# Variances ----------------------------------------------------------------------------------------------------
+
+
+class _Controls:
+    """Exact ring-size times covariance of the controls: state means and symmetric products at lags 0..lags."""
+
+    def __init__(self, limit: _Limit, ring: int, lags: int, model: Any):
+        whole = _ring_lags(limit.law.driven, limit.law.private, limit.coupling, ring)
+        shared = _ring_lags(limit.law.frozen, limit.law.shared, limit.coupling, ring)
+        self.own = self._exact(whole, lags, ring)
+        self.crossed = self._exact(shared, lags, ring)
+
+    @staticmethod
+    def _exact(c: np.ndarray, lags: int, ring: int) -> np.ndarray:
+        times = c.shape[1]
+        s, t = _pairs(times)
+        count, blocks = len(s), lags + 1
+        out = np.zeros((times + blocks * count, times + blocks * count))
+        out[:times, :times] = c.sum(0)
+        for a in range(blocks):
+            for b in range(blocks):
+                # sum_k cov(x^0_s x^a_t, x^k_u x^{k+b}_v) by Isserlis, both sides symmetric in their two times
+                block = np.zeros((count, count))
+                forms = ((s, t), (t, s))
+                near, far = np.roll(c, a - b, axis=0), np.roll(c, a, axis=0)  # near[k] = C^{k+b-a}, far[k] = C^{k-a}
+                later = np.roll(c, -b, axis=0)  # later[k] = C^{k+b}
+                for one, two in forms:
+                    for u, v in forms:
+                        for k in range(ring):
+                            block += c[k][np.ix_(one, u)] * near[k][np.ix_(two, v)]
+                            block += later[k][np.ix_(one, v)] * far[k][np.ix_(two, u)]
+                rows = slice(times + a * count, times + (a + 1) * count)
+                columns = slice(times + b * count, times + (b + 1) * count)
+                out[rows, columns] = block / 4.0
+        return out
+
+
+def _estimate(draws: Any, beta: np.ndarray, controls: _Controls, limit: _Limit, lags: int, ring: int) -> Fluctuations:
+    """N Var of means, covariances and second moments, with feedback and without, total and frozen."""
+    pieces = list(draws)
+    z = np.concatenate([piece[0] for piece in pieces])  # (sample, replica, with or without feedback, observable)
+    features = np.concatenate([piece[1] for piece in pieces])
+    times = limit.times
+    fitted = features @ beta
+    beta = beta.reshape(len(beta), 2, -1)
+    z, fitted = (_with_second_moments(x.reshape(len(z), 2, 2, -1), limit.law.mean, lags) for x in (z, fitted))
+    beta = _with_second_moments(beta, limit.law.mean, lags)
+    exact_own = np.einsum("cfo,cd,dfo->fo", beta, controls.own, beta, optimize=True)
+    exact_crossed = np.einsum("cfo,cd,dfo->fo", beta, controls.crossed, beta, optimize=True)
+    z, fitted = z - z.mean((0, 1)), fitted - fitted.mean((0, 1))
+    own = ring * (z**2 - fitted**2).mean(1)
+    crossed = ring * (z[:, 0] * z[:, 1] - fitted[:, 0] * fitted[:, 1])
+    total = exact_own + own.mean(0)
+    frozen = exact_crossed + crossed.mean(0)
+    error = own.std(0, ddof=1) / np.sqrt(len(own))
+
+    def split(x: np.ndarray) -> list[np.ndarray]:
+        size = (lags + 1) * times**2
+        shape = (lags + 1, times, times)
+        return [x[:times], x[times : times + size].reshape(shape), x[times + size :].reshape(shape)]
+
+    return Fluctuations(*split(total[0]), *split(frozen[0]), *split(error[0]), *split(total[1]))
+
+
+def _with_second_moments(x: np.ndarray, mean: np.ndarray, lags: int) -> np.ndarray:
+    """Append the second moments, cov + m_s mean_t + m_t mean_s, along the last axis."""
+    times = len(mean)
+    means = x[..., :times]
+    change = mean[:, None] * means[..., None, :] + means[..., :, None] * mean[None, :]
+    covariance = x[..., times:].reshape(*x.shape[:-1], lags + 1, times, times)
+    second = covariance + change[..., None, :, :]
+    return np.concatenate([x, second.reshape(*x.shape[:-1], -1)], axis=-1)

@@ -1,0 +1,82 @@
+"""The JAX engine against the production engine, and its derivatives against differences."""
+
+import equinox as eqx
+import jax
+import numpy as np
+import pytest
+
+from largen.checks import InputError
+from largen.limits import solve_limit
+from largen.systems.rate import RateNetwork, TableKernel, UncorrelatedKernel, pure
+
+TABLE = TableKernel([[0.1, 0.1, 0.05], [0.35, 1.0, 0.35], [0.05, 0.1, 0.1]])
+
+
+@pytest.mark.parametrize(
+    ("model", "terms"),
+    [
+        (RateNetwork(), 512),
+        (RateNetwork(activation="tanh", kernel=TABLE), 512),
+        (RateNetwork(activation="logistic", kernel=UncorrelatedKernel(2.0)), 256),
+    ],
+)
+def test_two_engines_agree(model, terms):
+    limit = solve_limit(model, np.arange(9.0))
+    with jax.enable_x64(True):
+        found = pure.Pure(*(np.asarray(part) for part in jax.jit(lambda: pure.moments(model, 9, terms=terms))()))
+    assert found.tail < 1e-11
+    np.testing.assert_allclose(found.mean, limit["mean"], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found.covariance, limit["covariance"], rtol=0, atol=1e-11)
+
+
+NAMES = ("kernel.variance", "kernel.post", "kernel.pre", "gain", "noise", "mean_weight", "gamma", "initial_mean")
+
+
+def test_gradients_agree_with_differences():
+    model = RateNetwork(activation="logistic")
+
+    def last(values):
+        changed = model
+        for name, value in zip(NAMES, values, strict=True):
+            changed = eqx_replace(changed, name, value)
+        covariance = pure.moments(changed, 6, terms=48, nodes=481).covariance
+        return covariance[0, -1, -1] + 2.0 * covariance[1, -1, -2]
+
+    with jax.enable_x64(True):
+        slopes = [float(x) for x in jax.jit(jax.grad(last))([float(model.value(name)) for name in NAMES])]
+    for name, slope in zip(NAMES, slopes, strict=True):
+        value = float(model.value(name))
+        high, low = (
+            solve_limit(model.replace(**{name: value + h}), np.arange(6.0))["covariance"].values for h in (1e-5, -1e-5)
+        )
+        difference = (high - low) / 2e-5
+        assert abs(slope - (difference[0, -1, -1] + 2.0 * difference[1, -1, -2])) < 1e-6 * (1 + abs(slope)), name
+
+
+def eqx_replace(model, name, value):
+    """Replace one number by a traced one."""
+    where = name.split(".")
+
+    def leaf(m):
+        for part in where:
+            m = getattr(m, part)
+        return m
+
+    return eqx.tree_at(leaf, model, value)
+
+
+def test_vmap_over_the_gain():
+    model = RateNetwork(activation="tanh", kernel=UncorrelatedKernel(1.0))
+    gains = np.array([0.5, 1.0, 1.5])
+    with jax.enable_x64(True):
+        many = jax.vmap(lambda g: pure.moments(eqx_replace(model, "gain", g), 5).covariance[0, -1, -1])(gains).tolist()
+    for gain, value in zip(gains, many, strict=True):
+        one = solve_limit(model.replace(gain=gain), np.arange(5.0))["covariance"].values[0, -1, -1]
+        assert abs(one - value) < 1e-11
+
+
+def test_single_precision_and_continuous_time_are_refused():
+    with pytest.raises(InputError, match=r"wrap the call in `with jax\.enable_x64"):
+        pure.moments(RateNetwork(), 4)
+    with jax.enable_x64(True), pytest.raises(InputError, match="must be 'discrete'"):
+        pure.moments(RateNetwork.diffusion(), 4)
