@@ -12,7 +12,7 @@ import numpy as np
 from largen.checks import InputError, integer, one_of, real, require
 from largen.numerics.streams import stream
 from largen.system import Arrays
-from largen.systems.spiking.chain import run_chain
+from largen.systems.spiking.chain import new_moves, run_chain
 from largen.systems.spiking.channels import build_layout
 from largen.systems.spiking.drive import sample_drive
 from largen.systems.spiking.markov import CLOSURES, Layout, new_state, new_work, run_steps
@@ -193,7 +193,7 @@ def _run_numba(
     if rng is None:
         run_steps(layout, state, work, drive, *outputs)
     else:
-        run_chain(layout, state, work, drive, *outputs, rng)
+        run_chain(layout, state, work, new_moves(bins), drive, *outputs, rng)
     _check_run(spikes, pending, float(work.lost[0]), layout.dt)
     values = {"rate": _rates(spikes, steps, layout), "pending": pending}
     if density:

@@ -90,10 +90,8 @@ def new_state(layout: Layout, bins: int) -> State:
     """All neurons at rest: V = 0 in the bin above reset, no spike pending."""
     P, C, J = len(layout.size), len(layout.rate), len(layout.source)
     longest = max(int(layout.delay.max()), 1)
-    state = State(
-        *(np.zeros(shape) for shape in ((P, bins), (P, bins), P, (C, bins), C, J, C, P, (P, longest), (C, longest))),
-        np.zeros(1, dtype=np.int64),
-    )
+    shapes = ((P, bins), (P, bins), P, (C, bins), C, J, C, P, (P, longest), (C, longest))
+    state = State(*[*map(np.zeros, shapes), np.zeros(1, dtype=np.int64)])
     state.count[:, layout.reset] = layout.size
     state.moment[:, layout.reset] = -0.5 * layout.width * layout.size
     if layout.closure == PAPER:  # the reference starts with a sum of potentials of 1e-4
@@ -103,18 +101,10 @@ def new_state(layout: Layout, bins: int) -> State:
 
 def new_work(layout: Layout, bins: int) -> Work:
     """Scratch space for `step` and `chain_step`."""
-    C = len(layout.rate)
-    pairs = 2 * bins * bins
-    return Work(
-        *(np.zeros(C) for _ in range(3)),
-        *(np.zeros((C, bins)) for _ in range(2)),
-        np.zeros((6, bins)),
-        np.zeros((2, bins), dtype=np.int64),
-        *(np.zeros(pairs) for _ in range(3)),
-        *(np.zeros(bins + 1) for _ in range(2)),
-        np.zeros((C, bins + 1)),
-        np.zeros(1),
-    )
+    C, pairs, cells = len(layout.rate), 2 * bins * bins, bins + 1
+    before = [np.zeros(shape) for shape in (C, C, C, (C, bins), (C, bins), (6, bins))]
+    after = [np.zeros(shape) for shape in (pairs, pairs, pairs, cells, cells, (C, cells), 1)]
+    return Work(*[*before, np.zeros((2, bins), dtype=np.int64), *after])
 
 
 @njit(cache=True, error_model="numpy")

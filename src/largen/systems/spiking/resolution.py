@@ -58,7 +58,7 @@ def widest_good(model: Any, drive: np.ndarray, dt: float) -> float:
 def _fluctuation(layout: Layout, state: State, edges: np.ndarray, rates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Noise intensity (per ms) and relaxation rate (1/ms) of V, shape (P,) each."""
     centres = 0.5 * (edges[1:] + edges[:-1])
-    mean = (state.moment.sum(1) + state.count @ centres) / state.count.sum(1)
+    mean = (state.moment.sum(1) + state.count @ centres) / np.maximum(state.count.sum(1), 1e-300)
     gate = (mean - layout.reversal) / layout.span
     noise, pull = rates * layout.drive_variance, layout.leak.copy()
     for a in range(len(layout.size)):

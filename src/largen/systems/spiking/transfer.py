@@ -84,3 +84,34 @@ def moments(edge, left, length, tilt, noise, za, zb, cdf_a, cdf_b, pdf_a, pdf_b)
     g1 += tilt * (to_mid * (edge * i0 - s1 - noise * Phi) - edge * s1 + noise * noise * (i2 - phi))
     f = Phi + tilt * (to_mid * Phi + noise * phi)
     return g0 * noise / length, g1 * noise / length, f / length
+
+
+@njit(cache=True, error_model="numpy")
+def second_moments(edge, left, length, tilt, noise, za, zb, cdf_a, cdf_b, pdf_a, pdf_b, g0, f):
+    """Second moments of V and V' = V + noise * normal below an edge; arguments as for `moments`, and G0 and F.
+
+    By E[e h(V')] = noise^2 E[h'(V')] for the normal part e, they need only E[V^2; V' < l] and E[V; V' = l].
+
+    Returns:
+        E[V^2; V' < l], E[V V'; V' < l], E[V'^2; V' < l].
+    """
+    # Integrals of z^q Phi (q = 0 ... 3) and of z^q phi (q = 0, 1, 2) from zb to za.
+    u_a, u_b = za * cdf_a + pdf_a, zb * cdf_b + pdf_b
+    z2_a, z2_b = za * za, zb * zb
+    i0 = u_a - u_b
+    i1 = 0.5 * ((za * u_a - cdf_a) - (zb * u_b - cdf_b))
+    i2 = ((z2_a * u_a + 2.0 * pdf_a) - (z2_b * u_b + 2.0 * pdf_b)) / 3.0
+    i3 = 0.25 * ((za * (z2_a * u_a + 3.0 * pdf_a) - 3.0 * cdf_a) - (zb * (z2_b * u_b + 3.0 * pdf_b) - 3.0 * cdf_b))
+    j0 = cdf_a - cdf_b
+    j1 = pdf_b - pdf_a
+    j2 = j0 - (za * pdf_a - zb * pdf_b)
+    # V = l - noise z, with density (flat - steep z) / length.
+    flat = 1.0 + tilt * (edge - left - 0.5 * length)
+    steep = tilt * noise
+    square = edge * edge * (flat * i0 - steep * i1)
+    square -= 2.0 * edge * noise * (flat * i1 - steep * i2)
+    square += noise * noise * (flat * i2 - steep * i3)
+    square *= noise / length
+    at_edge = (edge * (flat * j0 - steep * j1) - noise * (flat * j1 - steep * j2)) / length
+    product = square - noise * noise * at_edge
+    return square, product, product + noise * noise * (g0 - edge * f)

@@ -1,0 +1,235 @@
+"""`solve`: options and their errors, outputs, engines, bin widths, the chain against published rates."""
+
+import warnings
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from tests.statistics_tools import assert_mean
+
+from largen.checks import InputError
+from largen.systems.spiking.drive import sample_drive
+from largen.systems.spiking.limit import solve
+from largen.systems.spiking.model import SpikingNetwork
+from largen.systems.spiking.resolution import automatic_width, widest_good
+
+MODEL = SpikingNetwork()
+TIMES = np.arange(0.0, 101.0)
+
+
+def mean_rates(arrays, start=0):
+    return arrays.values["rate"][..., start + 1 :].mean(-1)
+
+
+# Outputs -------------------------------------------------------------------------------------------------------
+
+
+def test_outputs_and_resolved_options():
+    arrays = solve(MODEL, TIMES, record=("voltage_density",))
+    assert arrays.values["rate"].shape == (2, 101)
+    assert arrays.values["pending"].shape == (2, 2, 101)
+    assert np.all(arrays.values["rate"][:, 0] == 0.0)
+    density, refractory = arrays.values["voltage_density"], arrays.values["refractory_fraction"]
+    np.testing.assert_allclose(density.sum(1) + refractory, 1.0, rtol=1e-12)
+    assert arrays.coords["bin"][0] == -58.0
+    assert arrays.coords["bin"][-1] == 98.0
+    assert density[0, 15, 0] == 1.0  # at rest in the bin [0, 4)
+    assert arrays.attrs == {
+        "method": "discrete-state reduction",
+        "dt": 0.1,
+        "bin_width": 4.0,
+        "closure": "joint",
+        "finite_size": False,
+        "linear_in_bin": True,
+        "engine": "numba",
+    }
+
+
+def test_rates_do_not_depend_on_the_output_times():
+    fine = solve(MODEL, np.arange(0.0, 100.05, 0.1))
+    coarse = solve(MODEL, np.array([0.0, 0.3, 40.0, 100.0]))
+    counts = np.cumsum(fine.values["rate"] * 1e-4, axis=1)[:, [0, 3, 400, 1000]]
+    np.testing.assert_allclose(np.diff(counts), coarse.values["rate"][:, 1:] * np.diff([0.0, 0.3, 40.0, 100.0]) / 1e3)
+    np.testing.assert_array_equal(fine.values["pending"][..., [0, 3, 400, 1000]], coarse.values["pending"])
+
+
+def test_starting_time_matters_only_to_the_drive():
+    later = solve(MODEL, TIMES + 1234.5)
+    np.testing.assert_array_equal(later.values["rate"], solve(MODEL, TIMES).values["rate"])
+    wave = MODEL.replace(external_rate=lambda t: np.array([7.0, 7.0 + np.sin(t / 20.0)]))
+    assert not np.array_equal(solve(wave, TIMES).values["rate"], solve(wave, TIMES + 20.0).values["rate"])
+
+
+@pytest.mark.parametrize("finite_size", [False, True])
+def test_constant_drive_as_function(finite_size):
+    expected = solve(MODEL, TIMES, finite_size=finite_size, seed=3).values["rate"]
+    for function in (lambda t: jnp.array([7.0, 7.0]), lambda t: np.array([7.0, 7.0 + 0.0 * np.floor(t)])):
+        model = MODEL.replace(external_rate=function)
+        np.testing.assert_array_equal(solve(model, TIMES, finite_size=finite_size, seed=3).values["rate"], expected)
+    scalar = MODEL.replace(external_rate=7.0)
+    np.testing.assert_array_equal(solve(scalar, TIMES, finite_size=finite_size, seed=3).values["rate"], expected)
+
+
+def test_drive_is_sampled_at_the_start_of_each_step():
+    rates = sample_drive(lambda t: jnp.stack([t, 2.0 * t]), 5.0, 3, 0.5, 2)
+    np.testing.assert_allclose(rates, [[5.0, 10.0], [5.5, 11.0], [6.0, 12.0]])
+    np.testing.assert_array_equal(sample_drive(np.array([1.0, 2.0]), 0.0, 9, 0.1, 2), [[1.0, 2.0]])
+    np.testing.assert_array_equal(
+        sample_drive(lambda t: [t, 1.0] if t > 0.05 else [3.0, 1.0], 0.0, 2, 0.1, 2), [[3, 1], [0.1, 1]]
+    )
+
+
+@pytest.mark.parametrize(
+    ("rate", "message"),
+    [
+        (lambda t: jnp.array([1.0, jnp.nan]), "finite"),
+        (lambda t: np.array([1.0, 0.05 - float(t)]), "at least 0"),
+        (lambda t: jnp.ones(3), "one rate per population"),
+        (np.ones(3), "one rate per population"),
+    ],
+)
+def test_drive_errors(rate, message):
+    with pytest.raises(InputError, match=message):
+        sample_drive(rate, 0.0, 3, 0.1, 2)
+
+
+# The two engines -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("closure", ["joint", "white"])
+def test_engines_agree(closure):
+    numba, other = (solve(MODEL, TIMES, closure=closure, engine=engine) for engine in ("numba", "jax"))
+    np.testing.assert_allclose(numba.values["rate"], other.values["rate"], atol=1e-5)
+    np.testing.assert_allclose(numba.values["pending"], other.values["pending"], atol=1e-6)
+    assert other.attrs["engine"] == "jax"
+
+
+# Numbers -------------------------------------------------------------------------------------------------------
+
+
+def whole_cycles(rates, start=5000):
+    """Mean over an even number of cycles (the orbit has two bursts), between upward crossings of the mean."""
+    late = rates[:, start:]
+    above = late[0] > late[0].mean()
+    upward = np.flatnonzero(~above[:-1] & above[1:])
+    upward = upward[: len(upward) - (len(upward) + 1) % 2]
+    return late[:, upward[0] + 1 : upward[-1] + 1].mean(1)
+
+
+@pytest.mark.parametrize(
+    ("closure", "linear", "golden"),
+    [("white", False, (44.4, 62.8)), ("joint", False, (46.6, 65.0)), ("joint", True, (47.2, 65.8))],
+)
+def test_rates_at_defaults(closure, linear, golden):
+    """Windows of other lengths move these rates by .1 to .3 Hz."""
+    arrays = solve(MODEL, np.arange(0.0, 2000.05, 0.1), closure=closure, linear_in_bin=linear)
+    np.testing.assert_allclose(whole_cycles(arrays.values["rate"]), golden, atol=0.3)
+
+
+def test_rates_do_not_depend_on_the_step():
+    means = [
+        whole_cycles(solve(MODEL, np.arange(0.0, 1500.0 + dt / 2, dt), dt=dt).values["rate"], round(500 / dt))
+        for dt in (0.05, 0.1, 0.2)
+    ]
+    np.testing.assert_allclose(means, [means[1]] * 3, rtol=5e-3)
+
+
+def test_fixed_refractory_period_limits_the_rate():
+    """Under a very strong drive every neuron fires again at once: the rate is that of the refractory period."""
+    model = SpikingNetwork(strength=np.zeros((2, 2)), external_rate=3000.0, refractory="fixed", refractory_time=2.0)
+    for finite_size in (False, True):
+        rates = mean_rates(solve(model, np.arange(0.0, 210.05, 0.1), finite_size=finite_size), 100)
+        np.testing.assert_allclose(rates, 1000.0 / 2.1, rtol=1e-3)  # 20 steps of rest and one to the threshold
+
+
+def test_chain_at_defaults():
+    """Rates of the chain of 400 neurons against the network's, 47.28 +- .03 and 65.88 Hz (1 % and .8 % allowed)."""
+    arrays = solve(MODEL, np.arange(0.0, 2001.0), finite_size=True, realisations=8, seed=1)
+    rates = mean_rates(arrays, 300)
+    assert rates.shape == (8, 2)
+    assert_mean(rates[:, 0], 47.28, what="E")
+    assert_mean(rates[:, 1], 65.88, what="I")
+    np.testing.assert_allclose(rates.mean(0), (47.28, 65.88), rtol=0.02)
+
+
+def test_chain_of_many_neurons_is_the_reduction():
+    arrays = solve(MODEL.scaled(40_000_000), TIMES, finite_size=True, bin_width=4.0)
+    limit = solve(MODEL.scaled(40_000_000), TIMES, bin_width=4.0)
+    peak = limit.values["rate"].max()
+    assert np.max(np.abs(arrays.values["rate"][0] - limit.values["rate"])) < 0.02 * peak
+
+
+def test_the_seed_decides_every_byte():
+    one = solve(MODEL, TIMES, finite_size=True, seed=5, realisations=3)
+    two = solve(MODEL, TIMES, finite_size=True, seed=5, realisations=2)
+    other = solve(MODEL, TIMES, finite_size=True, seed=6)
+    assert one.attrs["realisations"] == 3
+    for name, values in one.values.items():
+        assert values[:2].tobytes() == two.values[name].tobytes()
+        assert values[0].tobytes() != other.values[name][0].tobytes()
+        assert values[0].tobytes() != values[1].tobytes()
+
+
+# Bin width -----------------------------------------------------------------------------------------------------
+
+
+def test_width_follows_the_noise():
+    assert solve(MODEL, TIMES).attrs["bin_width"] == 4.0
+    quiet = SpikingNetwork(strength=np.zeros((2, 2)), membrane_time=20.0, external_rate=100.0)
+    # Without synapses the rule has a closed form: half of sqrt(lambda / tau_m^2 * tau_m / 2).
+    drive = np.array([[100.0, 100.0]])
+    assert widest_good(quiet, drive, 0.1) == pytest.approx(0.5 * np.sqrt(100.0 / 40.0))
+    assert automatic_width(quiet, drive, 0.1) == pytest.approx(100.0 / 127.0)
+    free = SpikingNetwork(strength=np.zeros((2, 2)))
+    assert widest_good(free, drive, 0.1) == np.inf
+
+
+def test_width_too_wide_warns():
+    with pytest.warns(UserWarning, match="`bin_width` should be at most"):
+        solve(MODEL, TIMES, bin_width=20.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        solve(MODEL, TIMES, bin_width=10.0)
+
+
+# Errors --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"closure": "jiont"}, r"`closure` must be one of .* Did you mean `joint`\?"),
+        ({"engine": "cuda"}, "`engine` must be one of"),
+        ({"bin_width": 3.0}, "`bin_width` must be the threshold 100 divided by a whole number"),
+        ({"bin_width": -4.0}, "`bin_width` must be greater than 0"),
+        ({"dt": 0.6}, "`dt` must be less than half the shortest synaptic decay"),
+        ({"dt": 0.3}, r"`times` must be times\[0\] plus multiples of dt = 0.3 ms, but times\[1\]"),
+        ({"realisations": 2}, "`realisations` must be 1 without finite_size"),
+        ({"realisations": 0}, "`realisations` must be at least 1"),
+        ({"closure": "paper", "finite_size": True}, "`closure` must be 'joint' or 'white' with finite_size"),
+        ({"engine": "jax", "finite_size": True}, "`engine` must be 'numba' with finite_size"),
+        ({"engine": "jax", "closure": "paper"}, "`closure` must be 'joint' or 'white' with engine"),
+        ({"record": ("spikes",)}, "`record` must be one of 'voltage_density'"),
+        ({"record": ("voltage_density",), "engine": "jax"}, "`record` must be empty with engine='jax'"),
+        ({"finite_size": "yes"}, "`finite_size` must be True or False"),
+        ({"seed": -1}, "`seed` must be at least 0"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(InputError, match=message):
+        solve(MODEL, TIMES, **options)
+
+
+def test_steps_that_the_model_does_not_allow():
+    with pytest.raises(InputError, match="divide the fixed refractory period"):
+        solve(SpikingNetwork(refractory="fixed", refractory_time=0.25), TIMES)
+    with pytest.raises(InputError, match="half the shortest membrane time"):
+        solve(SpikingNetwork(membrane_time=0.2), TIMES)
+    with pytest.raises(InputError, match="`closure` must be 'joint' or 'white' with a fixed refractory"):
+        solve(SpikingNetwork(refractory="fixed"), TIMES, closure="paper")
+
+
+def test_inhibition_too_strong_for_the_step_is_refused():
+    model = MODEL.replace(**{"strength[e,i]": 4000.0})
+    with pytest.raises(InputError, match="`dt` must be smaller for this network"):
+        solve(model, TIMES, bin_width=4.0)
