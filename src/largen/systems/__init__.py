@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 SYSTEMS = {
+    "balanced": "largen.systems.balanced:BalancedNetwork",
     "spiking": "largen.systems.spiking:SpikingNetwork",
 }
 

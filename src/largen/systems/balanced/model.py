@@ -41,8 +41,8 @@ class BalancedNetwork(AbstractSystem):
         "unstable",
         "folded",
     )
-    default_times: ClassVar[tuple[float, float, float]] = (0.0, 10.0, 0.05)
-    default_record: ClassVar[tuple[str, ...]] = ("states",)
+    default_times: ClassVar[tuple[float, float, float]] = (0.0, 5.0, 0.05)
+    default_record: ClassVar[tuple[str, ...]] = ("state",)
     observables: ClassVar[tuple[Observable, ...]] = (
         Observable("mean", ("population", "time"), "1", "mean state"),
         Observable("variance", ("population", "time"), "1", "variance of the state within a population"),
