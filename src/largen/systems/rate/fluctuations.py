@@ -100,10 +100,16 @@ def solve(
     rng = stream(seed, "fluctuations")
     controls = _Controls(limit, size, lags, model)
     # the coefficients are fitted on separate draws: in-sample fits give error bars far too small
-    fitted = [np.concatenate(part) for part in zip(*_draws(model, limit, factors, feedback, lags, size, samples // 2, rng), strict=True)]
-    features = fitted[1].reshape(-1, fitted[1].shape[-1])
-    beta = np.linalg.lstsq(features, fitted[0].reshape(len(features), -1), rcond=1e-10)[0]
-    return _estimate(_draws(model, limit, factors, feedback, lags, size, samples, rng), beta, controls, limit, lags, size)
+    fitted = [
+        np.concatenate(part)
+        for part in zip(*_draws(model, limit, factors, feedback, lags, size, samples // 2, rng), strict=True)
+    ]
+    z, features = (part.reshape(-1, *part.shape[2:]).reshape(part.shape[0] * 2, -1) for part in fitted)
+    z, features = z - z.mean(0), features - features.mean(0)
+    beta = np.linalg.lstsq(features, z, rcond=1e-10)[0]
+    return _estimate(
+        _draws(model, limit, factors, feedback, lags, size, samples, rng), beta, controls, limit, lags, size
+    )
 
 
 def _limit(model: Any, times: int) -> _Limit:
@@ -211,7 +217,14 @@ def _sample(root: np.ndarray, ring: int, count: int, rng: np.random.Generator) -
 
 
 def _draws(
-    model: Any, limit: _Limit, factors: tuple[np.ndarray, np.ndarray], feedback: np.ndarray, lags: int, ring: int, samples: int, rng: Any
+    model: Any,
+    limit: _Limit,
+    factors: tuple[np.ndarray, np.ndarray],
+    feedback: np.ndarray,
+    lags: int,
+    ring: int,
+    samples: int,
+    rng: Any,
 ):
     """Chunks of (Z-like averages (sample, replica, observable), controls (sample, replica, control)), not centred."""
     activation, mean = Activation(model.activation, float(model.gain)), limit.law.mean
