@@ -150,10 +150,15 @@ def test_integrated_inputs_given_fixed_rates_have_the_kernels_covariance(kernel)
     np.testing.assert_allclose(centred[:, 2 * n :], 2 * centred[:, :n] - centred[:, n : 2 * n], atol=1e-6)
 
 
-def test_explicit_input_is_the_matrix_product():
-    matrix = draw(KERNELS[0], 16, 0.0, stream(0, "w"))
-    rates = stream(0, "f").standard_normal((16, 3))
-    np.testing.assert_array_equal(ExplicitWeights(matrix)(rates), matrix @ rates)
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+@pytest.mark.parametrize("n", [16, 19])
+def test_explicit_input_is_the_matrix_product(n, replicas):
+    matrix = draw(KERNELS[0], n, 0.0, stream(0, "w"))
+    rates = stream(0, "f").standard_normal((n, replicas))
+    np.testing.assert_allclose(ExplicitWeights(matrix)(rates), matrix @ rates, rtol=0, atol=1e-13)
+    single = ExplicitWeights(matrix.astype(np.float32))(rates.astype(np.float32))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, matrix @ rates, rtol=0, atol=1e-5)
 
 
 def test_kernels_that_are_none_are_refused():

@@ -76,8 +76,8 @@ def solve(model: Any, mean: np.ndarray, covariance: np.ndarray, *, frequencies: 
     lowest = np.linalg.eigvalsh(own)[:, 0]
     if lowest.min() <= 0.0:
         raise InputError(
-            f"Argument `covariance` must be positive definite at every frequency, but at w = {w[np.argmin(lowest)]:.4g} its "
-            f"smallest eigenvalue is {lowest.min():.3g}. Give more lags, or a covariance of a stationary field."
+            "Argument `covariance` must be positive definite at every frequency, but at "
+            f"w = {w[np.argmin(lowest)]:.4g} its smallest eigenvalue is {lowest.min():.3g}. Give more lags, or a covariance of a stationary field."
         )
     driven_mean, driven = _driven(model, mean, covariance, w)
     ratio = np.linalg.solve(driven, own)

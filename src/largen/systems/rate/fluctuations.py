@@ -1,7 +1,7 @@
 """Fluctuations of neuron averages: sqrt(N)(network - limit) in discrete time, and its part frozen by the weights.
 
-sqrt(N)(empirical - limit) -> Z(g) = W(g) + D_g (1 - DF)^{-1} w. W is the central limit of the limit field itself; w is W
-at the order parameters (mean rates, input covariances); F is one sweep of the limit on the order parameters, whose
+sqrt(N)(empirical - limit) -> Z(g) = W(g) + D_g (1 - DF)^{-1} w. W is the central limit of the limit field; w is W at
+the order parameters (mean rates, input covariances); F is one sweep of the limit on the order parameters, whose
 Jacobian DF is strictly causal; D_g is the derivative of E g with respect to them. Cov(W(g), W(h)) = sum_k cov(g, h
 shifted by k) is known for the state's mean and products and sampled for the rest, on a ring of the limit field with
 those as control variates. Two replicas of one network give the frozen part: Z of one against Z of the other.
