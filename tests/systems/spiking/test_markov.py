@@ -87,6 +87,14 @@ def test_transfer_against_quadrature(mean, noise, edge, uniform):
     np.testing.assert_allclose(found, expected, atol=1e-8)
 
 
+def test_normal_pairs_against_scipy():
+    z = np.concatenate([np.linspace(-40.0, 40.0, 4001), [0.0, -0.0, 1e-300, 9.0, -9.0]])
+    cdf, pdf = np.empty_like(z), np.empty_like(z)
+    normal_pairs(z, len(z), cdf, pdf)
+    np.testing.assert_allclose(cdf, stats.norm.cdf(z), rtol=0.0, atol=1e-15)
+    np.testing.assert_allclose(pdf, stats.norm.pdf(z), rtol=0.0, atol=1e-15)
+
+
 @given(mean=st.floats(-2.0, 2.0), uniform=st.booleans(), narrowest=st.sampled_from([1e-2, 5e-2]))
 @settings(deadline=None)
 def test_reconstruction_is_a_density_with_the_mean(mean, uniform, narrowest):
