@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from largen.simulation import Interrupted as Interrupted
     from largen.simulation import simulate as simulate
     from largen.system import TimeSeries as TimeSeries
+    from largen.systems.balanced import BalancedNetwork as BalancedNetwork
+    from largen.systems.balanced import CustomGain as CustomGain
+    from largen.systems.balanced import Logistic as Logistic
+    from largen.systems.balanced import Probit as Probit
     from largen.systems.spiking import SpikingNetwork as SpikingNetwork
 
 __version__ = "0.1.0"
@@ -38,6 +42,10 @@ _HOME = {
     "Interrupted": "simulation",
     "simulate": "simulation",
     "TimeSeries": "system",
+    "BalancedNetwork": "systems.balanced",
+    "CustomGain": "systems.balanced",
+    "Logistic": "systems.balanced",
+    "Probit": "systems.balanced",
     "SpikingNetwork": "systems.spiking",
 }
 _ROOMS = ("analysis", "plot")

@@ -142,7 +142,8 @@ def _table(*columns: str) -> Any:
 def _console() -> Any:
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, markup=False, soft_wrap=True, width=200)
 
 
 def show_table(report: xr.Dataset) -> None:

@@ -112,13 +112,12 @@ def _band(ax: Axes, part: xr.DataArray, colour: str) -> None:
 def distance(report: xr.Dataset, *, ax: Axes, most: int = 12) -> Axes:
     """Draw the distance between network and limit: relative bias with its 95 % interval, one row a component.
 
-    Filled: against the limit; open: against the theory at the network's n. A component whose limit is zero is
-    drawn relative to the network.
+    Filled: against the limit; open: against the theory at the network's n. A component whose limit is zero has no
+    relative bias and is left out.
     """
-    names = report["component"].values[:most].tolist()
-    part = report.isel(component=slice(0, most))
-    scale = np.maximum(np.abs(part["limit"].values), 1e-300)
-    scale = np.where(part["limit"].values == 0, np.maximum(np.abs(part["network"].values), 1e-300), scale) / 100
+    part = report.isel(component=np.flatnonzero(report["limit"].values != 0)[:most])
+    names = part["component"].values.tolist()
+    scale = np.abs(part["limit"].values) / 100
     rows = np.arange(len(names))
     half = (part["ci_high"].values - part["ci_low"].values) / 2
     ax.axvline(0, color="0.6", lw=0.8)

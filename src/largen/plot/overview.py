@@ -44,6 +44,12 @@ def overview(
         axes = figure.subplots(rows, 2, squeeze=False).ravel()
         for ax, name in zip(axes, names, strict=False):
             bands(network, limit, name, finite=finite, ax=ax)
+            ax.set_title(ax.get_ylabel(), loc="left", fontsize=10)
+            ax.set_ylabel("")
+            if ax is axes[0]:
+                ax.legend(fontsize=7, frameon=False)
+            else:
+                ax.get_legend().remove()
         if report is not None:
             distance(report, ax=axes[len(names)])
         for ax in axes[count:]:
