@@ -63,7 +63,7 @@ def test_a_system_without_panels_of_its_own_gets_a_page_too():
     figure = plot.overview(
         network, limit, finite=ln.solve_limit(model, times, n=100), report=ln.compare(network, limit)
     )
-    assert [ax.get_ylabel() for ax in figure.axes[:2]] == [
+    assert [ax.get_title(loc="left") for ax in figure.axes[:2]] == [
         "population mean (mV)",
         "an independent copy of the mean (mV)",
     ]
