@@ -5,6 +5,7 @@ from typing import Any
 
 SYSTEMS = {
     "balanced": "largen.systems.balanced:BalancedNetwork",
+    "rate": "largen.systems.rate:RateNetwork",
     "spiking": "largen.systems.spiking:SpikingNetwork",
 }
 

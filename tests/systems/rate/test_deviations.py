@@ -103,7 +103,7 @@ def test_a_table_kernels_fluctuations():
     )
     times, n, draws = np.arange(5.0), 400, 1000
     found = fluctuations.solve(model, times, lags=1, samples=3000)
-    network = simulate(model, times, n=n, realisations=draws, seed=3, lags=1)
+    network = simulate(model, times, n=n, realisations=draws, seed=3, lags=1, replicas=1)
     for name, expected in (("mean", found.mean[-1]), ("covariance", found.covariance[1, -1, -1])):
         sample = network["mean"].isel(time=-1) if name == "mean" else network[name].sel(lag=1).isel(time=-1, time_=-1)
         value = n * sample.values.var(ddof=1)

@@ -27,7 +27,9 @@ def second_moments(network, lag):
 def test_second_moments_extrapolated_in_one_over_n_agree_with_the_limit():
     model, limit = RateNetwork(), solve_limit(RateNetwork(), TIMES)
     sizes, draws = np.array([64, 128, 256]), 2000
-    sets = [simulate(model, TIMES, n=int(n), realisations=draws, seed=3, weights="integrated") for n in sizes]
+    sets = [
+        simulate(model, TIMES, n=int(n), realisations=draws, seed=3, weights="integrated", replicas=1) for n in sizes
+    ]
     for lag, bound in ((0, 40.0), (1, 40.0), (2, 40.0)):
         samples = [second_moments(found, lag) for found in sets]
         means = np.array([s.mean() for s in samples])
@@ -62,7 +64,7 @@ def test_one_draw_converges_with_the_square_root_of_n():
     sizes, draws = [250, 500, 1000, 2000, 4000], 60
     errors = []
     for n in sizes:
-        found = simulate(model, TIMES, n=n, realisations=draws, seed=5, weights="integrated")
+        found = simulate(model, TIMES, n=n, realisations=draws, seed=5, weights="integrated", replicas=1)
         distance = np.abs(found["covariance"] - limit["covariance"]).max(("lag", "time", "time_")).values
         errors.append(np.log(distance))
     x = np.log(np.repeat(sizes, draws))
@@ -87,7 +89,7 @@ def test_heun_is_of_second_order_without_noise():
     model = RateNetwork.diffusion().replace(noise=0.0)
     times = np.array([0.0, 1.0])
     ends = [
-        simulate(model, times, n=20, seed=4, dt=dt, weights="explicit")["mean"].values[0, -1]
+        simulate(model, times, n=20, seed=4, dt=dt, weights="explicit", replicas=1)["mean"].values[0, -1]
         for dt in (0.04, 0.02, 0.01)
     ]
     assert 3.5 < (ends[0] - ends[1]) / (ends[1] - ends[2]) < 4.7
@@ -143,7 +145,7 @@ def test_neurons_stay_correlated_in_the_network_and_independent_weights_decorrel
 
 
 def test_replicas_are_the_same_runs_whatever_their_number():
-    few = simulate(RateNetwork(), TIMES, n=30, seed=1, weights="explicit", record="state")
+    few = simulate(RateNetwork(), TIMES, n=30, seed=1, weights="explicit", record="state", replicas=1)
     more = simulate(RateNetwork(), TIMES, n=30, seed=1, weights="explicit", record="state", replicas=3)
     np.testing.assert_allclose(few["state"], more["state"], rtol=1e-10)
     assert few["state"].dims == ("realisation", "neuron", "time")

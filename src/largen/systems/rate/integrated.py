@@ -7,6 +7,7 @@ one row: O(N T) memory and O(N T^2) time, without the N x N weights. A direction
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -74,7 +75,7 @@ class _Factored(_Integrated):
         self.white = np.empty((inputs, n), dtype)
 
     def _filter(self, root: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return x if self.flat else np.asarray(fft.irfft(root * np.asarray(fft.rfft(x)), self.n))
+        return x if self.flat else _filtered(root, x)
 
     def _next(self, rates: np.ndarray) -> np.ndarray:
         c = self.count
@@ -119,6 +120,13 @@ class _Tabled(_Integrated):
         self.count += 1
         mean = self.mean_weight * rates.mean(dtype=np.float64)
         return (fft.irfft(noise, n) + mean).astype(self.dtype)
+
+
+def _filtered(root: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Circular convolution with a filter given by its transform, in place where it can be."""
+    spectrum: Any = fft.rfft(x)
+    spectrum *= root
+    return np.asarray(fft.irfft(spectrum, len(x)))
 
 
 @njit(cache=True, error_model="numpy")

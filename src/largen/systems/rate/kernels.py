@@ -5,6 +5,8 @@ second that between the presynaptic ones. Lambda is even, Lambda(-k, -l) = Lambd
 """
 
 import abc
+import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,6 +73,18 @@ def _refuse_negative(values: np.ndarray, largest: float, p: np.ndarray, q: np.nd
         )
 
 
+@functools.lru_cache(maxsize=4)
+def _geometric_spectrum(rho: float, n: int) -> np.ndarray:
+    """Spectrum of rho^distance on a ring of n, shape (n,)."""
+    reach = n // 2 if rho == 0.0 else min(n // 2, int(-750.0 / math.log(abs(rho))))  # beyond, the powers underflow
+    powers = rho ** np.arange(reach + 1.0)
+    values = np.zeros(n)
+    values[: reach + 1] = powers
+    values[n - reach :] = powers[:0:-1]
+    half = np.fft.rfft(values).real
+    return np.concatenate([half, half[(n - 1) // 2 : 0 : -1]])
+
+
 class SeparableKernel(AbstractKernel):
     """Lambda(k, l) = variance post^|k| pre^|l|."""
 
@@ -101,9 +115,8 @@ class SeparableKernel(AbstractKernel):
 
     def factors(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Spectra of variance * post^distance and of pre^distance on the ring."""
-        distance = np.minimum(np.arange(n), n - np.arange(n))
-        spectra = [np.fft.fft(float(rho) ** distance).real for rho in (self.post, self.pre)]
-        return float(self.variance) * np.maximum(spectra[0], 0.0), np.maximum(spectra[1], 0.0)
+        post, pre = (np.maximum(_geometric_spectrum(float(rho), n), 0.0) for rho in (self.post, self.pre))
+        return float(self.variance) * post, pre
 
     def spectrum(self, n: int, rows: np.ndarray) -> np.ndarray:
         """Product of the two factors."""
@@ -112,9 +125,8 @@ class SeparableKernel(AbstractKernel):
 
     def check(self, n: int) -> None:
         """Check both factors: a negative correlation on a small odd ring may have a negative spectrum."""
-        distance = np.minimum(np.arange(n), n - np.arange(n))
         for rho, axis in ((self.post, 0), (self.pre, 1)):
-            spectrum = np.fft.fft(float(rho) ** distance).real
+            spectrum = _geometric_spectrum(float(rho), n)
             zero, all_ = np.zeros(1), np.arange(n)
             values, p, q = (spectrum[:, None], all_, zero) if axis == 0 else (spectrum[None], zero, all_)
             _refuse_negative(values, spectrum.max(), p, q, f"on a ring of {n} neurons")

@@ -33,7 +33,9 @@ def draw(
         return weights
     spectrum = _white(n, rng, dtype)
     factors = kernel.factors(n)
-    roots = None if factors is None else [np.sqrt(factor).astype(dtype) for factor in (factors[0] * (n / 2), factors[1])]
+    roots = (
+        None if factors is None else [np.sqrt(factor).astype(dtype) for factor in (factors[0] * (n / 2), factors[1])]
+    )
     for start in range(0, n, _ROWS):
         rows = slice(start, min(start + _ROWS, n))
         if roots is not None:
