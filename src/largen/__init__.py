@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from largen.systems.balanced import CustomGain as CustomGain
     from largen.systems.balanced import Logistic as Logistic
     from largen.systems.balanced import Probit as Probit
+    from largen.systems.rate import RateNetwork as RateNetwork
+    from largen.systems.rate import SeparableKernel as SeparableKernel
+    from largen.systems.rate import TableKernel as TableKernel
+    from largen.systems.rate import UncorrelatedKernel as UncorrelatedKernel
     from largen.systems.spiking import SpikingNetwork as SpikingNetwork
 
 __version__ = "0.1.0"
@@ -46,6 +50,10 @@ _HOME = {
     "CustomGain": "systems.balanced",
     "Logistic": "systems.balanced",
     "Probit": "systems.balanced",
+    "RateNetwork": "systems.rate",
+    "SeparableKernel": "systems.rate",
+    "TableKernel": "systems.rate",
+    "UncorrelatedKernel": "systems.rate",
     "SpikingNetwork": "systems.spiking",
 }
 _ROOMS = ("analysis", "plot")

@@ -5,6 +5,8 @@ from largen.plot.common import convergence as convergence
 from largen.plot.common import distance as distance
 from largen.plot.common import figure_of as figure_of
 from largen.plot.overview import overview as overview
+from largen.plot.rate import against_lag as against_lag
+from largen.plot.rate import surface as surface
 from largen.plot.spiking import orbit as orbit
 from largen.plot.spiking import raster as raster
 from largen.plot.spiking import spectrum as spectrum

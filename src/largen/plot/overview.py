@@ -6,11 +6,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from largen.plot import spiking
+from largen.plot import rate, spiking
 from largen.plot.common import bands, distance, page
 
 # A system may draw panels of its own: a function (figure, grid, network, limit, finite) -> None and the rows it takes.
-PANELS = {"spiking": spiking.panels}
+PANELS = {"rate": rate.panels, "spiking": spiking.panels}
 
 
 def overview(
