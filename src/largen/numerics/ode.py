@@ -73,7 +73,7 @@ def integrate(
         solver: Explicit of order 5 ("tsit5") or 8 ("dopri8", for tight tolerances), or "kvaerno5" for stiff fields.
         event: Real function of (t, y, args); the solution ends where it first rises through zero.
         locate: Whether to find that time to rounding; otherwise the solution ends with the step that passed it,
-            which takes half the time to compile.
+            which is quicker to compile.
         breaks: Times at which the field is not smooth, shape (any,), sorted: steps end there.
         derivative: Which derivatives are wanted through the solution: "reverse" (grad) or "forward" (jvp).
         max_steps: Steps after which the solver gives up.

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from largen.checks import InputError, one_of
 from largen.numerics import ode
+from largen.numerics.roots import solve_small
 from largen.system import TimeSeries
 from largen.systems.balanced import manifold
 from largen.systems.balanced.gains import Logistic, Probit
@@ -81,16 +82,12 @@ def field(time: Any, state: Any, args: Any) -> tuple[jax.Array, jax.Array]:
     )
     constraint = parts.weights @ rate + tilde
     bracket = parts.weights @ (slope * leak + 0.5 * curvature * change) + moving + constraint / jnp.min(model.tau)
-    return leak - parts.directions @ _solve_small(manifold.fast_matrix(parts, slope), bracket), change
+    return leak - parts.directions @ solve_small(manifold.fast_matrix(parts, slope), bracket), change
 
 
 def variance_change(model: Any, parts: manifold.Balance, k: jax.Array, rate: jax.Array) -> jax.Array:
     """dK/dt = -2K/tau + sum_b q_b alpha_ab^2 F_b + sigma^2, shape (P,)."""
     return -2.0 * k / model.tau + parts.second @ rate + jnp.asarray(model.noise) ** 2
-
-
-def _solve_small(matrix: jax.Array, vector: jax.Array) -> jax.Array:
-    return vector / matrix[0] if matrix.shape[0] == 1 else jnp.linalg.solve(matrix, vector)
 
 
 def trajectory(
@@ -102,7 +99,6 @@ def trajectory(
     structure: Structure | None = None,
     route: str = "auto",
     derivative: Literal["reverse", "forward"] = "reverse",
-    locate: bool = True,
 ) -> Trajectory:
     """Solve the limit as a pure JAX function: jit, vmap over models, and gradients work through it.
 
@@ -116,7 +112,6 @@ def trajectory(
         structure: From `manifold.structure(model)`, computed outside the transformation.
         route: "reduced" (any rank), "explicit" (full rank, constant drive, built-in gains) or "auto".
         derivative: "reverse" for jax.grad, "forward" for jax.jvp and jax.jacfwd.
-        locate: Whether `stopped_at` is the time itself or, faster to compile, the end of a step just after it.
     """
     require_double()
     shape = manifold.structure(model) if structure is None else structure
@@ -137,7 +132,6 @@ def trajectory(
         rtol=rtol,
         atol=atol,
         event=_balance_lost if shape.columns else None,
-        locate=locate,
         breaks=breaks(model),
         derivative=derivative,
     )

@@ -48,10 +48,7 @@ def solve(model: Any, times: np.ndarray, *, rtol: float, atol: float, route: str
         shape = manifold.structure(model)
         route = choose_route(model, shape, route)
         options = {"rtol": np.array(rtol), "atol": np.array(atol), "structure": shape, "route": route}
-        result = _trajectory(model, times, locate=route == "explicit", **options)
-        if int(result.code) == LOST and route == "reduced":
-            result = _trajectory(model, times, locate=True, **options)
-        result = jax.tree.map(np.asarray, result)
+        result = jax.tree.map(np.asarray, _trajectory(model, times, **options))
         code = int(result.code)
         if code in _REFUSALS:
             raise LimitError(_REFUSALS[code] + _balanced_state(model, times[0], shape, code), t=float(times[0]))
