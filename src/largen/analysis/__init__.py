@@ -1,6 +1,11 @@
 """Statistics of runs: a Dataset in, a Dataset out."""
 
+from largen.analysis.attractors import fixed_points as fixed_points
+from largen.analysis.correlations import asynchrony as asynchrony
 from largen.analysis.events import firing_events as firing_events
 from largen.analysis.events import orbit as orbit
+from largen.analysis.fluctuations import fluctuations as fluctuations
+from largen.analysis.fluctuations import rate_function as rate_function
+from largen.analysis.fluctuations import stationary as stationary
 from largen.analysis.spectra import power_spectrum as power_spectrum
 from largen.analysis.summary import summary as summary
