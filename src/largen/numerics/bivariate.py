@@ -55,14 +55,13 @@ def _hermite(xi, weighted, variance, terms):
     below = np.ones_like(xi)
     here = xi.copy()
     for n in range(1, terms + 1):
+        a, b = math.sqrt(n), 1.0 / math.sqrt(n + 1.0)
         total = 0.0
         for i in range(xi.size):
             total += weighted[i] * here[i]
+            below[i] = (xi[i] * here[i] - a * below[i]) * b
         coefficients[n - 1] = total
         remainder[n] = max(remainder[n - 1] - total * total, 1e-17 * variance)
-        a, b = math.sqrt(n), 1.0 / math.sqrt(n + 1.0)
-        for i in range(xi.size):
-            below[i] = (xi[i] * here[i] - a * below[i]) * b
         below, here = here, below
     return coefficients, remainder
 
@@ -95,8 +94,9 @@ def expand(
         if before is not None:
             change = max(abs(second - before[1]), (centre - before[0]) ** 2, 1e-3 * abs(centre - before[0]))
             if change <= max(tolerance, 1e-14 * (second + 1e-2 * abs(centre))):
-                return Expansion(centre, second, *_hermite(xi, weights * values, second, terms))
-        before = (centre, second)
+                # for the coefficients the coarser rule is as good and half the work
+                return Expansion(centre, second, *_hermite(*before[2:], second, terms))
+        before = (centre, second, xi, weights * values)
         intervals *= 2
     raise InputError(
         f"The activation is too steep or rough for quadrature at mean {mean:.3g} and variance {variance:.3g}. "
@@ -304,6 +304,7 @@ def series_rows(coefficients, remainder, envelope, t, r, weights, bounds, tolera
     """
     most, rows = coefficients.shape[0], r.shape[1]
     sums = np.empty(_BLOCK)
+    spread = np.sqrt(envelope * remainder[:, t])
     worst = 0.0
     for start in range(0, rows, _BLOCK):
         stop = min(start + _BLOCK, rows)
@@ -314,13 +315,13 @@ def series_rows(coefficients, remainder, envelope, t, r, weights, bounds, tolera
             power, terms, bound = largest, most, 0.0
             for n in range(most + 1):
                 weight = bounds[i, min(n, most - 1)]
-                bound = weight * power * math.sqrt(envelope[n] * remainder[n, t])
+                bound = weight * power * spread[n]
                 if bound <= tolerance:
                     terms = n
                     break
                 power *= largest
             if bound > tolerance:
-                ratio = bounds[i, most - 1] * math.sqrt(envelope[most] * remainder[most, t])
+                ratio = bounds[i, most - 1] * spread[most]
                 for s in range(start, stop):
                     tail = ratio * abs(r[i, s]) ** (most + 1)
                     short[i, s] = tail > tolerance

@@ -77,7 +77,8 @@ def solve(model: Any, mean: np.ndarray, covariance: np.ndarray, *, frequencies: 
     if lowest.min() <= 0.0:
         raise InputError(
             "Argument `covariance` must be positive definite at every frequency, but at "
-            f"w = {w[np.argmin(lowest)]:.4g} its smallest eigenvalue is {lowest.min():.3g}. Give more lags, or a covariance of a stationary field."
+            f"w = {w[np.argmin(lowest)]:.4g} its smallest eigenvalue is {lowest.min():.3g}. "
+            "Give more lags, or the covariance of a stationary field."
         )
     driven_mean, driven = _driven(model, mean, covariance, w)
     ratio = np.linalg.solve(driven, own)
