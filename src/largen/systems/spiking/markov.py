@@ -20,6 +20,8 @@ PAPER, WHITE, JOINT = 0, 1, 2
 CLOSURES = {"paper": PAPER, "white": WHITE, "joint": JOINT}
 SPARSE = 1e-8
 """A bin with less than this fraction of the population has no slope of the pending spikes."""
+LEAST_STRETCH = 0.1
+"""A step may not press a bin together more than this."""
 
 
 class Layout(NamedTuple):
@@ -83,7 +85,7 @@ class Work(NamedTuple):
     count: np.ndarray  # (K + 1,) the new counts of one population; above the last bin: the spikes
     moment: np.ndarray  # (K + 1,)
     deviation: np.ndarray  # (C, K + 1)
-    lost: np.ndarray  # (1,) largest fraction of a population in bins whose drift turns the order of potentials
+    lost: np.ndarray  # (1,) largest fraction of a population in bins that inhibition folds
 
 
 def new_state(layout: Layout, bins: int) -> State:
@@ -181,7 +183,7 @@ def shift(layout, state, work, a, drive):
         gate = (potential - layout.reversal) / layout.span
         drift = drive * layout.drive_mean[a] - layout.leak[a] * potential
         variance = drive * layout.drive_variance[a]
-        stretch = 1.0 - dt * layout.leak[a]
+        pull, steepening = 1.0 - dt * layout.leak[a], 0.0
         for c in range(layout.channels[a], layout.channels[a + 1]):
             rate = layout.rate[c]
             current = rate * (work.mean[c] + work.offset[c, k])
@@ -192,12 +194,12 @@ def shift(layout, state, work, a, drive):
             else:
                 variance += sign * sign * state.variance[c] * rate * rate
             if layout.stretched:
-                stretch += dt * sign * rate * work.slope[c, k]
+                steepening += dt * sign * rate * work.slope[c, k]
                 if layout.inhibitory[c]:
-                    stretch -= dt * current / layout.span
-        if stretch < 0.1:
+                    pull -= dt * current / layout.span
+        if pull < LEAST_STRETCH:
             work.lost[0] = max(work.lost[0], n / layout.size[a])
-            stretch = 0.1
+        stretch = max(pull + steepening, LEAST_STRETCH)
         moved = mean + dt * drift
         left = moved + stretch * (left - mean)
         length *= stretch
