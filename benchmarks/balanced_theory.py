@@ -2,7 +2,7 @@
 
 Source: MacLaurin & Vilanova 2024 (arXiv 2412.17273); the finite-size theory is largen's own.
 Run time: about 12 minutes of one core for all studies.
-Command: python benchmarks/balanced_theory.py [law skewness fluctuations cases convergence coupling] > docs/balanced_theory.md
+Command: python benchmarks/balanced_theory.py [law skewness fluctuations cases convergence coupling]
 """
 
 import sys
@@ -98,9 +98,8 @@ def fluctuations():
         blocks = products.reshape(3, -1, 40).mean(axis=2)
         error = blocks.std(axis=1, ddof=1) / np.sqrt(blocks.shape[1])
         theory = 1000 * model.fluctuations(2000).mean_covariance
-        print(
-            f"| {name} | {show(blocks.mean(axis=1))} | {show(error)} | {show([theory[0, 0], theory[1, 1], theory[0, 1]])} |"
-        )
+        expected = show([theory[0, 0], theory[1, 1], theory[0, 1]])
+        print(f"| {name} | {show(blocks.mean(axis=1))} | {show(error)} | {expected} |")
 
 
 def show(values):
@@ -122,9 +121,7 @@ def cases():
         ln.simulate(BalancedNetwork.folded(), times, n=2000, seed=1, method="tau_leap").isel(realisation=0),
     ):
         periods.append(period(times, data["mean"].values[0]))
-    print(
-        f"- Folded manifold at 1000 a population: period {periods[0]:.3f} by the equations, {periods[1]:.3f} in the network"
-    )
+    print(f"- Folded, 1000 a population: period {periods[0]:.3f} by the equations, {periods[1]:.3f} in the network")
     spread = []
     sizes = np.array([200, 800, 3200, 12800])
     for n in sizes:
@@ -166,9 +163,7 @@ def convergence():
 
 def coupling():
     """Compare must reject S3 with one coupling changed by 10 %."""
-    print(
-        "\n## compare: the S3 network at N = 2000, 16 realisations, against theories with one coupling changed by 10 %\n"
-    )
+    print("\n## S3 network, N = 2000, 16 realisations, against theories with one coupling changed by 10 %\n")
     print("| coupling changed | observables whose time average the theory at this n misses (p < 1e-6) |")
     print("|---|---|")
     times, model = np.linspace(0.0, 5.0, 51), BalancedNetwork.balanced()
