@@ -40,8 +40,7 @@ def sample_drive(external_rate: Any, start: float, steps: int, dt: float, popula
         shape = rates.shape[1:]
     if wrong:
         raise InputError(
-            f"Argument `external_rate` must give one rate per population ({populations}), "
-            f"but gives shape {shape}."
+            f"Argument `external_rate` must give one rate per population ({populations}), but gives shape {shape}."
         )
     rates = np.array(np.broadcast_to(rates, (len(times), populations)))
     good = np.isfinite(rates) & (rates >= 0.0)
