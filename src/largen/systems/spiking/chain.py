@@ -5,9 +5,9 @@ bins by a multinomial (sequential binomials); given the counts, the first moment
 drawn from their conditional law, holding fixed what the bin knew: its own first moments. Neurons leave the refractory
 pool by a binomial; the mean pending spikes of a class have the noise of N targets. The cost does not depend on N.
 
-Two things are left out, and largely cancel: counts of positions drawn afresh in every step scatter more than those
-of real neurons whose potentials persist, and the input noise of a class is not drawn bin by bin (docs/spiking-truth.md
-has the measurements). Source: largen's own, beyond CLWTX 2024 (arXiv 2411.14801).
+The input noise of a class is not drawn bin by bin, although it belongs to the chain in principle: with it the chain
+is too noisy, probably because positions within a bin are drawn afresh in every step (docs/spiking-truth.md has the
+measurements, and says how this choice was made). Source: largen's own, beyond CLWTX 2024 (arXiv 2411.14801).
 """
 
 from typing import NamedTuple
