@@ -75,6 +75,16 @@ def test_the_finite_theory_is_sampled():
     assert not np.any(one["mean"].values[:, 1:] == network["mean"].values[:, 1:])
 
 
+def test_the_theory_beyond_the_limit_is_reached_from_the_model():
+    model = RateNetwork()
+    limit = solve_limit(model, np.arange(4.0), lags=40)
+    assert abs(model.rate_function(limit["mean"].values, limit["covariance"].values).total) < 1e-12
+    assert abs(model.stationary(lags=0).covariance[0, 0] - 16.6604355581) < 1e-9
+    found = model.fluctuations(np.arange(3.0), lags=0, samples=200)
+    assert found.mean.shape == (3,)
+    assert found.covariance_frozen.shape == (1, 3, 3)
+
+
 def test_refusals():
     with pytest.raises(
         InputError, match="`activation` must be one of 'logistic', 'probit', 'tanh', 'erf', 'linear' or"

@@ -155,12 +155,33 @@ def test_replicas_are_the_same_runs_whatever_their_number():
 def test_same_seed_same_bytes_and_single_precision_is_near(weights):
     runs = [simulate(RateNetwork(), TIMES, n=50, realisations=2, seed=8, weights=weights, replicas=2) for _ in range(2)]
     assert runs[0]["covariance"].values.tobytes() == runs[1]["covariance"].values.tobytes()
-    workers = simulate(RateNetwork(), TIMES, n=50, realisations=2, seed=8, weights=weights, replicas=2, workers=2)
-    assert workers["covariance"].values.tobytes() == runs[0]["covariance"].values.tobytes()
     single = simulate(RateNetwork(), TIMES, n=500, realisations=60, seed=8, weights=weights, precision="float32")
     sample = single["covariance"].sel(lag=0).isel(time=-1, time_=-1).values
     error = sample.std(ddof=1) / np.sqrt(60)
     assert abs(sample.mean() - 13.9875) < 5 * error + 0.1
+
+
+@pytest.mark.parametrize(("weights", "n"), [("integrated", 30_000), ("explicit", 1500)])
+def test_the_bytes_do_not_depend_on_threads(weights, n):
+    # workers run with one thread, this process with as many as there are cores
+    one = simulate(RateNetwork(), np.arange(12.0), n=n, realisations=2, seed=8, weights=weights)
+    two = simulate(RateNetwork(), np.arange(12.0), n=n, realisations=2, seed=8, weights=weights, workers=2)
+    for name in one.data_vars:
+        assert one[name].values.tobytes() == two[name].values.tobytes()
+
+
+def test_heun_without_its_weights_has_the_same_law():
+    model, times = RateNetwork.diffusion(), np.array([0.0, 0.4])
+    found = {}
+    for weights in ("explicit", "integrated"):
+        runs = simulate(model, times, n=24, realisations=1500, seed=6, weights=weights, dt=0.1, lags=1)
+        mean, last = runs["mean"].values[:, -1], {"time": -1, "time_": -1}
+        parts = [runs[name].isel(last).values for name in ("covariance", "frozen_covariance")]
+        found[weights] = np.column_stack([mean, mean**2, *parts, *(part**2 for part in parts)])
+    a, b = found.values()
+    z = (a.mean(0) - b.mean(0)) / np.sqrt((a.var(0, ddof=1) + b.var(0, ddof=1)) / 1500)
+    assert z.shape == (10,)
+    assert np.abs(z).max() < stats.norm.isf(0.5e-4 / 10)
 
 
 def test_the_cheaper_way_is_chosen_and_said():

@@ -170,6 +170,8 @@ def test_kernels_that_are_none_are_refused():
     with pytest.raises(InputError, match=r"ring of 8 neurons.* at post frequency 4 and pre frequency 0"):
         bad.sizes(8)
     bad.sizes(3)  # on this ring the table's spectrum is positive
+    with pytest.raises(InputError, match=r"ring of 3 neurons.* is -0\.8 .* at post frequency 0"):
+        RateNetwork(kernel=SeparableKernel(1.0, -0.9, 0.0)).sizes(3)
     with pytest.raises(InputError, match="positive definite on a large ring"):
         bad.limit(np.arange(3.0), n=None, rtol=1e-8, atol=1e-10)
     with pytest.raises(InputError, match="`n` must be at least 5, the width"):

@@ -14,6 +14,7 @@ from numba import njit
 from scipy import fft
 
 from largen.systems.rate.kernels import AbstractKernel, TableKernel, UncorrelatedKernel
+from largen.systems.rate.weights import product
 
 _NOTHING_NEW = 1e-14  # of the squared length: a residual of 1e-7, below what any sample can show
 
@@ -80,13 +81,13 @@ class _Factored(_Integrated):
     def _next(self, rates: np.ndarray) -> np.ndarray:
         c = self.count
         self.past[c] = self._filter(self.pre, rates)
-        gram = (self.past[: c + 1] @ self.past[c]).astype(np.float64)
+        gram = product(self.past[: c + 1], self.past[c : c + 1])[0].astype(np.float64)
         fresh = _real_row(self.factor, gram, c, _NOTHING_NEW)
         if fresh:
             self.rng.standard_normal(out=self.white[c], dtype=self.dtype)
         else:
             self.white[c] = 0.0
-        noise = self.factor[c, : c + 1].astype(self.dtype) @ self.white[: c + 1]
+        noise = _combine(self.factor[c, : c + 1].astype(self.dtype), self.white[: c + 1])
         self.count += 1
         mean = self.dtype(self.mean_weight * rates.mean(dtype=np.float64))
         return self.dtype(self.scale) * self._filter(self.post, noise) + mean
@@ -110,7 +111,7 @@ class _Tabled(_Integrated):
         c, n, reach = self.count, self.n, self.reach[1]
         self.past[c] = rates
         shifted = np.stack([np.roll(rates, -l) for l in range(-reach, reach + 1)])
-        products = (self.past[: c + 1] @ shifted.T).astype(np.float64) / n  # (s, l)
+        products = product(self.past[: c + 1], shifted).T.astype(np.float64) / n  # (s, l)
         rows = products @ self.table.T  # K^k_st, shape (s, k)
         spectra = self.phase @ rows.T  # shape (frequency, s)
         self.white[c] = np.fft.rfft(self.rng.standard_normal(n))
@@ -127,6 +128,17 @@ def _filtered(root: np.ndarray, x: np.ndarray) -> np.ndarray:
     spectrum: Any = fft.rfft(x)
     spectrum *= root
     return np.asarray(fft.irfft(spectrum, len(x)))
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract"})
+def _combine(coefficients, vectors):
+    """Linear combination of the rows of `vectors`."""
+    out = coefficients[0] * vectors[0]
+    for s in range(1, len(coefficients)):
+        a = coefficients[s]
+        for i in range(out.size):
+            out[i] += a * vectors[s, i]
+    return out
 
 
 @njit(cache=True, error_model="numpy")

@@ -225,3 +225,21 @@ class RateNetwork(AbstractSystem):
                 self, times, n, lags=lags, realisations=realisations, replicas=replicas, seed=seed
             )
         return limit.solve(self, times, rtol=rtol, atol=atol, lags=lags, method=method, step=step)
+
+    def stationary(self, *, lags: int = 2, rtol: float = 1e-8, atol: float = 1e-10) -> Any:
+        """Solve the stationary regime; see `stationary.solve` (a NamedTuple of arrays)."""
+        from largen.systems.rate import stationary
+
+        return stationary.solve(self, lags=lags, rtol=rtol, atol=atol)
+
+    def fluctuations(self, times: np.ndarray, *, lags: int = 2, samples: int = 20_000, seed: int = 0) -> Any:
+        """N times the variances of neuron averages, total and frozen; see `fluctuations.solve`."""
+        from largen.systems.rate import fluctuations
+
+        return fluctuations.solve(self, times, lags=lags, samples=samples, seed=seed)
+
+    def rate_function(self, mean: Any, covariance: Any) -> Any:
+        """Cost per neuron of a Gaussian field, averaged over the weights; see `deviations.solve`."""
+        from largen.systems.rate import deviations
+
+        return deviations.solve(self, mean, covariance)

@@ -13,11 +13,12 @@ from largen.systems.rate.activations import Activation
 from largen.systems.rate.integrated import integrated, memory
 from largen.systems.rate.kernels import UncorrelatedKernel
 from largen.systems.rate.limit import discrete_times
-from largen.systems.rate.weights import ExplicitWeights, draw
+from largen.systems.rate.weights import ExplicitWeights, draw, product
 
 WEIGHTS = ("auto", "explicit", "integrated")
 _BANDWIDTH = 1e10  # bytes per second, for estimates only
 _DRAW = 5e-8  # seconds per weight, likewise
+_NEURONS = 8192  # neurons whose products are summed at a time, so that they stay in the cache
 
 
 class Options(NamedTuple):
@@ -120,7 +121,7 @@ def run(
     else:
         couple = ExplicitWeights(draw(model.kernel, n, mean_weight, weights_rng, dtype))
     states = trajectories(model, times, n, options.replicas, couple, steps, rng=rng, tick=tick, dtype=dtype)
-    values = averages(states, options.lags)
+    values = averages(states.astype(np.float64, copy=False), options.lags)
     if "state" in options.record:
         values["state"] = np.ascontiguousarray(states[0].T, dtype=np.float64)
     attrs: dict[str, Any] = {"weights": "integrated" if choice.integrated else "explicit"}
@@ -221,10 +222,13 @@ def averages(states: np.ndarray, lags: int) -> dict[str, np.ndarray]:
 
 def _lagged(x: np.ndarray, lags: int) -> np.ndarray:
     """Sum over neurons of x^j_s x^{j+k}_t, symmetrised, for k = 0..lags; shape (lag, time, time)."""
-    out = np.empty((lags + 1, len(x), len(x)))
+    out = np.zeros((lags + 1, len(x), len(x)))
     for k in range(lags + 1):
-        product = x @ np.roll(x, -k, axis=1).T
-        out[k] = 0.5 * (product + product.T)
+        shifted = np.roll(x, -k, axis=1)
+        for start in range(0, x.shape[1], _NEURONS):
+            part = slice(start, start + _NEURONS)
+            out[k] += product(np.ascontiguousarray(x[:, part]), shifted[:, part])
+        out[k] = 0.5 * (out[k] + out[k].T)
     return out
 
 

@@ -63,11 +63,24 @@ def _white(n: int, rng: np.random.Generator, dtype: type) -> np.ndarray:
     return white
 
 
+def product(matrix: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Products of vectors (vector, n) with the rows of a matrix (row, n), shape (vector, row).
+
+    Written out because a library's product is slower here, and because its bytes depend on the number of threads: one
+    vector runs at the speed of the memory, and several share each row, four times cheaper than one by one.
+    """
+    vectors = np.ascontiguousarray(vectors, dtype=matrix.dtype)
+    out = np.empty((len(vectors), len(matrix)), matrix.dtype)
+    paired = len(vectors) - len(vectors) % 2
+    if paired:
+        _product_of_pairs(matrix, vectors[:paired], out[:paired])
+    if paired < len(vectors):
+        _product(matrix, vectors[-1], out[-1])
+    return out
+
+
 class ExplicitWeights:
     """The input J f, with the matrix in memory.
-
-    The product is written out because a library's is slower here: one replica runs at the speed of the memory, and
-    several share each row, four times cheaper than one by one. Its bytes do not depend on threads.
 
     Args:
         matrix: J[post, pre], shape (n, n).
@@ -78,24 +91,17 @@ class ExplicitWeights:
 
     def __call__(self, rates: np.ndarray) -> np.ndarray:
         """Input of all replicas in one product; rates and input have shape (n, replica)."""
-        rows = np.ascontiguousarray(rates.T, dtype=self.matrix.dtype)
-        out = np.empty_like(rows)
-        paired = len(rows) - len(rows) % 2
-        if paired:
-            _product_of_pairs(self.matrix, rows[:paired], out[:paired])
-        if paired < len(rows):
-            _product(self.matrix, rows[-1], out[-1])
-        return out.T
+        return product(self.matrix, rates.T).T
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def _product(matrix, x, out):
     """Four rows at a time, so that as many streams of memory are open."""
-    n = matrix.shape[0]
+    n, columns = matrix.shape
     zero = matrix.dtype.type(0)
     for j in range(0, n - n % 4, 4):
         a = b = c = d = zero
-        for i in range(n):
+        for i in range(columns):
             v = x[i]
             a += matrix[j, i] * v
             b += matrix[j + 1, i] * v
@@ -104,7 +110,7 @@ def _product(matrix, x, out):
         out[j], out[j + 1], out[j + 2], out[j + 3] = a, b, c, d
     for j in range(n - n % 4, n):
         a = zero
-        for i in range(n):
+        for i in range(columns):
             a += matrix[j, i] * x[i]
         out[j] = a
 
@@ -112,12 +118,12 @@ def _product(matrix, x, out):
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def _product_of_pairs(matrix, x, out):
     """Four rows and two replicas at a time: eight sums in registers, each element of the matrix read once."""
-    n = matrix.shape[0]
+    n, columns = matrix.shape
     zero = matrix.dtype.type(0)
     for j in range(0, n - n % 4, 4):
         for r in range(0, x.shape[0], 2):
             a0 = a1 = b0 = b1 = c0 = c1 = d0 = d1 = zero
-            for i in range(n):
+            for i in range(columns):
                 u, v = x[r, i], x[r + 1, i]
                 a0 += matrix[j, i] * u
                 a1 += matrix[j, i] * v
@@ -132,6 +138,6 @@ def _product_of_pairs(matrix, x, out):
     for j in range(n - n % 4, n):
         for r in range(x.shape[0]):
             a0 = zero
-            for i in range(n):
+            for i in range(columns):
                 a0 += matrix[j, i] * x[r, i]
             out[r, j] = a0
