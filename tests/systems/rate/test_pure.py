@@ -75,8 +75,27 @@ def test_vmap_over_the_gain():
         assert abs(one - value) < 1e-11
 
 
-def test_single_precision_and_continuous_time_are_refused():
+def test_continuous_time_and_its_gradient():
+    model, times = RateNetwork.diffusion(), np.array([0.0, 0.5, 1.2])
+    limit = solve_limit(model, times)
+
+    def last(tau):
+        found = pure.moments(eqx_replace(model, "tau", tau), times, terms=64, nodes=481, step=0.05, sweeps=25)
+        return found.covariance[0, -1, -1], found
+
+    with jax.enable_x64(True):
+        (value, found), slope = jax.jit(jax.value_and_grad(last, has_aux=True))(0.5)
+        found = pure.Pure(*(np.asarray(part) for part in found))
+        value, slope = float(value), float(slope)
+    assert found.change < 1e-12
+    assert found.tail < 1e-9
+    np.testing.assert_allclose(found.mean, limit["mean"], rtol=0, atol=2e-7)
+    np.testing.assert_allclose(found.covariance, limit["covariance"], rtol=0, atol=2e-7)
+    assert value == found.covariance[0, -1, -1]
+    high, low = (float(solve_limit(model.replace(tau=0.5 + h), times)["covariance"][0, -1, -1]) for h in (1e-4, -1e-4))
+    assert abs(slope - (high - low) / 2e-4) < 2e-6
+
+
+def test_single_precision_is_refused():
     with pytest.raises(InputError, match=r"wrap the call in `with jax\.enable_x64"):
         pure.moments(RateNetwork(), 4)
-    with jax.enable_x64(True), pytest.raises(InputError, match="must be 'discrete'"):
-        pure.moments(RateNetwork.diffusion(), 4)

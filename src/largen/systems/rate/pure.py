@@ -1,7 +1,8 @@
-"""The discrete-time limit as pure JAX functions: for jit, vmap and derivatives, and as a second engine.
+"""The limit as pure JAX functions: for jit, vmap and derivatives, and as a second engine.
 
 The state's law is linear in the order parameters (mean rates and input covariances), the order parameters are
-expectations under that law; one application of both is a sweep, and as many sweeps as steps are exact.
+expectations under that law; one application of both is a sweep. In discrete time as many sweeps as steps are exact;
+in continuous time (exponential trapezoid on two grids, extrapolated) sweeps converge faster than geometrically.
 """
 
 import functools
@@ -12,9 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from largen.checks import InputError
+from largen.checks import InputError, real
 from largen.systems.rate.activations import jax_function
 from largen.systems.rate.kernels import SeparableKernel, TableKernel
+from largen.systems.rate.limit import discrete_times
+from largen.systems.rate.recursion import continuous_grid
 
 _REACH = 12.0
 
@@ -26,11 +29,13 @@ class Pure(NamedTuple):
         mean: Mean, shape (time,).
         covariance: Covariance, shape (lag, time, time).
         tail: Bound of what the series leave out: must be small, else ask for more terms.
+        change: Largest change of an order parameter in the last sweep: must be small, else ask for more sweeps.
     """
 
     mean: jax.Array
     covariance: jax.Array
     tail: jax.Array
+    change: jax.Array
 
 
 class Frame(NamedTuple):
@@ -74,13 +79,32 @@ def _hermite_table(nodes: int, terms: int) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def frame(model: Any, times: int, terms: int) -> Frame:
-    """The frame of a model at `times` times 0, 1, ...; its numbers may be traced."""
+    """The frame of a model in discrete time at `times` times 0, 1, ...; its numbers may be traced."""
     gamma = jnp.asarray(model.gamma, float)
     apart = np.arange(times)[:, None] - 1 - np.arange(times)
     response = jnp.where(apart >= 0, gamma ** np.maximum(apart, 0), 0.0)
     start = gamma ** np.arange(times)
-    ramp = response @ jnp.ones(times)
     noise = model.noise**2 * response @ response.T
+    return _frame(model, response, start, noise, terms)
+
+
+def continuous_frame(model: Any, points: np.ndarray, terms: int) -> Frame:
+    """The frame of a model in continuous time on a grid of points; the input is linear between them."""
+    tau, apart = jnp.asarray(model.tau, float), points[:, None] - points
+    h = np.diff(points)
+    z = h / tau
+    now = tau * (-jnp.expm1(-z) / z - jnp.exp(-z))
+    then = tau * (1.0 + jnp.expm1(-z) / z)
+    later = np.tri(len(points), k=-1)[:, :-1]  # point i after point u + 1 or at it
+    decay = jnp.where(later > 0, jnp.exp(-jnp.maximum(apart[:, 1:], 0.0) / tau), 0.0)
+    response = jnp.zeros(apart.shape).at[:, :-1].add(decay * now).at[:, 1:].add(decay * then)
+    start = jnp.exp(-(points - points[0]) / tau)
+    noise = 0.5 * model.noise**2 * tau * (jnp.exp(-jnp.abs(apart) / tau) - jnp.outer(start, start))
+    return _frame(model, response, start, noise, terms)
+
+
+def _frame(model: Any, response: Any, start: Any, noise: Any, terms: int) -> Frame:
+    ramp = response @ jnp.ones(response.shape[1])
     shared = model.threshold_variance * jnp.outer(ramp, ramp)
     private = shared + model.initial_variance * jnp.outer(start, start) + noise
     mean = model.initial_mean * start + model.threshold_mean * ramp
@@ -157,41 +181,74 @@ def activation_of(model: Any) -> Any:
     return lambda x: base(model.gain * x)
 
 
-def moments(model: Any, times: int, *, lags: int = 2, terms: int = 128, nodes: int = 961) -> Pure:
-    """Mean and covariance in discrete time at times 0 ... times - 1, as a pure function of the model's numbers.
+def moments(
+    model: Any,
+    times: Any,
+    *,
+    lags: int = 2,
+    terms: int = 128,
+    nodes: int = 961,
+    sweeps: int | None = None,
+    step: float | None = None,
+) -> Pure:
+    """Mean and covariance as a pure function of the model's numbers.
 
     Differentiable in every number of the model (kernel, gain, noise, ...), except at an initial variance of exactly
     0 with respect to that variance.
 
     Args:
-        model: A RateNetwork in discrete time; its leaves may be traced.
-        times: Number of times.
+        model: A RateNetwork; its leaves may be traced.
+        times: Output times, concrete, shape (time,); consecutive whole numbers in discrete time, where their number
+            alone will do.
         lags: Largest lag on the ring.
         terms: Terms of the series; look at `tail`.
         nodes: Nodes of the trapezoidal rule.
+        sweeps: Sweeps; the number of times (exact) in discrete time, 40 in continuous time, if None. Look at `change`.
+        step: Largest time step of the coarser grid in continuous time; a twentieth of the span if None. The error
+            falls with its fourth power.
 
     Raises:
-        InputError: JAX is in single precision, or time is continuous.
+        InputError: JAX is in single precision.
     """
     if jnp.result_type(float) != jnp.float64:
         raise InputError("The limit needs double precision: wrap the call in `with jax.enable_x64(True):`.")
-    if model.dynamics != "discrete":
-        raise InputError("Argument `dynamics` must be 'discrete' for derivatives, but is 'continuous'.")
-    part, function = frame(model, times, terms), activation_of(model)
+    whole = np.arange(float(times)) if np.ndim(times) == 0 else np.asarray(times, float)
+    if model.dynamics == "discrete":
+        discrete_times(whole)
+        part = frame(model, len(whole), terms)
+        return _solved(model, part, np.arange(len(whole)), lags, nodes, len(whole) if sweeps is None else sweeps)
+    width = float(whole[-1] - whole[0]) / 20.0 if step is None else real("step", step, above=0.0)
+    levels = []
+    for refine in (1, 2):
+        grid = continuous_grid(whole, 1.0, 0.0, width, refine)
+        points = np.interp(np.arange(grid.points), grid.output, whole)
+        part = continuous_frame(model, points, terms)
+        levels.append(_solved(model, part, grid.output, lags, nodes, 40 if sweeps is None else sweeps))
+    coarse, fine = levels
+    mean, covariance = ((4.0 * getattr(fine, x) - getattr(coarse, x)) / 3.0 for x in ("mean", "covariance"))
+    return Pure(mean, covariance, fine.tail, fine.change)
+
+
+def _solved(model: Any, part: Frame, output: np.ndarray, lags: int, nodes: int, sweeps: int) -> Pure:
+    """Iterate the sweep on one frame and read the law at the output points."""
+    function = activation_of(model)
 
     def sweep(state: Any, _: Any) -> tuple[Any, Any]:
         rates, inputs = state
-        rates, inputs, tail = orders(part, function, *law(part, rates, inputs), part.private, nodes)
-        return (rates, inputs), tail
+        new, driven, tail = orders(part, function, *law(part, rates, inputs), part.private, nodes)
+        change = jnp.maximum(jnp.max(jnp.abs(new - rates)), jnp.max(jnp.abs(driven - inputs)))
+        return (new, driven), (tail, change)
 
-    fields = len(part.total)
-    start = (jnp.zeros(times), jnp.zeros((fields, times, times)))
-    (rates, inputs), tails = jax.lax.scan(jax.checkpoint(sweep), start, None, length=times)
+    fields, points = len(part.total), len(part.mean)
+    start = (jnp.zeros(points), jnp.zeros((fields, points, points)))
+    (rates, inputs), (tails, changes) = jax.lax.scan(jax.checkpoint(sweep), start, None, length=sweeps)
     mean, driven = law(part, rates, inputs)
-    covariances = [driven[0] + part.private]
+    at = np.ix_(output, output)
+    driven, private = driven[(slice(None), *at)], part.private[at]
+    covariances = [driven[0] + private]
     for k in range(1, lags + 1):
         if fields == 1:
             covariances.append(part.beyond**k * driven[0])
         else:
             covariances.append(driven[k] if k < fields else jnp.zeros_like(driven[0]))
-    return Pure(mean, jnp.stack(covariances), tails[-1])
+    return Pure(mean[output], jnp.stack(covariances), tails[-1], changes[-1])
