@@ -7,20 +7,18 @@ from typing import Any
 from largen.checks import known_keys
 from largen.system import AbstractSystem
 
-_SHARED = {"self", "times", "n", "rng", "method", "record", "tick", "rtol", "atol", "options"}
+_SHARED = {
+    "network": {"self", "times", "n", "rng", "method", "record", "tick", "options"},
+    "limit": {"self", "times", "n", "rtol", "atol", "options"},
+}
 
 
 def options_of(system: Any, verb: str) -> dict[str, Any]:
     """Return the options of a system's `network` or `limit` with their defaults."""
     signature = inspect.signature(getattr(system, verb))
-    return {p.name: p.default for p in signature.parameters.values() if p.name not in _SHARED}
+    return {p.name: p.default for p in signature.parameters.values() if p.name not in _SHARED[verb]}
 
 
 def check_options(system: AbstractSystem, verb: str, given: Mapping[str, Any]) -> None:
     """Refuse an option that the system does not have; the sentence lists those it has."""
     known_keys(f"option of the {system.system} system's {verb}", given, options_of(system, verb))
-
-
-def takes(system: AbstractSystem, verb: str, name: str) -> bool:
-    """Say whether a system's `network` or `limit` takes a keyword."""
-    return name in inspect.signature(getattr(system, verb)).parameters

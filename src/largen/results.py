@@ -129,6 +129,8 @@ def _plain_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
             value = str(bool(value)).lower()
         elif value is None:
             value = "none"
+        elif isinstance(value, list | tuple) and all(isinstance(entry, str) for entry in value):
+            value = ", ".join(value)
         plain[key] = value
     return plain
 

@@ -18,6 +18,8 @@ from largen.systems.spiking.transfer import REACH, moments, normal_pairs, recons
 
 PAPER, WHITE, JOINT = 0, 1, 2
 CLOSURES = {"paper": PAPER, "white": WHITE, "joint": JOINT}
+EMPTY = 1e-20
+"""A bin with at most this fraction of the population tells nothing of its pending spikes: a mean over it is rounding."""
 SPARSE = 1e-8
 """A bin with less than this fraction of the population has no slope of the pending spikes."""
 LEAST_STRETCH = 0.1
@@ -127,14 +129,15 @@ def explain(layout, state, work, a):
     """Part of X that the bin tells: its mean per bin, its slope, and the variance that is left."""
     bins = state.count.shape[1]
     count, moment = state.count[a], state.moment[a]
+    empty = EMPTY * layout.size[a]
     for c in range(layout.channels[a], layout.channels[a + 1]):
         between = 0.0
         offset, slope = work.offset[c], work.slope[c]
         for k in range(bins):
-            offset[k] = state.deviation[c, k] / count[k] if count[k] > 0.0 else 0.0
+            offset[k] = state.deviation[c, k] / count[k] if count[k] > empty else 0.0
             between += offset[k] * state.deviation[c, k]
             slope[k] = 0.0
-        if state.pool[a] > 0.0:
+        if state.pool[a] > empty:
             between += state.pool_deviation[c] ** 2 / state.pool[a]
         work.unexplained[c] = max(state.variance[c] - between / layout.size[a], 0.0)
     if layout.sloped:

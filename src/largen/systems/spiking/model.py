@@ -175,9 +175,7 @@ class SpikingNetwork(AbstractSystem):
         """A membrane time constant of 20 ms with a matching drive."""
         return cls(membrane_time=20.0, external_rate=(160.0, 160.0))
 
-    def plan(
-        self, times: np.ndarray, *, n: int, method: str | None, record: tuple[str, ...], dt: float = 0.1
-    ) -> Plan:
+    def plan(self, times: np.ndarray, *, n: int, method: str | None, record: tuple[str, ...], dt: float = 0.1) -> Plan:
         """Check dt against the times and estimate memory and CPU time; see `network`."""
         from largen.systems.spiking import network
 
@@ -214,7 +212,7 @@ class SpikingNetwork(AbstractSystem):
         engine: str = "auto",
         seed: int = 0,
         realisations: int = 1,
-        record: tuple[str, ...] = (),
+        record: str | tuple[str, ...] = (),
     ) -> Arrays:
         """Solve the discrete-state reduction (dsODE) at n neurons; see `limit.solve` for the options."""
         from largen.systems.spiking import limit
@@ -230,5 +228,5 @@ class SpikingNetwork(AbstractSystem):
             engine=engine,
             seed=seed,
             realisations=realisations,
-            record=record,
+            record=(record,) if isinstance(record, str) else tuple(record),
         )
