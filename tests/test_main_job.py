@@ -76,7 +76,7 @@ def test_the_step_does_not_matter(network):
 def test_the_voltage_density_of_network_and_reduction():
     model, times = ln.SpikingNetwork(), np.array([0.0, 5.0, 10.0])
     network = ln.simulate(model, times, n=40_000, seed=1, record="voltage_density")
-    limit = ln.solve_limit(model, times, n=40_000, record="voltage_density")
+    limit = ln.solve_limit(model, times, n=40_000, record="voltage_density", bin_width=4.0)
     ours, theirs = network["voltage_density"].isel(realisation=0, time=1), limit["voltage_density"].isel(time=1)
     np.testing.assert_allclose(ours["bin"], theirs["bin"])
     total = theirs.sum("bin") + limit["refractory_fraction"].isel(time=1)

@@ -19,7 +19,7 @@ from largen.systems.spiking.transfer import REACH, moments, normal_pairs, recons
 PAPER, WHITE, JOINT = 0, 1, 2
 CLOSURES = {"paper": PAPER, "white": WHITE, "joint": JOINT}
 EMPTY = 1e-20
-"""A bin with at most this fraction of the population tells nothing of its pending spikes: a mean over it is rounding."""
+"""A bin with at most this fraction of the population tells nothing of pending spikes: a mean over it is rounding."""
 SPARSE = 1e-8
 """A bin with less than this fraction of the population has no slope of the pending spikes."""
 LEAST_STRETCH = 0.1
