@@ -66,7 +66,7 @@ def test_variance_of_the_mean_by_quadrature_to_five_digits(steps, expected):
     # independent weights: sites are independent, and Var Z(g) is the variance at one site of g + c . order parameters
     times = steps + 1
     limit = fluctuations._limit(SMALL, times)
-    feedback = fluctuations._feedback(SMALL, limit, 0)[steps]
+    feedback = fluctuations._feedback(SMALL, limit, 0)[steps]  # of the last mean
     covariance = np.tril(limit.law.driven[0]) + np.tril(limit.law.driven[0], -1).T + limit.law.private
     points, weights = np.polynomial.hermite_e.hermegauss(26)
     weights = weights / weights.sum()

@@ -69,7 +69,7 @@ class _Limit(NamedTuple):
 
 
 def solve(
-    model: Any, times: np.ndarray, *, lags: int = 2, samples: int = 20_000, ring: int | None = None, seed: int = 0
+    model: Any, times: np.ndarray, *, lags: int = 2, samples: int = 5000, ring: int | None = None, seed: int = 0
 ) -> Fluctuations:
     """N times the variances of the mean, the covariances and the second moments of a network, as N grows.
 
@@ -98,18 +98,10 @@ def solve(
     feedback = _feedback(model, limit, lags)
     factors = _field_factors(model, limit, size)
     rng = stream(seed, "fluctuations")
-    controls = _Controls(limit, size, lags, model)
     # the coefficients are fitted on separate draws: in-sample fits give error bars far too small
-    fitted = [
-        np.concatenate(part)
-        for part in zip(*_draws(model, limit, factors, feedback, lags, size, samples // 2, rng), strict=True)
-    ]
-    z, features = (part.reshape(-1, *part.shape[2:]).reshape(part.shape[0] * 2, -1) for part in fitted)
-    z, features = z - z.mean(0), features - features.mean(0)
-    beta = np.linalg.lstsq(features, z, rcond=1e-10)[0]
-    return _estimate(
-        _draws(model, limit, factors, feedback, lags, size, samples, rng), beta, controls, limit, lags, size
-    )
+    beta, *centres = _fitted(_draws(model, limit, factors, feedback, lags, size, samples // 2, rng))
+    draws = _draws(model, limit, factors, feedback, lags, size, samples, rng)
+    return _estimate(draws, beta, centres, limit, lags, size)
 
 
 def _limit(model: Any, times: int) -> _Limit:
@@ -144,12 +136,13 @@ def _pairs(times: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _feedback(model: Any, limit: _Limit, lags: int) -> np.ndarray:
-    """D_g (1 - DF)^{-1}: how means (time,) and covariances (lag, time, time) follow the order parameters' w.
+    """D_g (1 - DF)^{-1}: how means (time,) and covariances (lag, s <= t) follow the order parameters' w.
 
     Order parameters: mean rates (step,), then input covariances (field, s <= t < steps), symmetric in s, t.
     """
     steps, fields = limit.times - 1, len(limit.coupling.total)
     rows, columns = _pairs(steps)
+    upper_rows, upper_columns = _pairs(limit.times)
     with jax.enable_x64(True):
         part, function = pure.frame(model, limit.times, limit.terms), pure.activation_of(model)
 
@@ -172,7 +165,7 @@ def _feedback(model: Any, limit: _Limit, lags: int) -> np.ndarray:
                     lagged.append(part.beyond**k * driven[0])
                 else:
                     lagged.append(driven[k] if k < fields else jnp.zeros_like(driven[0]))
-            return jnp.concatenate([mean, jnp.stack(lagged).ravel()])
+            return jnp.concatenate([mean, jnp.stack(lagged)[:, upper_rows, upper_columns].ravel()])
 
         count = steps + fields * len(rows)
 
@@ -226,10 +219,14 @@ def _draws(
     samples: int,
     rng: Any,
 ):
-    """Chunks of (Z-like averages (sample, replica, observable), controls (sample, replica, control)), not centred."""
+    """Chunks of (the averages with feedback, the averages), neither centred; (sample, replica, observable) each.
+
+    The observables are the means, then the covariances by lag and s <= t; without feedback they are the controls.
+    """
     activation, mean = Activation(model.activation, float(model.gain)), limit.law.mean
     steps = limit.times - 1
     rows, columns = _pairs(steps)
+    s, t = _pairs(limit.times)
     for start in range(0, samples, _CHUNK):
         count = min(_CHUNK, samples - start)
         shared = _sample(factors[0], ring, count, rng)
@@ -239,12 +236,11 @@ def _draws(
             rates = activation(mean[:, None] + x)[:, :steps]
             inputs = _inputs(model, limit.coupling, rates, ring)
             theta = np.concatenate([rates.mean(2), inputs[:, :, rows, columns].reshape(count, -1)], axis=1)
-            products = np.stack([_lagged(x, k) for k in range(lags + 1)], axis=1)
+            products = np.stack([_lagged(x, k)[:, s, t] for k in range(lags + 1)], axis=1)
             direct = np.concatenate([x.mean(2), products.reshape(count, -1)], axis=1)
-            z.append(np.stack([direct + theta @ feedback.T, direct], axis=1))
-            s, t = _pairs(limit.times)
-            features.append(np.concatenate([x.mean(2), products[:, :, s, t].reshape(count, -1)], axis=1))
-        yield np.stack(z, axis=1).reshape(count, 2, 2, -1), np.stack(features, axis=1)
+            z.append(direct + theta @ feedback.T)
+            features.append(direct)
+        yield np.stack(z, axis=1), np.stack(features, axis=1)
 
 
 def _lagged(x: np.ndarray, lag: int) -> np.ndarray:
@@ -272,72 +268,86 @@ def _inputs(model: Any, coupling: Coupling, rates: np.ndarray, ring: int) -> np.
 # Variances ----------------------------------------------------------------------------------------------------
 
 
-class _Controls:
-    """Exact ring-size times covariance of the controls: state means and symmetric products at lags 0..lags."""
-
-    def __init__(self, limit: _Limit, ring: int, lags: int, model: Any):
-        whole = _ring_lags(limit.law.driven, limit.law.private, limit.coupling, ring)
-        shared = _ring_lags(limit.law.frozen, limit.law.shared, limit.coupling, ring)
-        self.own = self._exact(whole, lags, ring)
-        self.crossed = self._exact(shared, lags, ring)
-
-    @staticmethod
-    def _exact(c: np.ndarray, lags: int, ring: int) -> np.ndarray:
-        times = c.shape[1]
-        s, t = _pairs(times)
-        count, blocks = len(s), lags + 1
-        out = np.zeros((times + blocks * count, times + blocks * count))
-        out[:times, :times] = c.sum(0)
-        for a in range(blocks):
-            for b in range(blocks):
-                # sum_k cov(x^0_s x^a_t, x^k_u x^{k+b}_v) by Isserlis, both sides symmetric in their two times
-                block = np.zeros((count, count))
-                forms = ((s, t), (t, s))
-                near, far = np.roll(c, a - b, axis=0), np.roll(c, a, axis=0)  # near[k] = C^{k+b-a}, far[k] = C^{k-a}
-                later = np.roll(c, -b, axis=0)  # later[k] = C^{k+b}
-                for one, two in forms:
-                    for u, v in forms:
-                        for k in range(ring):
-                            block += c[k][np.ix_(one, u)] * near[k][np.ix_(two, v)]
-                            block += later[k][np.ix_(one, v)] * far[k][np.ix_(two, u)]
-                rows = slice(times + a * count, times + (a + 1) * count)
-                columns = slice(times + b * count, times + (b + 1) * count)
-                out[rows, columns] = block / 4.0
-        return out
-
-
-def _estimate(draws: Any, beta: np.ndarray, controls: _Controls, limit: _Limit, lags: int, ring: int) -> Fluctuations:
-    """N Var of means, covariances and second moments, with feedback and without, total and frozen."""
+def _fitted(draws: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coefficients of the controls (control, observable), and the means of the observables and of the controls."""
     pieces = list(draws)
-    z = np.concatenate([piece[0] for piece in pieces])  # (sample, replica, with or without feedback, observable)
-    features = np.concatenate([piece[1] for piece in pieces])
-    times = limit.times
-    fitted = features @ beta
-    beta = beta.reshape(len(beta), 2, -1)
-    z, fitted = (_with_second_moments(x.reshape(len(z), 2, 2, -1), limit.law.mean, lags) for x in (z, fitted))
-    beta = _with_second_moments(beta, limit.law.mean, lags)
-    exact_own = np.einsum("cfo,cd,dfo->fo", beta, controls.own, beta, optimize=True)
-    exact_crossed = np.einsum("cfo,cd,dfo->fo", beta, controls.crossed, beta, optimize=True)
-    z, fitted = z - z.mean((0, 1)), fitted - fitted.mean((0, 1))
-    own = ring * (z**2 - fitted**2).mean(1)
-    crossed = ring * (z[:, 0] * z[:, 1] - fitted[:, 0] * fitted[:, 1])
-    total = exact_own + own.mean(0)
-    frozen = exact_crossed + crossed.mean(0)
-    error = own.std(0, ddof=1) / np.sqrt(len(own))
+    z, features = (np.concatenate([piece[k] for piece in pieces]) for k in range(2))
+    z, features = (x.reshape(-1, x.shape[-1]) for x in (z, features))
+    centres = z.mean(0), features.mean(0)
+    z, features = z - centres[0], features - centres[1]
+    return np.linalg.lstsq(features.T @ features, features.T @ z, rcond=1e-13)[0], *centres
 
-    def split(x: np.ndarray) -> list[np.ndarray]:
-        size = (lags + 1) * times**2
-        shape = (lags + 1, times, times)
-        return [x[:times], x[times : times + size].reshape(shape), x[times + size :].reshape(shape)]
 
-    return Fluctuations(*split(total[0]), *split(frozen[0]), *split(error[0]), *split(total[1]))
+def _exact(c: np.ndarray, lags: int) -> np.ndarray:
+    """Ring size times the covariance of the controls, from the covariance c around the ring (lag, time, time)."""
+    ring, times = len(c), c.shape[1]
+    s, t = _pairs(times)
+    count, blocks = len(s), lags + 1
+    out = np.zeros((times + blocks * count, times + blocks * count))
+    out[:times, :times] = c.sum(0)
+    for a in range(blocks):
+        for b in range(blocks):
+            # sum_k cov(x^0_s x^a_t, x^k_u x^{k+b}_v) by Isserlis, both sides symmetric in their two times
+            block = np.zeros((count, count))
+            near, far, later = np.roll(c, a - b, axis=0), np.roll(c, a, axis=0), np.roll(c, -b, axis=0)
+            for one, two in ((s, t), (t, s)):
+                for u, v in ((s, t), (t, s)):
+                    for k in range(ring):
+                        block += c[k][np.ix_(one, u)] * near[k][np.ix_(two, v)]
+                        block += later[k][np.ix_(one, v)] * far[k][np.ix_(two, u)]
+            rows = slice(times + a * count, times + (a + 1) * count)
+            out[rows, times + b * count : times + (b + 1) * count] = block / 4.0
+    return out
+
+
+def _estimate(
+    draws: Any, beta: np.ndarray, centres: list[np.ndarray], limit: _Limit, lags: int, ring: int
+) -> Fluctuations:
+    """N Var of means, covariances, second moments, total and frozen: exact for the controls, sampled for the rest."""
+    law = limit.law
+    own = _exact(_ring_lags(law.driven, law.private, limit.coupling, ring), lags)
+    crossed = _exact(_ring_lags(law.frozen, law.shared, limit.coupling, ring), lags)
+
+    def widen(x: np.ndarray) -> np.ndarray:
+        return _with_second_moments(x, law.mean, lags)
+
+    alone, both = widen(np.eye(len(beta))), widen(beta)
+    field = np.sum(alone * (own @ alone), axis=0)
+    total, frozen = np.sum(both * (own @ both), axis=0), np.sum(both * (crossed @ both), axis=0)
+    count, size = 0, both.shape[1]
+    first, first_fitted, rest, square, joint = (np.zeros(size) for _ in range(5))
+    for z, features in draws:
+        z, fitted = widen(z - centres[0]), widen((features - centres[1]) @ beta)
+        mine = (z**2 - fitted**2).mean(1)
+        count += len(z)
+        first += z.mean(1).sum(0)
+        first_fitted += fitted.mean(1).sum(0)
+        rest += mine.sum(0)
+        square += (mine**2).sum(0)
+        joint += (z[:, 0] * z[:, 1] - fitted[:, 0] * fitted[:, 1]).sum(0)
+    off = (first / count) ** 2 - (first_fitted / count) ** 2
+    error = ring * np.sqrt(np.maximum(square / count - (rest / count) ** 2, 0.0) / count)
+    total += ring * (rest / count - off)
+    frozen += ring * (joint / count - off)
+    parts = [_split(x, limit.times, lags) for x in (total, frozen, error, field)]
+    return Fluctuations(*parts[0], *parts[1], *parts[2], *parts[3])
 
 
 def _with_second_moments(x: np.ndarray, mean: np.ndarray, lags: int) -> np.ndarray:
     """Append the second moments, cov + m_s mean_t + m_t mean_s, along the last axis."""
     times = len(mean)
-    means = x[..., :times]
-    change = mean[:, None] * means[..., None, :] + means[..., :, None] * mean[None, :]
-    covariance = x[..., times:].reshape(*x.shape[:-1], lags + 1, times, times)
-    second = covariance + change[..., None, :, :]
+    s, t = _pairs(times)
+    change = mean[s] * x[..., t] + mean[t] * x[..., s]
+    covariance = x[..., times:].reshape(*x.shape[:-1], lags + 1, len(s))
+    second = covariance + change[..., None, :]
     return np.concatenate([x, second.reshape(*x.shape[:-1], -1)], axis=-1)
+
+
+def _split(x: np.ndarray, times: int, lags: int) -> list[np.ndarray]:
+    """Means (time,), covariances and second moments (lag, time, time) of a flat row of observables."""
+    s, t = _pairs(times)
+    blocks = x[times:].reshape(2, lags + 1, len(s))
+    full = np.zeros((2, lags + 1, times, times))
+    full[..., s, t] = blocks
+    full[..., t, s] = blocks
+    return [x[:times], full[0], full[1]]

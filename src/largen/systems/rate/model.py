@@ -232,7 +232,7 @@ class RateNetwork(AbstractSystem):
 
         return stationary.solve(self, lags=lags, rtol=rtol, atol=atol)
 
-    def fluctuations(self, times: np.ndarray, *, lags: int = 2, samples: int = 20_000, seed: int = 0) -> Any:
+    def fluctuations(self, times: np.ndarray, *, lags: int = 2, samples: int = 5000, seed: int = 0) -> Any:
         """N times the variances of neuron averages, total and frozen; see `fluctuations.solve`."""
         from largen.systems.rate import fluctuations
 
