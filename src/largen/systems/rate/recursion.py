@@ -153,6 +153,18 @@ class _Line:
             self.spare,
         )
 
+    def predict(self, t: int, implicit: bool) -> None:
+        """Guess the input covariance at t + 1 by that at t, where the step asks for it."""
+        if implicit:
+            self.source_next[:, : t + 1] = self.source[:, : t + 1]
+            self.source_next[:, t + 1] = self.source[:, t]
+
+    def correct(self, grid: Grid, t: int) -> float:
+        """Advance again with the input covariance found at t + 1 and return the largest change."""
+        old = self.covariance[:, t + 1, : t + 2].copy()
+        self.advance(grid, t)
+        return float(np.abs(self.covariance[:, t + 1, : t + 2] - old).max())
+
     def accept(self) -> None:
         """Make what was computed for t + 1 the present."""
         self.response, self.spare = self.spare, self.response
@@ -194,34 +206,22 @@ def forward(problem: Problem, grid: Grid, sources: Sources, frozen: bool = True)
     for t in range(points - 1):
         fixed = grid.decay[t] * mean[t] + grid.now[t] * drive
         for line in lines:
-            if implicit:
-                line.source_next[:, : t + 1] = line.source[:, : t + 1]
-                line.source_next[:, t + 1] = line.source[:, t]
+            line.predict(t, implicit)
             line.advance(grid, t)
         before = np.inf
         for correction in range(_MOST_CORRECTIONS if implicit else 1):
             mean[t + 1] = fixed + grid.next[t] * drive
-            drive = _set(
-                problem, sources, t + 1, mean[t + 1], lines[0].covariance[0, t + 1, t + 1] + private[t + 1, t + 1]
-            )
+            variance = lines[0].covariance[0, t + 1, t + 1] + private[t + 1, t + 1]
+            drive = _set(problem, sources, t + 1, mean[t + 1], variance)
+            change = abs(fixed + grid.next[t] * drive - mean[t + 1])
             for line in lines:
                 line.evaluate(sources, t + 1)
-            old = [line.covariance[:, t + 1, : t + 2].copy() for line in lines] if implicit else []
-            for line in lines:
-                line.advance(grid, t)
-            if implicit:
-                parts = [
-                    np.abs(line.covariance[:, t + 1, : t + 2] - o).max() for line, o in zip(lines, old, strict=True)
-                ]
-                change = (
-                    max(*parts, abs(fixed + grid.next[t] * drive - mean[t + 1]))
-                    if len(parts) > 1
-                    else max(parts[0], abs(fixed + grid.next[t] * drive - mean[t + 1]))
-                )
-                scale = 1.0 + abs(mean[t + 1]) + lines[0].covariance[0, t + 1, t + 1] + private[t + 1, t + 1]
-                if change <= 1e-14 * scale or (correction > 3 and change >= before and change <= 1e-11 * scale):
-                    break
-                before = change
+                change = max(change, line.correct(grid, t))
+            scale = 1.0 + abs(mean[t + 1]) + variance
+            stalled = correction > 3 and change >= before and change <= 1e-11 * scale
+            if change <= 1e-14 * scale or stalled:
+                break
+            before = change
         else:
             if implicit:
                 raise LimitError(f"The step to point {t + 1} of {points} did not converge: give a smaller step.")
