@@ -52,6 +52,12 @@ def test_parameters_by_name():
         model.strength[0, 0] = 3
 
 
+def test_one_number_for_all_entries_can_be_read_and_changed_by_entry():
+    model = ln.SpikingNetwork()
+    assert model.value("refractory_time[e]") == 4.0
+    assert model.replace(**{"refractory_time[i]": 3.0}).refractory_time.tolist() == [4.0, 3.0]
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from largen.checks import InputError, Stopped, integer, known_keys, require
+from largen.checks import InputError, LimitError, Stopped, integer, known_keys, require
 from largen.comparison import compare
 from largen.files import read_file, time_grid, write_model
 from largen.limits import solve_limit
@@ -266,7 +266,9 @@ def run(job: Job, folder: Path, *, workers: int = 1, progress: Any = None, say: 
     job = job._replace(n=n)
     say(f"Solving the limit of {job.name} (a first run compiles for some seconds) ...")
     own = job if model.reference_size is not None else job._replace(n=None)
-    limit = solve_and_keep(own, folder / "limit.nc")
+    limit = solve_and_keep(own, folder / "limit.nc", strict=False)
+    if limit.attrs["status"] != "completed":
+        say(f"The limit ends early: {limit.attrs['status']}.")
     write_model(job.model, folder / "model.yaml")
     timed("limit")
     say(f"Simulating {job.realisations} networks of {n} neurons ...")
@@ -275,11 +277,18 @@ def run(job: Job, folder: Path, *, workers: int = 1, progress: Any = None, say: 
     timed("network")
     say(f"Solving the theory of {n} neurons ...")
     options = model.finite_options(realisations=job.realisations, seed=job.seed)
-    finite = solve_and_keep(job, folder / "finite.nc", **options)
+    files = ["model.yaml", "limit.nc", "finite.nc", "network.nc", "report.nc", "report.json", "figure.png"]
+    try:
+        finite = solve_and_keep(job, folder / "finite.nc", strict=False, **options)
+    except (InputError, LimitError) as error:  # a network without such a theory is still compared with its limit
+        say(f"No theory of {n} neurons: {error}")
+        finite = None
+        files.remove("finite.nc")
     timed("finite")
     report = compare(network, limit, finite=finite)
     summary = report_as_plain(report) | {"model": json_safe(to_plain(model, strict=False))}
-    statistics = statistics_as_plain({"network": network, "limit": limit, "theory at this n": finite})
+    sources = {"network": network, "limit": limit} | ({} if finite is None else {"theory at this n": finite})
+    statistics = statistics_as_plain(sources)
     if statistics:
         summary["statistics"] = statistics
     summary["files"] = [

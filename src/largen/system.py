@@ -442,7 +442,10 @@ def _get(component: Any, field: str, inside: tuple[str, ...], rest: str, labels:
     value = getattr(component, field)
     if inside and not callable(value):
         index = _index(info, inside, labels)
-        value = value[index[0]] if isinstance(value, tuple) else value[index]
+        if isinstance(value, tuple):
+            value = value[index[0]]
+        elif not (info.scalar and np.ndim(value) == 0):
+            value = value[index]
     if rest:
         return _get(value, *_parse(rest), labels)
     return value
@@ -460,15 +463,22 @@ def _set(component: Any, field: str, inside: tuple[str, ...], rest: str, value: 
         if isinstance(old, tuple):
             value = tuple(value if i == index[0] else entry for i, entry in enumerate(old))
         elif isinstance(value, jax.Array) or isinstance(old, jax.Array):
-            value = jax.numpy.asarray(old).at[index].set(value)
+            value = _every_entry(jax.numpy, info, old, labels).at[index].set(value)
         else:
             number = _converter(info.kind)(value)
             require(isinstance(number, np.ndarray) and number.ndim == 0, info.name, "be set to one number", value)
-            array = np.array(old)
+            array = np.array(_every_entry(np, info, old, labels))
             array[index] = number
             value = array
     fields = {name: getattr(component, name) for name in parameters(component)}
     return type(component)(**(fields | {field: value}))
+
+
+def _every_entry(numpy: Any, info: ParameterInfo, value: Any, labels: tuple[str, ...]) -> Any:
+    """One number that stands for all entries, written out; other arrays as they are."""
+    if info.scalar and np.ndim(value) == 0:
+        return numpy.broadcast_to(value, (len(labels),) * len(info.dims))
+    return numpy.asarray(value)
 
 
 # Plain values -------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def fixed_points(system: AbstractSystem, *, n: int | None = None) -> xr.Dataset:
     }
     for name in ("fast", "slow"):
         values = np.asarray(getattr(found, name))
-        for part, numbers in (("real", values.real), ("imag", values.imag)):
+        for part, numbers in (("real", np.real(values)), ("imag", np.imag(values))):
             about = {"units": "1", "long_name": f"{name} eigenvalue, {part} part"}
             variables[f"{name}_{part}"] = (("state", f"{name}_mode"), numbers, about)
     variables["stable"] = ("state", found.stable, {"long_name": "whether all real parts are negative"})

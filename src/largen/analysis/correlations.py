@@ -115,10 +115,9 @@ def _gaussianity(sample: np.ndarray, resamples: int, seed: int) -> dict[str, flo
 
 def _exponents(found: xr.Dataset) -> dict[str, xr.DataArray]:
     """Slope of log |pair correlation| against log n, weighted by the errors."""
-    size = np.abs(found["pair_correlation"])
-    x = np.log(found["n"].astype(float))
-    weight = (size / found["pair_correlation_se"]) ** 2
+    size, error = abs(found["pair_correlation"]), found["pair_correlation_se"]
+    x, y, weight = xr.DataArray(np.log(found["n"])), xr.DataArray(np.log(size)), (size / error) ** 2
     centre = (weight * x).sum("n") / weight.sum("n")
     spread = (weight * (x - centre) ** 2).sum("n")
-    slope = (weight * (x - centre) * np.log(size)).sum("n") / spread
+    slope = (weight * (x - centre) * y).sum("n") / spread
     return {"exponent": slope.assign_attrs(units="1"), "exponent_se": (spread**-0.5).assign_attrs(units="1")}

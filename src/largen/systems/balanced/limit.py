@@ -52,7 +52,7 @@ def solve(model: Any, times: np.ndarray, *, rtol: float, atol: float, route: str
         code = int(result.code)
         if code in _REFUSALS:
             raise LimitError(_REFUSALS[code] + _balanced_state(model, times[0], shape, code), t=float(times[0]))
-    return _arrays(result, times, shape, route, rtol, code)
+    return _arrays(model, result, times, shape, route, rtol, code)
 
 
 def _balanced_state(model: Any, time: float, shape: Structure, code: int) -> str:
@@ -90,7 +90,20 @@ def check_functions(model: Any, times: np.ndarray) -> None:
                 )
 
 
-def _arrays(result: Trajectory, times: np.ndarray, shape: Structure, route: str, rtol: float, code: int) -> Arrays:
+def _layer(model: Any, result: Trajectory, eigenvalues: np.ndarray) -> float:
+    """Length times sqrt(N) of the boundary layer in which a network that starts off the manifold falls onto it.
+
+    The fast flow relaxes at the rate sqrt(n) |Re fast|, n = N/P; ten such times leave 5e-5 of the gap.
+    """
+    gap = np.max(np.abs(result.mean[0] - model.initial_mean))
+    if gap < 1e-6:
+        return 0.0
+    return float(10.0 * np.sqrt(len(model.gain)) / np.min(np.abs(np.real(eigenvalues[:, 0]))))
+
+
+def _arrays(
+    model: Any, result: Trajectory, times: np.ndarray, shape: Structure, route: str, rtol: float, code: int
+) -> Arrays:
     stopped = float(result.stopped_at) if code != COMPLETED else None
     kept = times <= (np.inf if stopped is None else stopped)
     kept &= np.all(np.isfinite(result.mean), axis=1)
@@ -116,6 +129,7 @@ def _arrays(result: Trajectory, times: np.ndarray, shape: Structure, route: str,
         if not np.all(np.isfinite(array)):
             raise LimitError(f"The limit's {name} is not finite; try smaller tolerances.", t=stopped)
     attrs = {"route": route, "rank": len(shape.columns), "quadrature_nodes": shape.nodes, "max_imbalance": worst}
+    attrs["layer"] = _layer(model, result, eigenvalues)
     coords = {"mode": np.arange(len(shape.columns))}
     return Arrays(values, coords, attrs, _status(result, code, stopped), stopped)
 
