@@ -291,15 +291,7 @@ def run(job: Job, folder: Path, *, workers: int = 1, progress: Any = None, say: 
     statistics = statistics_as_plain(sources)
     if statistics:
         summary["statistics"] = statistics
-    summary["files"] = [
-        "model.yaml",
-        "limit.nc",
-        "finite.nc",
-        "network.nc",
-        "report.nc",
-        "report.json",
-        "figure.png",
-    ]
+    summary["files"] = files
     names = list(clock)
     summary["seconds"] = {b: round(clock[b] - clock[a], 3) for a, b in itertools.pairwise(names)}
     save(report, folder / "report.nc")
