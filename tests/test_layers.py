@@ -12,8 +12,10 @@ import largen
 ROOT = Path(largen.__file__).parent
 LAYER = {
     "checks": 0,
+    "memory": 0,
     "numerics": 0,
     "system": 1,
+    "plain": 1,
     "systems": 2,
     "options": 3,
     "progress": 3,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import largen as ln
-from largen import simulation
+from largen import memory
 from toy import Toy
 
 TIMES = np.arange(0.0, 1.0, 0.25)
@@ -57,7 +57,7 @@ def test_refusals(arguments, sentence):
 
 
 def test_a_network_that_does_not_fit_is_refused_before_it_starts(monkeypatch):
-    monkeypatch.setattr(simulation, "available_memory", lambda: 1e3)
+    monkeypatch.setattr(memory, "available_memory", lambda: 1e3)
     with pytest.raises(ln.InputError, match=r"needs about 0.0 GB of memory"):
         ln.simulate(Toy(), TIMES, n=1000)
 

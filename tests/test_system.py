@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import largen as ln
-from largen.system import from_plain, parameters, to_plain
+from largen.plain import from_plain, to_plain
+from largen.system import parameters
 
 
 def a_drive(time):

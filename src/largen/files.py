@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from largen.checks import InputError, known_keys, nearest, require
+from largen.plain import from_plain, to_plain
 from largen.results import write_atomically
-from largen.system import AbstractSystem, from_plain, to_plain
+from largen.system import AbstractSystem
 from largen.systems import SYSTEMS, system_class
 
 LARGEST_FILE = 1_000_000  # bytes; a model of 256 x 256 populations fits

@@ -15,7 +15,8 @@ import xarray as xr
 
 import largen
 from largen.checks import InputError, require
-from largen.system import AbstractSystem, Arrays, Observable, to_plain
+from largen.plain import to_plain
+from largen.system import AbstractSystem, Arrays, Observable
 
 _DIM_ATTRS = {
     "population": {"long_name": "population", "units": "1"},

@@ -16,11 +16,12 @@ from largen.comparison import compare
 from largen.files import read_file, time_grid, write_model
 from largen.limits import solve_limit
 from largen.options import options_of
+from largen.plain import to_plain
 from largen.presentation import convergence_as_plain, json_safe, report_as_plain, statistics_as_plain
 from largen.results import save, write_atomically
 from largen.scaling import convergence
 from largen.simulation import Interrupted, simulate
-from largen.system import AbstractSystem, to_plain
+from largen.system import AbstractSystem
 
 DEFAULT_N = 2000
 DEFAULT_REALISATIONS = 16

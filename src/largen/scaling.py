@@ -13,10 +13,11 @@ from largen.checks import InputError, increasing_times, integer, known_keys
 from largen.comparison import after_layer
 from largen.limits import solve_limit
 from largen.options import options_of
+from largen.plain import to_plain
 from largen.progress import showing
 from largen.results import versions
 from largen.simulation import Interrupted, simulate
-from largen.system import AbstractSystem, to_plain
+from largen.system import AbstractSystem
 
 
 def convergence(

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError, increasing_times, integer, one_of
+from largen.memory import require_memory
 from largen.numerics.streams import stream
 from largen.options import check_options
 from largen.progress import showing
@@ -147,28 +148,3 @@ def _network_size(system: AbstractSystem, n: int | None) -> int:
     n = integer("n", n, low=1)
     system.sizes(n)
     return n
-
-
-def available_memory() -> float:
-    """Bytes of memory that can still be taken, by the machine and by its control group."""
-    free = [np.inf]
-    try:
-        with open("/proc/meminfo") as file:
-            free.append(next(int(line.split()[1]) * 1024.0 for line in file if line.startswith("MemAvailable")))
-        with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as used:
-            word = limit.read().strip()
-            if word != "max":
-                free.append(float(word) - float(used.read()))
-    except (OSError, StopIteration, ValueError):
-        pass
-    return min(free)
-
-
-def require_memory(needed: float, what: str) -> None:
-    """Refuse work whose estimated memory (bytes) is not there."""
-    free = available_memory()
-    if needed > free:
-        raise InputError(
-            f"{what} needs about {needed / 1e9:.1f} GB of memory, but {free / 1e9:.1f} GB are free. "
-            "Take fewer neurons, fewer output times, fewer workers, or record less."
-        )

@@ -61,9 +61,7 @@ def _balanced(system: Any, n: int, options: dict[str, Any]) -> xr.Dataset:
 
 
 def _rate(system: Any, n: int, times: np.ndarray, options: dict[str, Any]) -> xr.Dataset:
-    from largen.systems.rate import fluctuations as theory
-
-    found = theory.solve(system, times, **options)
+    found = system.fluctuations(times, **options)
     variables: dict[str, Any] = {}
     for name, dims in (("mean", ("time",)), ("covariance", ("lag", "time", "time_")), ("second_moment", None)):
         dims = dims or ("lag", "time", "time_")
@@ -77,16 +75,15 @@ def _rate(system: Any, n: int, times: np.ndarray, options: dict[str, Any]) -> xr
 def stationary(system: AbstractSystem, *, lags: int = 2, **options: Any) -> xr.Dataset:
     """Solve the stationary regime of a rate network: `covariance` (lag, time), `frozen_covariance` (lag), `mean`.
 
-    `time` is the time between the two states. Options: `rtol`, `atol`, `horizon`.
+    `time` is the time between the two states. Options: `rtol`, `atol`.
 
     Raises:
         InputError: Not a RateNetwork.
         LimitError: There is no stationary regime, or it was not reached.
     """
     _require_rate(system, "stationary")
-    from largen.systems.rate import stationary as theory
-
-    found = theory.solve(system, lags=lags, **options)
+    model: Any = system
+    found = model.stationary(lags=lags, **options)
     covariance = {"units": "1", "long_name": "stationary covariance"}
     frozen = {"units": "1", "long_name": "covariance frozen by the weights"}
     return xr.Dataset(
@@ -100,7 +97,7 @@ def stationary(system: AbstractSystem, *, lags: int = 2, **options: Any) -> xr.D
     )
 
 
-def rate_function(system: AbstractSystem, mean: Any, covariance: Any, **options: Any) -> xr.Dataset:
+def rate_function(system: AbstractSystem, mean: Any, covariance: Any) -> xr.Dataset:
     """Rate function of large deviations of a discrete-time rate network, for a Gaussian field.
 
     H per neuron of the field with this `mean` (time,) and `covariance` (lag, time, time), with its two parts; it is
@@ -111,9 +108,8 @@ def rate_function(system: AbstractSystem, mean: Any, covariance: Any, **options:
         InputError: Not a discrete-time RateNetwork, no noise or initial variance, or a covariance that is none.
     """
     _require_rate(system, "rate_function")
-    from largen.systems.rate import deviations
-
-    found = deviations.solve(system, np.asarray(mean, float), np.asarray(covariance, float), **options)
+    model: Any = system
+    found = model.rate_function(np.asarray(mean, float), np.asarray(covariance, float))
     return xr.Dataset(
         {name: ((), getattr(found, name), {"units": "1"}) for name in found._fields},
         attrs={"kind": "rate function", "system": system.system},

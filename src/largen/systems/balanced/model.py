@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from largen.checks import require
-from largen.system import AbstractSystem, Arrays, Observable, Plan, TimeSeries, parameter
+from largen.system import AbstractSystem, Arrays, Observable, Plan, TimeSeries, labels_of, parameter, split
 from largen.systems.balanced.gains import CustomGain, Logistic, Probit
 
 
@@ -128,11 +128,7 @@ class BalancedNetwork(AbstractSystem):
     @property
     def populations(self) -> tuple[str, ...]:
         """Labels: `e` and `i`, numbered from 1 where there are several of a kind."""
-        letters = ["e" if s > 0 else "i" for s in np.asarray(self.sign).tolist()]
-        return tuple(
-            letter if letters.count(letter) == 1 else f"{letter}{letters[: k + 1].count(letter)}"
-            for k, letter in enumerate(letters)
-        )
+        return labels_of(np.asarray(self.sign) < 0)
 
     @property
     def reference_size(self) -> None:
@@ -141,20 +137,7 @@ class BalancedNetwork(AbstractSystem):
 
     def sizes(self, n: int) -> np.ndarray:
         """Split n by `fractions`, by largest remainders; every population must get three neurons."""
-        count = len(self.gain)
-        shares = np.broadcast_to(self.fractions, (count,)) / np.sum(np.broadcast_to(self.fractions, (count,)))
-        exact = n * shares
-        split = np.floor(exact).astype(np.int64)
-        short = n - int(split.sum())
-        split[np.argsort(split - exact, kind="stable")[:short]] += 1
-        require(
-            np.all(split >= 3),
-            "n",
-            f"give every population at least three neurons ({', '.join(self.populations)})",
-            n,
-            f"At least {int(np.ceil(3 / shares.min()))} neurons are needed.",
-        )
-        return split
+        return split(n, np.broadcast_to(self.fractions, (len(self.gain),)), 3, self.populations)
 
     @classmethod
     def balanced(cls) -> "BalancedNetwork":

@@ -6,6 +6,7 @@ with the network's own averages. Each new input is drawn given the earlier ones,
 one row: O(N T) memory and O(N T^2) time, without the N x N weights. A direction that adds nothing new gets no noise.
 """
 
+import abc
 import math
 from typing import Any
 
@@ -45,7 +46,7 @@ def memory(kernel: AbstractKernel, n: int, inputs: int, itemsize: int) -> float:
     return n * (2.0 * inputs + 6.0) * itemsize
 
 
-class _Integrated:
+class _Integrated(abc.ABC):
     """What both kinds share."""
 
     def __init__(self, kernel, n, mean_weight, rng, inputs, dtype):
@@ -57,8 +58,9 @@ class _Integrated:
         """Input of all replicas, one after the other; rates and input have shape (n, replica)."""
         return np.stack([self._next(np.ascontiguousarray(column)) for column in rates.T], axis=1)
 
+    @abc.abstractmethod
     def _next(self, rates: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+        """Input of one replica from its rates, shape (n,) each."""
 
 
 class _Factored(_Integrated):

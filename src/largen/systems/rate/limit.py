@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from largen.checks import LimitError, integer, one_of, real, require
+from largen.memory import require_memory
 from largen.system import Arrays
 from largen.systems.rate.activations import Activation
 from largen.systems.rate.kernels import Coupling
-from largen.systems.rate.memory import require_memory
 from largen.systems.rate.recursion import (
     Grid,
     Moments,
@@ -106,7 +106,8 @@ def _law(
 ) -> tuple[Moments, float]:
     fields, points = len(coupling.total), grid.points
     needed = 8.0 * (points**2 * (2 * fields + 3) + 4.0 * outputs**2 * (lags + 1))
-    require_memory(needed, f"The limit on {points} grid points")
+    remedy = "Take fewer output times, fewer lags or a smaller kernel table."
+    require_memory(needed, f"The limit on {points} grid points", remedy)
     activation = Activation(model.activation, float(model.gain))
     sources = Sources(activation, coupling, points, rtol, atol)
     problem = Problem(

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from largen.checks import require
-from largen.system import AbstractSystem, Arrays, Observable, Plan, TimeSeries, parameter
+from largen.system import AbstractSystem, Arrays, Observable, Plan, TimeSeries, labels_of, parameter, split
 
 
 class SpikingNetwork(AbstractSystem):
@@ -120,15 +119,7 @@ class SpikingNetwork(AbstractSystem):
     @property
     def populations(self) -> tuple[str, ...]:
         """Labels: `e` and `i`, numbered from 1 where there are several of a kind."""
-        flags = np.asarray(self.inhibitory, dtype=bool)
-        letters = np.where(flags, "i", "e")
-        count = {letter: int(np.sum(letters == letter)) for letter in "ei"}
-        seen = {"e": 0, "i": 0}
-        labels = []
-        for letter in letters.tolist():
-            seen[letter] += 1
-            labels.append(letter if count[letter] == 1 else f"{letter}{seen[letter]}")
-        return tuple(labels)
+        return labels_of(self.inhibitory)
 
     @property
     def reference_size(self) -> int:
@@ -137,18 +128,7 @@ class SpikingNetwork(AbstractSystem):
 
     def sizes(self, n: int) -> np.ndarray:
         """Split n as `size` does, by largest remainders; every population must get a neuron."""
-        exact = n * self.size / self.reference_size
-        split = np.floor(exact).astype(np.int64)
-        short = n - int(split.sum())
-        split[np.argsort(split - exact, kind="stable")[:short]] += 1
-        require(
-            np.all(split >= 1),
-            "n",
-            f"give every population at least one neuron ({', '.join(self.populations)})",
-            n,
-            f"At least {int(np.ceil(self.reference_size / self.size.min()))} neurons are needed.",
-        )
-        return split
+        return split(n, self.size, 1, self.populations)
 
     def scaled(self, n: int) -> "SpikingNetwork":
         """Return the model with n neurons: sizes split as here, strengths times reference_size/n."""

@@ -4,9 +4,11 @@ import numpy as np
 
 from largen.checks import InputError
 
+REMEDY = "Take fewer neurons, fewer output times, fewer workers, or record less."
 
-def free_memory() -> float:
-    """Bytes that can still be taken, by the machine and by its control group."""
+
+def available_memory() -> float:
+    """Bytes of memory that can still be taken, by the machine and by its control group."""
     free = [np.inf]
     try:
         with open("/proc/meminfo") as file:
@@ -20,11 +22,10 @@ def free_memory() -> float:
     return min(free)
 
 
-def require_memory(needed: float, what: str) -> None:
+def require_memory(needed: float, what: str, remedy: str = REMEDY) -> None:
     """Refuse work whose estimated memory (bytes) is not there."""
-    free = free_memory()
+    free = available_memory()
     if needed > free:
         raise InputError(
-            f"{what} needs about {needed / 1e9:.1f} GB of memory, but {free / 1e9:.1f} GB are free. "
-            "Take fewer output times, fewer lags or a smaller kernel table."
+            f"{what} needs about {needed / 1e9:.1f} GB of memory, but {free / 1e9:.1f} GB are free. {remedy}"
         )

@@ -10,8 +10,9 @@ import pytest
 import largen as ln
 from largen.checks import InputError, LimitError
 from largen.limits import solve_limit
+from largen.plain import from_plain, to_plain
 from largen.simulation import simulate
-from largen.system import from_plain, parameters, to_plain
+from largen.system import parameters
 from largen.systems import system_class
 from largen.systems.rate import RateNetwork, SeparableKernel, TableKernel, UncorrelatedKernel
 

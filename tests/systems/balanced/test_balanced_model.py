@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from largen.checks import InputError
-from largen.system import from_plain, to_plain
+from largen.plain import from_plain, to_plain
 from largen.systems.balanced import BalancedNetwork, CustomGain, Logistic, Probit
 from largen.systems.balanced.gains import AbstractGain
 
