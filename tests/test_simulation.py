@@ -1,5 +1,7 @@
 """simulate(): reproducible to the byte, refusals, interrupts, memory."""
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -84,3 +86,14 @@ def test_after_an_interrupt_the_finished_realisations_are_kept():
 def test_an_error_in_a_worker_is_the_error_of_the_call():
     with pytest.raises(ln.InputError, match="asked to fail"):
         ln.simulate(Toy(), TIMES, n=50, realisations=2, workers=2, fail=1)
+
+
+def test_a_real_interrupt_waits_for_a_safe_point():
+    def ctrl_c(done):
+        if done >= 0.6:
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(ln.Interrupted, match="2 of 4 realisations"):
+        ln.simulate(Toy(), TIMES, n=50, realisations=4, seed=7, progress=ctrl_c)
+    assert signal.getsignal(signal.SIGINT) is before
