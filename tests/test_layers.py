@@ -17,6 +17,7 @@ LAYER = {
     "system": 1,
     "plain": 1,
     "systems": 2,
+    "compilation": 3,
     "options": 3,
     "progress": 3,
     "workers": 3,

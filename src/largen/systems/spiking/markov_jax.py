@@ -398,5 +398,5 @@ def rates(
     spikes, _, state = _integrate(_rest(p, fixed), drive, plan, p, steps=steps, scheme=fixed)
     values = 1e3 * jnp.sum(spikes[first:], axis=0) / (p.size * (steps - first) * dt)
     for code, sentence in _FAULTS.items():
-        values = eqx.error_if(values, state.fault == code, sentence)
+        values = eqx.error_if(values, state.fault == code, sentence, on_error="raise")
     return values[:, 0] if not sets else values.T

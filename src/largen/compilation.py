@@ -1,0 +1,37 @@
+"""Compiled JAX programs kept on disk between processes (Numba keeps its own beside the source)."""
+
+import hashlib
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+QUICK = 0.1
+"""Programs that compile in less than this many seconds are not worth a file."""
+
+
+def keep_compiled_programs() -> None:
+    """Have JAX keep compiled programs of this process, and of those it starts, in the user's cache folder.
+
+    For a process that largen owns (the command line, its workers), before JAX is imported. What the user has set in
+    the environment stands. Equinox's run-time checks would call back into Python, and a program with such a call
+    cannot be kept: they give NaN instead, which largen refuses to return.
+    """
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_folder()))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", str(QUICK))
+    os.environ.setdefault("EQX_ON_ERROR", "nan")
+
+
+def _folder() -> Path:
+    """One folder for each version of JAX and each processor: compiled code runs only where it was made."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    machine = hashlib.sha256((platform.machine() + _processor()).encode()).hexdigest()[:12]
+    return Path(base) / "largen" / f"jax-{version('jax')}-{machine}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return "".join(sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))}))
