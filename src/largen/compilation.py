@@ -17,7 +17,12 @@ def keep_compiled_programs() -> None:
     the environment stands. Equinox's run-time checks would call back into Python, and a program with such a call
     cannot be kept: they give NaN instead, which largen refuses to return.
     """
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_folder()))
+    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or _folder()
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return  # a home that cannot be written to: every process compiles for itself
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", str(QUICK))
     os.environ.setdefault("EQX_ON_ERROR", "nan")
 
