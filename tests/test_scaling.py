@@ -29,6 +29,11 @@ def test_the_interval_of_the_exponent_covers_as_stated():
     assert 1850 < hits < 1945
 
 
+def test_realisations_and_method_of_every_size():
+    study = ln.convergence(Toy(), TIMES, n=[100, 200], realisations=[6, 4], method="exact")
+    assert study["realisations"].values.tolist() == [6, 4]
+
+
 def test_networks_of_different_sizes_are_independent():
     model = Toy(start=(0.0, 0.0))
     a, b = (ln.simulate(model, TIMES, n=n, realisations=200, seed=1)["mean"].values[:, 0, -1] for n in (100, 200))
@@ -42,6 +47,7 @@ def test_networks_of_different_sizes_are_independent():
         ({"n": [200, 100]}, "at least two increasing sizes"),
         ({"n": [100, 200], "realisations": 1}, "An error bar needs two"),
         ({"n": [100, 200], "realisations": [4, 4, 4]}, "one number or 2"),
+        ({"n": [100, 200], "method": "euler"}, "`method` must be one of"),
         ({"n": [100, 200], "observable": "meen"}, "Did you mean `mean`"),
         ({"n": [100, 200], "stopp": 1}, "Did you mean `stop`"),
     ],

@@ -184,9 +184,12 @@ def convergence(
     model: Model,
     sizes: Annotated[str, typer.Option("--n", "-n", help="Total numbers of neurons, such as 200,600,2000.")] = "",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Results folder.")] = None,
-    realisations: Realisations = None,
+    realisations: Annotated[
+        str | None, typer.Option("--realisations", "-r", help="Realisations at every n, or one number for each.")
+    ] = None,
     seed: Seed = None,
     times: Times = None,
+    method: Method = None,
     changes: Changes = None,
     options: Options = None,
     workers: Workers = 1,
@@ -200,15 +203,17 @@ def convergence(
     job = runs.read_job(
         model,
         functions=functions,
-        realisations=realisations,
         seed=seed,
         times=times,
+        method=method,
         changes=changes or (),
         options=options or (),
         verbs=("network", "limit"),
     )
     with runs.results_folder(out, f"{Path(model).stem}-convergence", overwrite) as folder:
-        study = runs.converge(job, sizes, folder, workers=workers, progress=_progress(as_json))
+        study = runs.converge(
+            job, sizes, folder, realisations=realisations, workers=workers, progress=_progress(as_json)
+        )
     _print(
         presentation.convergence_as_plain(study, folder),
         as_json,

@@ -302,15 +302,31 @@ def run(job: Job, folder: Path, *, workers: int = 1, progress: Any = None, say: 
     return RunResult(folder, report, summary)
 
 
-def converge(job: Job, sizes: str, folder: Path, *, workers: int, progress: Any) -> xr.Dataset:
-    """Run `convergence`, keep the study and its log-log figure."""
+def _whole_numbers(flag: str, text: str, example: str) -> list[int]:
+    try:
+        return [integer(flag, float(part), low=1) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"Option --{flag} must look like {example}, but is {text!r}.") from error
+
+
+def converge(
+    job: Job, sizes: str, folder: Path, *, realisations: str | None = None, workers: int, progress: Any
+) -> xr.Dataset:
+    """Run `convergence`, keep the study and its log-log figure.
+
+    Args:
+        job: What to run.
+        sizes: Total numbers of neurons, separated by commas; the default is four sizes about the model's own.
+        folder: Where the results go.
+        realisations: One number, or one for each size, separated by commas; None is the job's.
+        workers: Spawned processes.
+        progress: As in `simulate`.
+    """
     from largen import plot
 
+    counts = _whole_numbers("realisations", realisations, "16 or 400,400,60") if realisations else [job.realisations]
     if sizes:
-        try:
-            n = [integer("n", float(part), low=1) for part in sizes.split(",")]
-        except ValueError as error:
-            raise InputError(f"Option --n must look like 200,600,2000, but is {sizes!r}.") from error
+        n = _whole_numbers("n", sizes, "200,600,2000")
     else:
         base = job.model.reference_size or DEFAULT_N // 10
         n = (
@@ -323,8 +339,9 @@ def converge(job: Job, sizes: str, folder: Path, *, workers: int, progress: Any)
             job.model,
             job.times,
             n=n,
-            realisations=job.realisations,
+            realisations=counts,
             seed=job.seed,
+            method=job.method,
             workers=workers,
             progress=progress,
             **job.options,

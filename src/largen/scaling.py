@@ -27,6 +27,7 @@ def convergence(
     n: Sequence[int],
     realisations: int | Sequence[int] = 16,
     seed: int = 0,
+    method: str | None = None,
     observable: str | None = None,
     workers: int = 1,
     progress: Any = None,
@@ -48,6 +49,7 @@ def convergence(
         n: Total numbers of neurons, at least two, increasing.
         realisations: Realisations at every n, or one number per n.
         seed: Seed of the networks.
+        method: One of the system's network methods, or None for its default.
         observable: Which observable; None is the system's first.
         workers: Spawned processes.
         progress: As in `simulate`.
@@ -92,6 +94,7 @@ def convergence(
                     n=size,
                     realisations=counts[k],
                     seed=seed,
+                    method=method,
                     workers=workers,
                     progress=lambda done, k=k: tick((k + done) / len(ns)),
                     **ours,

@@ -284,6 +284,34 @@ def leap(
 
 
 @njit(cache=True)
+def leaps(
+    circuit: Circuit,
+    curve: Response,
+    z: np.ndarray,
+    intensity: np.ndarray,
+    start: float,
+    dt: float,
+    step: int,
+    end: int,
+    spikes: np.random.Generator,
+    noise: np.random.Generator,
+    record: Spikes,
+) -> int:
+    """Steps `step` to `end` - 1 after `start` with built-in gains; returns early when the spike buffer fills.
+
+    Returns:
+        The next step to take.
+    """
+    while step < end and 2 * record.count[0] <= record.time.size:
+        leap(circuit, curve, z, intensity, start + step * dt, dt, spikes, noise, record)
+        for a in range(circuit.leak.size):
+            low, high = circuit.first[a], circuit.first[a + 1]
+            intensities(circuit, a, z[low:high], intensity[low:high])
+        step += 1
+    return step
+
+
+@njit(cache=True)
 def emitted(
     circuit: Circuit,
     b: int,

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -121,15 +122,12 @@ def _substeps(model: Any, times: np.ndarray, sizes: np.ndarray, dt: float | None
     if dt is not None:
         return [int(np.ceil(gap / dt - 1e-9)) for gap in np.diff(times)]
     n = float(np.mean(sizes))
-    count = len(sizes)
     steepest = np.array([0.25 * float(gain.bound) * float(gain.steepness) for gain in model.gain])
     with jax.enable_x64(True):
-        parts = manifold.balance(model, tuple(range(count)), sizes)
         nodes = manifold.structure(model).nodes
-        rate = manifold.rates(model.gain, model.initial_mean, model.initial_variance, nodes)
-        first = np.asarray(parts.first)
-        pull = np.abs(first @ np.asarray(rate) + np.asarray(manifold.at(model.drive, times[0])))
-    size = float(np.max(np.abs(first) @ np.asarray(rate), initial=0.0))
+        first, rate, drive = map(np.asarray, _at_the_start(model, sizes.astype(np.float64), times[0], nodes))
+    pull = np.abs(first @ rate + drive)
+    size = float(np.max(np.abs(first) @ rate, initial=0.0))
     fastest = float(np.max(np.abs(first) @ steepest, initial=0.0))
     unit = min(1.0, 3.0 / fastest) if fastest > 0 else 1.0
     layer = 40.0 / np.sqrt(n) if np.max(pull) > 3.0 * size / np.sqrt(n) else 0.0
@@ -138,6 +136,14 @@ def _substeps(model: Any, times: np.ndarray, sizes: np.ndarray, dt: float | None
         int(np.ceil(gap / min(shortest, unit * (0.03 if start < layer else 0.1) / np.sqrt(n))))
         for start, gap in zip(times[:-1] - times[0], np.diff(times), strict=True)
     ]
+
+
+@eqx.filter_jit
+def _at_the_start(model: Any, sizes: Any, time: Any, nodes: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """A, the mean intensities and the drive of the initial state."""
+    parts = manifold.balance(model, tuple(range(len(model.gain))), sizes)
+    rate = manifold.rates(model.gain, model.initial_mean, model.initial_variance, nodes)
+    return parts.first, rate, manifold.at(model.drive, time)
 
 
 # Running ------------------------------------------------------------------------------------------------------
@@ -319,18 +325,23 @@ def _run_leaps(
     tick: Callable[[float], None],
 ) -> None:
     intensity = np.empty_like(z)
-    total, done, ticked = sum(steps), 0, 0.0
+    built_in = not np.any(circuit.kind == kernels.TABLE)
+    total, done = sum(steps), 0
+    chunk = max(_BUDGET // len(z), 1)
     recorder.sample(0, z, _intensity(recorder.model, circuit, z, intensity))
     for i, count in enumerate(steps, start=1):
-        dt = (times[i] - times[i - 1]) / count
-        for step in range(count):
-            kernels.leap(circuit, curve, z, intensity, times[i - 1] + step * dt, dt, *streams, recorder.spikes)
-            _intensity(recorder.model, circuit, z, intensity)
-            if recorder.spikes.count[0] > _ROOM // 2:
+        start, dt, step = times[i - 1], (times[i] - times[i - 1]) / count, 0
+        while step < count:
+            before = step
+            if built_in:
+                end = min(step + chunk, count)
+                step = kernels.leaps(circuit, curve, z, intensity, start, dt, step, end, *streams, recorder.spikes)
+            else:
+                kernels.leap(circuit, curve, z, intensity, start + step * dt, dt, *streams, recorder.spikes)
+                _intensity(recorder.model, circuit, z, intensity)
+                step += 1
+            if 2 * recorder.spikes.count[0] > len(recorder.spikes.time):
                 recorder.flush()
-            done += 1
-            ticked += len(z)
-            if ticked > _BUDGET:
-                tick(done / total)
-                ticked = 0.0
+            done += step - before
+            tick(done / total)
         recorder.sample(i, z, intensity)
