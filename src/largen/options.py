@@ -1,4 +1,4 @@
-"""A system's own keyword arguments, read off the signatures of its `network` and `limit`."""
+"""A system's own keyword arguments, read off the signatures of its `network`, `limit` and `smooth`."""
 
 import inspect
 from collections.abc import Mapping
@@ -10,11 +10,12 @@ from largen.system import AbstractSystem
 _SHARED = {
     "network": {"self", "times", "n", "rng", "method", "record", "tick", "options"},
     "limit": {"self", "times", "n", "rtol", "atol", "options"},
+    "smooth": {"self", "times", "n", "options"},
 }
 
 
 def options_of(system: Any, verb: str) -> dict[str, Any]:
-    """Return the options of a system's `network` or `limit` with their defaults."""
+    """Return the options of a system's `network`, `limit` or `smooth` with their defaults."""
     signature = inspect.signature(getattr(system, verb))
     return {p.name: p.default for p in signature.parameters.values() if p.name not in _SHARED[verb]}
 

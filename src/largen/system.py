@@ -337,6 +337,44 @@ class TimeSeries(AbstractComponent):
         )
 
 
+class Place(NamedTuple):
+    """Where a parameter stands in a model.
+
+    Attributes:
+        steps: Attributes and tuple entries that lead to its array.
+        index: The entry of the array, or () for the whole of it.
+        info: Its row of the parameter table.
+        value: The whole array.
+    """
+
+    steps: tuple[str | int, ...]
+    index: tuple[int, ...]
+    info: ParameterInfo
+    value: Any
+
+
+class AbstractSmoothLimit(eqx.Module):
+    """A limit as a pure function of the model's numbers: for `jax.jacfwd`, `jax.vmap` and `equinox.filter_jit`.
+
+    What decides the form of the computation (shapes, numbers of steps, which populations inhibit) is fixed when it is
+    made, from one model; numbers may then be traced.
+    """
+
+    @property
+    @abc.abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """The observables that it gives."""
+
+    @property
+    @abc.abstractmethod
+    def fixed(self) -> Mapping[str, str]:
+        """Fields of the model that must keep their values, each with the reason (words that follow "because")."""
+
+    @abc.abstractmethod
+    def __call__(self, model: Any) -> tuple[dict[str, jax.Array], jax.Array]:
+        """The observables by name, and whether the limit exists there (else the values mean nothing)."""
+
+
 class AbstractSystem(AbstractComponent):
     """A model: its finite network, its limit equations, and the table of its parameters and observables.
 
@@ -408,8 +446,40 @@ class AbstractSystem(AbstractComponent):
         """Options with which `limit(n=N)` is the system's best theory of N neurons; a sampled one may need them."""
         return {}
 
+    def smooth(self, times: np.ndarray, *, n: int | None = None, **options: Any) -> "AbstractSmoothLimit":
+        """The limit as a differentiable function of the model, for fits and sensitivities; see `AbstractSmoothLimit`.
+
+        Args:
+            times: Output times, shape (time,).
+            n: Total number of neurons, or None for the model's own size.
+            options: The system's own options.
+        """
+        raise InputError(f"The {self.system} system has no differentiable limit, so that it can be swept but not fitted.")
+
+    def equations(self, n: int | None = None) -> str:
+        """The limit's equations (those of n neurons where n is given) as LaTeX, with this model's own numbers."""
+        raise InputError(f"The {self.system} system does not write its equations.")
+
     def _labels(self) -> tuple[str, ...]:
         return self.populations
+
+    def locate(self, name: str) -> "Place":
+        """Say where one parameter stands, such as `tau[e]` or `gain[i].slope`."""
+        steps: list[str | int] = []
+        component: Any = self
+        rest = name
+        while True:
+            field, inside, rest = _parse(rest)
+            info = _info(component, field)
+            value = getattr(component, field)
+            index = _index(info, inside, self.populations) if inside else ()
+            steps.append(field)
+            if isinstance(value, tuple) and index:
+                steps.append(index[0])
+                value, index = value[index[0]], ()
+            if not rest:
+                return Place(tuple(steps), index, info, value)
+            component = value
 
     def value(self, name: str) -> Any:
         """Return one parameter by its name, such as `tau[e]` or `probability[e,i]`."""
@@ -424,6 +494,86 @@ class AbstractSystem(AbstractComponent):
         for name, value in changes.items():
             new = _set(new, *_parse(name), value, self.populations if "[" in name else ())
         return new
+
+
+class Dynamics(NamedTuple):
+    """The equations behind a limit in the form in which `largen.analysis` follows them, with one parameter free.
+
+    Attributes:
+        form: "flow" (law(x, p) is dx/dt), "map" (the next x), "steps" (law(x, p, dt) is x one step of length dt
+            later) or "constrained" (the law's zeros are the stationary states, `spectra` their eigenvalues).
+        law: JAX callable; a pytree, so that new values never compile again.
+        value: The parameter's value in the model.
+        starts: Function of the parameter's value: states from which to look for stationary ones.
+        scale: Sizes of the unknowns, shape (m,).
+        conserved: Rows C, shape (c, m), with C x conserved.
+        dt: Step of "steps", else None.
+        observe: JAX callable with the arguments of the law: the observables, each of shape (component,).
+        observables: What they are.
+        coordinates: Labels of the observables' dimension.
+        spectra: For "constrained": function (x, p) -> eigenvalues by group.
+        kinds: Names of the special points by group of the spectrum, for "constrained".
+        bounds: Lowest and highest value that the parameter may take.
+        time_unit: Unit of periods.
+        unit: Unit of the parameter.
+        note: What else was decided, for the record.
+    """
+
+    form: str
+    law: Any
+    value: float
+    starts: Callable[[float], list[np.ndarray]]
+    scale: np.ndarray
+    conserved: np.ndarray
+    dt: float | None
+    observe: Any
+    observables: tuple[Observable, ...]
+    coordinates: tuple[str, ...]
+    spectra: Any = None
+    kinds: Mapping[str, Mapping[str, str]] | None = None
+    bounds: tuple[float, float] = (-np.inf, np.inf)
+    time_unit: str = ""
+    unit: str = ""
+    note: Mapping[str, Any] = {}
+
+
+class AbstractFlowSystem(AbstractSystem):
+    """A system whose limit is a flow, or a map at its own dt, so that `largen.analysis` can follow its branches."""
+
+    @abc.abstractmethod
+    def dynamics(self, parameter: str | None, *, n: int | None, **options: Any) -> Dynamics:
+        """The equations with one parameter free (None: just the equations), at n neurons in all."""
+
+    def free(self, parameter: str) -> tuple[float, tuple[float, float], str]:
+        """Value, bounds and unit of a parameter that can be followed: one number, or one that stands for all.
+
+        Raises:
+            InputError: The name means several different numbers, or none.
+        """
+        info, value = _info(self, _parse(parameter)[0]), self.value(parameter)
+        rest = _parse(parameter)[2]
+        if rest:  # an entry of a component, such as gain[e].slope
+            component = _get(self, *_parse(parameter)[:2], "", self.populations)
+            info = _info(component, _parse(rest)[0])
+        numbers = np.unique(np.asarray(value)) if not callable(value) and np.size(value) else np.zeros(0)
+        several = np.ndim(value) > 0 and not info.scalar
+        if info.kind != "real" or len(numbers) != 1 or several:
+            raise InputError(
+                f"Argument `parameter` must name one number, but `{parameter}` is {shown(value)}. "
+                f"Name one entry, such as {self._example()}."
+            )
+        low = info.above if info.low is None else info.low
+        bounds = (-np.inf if low is None else low, np.inf if info.high is None else info.high)
+        return float(numbers[0]), bounds, info.unit
+
+    def _example(self) -> str:
+        table = parameters(self)
+        name = next(name for name, info in table.items() if "population" in info.dims and info.kind == "real")
+        return "`" + indexed_name(table[name], (0,) * len(table[name].dims), self.populations) + "`"
+
+    def varied(self, parameter: str, value: Any, labels: tuple[str, ...]) -> Self:
+        """The model with one parameter replaced, inside a JAX transformation; labels are `populations`."""
+        return _set(self, *_parse(parameter), value, labels if "[" in parameter else ())
 
 
 _NAME = re.compile(r"^(\w+)(?:\[([^\]]*)\])?(?:\.(.+))?$")

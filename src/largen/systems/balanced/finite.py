@@ -4,7 +4,7 @@ Derived for largen (not in MV 2024) and checked against simulation: the skewness
 as the imbalance of the means.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import equinox as eqx
 import jax
@@ -44,7 +44,15 @@ def corrected_rate(model: Any, v: Any, k: Any, kappa: Any, nodes: int) -> jax.Ar
 
 
 def trajectory(
-    model: Any, times: Any, sizes: Any, *, rtol: Any = 1e-8, atol: Any = 1e-10, skewness: Any = 1.0, nodes: int
+    model: Any,
+    times: Any,
+    sizes: Any,
+    *,
+    rtol: Any = 1e-8,
+    atol: Any = 1e-10,
+    skewness: Any = 1.0,
+    nodes: int,
+    derivative: Literal["reverse", "forward"] = "reverse",
 ) -> tuple[ode.Path, jax.Array]:
     """Solve the finite-size equations as a pure JAX function.
 
@@ -56,6 +64,7 @@ def trajectory(
         atol: Absolute tolerance.
         skewness: 1, or 0 to leave the third cumulants out.
         nodes: Quadrature nodes, from `manifold.structure(model).nodes`.
+        derivative: "reverse" for jax.grad, "forward" for jax.jvp and jax.jacfwd.
 
     Returns:
         The path of (v, K, kappa), and the mean intensities, shape (time, P).
@@ -73,6 +82,7 @@ def trajectory(
         atol=atol,
         solver="kvaerno5",
         breaks=equations.breaks(model),
+        derivative=derivative,
     )
     return path, jax.vmap(lambda v, k, c: corrected_rate(model, v, k, c, nodes))(*path.values)
 

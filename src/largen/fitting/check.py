@@ -1,0 +1,185 @@
+"""The check that matters: the fitted model's network against the target; and what the networks are run with."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from largen.checks import InputError, LimitError, integer, require
+from largen.comparison import AGREES, FINITE_SIZE, compare
+from largen.fitting.measured import Data, Measured, measure
+from largen.limits import solve_limit
+from largen.options import options_of
+from largen.simulation import simulate
+from largen.system import AbstractSystem
+
+DEFAULT_N = 2000
+DEFAULT_REALISATIONS = 16
+LEVEL = 0.05
+_CARRIED = ("dt", "weights", "replicas")
+
+
+class Networks(NamedTuple):
+    """How networks are simulated.
+
+    Attributes:
+        times: Output times, shape (time,).
+        n: Total number of neurons.
+        realisations: Realisations.
+        seed: Seed, which is not the target's.
+        method: Method, or None for the system's choice.
+        options: The system's own options, as the target was made with.
+    """
+
+    times: np.ndarray
+    n: int
+    realisations: int
+    seed: int
+    method: str | None
+    options: dict[str, Any]
+
+
+class Verdict(NamedTuple):
+    """The fitted model's network against the target.
+
+    Attributes:
+        value: Observables of the network, shape (datum,).
+        error: Their standard errors, shape (datum,).
+        z: Differences from the target in combined standard errors, shape (datum,).
+        word: "agrees" or "differs".
+        sentence: In words.
+    """
+
+    value: np.ndarray
+    error: np.ndarray
+    z: np.ndarray
+    word: str
+    sentence: str
+
+
+def networks_like(
+    system: AbstractSystem,
+    target: xr.Dataset | Mapping[str, Any],
+    times: np.ndarray,
+    n: int | None,
+    realisations: int | None,
+    seed: int,
+) -> Networks:
+    """Networks as the target was made with, as far as it was."""
+    attrs = target.attrs if isinstance(target, xr.Dataset) else {}
+    known = attrs.get("n")
+    size = n or (int(known) if known is not None and np.isfinite(known) else system.reference_size) or DEFAULT_N
+    count = realisations
+    if count is None:
+        count = int(target.sizes.get("realisation", DEFAULT_REALISATIONS)) if attrs else DEFAULT_REALISATIONS
+    valid = options_of(system, "network")
+    options = {key: attrs[key] for key in _CARRIED if key in valid and key in attrs and attrs[key] != "none"}
+    if "lags" in valid and isinstance(target, xr.Dataset) and "lag" in target.sizes:
+        options["lags"] = target.sizes["lag"] - 1
+    method = str(attrs["method"]) if attrs.get("method") in system.methods else None
+    return Networks(
+        times,
+        integer("n", size, low=1),
+        integer("realisations", count, low=3),
+        seed + 1 if attrs.get("seed") == seed else seed,
+        method,
+        options,
+    )
+
+
+def simulated(model: AbstractSystem, networks: Networks, fresh: int = 0) -> xr.Dataset:
+    """Simulate a model's networks; another `fresh` gives independent ones."""
+    seed = networks.seed + 1_000_003 * fresh
+    return simulate(
+        model,
+        networks.times,
+        n=networks.n,
+        realisations=networks.realisations,
+        seed=seed,
+        method=networks.method,
+        **networks.options,
+    )
+
+
+def judge(
+    model: AbstractSystem,
+    target: xr.Dataset | Mapping[str, Any],
+    network: xr.Dataset,
+    data: Data,
+    names: tuple[str, ...],
+) -> Verdict:
+    """Compare the fitted model's network with the target.
+
+    Args:
+        model: The fitted model.
+        target: The target.
+        network: The network's Dataset.
+        data: The target as a vector.
+        names: The theory's observables.
+    """
+    rows = rows_of(data, measure(model, network, names))
+    value, error = rows.mean(0), rows.std(0, ddof=1) / np.sqrt(len(rows))
+    combined = np.sqrt(error**2 + (0.0 if data.error is None else data.error) ** 2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z = np.where(combined > 0, (value - data.value) / combined, 0.0)
+    where = f"The fitted model's network ({network.sizes['realisation']} of {network.attrs['n']} neurons)"
+    if not isinstance(target, xr.Dataset):
+        return Verdict(value, error, z, *_by_numbers(data, z, len(rows), where))
+    return Verdict(value, error, z, *_by_comparison(model, target, network, where))
+
+
+def rows_of(data: Data, measured: Measured) -> np.ndarray:
+    """The network's data of each realisation, shape (realisation, datum)."""
+    missing = [name for name in data.index if measured.samples is None or name not in measured.samples]
+    if missing:
+        raise LimitError(
+            f"The fitted model's network has no {', '.join(missing)} (as a network without rhythm has no gamma "
+            "frequency): the limit and the network differ in kind there. Look at both with largen run."
+        )
+    return data.take(measured)
+
+
+def _by_numbers(data: Data, z: np.ndarray, count: int, where: str) -> tuple[str, str]:
+    """Each datum by itself, with Bonferroni's correction."""
+    p = np.minimum(2.0 * stats.t.sf(np.abs(z), count - 1) * len(z), 1.0)
+    off = [f"{data.labels[k]} (z = {z[k]:+.1f})" for k in np.argsort(p) if p[k] < LEVEL]
+    if not off:
+        return (
+            "agrees",
+            f"{where} agrees with the target: the largest difference is {np.abs(z).max():.1f} standard errors.",
+        )
+    return "differs", f"{where} differs from the target in {', '.join(off[:4])}{', ...' if len(off) > 4 else ''}."
+
+
+def _by_comparison(model: AbstractSystem, target: xr.Dataset, network: xr.Dataset, where: str) -> tuple[str, str]:
+    """Whole observables over time, by `compare`."""
+    finite = None
+    n = int(network.attrs["n"])
+    if target.attrs.get("kind") == "limit" and float(target.attrs["n"]) != n:
+        options = model.finite_options(realisations=network.sizes["realisation"], seed=int(network.attrs["seed"]) + 7)
+        try:
+            finite = solve_limit(model, network["time"].values, n=n, **options)
+        except (InputError, LimitError):
+            finite = None
+    theory = target.assign_attrs(
+        kind="limit", layer=0.0 if target.attrs.get("kind") == "network" else target.attrs.get("layer", 0.0)
+    )
+    found = compare(network, theory, finite=finite, strict=False)
+    words = dict(zip(found["observable"].values.tolist(), found["verdict"].values.tolist(), strict=True))
+    adjusted = dict(zip(found["observable"].values.tolist(), found["p_adjusted"].values.tolist(), strict=True))
+    good = [name for name, word in words.items() if word == AGREES]
+    finite_size = [name for name, word in words.items() if word == FINITE_SIZE]
+    short = [name for name, word in words.items() if word.startswith("simulation too short")]
+    off = [name for name in words if name not in (*good, *finite_size, *short)]
+    parts = []
+    if good:
+        parts.append(f"agrees with the target in {', '.join(good)}")
+    if finite_size:
+        parts.append(f"differs in {', '.join(finite_size)} by a finite-size effect")
+    if off:
+        parts.append("differs in " + ", ".join(f"{name} (p = {adjusted[name]:.1g})" for name in off))
+    if short:
+        parts.append(f"is too short a simulation to tell in {', '.join(short)}")
+    return "differs" if off else "agrees", f"{where} {'; '.join(parts)}."

@@ -1,0 +1,108 @@
+"""How well a target fixes the parameters: their covariance, and the direction in which it does not."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from largen.fitting.unknowns import Unknowns
+
+FLAT = 1e-7
+"""A singular value below this part of the largest belongs to a direction that changes no observable."""
+
+POOR = 1e4
+"""Condition number from which a sentence warns."""
+
+
+class Identifiability(NamedTuple):
+    """What the observables can tell about the parameters; directions are in relative changes.
+
+    Attributes:
+        singular: Singular values of the weighted derivatives by relative changes, largest first, shape (p,).
+        condition: Largest over smallest.
+        directions: Changes of the parameters for each of them (units of the parameters), largest entry 1 where the
+            largest relative change stands, shape (direction, p).
+        flat: Number of directions that change no observable.
+        unfixed: Which parameters take part in these, shape (p,).
+        sentence: In words.
+    """
+
+    singular: np.ndarray
+    condition: float
+    directions: np.ndarray
+    flat: int
+    unfixed: np.ndarray
+    sentence: str
+
+
+def identify(jacobian: np.ndarray, value: np.ndarray, unknowns: Unknowns) -> Identifiability:
+    """Decompose the weighted Jacobian, shape (datum, p), at the fitted values."""
+    scale = np.where(value == 0, 1.0, np.abs(value))
+    count = len(value)
+    full = np.vstack([jacobian * scale, np.zeros((count, count))])
+    _, singular, rows = np.linalg.svd(full, full_matrices=False)
+    singular, rows = singular[:count], rows[:count]
+    with np.errstate(divide="ignore"):
+        condition = float(singular[0] / singular[-1]) if singular[0] > 0 else np.inf
+    flat = int(np.sum(singular <= FLAT * singular[0]))
+    unfixed = np.any(np.abs(rows[count - flat :]) > 1e-3, axis=0) if flat else np.zeros(count, bool)
+    directions = rows * scale
+    directions /= directions[np.arange(count), np.argmax(np.abs(rows), axis=1)][:, None]
+    names = unknowns.names
+    if flat:
+        words = " and, apart from that, ".join(_direction(row, names, scale) for row in directions[count - flat :])
+        which = "one combination" if flat == 1 else f"{flat} combinations"
+        sentence = (
+            f"Not identifiable: these observables say nothing about {which} of the parameters: {words} changes none of "
+            f"them. Leave a parameter of each out of `free`, or add observables."
+        )
+    elif condition > POOR:
+        sentence = (
+            f"Poorly identifiable (condition number {condition:.2g}): {_direction(directions[-1], names, scale)} "
+            "hardly changes the observables."
+        )
+    else:
+        sentence = f"Identifiable: condition number {condition:.2g}" + (
+            f"; least certain is {_direction(directions[-1], names, scale)}." if count > 1 else "."
+        )
+    return Identifiability(singular, condition, directions, flat, unfixed, sentence)
+
+
+def _direction(row: np.ndarray, names: tuple[str, ...], scale: np.ndarray) -> str:
+    """A direction as words: parameters whose relative change is at least a tenth of the largest."""
+    relative = np.abs(row / scale)
+    parts = [f"`{names[k]}` by {row[k]:+.3g}" for k in np.argsort(-relative) if relative[k] >= 0.1 * relative.max()]
+    return "changing " + (" and ".join(parts) + " together" if len(parts) > 1 else f"{parts[0]} alone")
+
+
+def covariance(
+    jacobian: np.ndarray, residual: np.ndarray, scores: list[np.ndarray], known: bool, found: Identifiability
+) -> np.ndarray:
+    """Gauss-Newton covariance of the parameters, shape (p, p); infinite for those that are not fixed.
+
+    With H = J'J of the weighted derivatives: (H^-1 J') S (J H^-1) with S the covariance of the weighted data as their
+    realisations show it (they are correlated in time and between observables, so that their standard errors alone
+    would not do); H^-1 where only standard errors are known; H^-1 times the mean square of the residuals where not
+    even these are.
+
+    Args:
+        jacobian: Weighted derivatives, shape (datum, p).
+        residual: Weighted residuals, shape (datum,).
+        scores: Weighted data of independent samples (each shape (sample, datum)) whose means enter the residuals.
+        known: Whether standard errors are.
+        found: From `identify`.
+    """
+    norm = np.linalg.norm(jacobian, axis=0)
+    norm = np.where(norm > 0, norm, 1.0)
+    inverse = np.linalg.pinv(jacobian / norm, rcond=FLAT) / norm[:, None]  # (p, datum)
+    if scores:
+        total = np.zeros((len(norm), len(norm)))
+        for rows in scores:
+            moved = (rows - rows.mean(0)) @ inverse.T
+            total += moved.T @ moved / (len(rows) * (len(rows) - 1))
+    else:
+        total = inverse @ inverse.T
+        if not known:
+            spare = len(residual) - len(norm)
+            total = total * (residual @ residual / spare if spare > 0 else np.nan)
+    total[found.unfixed, found.unfixed] = np.inf
+    return total

@@ -1,0 +1,106 @@
+"""Nonlinear least squares by Levenberg and Marquardt, from several starts side by side.
+
+The caller evaluates residuals and Jacobians of all starts in one batch; what is left here is small linear algebra.
+Source: Moré, "The Levenberg-Marquardt algorithm: implementation and theory" (1978), for the scaling; Nielsen,
+"Damping parameter in Marquardt's method" (IMM-REP-1999-05), for the damping.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+CONVERGED, STUCK, LONG, NOWHERE = "converged", "stuck", "out of iterations", "not defined at the start"
+"""Outcomes of one start."""
+
+_STEP = 1e-10
+_COST = 1e-26
+
+
+class Minimum(NamedTuple):
+    """Where each start ended; S starts, p unknowns, d residuals.
+
+    Attributes:
+        x: Unknowns, shape (S, p).
+        residual: Residuals there, shape (S, d).
+        jacobian: Their derivatives, shape (S, d, p).
+        cost: Half the sum of squares, shape (S,); infinite where a start was not defined.
+        outcome: One of the words above for each start.
+        iterations: Evaluations of the batch.
+    """
+
+    x: np.ndarray
+    residual: np.ndarray
+    jacobian: np.ndarray
+    cost: np.ndarray
+    outcome: list[str]
+    iterations: int
+
+
+Evaluate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def minimise(evaluate: Evaluate, start: np.ndarray, *, iterations: int = 60) -> Minimum:
+    """Minimise the sum of squares from every start.
+
+    Args:
+        evaluate: Maps unknowns, shape (S, p), to residuals, shape (S, d), and Jacobians, shape (S, d, p). Where it is
+            not defined, residuals are not finite: such a step is refused and a shorter one tried.
+        start: Shape (S, p).
+        iterations: Evaluations after which a start is given up.
+    """
+    x = np.array(start, float)
+    residual, jacobian = evaluate(x)
+    cost = _cost(residual, jacobian)
+    outcome = ["" if np.isfinite(c) else NOWHERE for c in cost]
+    damping, growth = np.full(len(x), 1e-3), np.full(len(x), 2.0)
+    scale = np.zeros_like(x)
+    done = 1
+    while done < iterations and "" in outcome:
+        step = np.zeros_like(x)
+        predicted = np.zeros(len(x))
+        for s in (s for s, word in enumerate(outcome) if not word):
+            scale[s] = np.maximum(scale[s], np.linalg.norm(jacobian[s], axis=0))
+            step[s], predicted[s] = _step(residual[s], jacobian[s], scale[s], damping[s])
+        new_residual, new_jacobian = evaluate(x + step)
+        new_cost = _cost(new_residual, new_jacobian)
+        done += 1
+        for s in (s for s, word in enumerate(outcome) if not word):
+            small = np.all(np.abs(step[s]) <= _STEP * (1.0 + np.abs(x[s])))
+            gain = (cost[s] - new_cost[s]) / predicted[s] if predicted[s] > 0 and np.isfinite(new_cost[s]) else -1.0
+            if gain > 0:
+                x[s] += step[s]
+                residual[s], jacobian[s], cost[s] = new_residual[s], new_jacobian[s], new_cost[s]
+                damping[s] = max(damping[s] * max(1.0 / 3.0, 1.0 - (2.0 * gain - 1.0) ** 3), 1e-14)
+                growth[s] = 2.0
+            else:
+                damping[s] *= growth[s]
+                growth[s] *= 2.0
+            full = gain > 0 or damping[s] <= 1.0  # a step is not small because it was damped
+            if (small and full) or cost[s] <= _COST * len(residual[s]) or predicted[s] <= 1e-15 * cost[s]:
+                outcome[s] = CONVERGED
+            elif damping[s] > 1e12:
+                outcome[s] = CONVERGED if _angle(residual[s], jacobian[s]) <= 1e-6 else STUCK
+    return Minimum(x, residual, jacobian, cost, [word or LONG for word in outcome], done)
+
+
+def _cost(residual: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
+    finite = np.all(np.isfinite(residual), axis=1) & np.all(np.isfinite(jacobian), axis=(1, 2))
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.where(finite, 0.5 * np.sum(np.where(finite[:, None], residual, 0.0) ** 2, axis=1), np.inf)
+
+
+def _angle(residual: np.ndarray, jacobian: np.ndarray) -> float:
+    """Largest cosine between the residual and a column of the Jacobian: zero at a minimum (Moré 1978)."""
+    size = np.linalg.norm(jacobian, axis=0) * np.linalg.norm(residual)
+    return float(np.max(np.abs(residual @ jacobian) / np.where(size > 0, size, 1.0)))
+
+
+def _step(residual: np.ndarray, jacobian: np.ndarray, scale: np.ndarray, damping: float) -> tuple[np.ndarray, float]:
+    """Damped step and the decrease of the cost that the linear model predicts for it."""
+    unit = np.where(scale > 0, scale, 1.0)
+    scaled = jacobian / unit
+    stacked = np.vstack([scaled, np.sqrt(damping) * np.eye(len(scale))])
+    step, *_ = np.linalg.lstsq(stacked, np.concatenate([-residual, np.zeros(len(scale))]), rcond=None)
+    linear = scaled @ step
+    return step / unit, float(-(residual @ linear) - 0.5 * linear @ linear)

@@ -1,0 +1,240 @@
+"""The statistics of the spiking reduction as one differentiable function of the model: rates, synchrony, gamma.
+
+A mean over a window with sharp ends depends on the phase at which an oscillation is cut, and its derivative with
+respect to a parameter that moves the frequency does not settle however long the window is. Every average here is
+weighted by a Hann window, which makes that error fall with the cube of the number of cycles.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from largen.checks import integer, one_of, real, require
+from largen.numerics.roots import implicit_root
+from largen.system import AbstractSmoothLimit
+from largen.systems.spiking import markov_jax
+from largen.systems.spiking.drive import sample_drive
+from largen.systems.spiking.resolution import automatic_width
+
+SYNCHRONY_WINDOW = 0.5  # ms on either side of a spike, as in the source of the index
+
+
+class Layout(NamedTuple):
+    """What is fixed when the program is compiled.
+
+    Attributes:
+        steps: Steps from rest to the end.
+        first: First step that counts.
+        dt: Step (ms).
+        bin_width: Width of the voltage bins.
+        closure: "joint" or "white".
+        linear_in_bin: See `limit.solve`.
+        size: Neurons per population.
+        inhibitory: Which populations inhibit.
+        threshold: Firing threshold.
+        frequencies: Points of the grid on which the spectral peak is sought; 0 for no gamma frequency.
+    """
+
+    steps: int
+    first: int
+    dt: float
+    bin_width: float
+    closure: str
+    linear_in_bin: bool
+    size: tuple[int, ...]
+    inhibitory: tuple[bool, ...]
+    threshold: float
+    frequencies: int
+
+
+class SmoothLimit(AbstractSmoothLimit):
+    """See `prepare`.
+
+    Attributes:
+        layout: What is fixed.
+        gamma: Frequency (Hz) around which the spectral peak is sought.
+        scale: Strengths are multiplied by it: reference size over number of neurons.
+        drive: External rate at the start of every step where it is a function of time, shape (step, population).
+    """
+
+    layout: Layout = eqx.field(static=True)
+    gamma: Any
+    scale: Any
+    drive: Any
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Rates and synchrony; the gamma frequency where a frequency to look at was given."""
+        return ("rate", "synchrony") + (("gamma_frequency",) if self.layout.frequencies else ())
+
+    @property
+    def fixed(self) -> Mapping[str, str]:
+        """The threshold; the drive where it is a function of time."""
+        held = {"threshold": "it is an edge of the voltage bins"}
+        return held if self.drive is None else held | {"external_rate": "it is a function of time"}
+
+    def __call__(self, model: Any) -> tuple[dict[str, jax.Array], jax.Array]:
+        """`rate` (Hz) and `synchrony`, shape (population,), `gamma_frequency` (Hz), and whether the run is sound."""
+        form = self.layout
+        size = np.array(form.size)
+        model = eqx.tree_at(
+            lambda m: (m.size, m.inhibitory, m.threshold, m.strength),
+            model,
+            (size, np.array(form.inhibitory), np.array(form.threshold), model.strength * self.scale),
+        )
+        drive = self.drive
+        if drive is None:
+            drive = jnp.broadcast_to(model.external_rate, (len(size),))[None]
+        spikes, _, state = markov_jax.run(
+            model,
+            drive,
+            np.array([form.steps]),
+            dt=form.dt,
+            bin_width=form.bin_width,
+            closure=form.closure,
+            linear_in_bin=form.linear_in_bin,
+        )
+        counts = spikes[form.first :] / size
+        gamma = self.gamma if form.frequencies else None
+        values = statistics(counts, form.dt, size, gamma=gamma, frequencies=form.frequencies)
+        good = (state.fault == 0) & jnp.all(jnp.isfinite(counts))
+        return values, good
+
+
+def statistics(counts: Any, dt: float, size: Any, *, gamma: Any = None, frequencies: int = 0) -> dict[str, jax.Array]:
+    """Rate, spike synchrony index and gamma frequency of a deterministic run.
+
+    Args:
+        counts: Spikes per neuron in each step, shape (step, population).
+        dt: Step (ms).
+        size: Neurons per population, shape (population,).
+        gamma: Frequency (Hz) around which the peak is sought, from 2/3 to 3/2 of it; None for no gamma frequency.
+        frequencies: Points of the grid of the search.
+    """
+    steps = len(counts)
+    window = hann(steps)
+    rate = 1e3 / dt * window @ counts
+    half = int(SYNCHRONY_WINDOW / dt + 1e-6)
+    sums = jnp.cumsum(jnp.pad(counts, ((1, 0), (0, 0))), axis=0)
+    nearby = sums[2 * half + 1 :] - sums[: steps - 2 * half]
+    inner = hann(steps - 2 * half)[:, None] * counts[half : steps - half]
+    synchrony = jnp.sum(inner * nearby, axis=0) / jnp.sum(inner, axis=0)
+    values = {"rate": rate, "synchrony": synchrony}
+    if gamma is not None:
+        pooled = counts @ jnp.asarray(size / np.sum(size))
+        values["gamma_frequency"] = spectral_peak(pooled, dt, gamma, frequencies)
+    return values
+
+
+def hann(steps: int) -> np.ndarray:
+    """Hann weights that add up to 1, shape (step,)."""
+    weights = np.sin(np.pi * (np.arange(steps) + 0.5) / steps) ** 2
+    return weights / weights.sum()
+
+
+def spectral_peak(series: Any, dt: float, centre: Any, points: int) -> jax.Array:
+    """Frequency (Hz) of the highest peak of the power spectrum between 2/3 and 3/2 of a frequency.
+
+    The peak of the Hann-windowed spectrum as a function of a continuous frequency: its derivatives follow from the
+    implicit function theorem. At a maximum on the edge of the band there is no peak, and the edge comes back.
+
+    Args:
+        series: Shape (step,).
+        dt: Step (ms).
+        centre: Frequency (Hz).
+        points: Points of the grid on which the search begins: at least four per frequency resolved.
+    """
+    steps = len(series)
+    window = hann(steps)
+    time = 1e-3 * dt * (np.arange(steps) - 0.5 * (steps - 1))
+    signal = window * (series - window @ series)
+
+    def wave(frequency: Any, signal: Any) -> tuple[Any, Any]:
+        angle = 2.0 * np.pi * frequency * time
+        return jnp.cos(angle) @ signal, jnp.sin(angle) @ signal
+
+    def slope(frequency: Any, signal: Any) -> Any:
+        """Derivative of the power by the frequency."""
+        value, change = jax.jvp(lambda f: wave(f, signal), (frequency,), (jnp.ones_like(frequency),))
+        return 2.0 * (value[0] * change[0] + value[1] * change[1])
+
+    grid = jax.lax.stop_gradient(centre) * jnp.linspace(2.0 / 3.0, 1.5, points)
+    fixed = jax.lax.stop_gradient(signal)
+    c, s = jax.lax.map(lambda f: jnp.stack(wave(f, fixed)), grid).T
+    power = c**2 + s**2
+    k = jnp.argmax(power)
+    inside = (k > 0) & (k < points - 1)
+    best = jnp.clip(k, 1, points - 2)
+    scaled = signal / jnp.sqrt(jax.lax.stop_gradient(power[best]))
+    root = implicit_root(slope, grid[best], scaled)
+    near = inside & (jnp.abs(root - grid[best]) <= grid[1] - grid[0])
+    return jnp.where(near, root, grid[k])
+
+
+def grid_points(gamma: float, duration: float) -> int:
+    """Points of the search of `spectral_peak`: eight per frequency that the duration (ms) resolves, a power of 2."""
+    resolved = gamma * (1.5 - 2.0 / 3.0) * 1e-3 * duration
+    return 2 ** max(5, int(np.ceil(np.log2(8.0 * resolved + 1.0))))
+
+
+def prepare(
+    model: Any,
+    times: np.ndarray,
+    *,
+    n: int | None = None,
+    start: float | None = None,
+    dt: float = 0.1,
+    bin_width: float | None = None,
+    closure: str = "joint",
+    linear_in_bin: bool = True,
+    gamma: float | None = None,
+) -> SmoothLimit:
+    """Fix the form of the computation from one model.
+
+    Args:
+        model: A SpikingNetwork.
+        times: First and last count: the reduction runs from rest at times[0] to times[-1] (ms).
+        n: Total number of neurons; the model's own if None.
+        start: Time (ms) after which statistics are taken; 500 ms after the first, or a quarter of the run if less.
+        dt: Step (ms).
+        bin_width: Width of the voltage bins; None for the rule of `resolution.automatic_width`.
+        closure: "joint" or "white".
+        linear_in_bin: See `limit.solve`.
+        gamma: Frequency (Hz) around which the gamma peak is sought, or None for no gamma frequency.
+    """
+    dt = real("dt", dt, above=0.0)
+    require(dt <= SYNCHRONY_WINDOW, "dt", f"be at most {SYNCHRONY_WINDOW:g} ms for the synchrony index", dt)
+    one_of("closure", closure, ("joint", "white"))
+    begin, end = float(times[0]), float(times[-1])
+    steps = round((end - begin) / dt)
+    start = begin + min(500.0, 0.25 * (end - begin)) if start is None else real("start", start, low=begin)
+    first = round((start - begin) / dt)
+    must = "leave at least 50 ms of the run for the statistics"
+    require((steps - first) * dt >= 50.0, "start", must, start)
+    scaled = model if n is None else model.scaled(integer("n", n, low=1))
+    drive = sample_drive(model.external_rate, begin, steps, dt, len(model.size))
+    width = automatic_width(scaled, drive, dt) if bin_width is None else real("bin_width", bin_width, above=0.0)
+    points = 0
+    if gamma is not None:
+        gamma = real("gamma", gamma, above=0.0)
+        points = grid_points(gamma, (steps - first) * dt)
+    layout = Layout(
+        steps,
+        first,
+        dt,
+        width,
+        closure,
+        bool(linear_in_bin),
+        tuple(np.asarray(scaled.size).tolist()),
+        tuple(np.asarray(model.inhibitory).tolist()),
+        float(model.threshold),
+        points,
+    )
+    markov_jax.scheme(scaled, bin_width=width, closure=closure)  # refuses what the reduction cannot do
+    constant = not callable(model.external_rate)
+    scale = np.array(model.reference_size / sum(layout.size))
+    return SmoothLimit(layout, np.array(0.0 if gamma is None else gamma), scale, None if constant else drive)
