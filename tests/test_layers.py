@@ -29,10 +29,12 @@ LAYER = {
     "scaling": 5,
     "analysis": 5,
     "plot": 6,
+    "fitting": 6,
     "presentation": 6,
     "runs": 6,
     "examples": 6,
     "cli": 7,
+    "app": 7,
     "__init__": 8,
     "__version__": 0,
 }

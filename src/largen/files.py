@@ -52,6 +52,11 @@ def read_model(path: str | os.PathLike, *, functions: bool = False) -> AbstractS
 def read_file(path: str | os.PathLike, *, functions: bool = False) -> tuple[AbstractSystem, RunSettings]:
     """Read a model and its run settings; see `read_model`."""
     where, text = _text(path)
+    return parse_model(text, where, functions=functions)
+
+
+def parse_model(text: str, where: str, *, functions: bool = False) -> tuple[AbstractSystem, RunSettings]:
+    """Read a model and its run settings from the text of a model file; `where` names it in errors."""
     try:
         plain = _parse(text)
         require(isinstance(plain, Mapping), "file", "hold a mapping with the keys system and parameters", plain)
@@ -171,11 +176,16 @@ def write_model(model: AbstractSystem, path: str | os.PathLike, *, run: Mapping[
         InputError: A function that cannot be imported by name (the sentence names the field), or the folder is
             not writable; an old file survives.
     """
+    text = model_text(model, run)
+    return write_atomically(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
+def model_text(model: AbstractSystem, run: Mapping[str, Any] | None = None) -> str:
+    """Return the text that `write_model` writes."""
     import yaml
 
     plain: dict[str, Any] = {"system": model.system, "parameters": to_plain(model)}
     if run:
         _run_settings(run)
         plain["run"] = dict(run)
-    text = yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=110)
-    return write_atomically(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+    return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=110)

@@ -195,16 +195,23 @@ def save(dataset: xr.Dataset, path: str | os.PathLike) -> Path:
     Raises:
         InputError: The folder does not exist or is not writable, or the disk is full; an old file survives.
     """
+    # The file is made in memory: HDF5 cannot be trusted to report a full disk, a plain write can.
+    image = netcdf_image(dataset)
+    return write_atomically(path, lambda aside: aside.write_bytes(image.getbuffer()))
+
+
+def netcdf_image(dataset: xr.Dataset) -> io.BytesIO:
+    """Return a Dataset as the bytes of a netCDF-4 file."""
     _need_h5netcdf()
     encoding = {
         name: {"zlib": True, "complevel": 1, "shuffle": True}
         for name, variable in dataset.data_vars.items()
         if variable.dtype.kind in "fiu" and variable.size > 1000
     }
-    # The file is made in memory: HDF5 cannot be trusted to report a full disk, a plain write can.
     image = io.BytesIO()
     dataset.to_netcdf(image, engine="h5netcdf", encoding=encoding)
-    return write_atomically(path, lambda aside: aside.write_bytes(image.getbuffer()))
+    image.seek(0)
+    return image
 
 
 def load(path: str | os.PathLike) -> xr.Dataset:

@@ -67,6 +67,30 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 os.environ[key] = value
 
 
+def start(function: Callable[..., None], *args: Any) -> tuple[Any, Any]:
+    """Run `function(send, *args)` in one spawned process; return the process and the end to receive from.
+
+    `send` takes one picklable object at a time. The process ends with this one.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    with _environment(_ONE_THREAD):
+        process = context.Process(target=_run_alone, args=(function, sender, args), daemon=True)
+        process.start()
+    sender.close()
+    return process, receiver
+
+
+def _run_alone(function: Callable[..., None], sender: Any, args: tuple) -> None:
+    _start_worker()
+    try:
+        function(sender.send, *args)
+    except BrokenPipeError:
+        pass  # nobody listens any more
+    finally:
+        sender.close()
+
+
 def run_tasks(
     function: Callable[..., Any], tasks: Sequence[tuple], workers: int, done: Callable[[int, Any], None]
 ) -> None:
