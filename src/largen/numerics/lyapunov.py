@@ -1,0 +1,144 @@
+"""Lyapunov exponents of maps and flows: tangent vectors carried along by automatic differentiation, and kept apart.
+
+Source: Benettin, Galgani, Giorgilli & Strelcyn 1980, Meccanica 15:9 and 15:21.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+
+class Exponents(NamedTuple):
+    """Exponents per step of the map.
+
+    Attributes:
+        value: The largest exponents, in the order in which the tangent vectors find them, shape (exponent,).
+        error: Standard errors: s.d. over time blocks over the root of their number, shape (exponent,).
+        blocks: Exponents of each block of time, shape (block, exponent).
+        last: The state at the end, in the form in which it was given.
+        finite: Whether the orbit stayed finite.
+    """
+
+    value: np.ndarray
+    error: np.ndarray
+    blocks: np.ndarray
+    last: Any
+    finite: bool
+
+
+def runge_kutta(field: Callable[[Any, Any], Any], dt: Any) -> Callable[[Any, Any], Any]:
+    """One step of the classical fourth-order method for dy/dt = field(y, args), as a map."""
+
+    def step(y: Any, args: Any) -> Any:
+        def ahead(slope: Any, share: float) -> Any:
+            return jax.tree.map(lambda a, b: a + share * dt * b, y, slope)
+
+        first = field(y, args)
+        second = field(ahead(first, 0.5), args)
+        third = field(ahead(second, 0.5), args)
+        fourth = field(ahead(third, 1.0), args)
+        mean = jax.tree.map(lambda a, b, c, d: (a + 2.0 * b + 2.0 * c + d) / 6.0, first, second, third, fourth)
+        return ahead(mean, 1.0)
+
+    return step
+
+
+def exponents(
+    step: Callable[[Any, Any], Any],
+    state: Any,
+    args: Any = None,
+    *,
+    count: int = 1,
+    skip: int = 0,
+    blocks: int = 20,
+    rounds: int = 50,
+    every: int = 1,
+    project: Callable[[Any, Any, Any], Any] | None = None,
+    scale: Any = None,
+    seed: int = 0,
+) -> Exponents:
+    """Measure the `count` largest Lyapunov exponents of the map state -> step(state, args).
+
+    Tangent vectors start in random directions, are orthonormalised (QR) after every `every` steps, and their stretching
+    is averaged over `blocks` blocks of `rounds` such stretches each.
+
+    Args:
+        step: The map, a pure JAX function. The same function object does not compile twice.
+        state: Where the orbit starts, an array or a pytree; whole-number leaves are carried along without tangents.
+        args: What the map needs, arrays or None.
+        count: Number of exponents.
+        skip: Stretches that are run first and not counted.
+        blocks: Blocks of time for the error, at least 2.
+        rounds: Stretches per block.
+        every: Steps per stretch; between two orthonormalisations vectors must neither overflow nor align.
+        project: Maps (state, tangent, args) to a tangent in the space wanted, where the map conserves something.
+        scale: Sizes of the first directions' entries, shaped as the state; None for 1.
+        seed: Seed of the first directions.
+    """
+    moving, fixed = eqx.partition(state, eqx.is_inexact_array)
+    flat, _ = ravel_pytree(moving)
+    count = min(count, flat.size)
+    directions = np.random.default_rng(seed).standard_normal((flat.size, count))
+    if scale is not None:
+        directions *= np.asarray(ravel_pytree(eqx.filter(scale, eqx.is_inexact_array))[0])[:, None]
+    sizes = (jnp.asarray(every), jnp.asarray(skip))
+    carry = (moving, fixed, jnp.asarray(directions))
+    logs, last, finite = _run(step, project, carry, args, sizes, blocks, rounds)
+    means = np.asarray(logs) / (rounds * every)
+    error = means.std(0, ddof=1) / np.sqrt(blocks)
+    good = bool(finite) and bool(np.all(np.isfinite(means)))
+    return Exponents(means.mean(0), error, means, jax.tree.map(np.asarray, last), good)
+
+
+@eqx.filter_jit
+def _run(
+    step: Callable[[Any, Any], Any], project: Any, carry: Any, args: Any, sizes: Any, blocks: int, rounds: int
+) -> tuple[jax.Array, Any, jax.Array]:
+    """Logarithms of the stretching per block, shape (block, exponent), the last state, and whether all is finite."""
+    every, skip = sizes
+    _, back = ravel_pytree(carry[0])
+
+    def part(moving: Any, vectors: Any) -> tuple[jax.Array, jax.Array]:
+        """Orthonormal vectors and the logarithms of the stretching."""
+        if project is not None:
+
+            def kept(vector: Any) -> Any:
+                return ravel_pytree(project(moving, back(vector), args))[0]
+
+            vectors = jax.vmap(kept, in_axes=1, out_axes=1)(vectors)
+        vectors, triangle = jnp.linalg.qr(vectors)
+        return vectors, jnp.log(jnp.abs(jnp.diagonal(triangle)))
+
+    def one(_: Any, carry: Any) -> Any:
+        moving, fixed, vectors = carry
+
+        def advance(moving: Any) -> Any:
+            return eqx.partition(step(eqx.combine(moving, fixed), args), eqx.is_inexact_array)
+
+        def push(vector: Any) -> Any:
+            new, tangent, rest = jax.jvp(advance, (moving,), (back(vector),), has_aux=True)
+            return new, ravel_pytree(tangent)[0], rest
+
+        new, vectors, rest = jax.vmap(push, in_axes=1, out_axes=(None, 1, None))(vectors)
+        return new, rest, vectors
+
+    def stretch(carry: Any, _: Any) -> Any:
+        moving, fixed, vectors = jax.lax.fori_loop(0, every, one, carry)
+        vectors, logs = part(moving, vectors)
+        return (moving, fixed, vectors), logs
+
+    def block(carry: Any, _: Any) -> Any:
+        carry, logs = jax.lax.scan(stretch, carry, None, length=rounds)
+        return carry, logs.sum(0)
+
+    carry = (*carry[:2], part(carry[0], carry[2])[0])
+    carry = jax.lax.fori_loop(0, skip, lambda _, carry: stretch(carry, None)[0], carry)
+    carry, logs = jax.lax.scan(block, carry, None, length=blocks)
+    moving, fixed, _ = carry
+    finite = jnp.all(jnp.isfinite(ravel_pytree(moving)[0]))
+    return logs, eqx.combine(moving, fixed), finite
