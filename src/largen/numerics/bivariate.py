@@ -47,22 +47,39 @@ def _nodes(intervals: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def _hermite(xi, weighted, variance, terms):
-    """Coefficients of `weighted` (values times weights, centred) and the variance left after each."""
-    coefficients = np.empty(terms)
+def _hermite(xi, even, odd, variance, terms, enough):
+    """Coefficients of a function given on xi >= 0 by its even and odd halves, and the variance left after each.
+
+    Stops where the variance left is at most `enough`: the coefficients beyond are 0.
+
+    Args:
+        xi: Nodes from 0 up, shape (node,).
+        even: Sum of the weighted, centred values at xi and -xi (at 0 the value itself), shape (node,).
+        odd: Their difference.
+        variance: Variance of the function.
+        terms: Largest number of terms.
+        enough: Variance that may be left out.
+    """
+    coefficients = np.zeros(terms)
     remainder = np.empty(terms + 1)
     remainder[0] = variance
     below = np.ones_like(xi)
     here = xi.copy()
     for n in range(1, terms + 1):
-        a, b = math.sqrt(n), 1.0 / math.sqrt(n + 1.0)
+        b = 1.0 / math.sqrt(n + 1.0)
+        a = math.sqrt(n) * b
+        half = odd if n % 2 else even
         total = 0.0
         for i in range(xi.size):
-            total += weighted[i] * here[i]
-            below[i] = (xi[i] * here[i] - a * below[i]) * b
+            total += half[i] * here[i]
+        for i in range(xi.size):
+            below[i] = b * (xi[i] * here[i]) - a * below[i]
         coefficients[n - 1] = total
         remainder[n] = max(remainder[n - 1] - total * total, 1e-17 * variance)
         below, here = here, below
+        if remainder[n] <= enough:
+            remainder[n:] = remainder[n]
+            break
     return coefficients, remainder
 
 
@@ -76,7 +93,7 @@ def expand(
         mean: Mean of the variable.
         variance: Its variance.
         terms: Number of terms N.
-        tolerance: Absolute tolerance of the mean and the variance of f.
+        tolerance: Absolute tolerance of the mean and the variance of f; coefficients beyond it are 0.
 
     Raises:
         InputError: The function is not finite, or too steep or rough for the rule.
@@ -84,24 +101,53 @@ def expand(
     if variance <= 0.0:
         value = float(_values(function, np.array([mean]))[0])
         return Expansion(value, 0.0, np.zeros(terms), np.zeros(terms + 1))
-    intervals, spread, before = _INTERVALS, math.sqrt(variance), None
+    intervals, spread, coarse = 2 * _INTERVALS, math.sqrt(variance), None
     while intervals <= _MOST_INTERVALS:
         xi, weights = _nodes(intervals)
         values = _values(function, mean + spread * xi)
-        centre = float(weights @ values)
-        values = values - centre
-        second = float(weights @ values**2)
-        if before is not None:
-            change = max(abs(second - before[1]), (centre - before[0]) ** 2, 1e-3 * abs(centre - before[0]))
-            if change <= max(tolerance, 1e-14 * (second + 1e-2 * abs(centre))):
-                # for the coefficients the coarser rule is as good and half the work
-                return Expansion(centre, second, *_hermite(*before[2:], second, terms))
-        before = (centre, second, xi, weights * values)
+        if coarse is None:
+            coarse = _centred(*_nodes(intervals // 2), values[::2])
+        fine = _centred(xi, weights, values)
+        change = max(
+            abs(fine.second - coarse.second),
+            (fine.centre - coarse.centre) ** 2,
+            1e-3 * abs(fine.centre - coarse.centre),
+        )
+        if change <= max(tolerance, 1e-14 * (fine.second + 1e-2 * abs(fine.centre))):
+            # for the coefficients the coarser rule is as good and half the work
+            halves = _halves(coarse.xi, coarse.weighted)
+            return Expansion(fine.centre, fine.second, *_hermite(*halves, fine.second, terms, tolerance))
+        coarse = fine
         intervals *= 2
     raise InputError(
         f"The activation is too steep or rough for quadrature at mean {mean:.3g} and variance {variance:.3g}. "
         "Loosen rtol and atol, or use the probit or erf activation (exact at any slope)."
     )
+
+
+class _Rule(NamedTuple):
+    """A function on the nodes of one rule: nodes, mean, variance, and centred values times weights."""
+
+    xi: np.ndarray
+    centre: float
+    second: float
+    weighted: np.ndarray
+
+
+def _centred(xi: np.ndarray, weights: np.ndarray, values: np.ndarray) -> _Rule:
+    centre = float(weights @ values)
+    values = values - centre
+    weighted = weights * values
+    return _Rule(xi, centre, float(weighted @ values), weighted)
+
+
+def _halves(xi: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nodes from 0 up, and the even and odd halves of values on symmetric nodes."""
+    middle = len(xi) // 2
+    right, left = values[middle:], values[middle::-1]
+    even = right + left
+    even[0] = values[middle]
+    return xi[middle:], even, right - left
 
 
 def _values(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
@@ -287,55 +333,59 @@ _BLOCK = 32
 def series_rows(coefficients, remainder, envelope, t, r, weights, bounds, tolerance, out, short):
     """Sum weights[i, n] a_n(s) a_n(t) r[i, s]^n over n, each with as many terms as its tail bound asks for.
 
+    Several sets of correlations may be stacked in r: they share the weights, row i taking those of i modulo series.
+
     Args:
         coefficients: See `ExpansionTable`.
         remainder: Likewise.
         envelope: Likewise.
         t: The column's time.
-        r: Correlations, shape (series, row).
+        r: Correlations, shape (any multiple of series, row).
         weights: Weights of the terms, shape (series, >= term).
         bounds: Largest absolute weight after n terms, shape (series, >= term).
         tolerance: Largest tail allowed.
-        out: Sums, shape (series, row).
-        short: Set where even all terms leave a larger tail, shape (series, row).
+        out: Sums, shape of r.
+        short: Set where even all terms leave a larger tail, shape of r.
 
     Returns:
-        The largest tail bound of what is not marked in `short`.
+        The largest tail bound of what is not marked in `short`, and whether anything is.
     """
     most, rows = coefficients.shape[0], r.shape[1]
     sums = np.empty(_BLOCK)
     spread = np.sqrt(envelope * remainder[:, t])
-    worst = 0.0
+    worst, any_short = 0.0, False
     for start in range(0, rows, _BLOCK):
         stop = min(start + _BLOCK, rows)
         for i in range(r.shape[0]):
-            largest = 0.0
+            j, largest = i % weights.shape[0], 0.0
             for s in range(start, stop):
                 largest = max(largest, abs(r[i, s]))
             power, terms, bound = largest, most, 0.0
             for n in range(most + 1):
-                weight = bounds[i, min(n, most - 1)]
+                weight = bounds[j, min(n, most - 1)]
                 bound = weight * power * spread[n]
                 if bound <= tolerance:
                     terms = n
                     break
                 power *= largest
             if bound > tolerance:
-                ratio = bounds[i, most - 1] * spread[most]
+                ratio = bounds[j, most - 1] * spread[most]
                 for s in range(start, stop):
                     tail = ratio * abs(r[i, s]) ** (most + 1)
                     short[i, s] = tail > tolerance
                     if tail <= tolerance:
                         worst = max(worst, tail)
+                    else:
+                        any_short = True
             else:
                 worst = max(worst, bound)
                 short[i, start:stop] = False
             for k in range(stop - start):
                 sums[k] = 0.0
             for n in range(terms - 1, -1, -1):
-                a = coefficients[n, t] * weights[i, n]
+                a = coefficients[n, t] * weights[j, n]
                 for k in range(stop - start):
                     sums[k] = sums[k] * r[i, start + k] + a * coefficients[n, start + k]
             for k in range(stop - start):
                 out[i, start + k] = sums[k] * r[i, start + k]
-    return worst
+    return worst, any_short

@@ -120,7 +120,7 @@ def _rate_covariances(model: Any, mean: np.ndarray, covariance: np.ndarray) -> t
     times, variance = len(mean), np.diag(covariance[0])
     table = ExpansionTable(times, lambda m, v, terms: activation.expand(m, v, terms, 1e-14))
     for t in range(times):
-        table.set(t, mean[t], variance[t], 1e-15 + 1e-16 * table.variance[max(t - 1, 0)])
+        table.set(t, mean[t], variance[t], 1e-14)
     r = covariance / np.sqrt(np.outer(variance, variance))
     a, terms = table.coefficients, len(table.coefficients)
     sums = np.zeros_like(r)

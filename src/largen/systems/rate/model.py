@@ -243,3 +243,17 @@ class RateNetwork(AbstractSystem):
         from largen.systems.rate import deviations
 
         return deviations.solve(self, mean, covariance)
+
+    def smooth(
+        self, times: np.ndarray, *, n: int | None = None, lags: int = 2, terms: int = 128, step: float | None = None
+    ) -> Any:
+        """The limit as a differentiable function of the model; see `smooth.prepare` for the options."""
+        from largen.systems.rate import smooth
+
+        return smooth.prepare(self, times, n=n, lags=lags, terms=terms, step=step)
+
+    def equations(self, n: int | None = None) -> str:
+        """The limit's equations with this model's numbers, as LaTeX."""
+        from largen.systems.rate import latex
+
+        return latex.write(self, n)

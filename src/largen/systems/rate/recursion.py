@@ -81,8 +81,8 @@ class Moments(NamedTuple):
     changes: np.ndarray
 
 
-def private_parts(grid: Grid, initial_variance: float, threshold_variance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Covariance of the state without coupling, and the threshold's part of it, shape (point, point) each."""
+def private_parts(grid: Grid, initial_variance: float, threshold_variance: float) -> np.ndarray:
+    """Covariance of the state without coupling, and the threshold's part of it, shape (2, point, point)."""
     points = grid.points
     ramp, start, noise = np.zeros(points), np.ones(points), np.zeros((points, points))
     for i in range(points - 1):
@@ -92,75 +92,102 @@ def private_parts(grid: Grid, initial_variance: float, threshold_variance: float
         noise[: i + 1, i + 1] = noise[i + 1, : i + 1]
         noise[i + 1, i + 1] = grid.decay[i] ** 2 * noise[i, i] + grid.noise[i]
     shared = threshold_variance * np.outer(ramp, ramp)
-    return shared + initial_variance * np.outer(start, start) + noise, shared
+    return np.stack([shared + initial_variance * np.outer(start, start) + noise, shared])
 
 
 @njit(cache=True, error_model="numpy")
-def _advance(row, response, source, source_next, decay, now, nxt, t, row_out, response_out):
-    """One step of the covariances of all fields.
+def _respond(source_next, decay, now, nxt, t, response_out):
+    """cov(state at s, input at t + 1) for all fields.
+
+    Args:
+        source_next: Input covariance at (t + 1, s), shape (field, >= t + 2).
+        decay: e.
+        now: p.
+        nxt: q.
+        t: The time.
+        response_out: cov(state at s, input at t + 1), shape (field, >= t + 2).
+    """
+    for j in range(source_next.shape[0]):
+        value = 0.0
+        response_out[j, 0] = 0.0
+        for s in range(t + 1):
+            value = decay[s] * value + now[s] * source_next[j, s] + nxt[s] * source_next[j, s + 1]
+            response_out[j, s + 1] = value
+
+
+@njit(cache=True, error_model="numpy")
+def _advance(row, response, source, source_next, response_next, decay, now, nxt, t, row_out):
+    """One step of the covariances of all fields; where q = 0 nothing of time t + 1 counts.
 
     Args:
         row: Covariance at (t, s), shape (field, >= t + 1).
         response: cov(state at s, input at t), shape (field, >= t + 1).
         source: Input covariance at (t, s), likewise.
         source_next: Input covariance at (t + 1, s), shape (field, >= t + 2).
+        response_next: cov(state at s, input at t + 1), likewise.
         decay: e.
         now: p.
         nxt: q.
         t: The time.
         row_out: Covariance at (t + 1, s), shape (field, >= t + 2).
-        response_out: cov(state at s, input at t + 1), likewise.
     """
     e, p, q = decay[t], now[t], nxt[t]
     for j in range(row.shape[0]):
-        latest = e * response[j, t] + p * source[j, t] + q * source_next[j, t]
-        value = 0.0
-        response_out[j, 0] = 0.0
+        latest = e * response[j, t] + p * source[j, t]
         for s in range(t + 1):
-            value = decay[s] * value + now[s] * source_next[j, s] + nxt[s] * source_next[j, s + 1]
-            response_out[j, s + 1] = value
-        for s in range(t + 1):
-            row_out[j, s] = e * row[j, s] + p * response[j, s] + q * response_out[j, s]
-        row_out[j, t + 1] = e * row_out[j, t] + p * latest + q * response_out[j, t + 1]
+            row_out[j, s] = e * row[j, s] + p * response[j, s]
+        if q != 0.0:
+            latest += q * source_next[j, t]
+            for s in range(t + 1):
+                row_out[j, s] += q * response_next[j, s]
+        row_out[j, t + 1] = e * row_out[j, t] + p * latest
+        if q != 0.0:
+            row_out[j, t + 1] += q * response_next[j, t + 1]
 
 
-class _Line:
-    """The running rows of one covariance (averaged law, or two replicas)."""
+class _Rows:
+    """The running rows of the covariances of all laws and fields: of one network and, below, of two replicas.
 
-    def __init__(self, fields: int, points: int, private: np.ndarray, same: bool):
-        self.covariance = np.zeros((fields, points, points))
-        self.response, self.spare = np.zeros((fields, points)), np.zeros((fields, points))
-        self.source, self.source_next = np.zeros((fields, points)), np.zeros((fields, points))
-        self.private, self.same = private, same
+    Args:
+        own: What the neuron itself adds at lag 0 in each law, shape (law, point, point).
+        fields: Number of fields.
+    """
 
-    def evaluate(self, sources: Sources, t: int) -> None:
-        """Input covariance at (t, s), from the covariance there."""
-        driven = np.ascontiguousarray(self.covariance[:, t, : t + 1])
-        self.source_next[:, : t + 1] = sources.row(t, driven, self.private[t, : t + 1], self.same)
+    def __init__(self, own: np.ndarray, fields: int):
+        laws, points, _ = own.shape
+        self.own, self.fields = own, fields
+        self.covariance = np.zeros((laws * fields, points, points))
+        self.response, self.spare, self.source, self.source_next = np.zeros((4, laws * fields, points))
+
+    def evaluate(self, sources: Sources, t: int, covariance: np.ndarray | None = None) -> None:
+        """Input covariance at (t, s), from the covariance there (its own, unless one is given)."""
+        laws, count = len(self.own), t + 1
+        driven = (self.covariance if covariance is None else covariance)[:, t, :count]
+        found = sources.row(t, driven.reshape(laws, self.fields, count), self.own[:, t, :count])
+        self.source_next[:, :count] = found.reshape(laws * self.fields, count)
+
+    def respond(self, grid: Grid, t: int) -> None:
+        """What the input at t + 1 has in common with the state so far."""
+        _respond(self.source_next, grid.decay, grid.now, grid.next, t, self.spare)
 
     def advance(self, grid: Grid, t: int) -> None:
         """Covariance at t + 1 from the input covariance at t and, where it counts, at t + 1."""
-        _advance(
-            self.covariance[:, t],
-            self.response,
-            self.source,
-            self.source_next,
-            grid.decay,
-            grid.now,
-            grid.next,
-            t,
-            self.covariance[:, t + 1],
-            self.spare,
-        )
+        arrays = self.covariance[:, t], self.response, self.source, self.source_next, self.spare
+        _advance(*arrays, grid.decay, grid.now, grid.next, t, self.covariance[:, t + 1])
 
-    def predict(self, t: int, implicit: bool) -> None:
-        """Guess the input covariance at t + 1 by that at t, where the step asks for it."""
+    def predict(self, grid: Grid, t: int, implicit: bool) -> None:
+        """Advance with a guess of the input covariance at t + 1, that at t, where the step asks for it."""
         if implicit:
             self.source_next[:, : t + 1] = self.source[:, : t + 1]
             self.source_next[:, t + 1] = self.source[:, t]
+            self.respond(grid, t)
+        self.advance(grid, t)
 
-    def correct(self, grid: Grid, t: int) -> float:
-        """Advance again with the input covariance found at t + 1 and return the largest change."""
+    def correct(self, grid: Grid, t: int, implicit: bool) -> float:
+        """Take in the input covariance found at t + 1 and return the largest change of the state's."""
+        self.respond(grid, t)
+        if not implicit:
+            return 0.0
         old = self.covariance[:, t + 1, : t + 2].copy()
         self.advance(grid, t)
         return float(np.abs(self.covariance[:, t + 1, : t + 2] - old).max())
@@ -169,6 +196,11 @@ class _Line:
         """Make what was computed for t + 1 the present."""
         self.response, self.spare = self.spare, self.response
         self.source, self.source_next = self.source_next, self.source
+
+    def moments(self, mean: np.ndarray, changes: np.ndarray) -> "Moments":
+        """Labelled by law."""
+        driven, frozen = self.covariance[: self.fields], self.covariance[self.fields :]
+        return Moments(mean, driven, frozen, self.own[0], self.own[1], changes)
 
 
 class Problem(NamedTuple):
@@ -189,34 +221,27 @@ class Problem(NamedTuple):
     initial_variance: float
 
 
-def forward(problem: Problem, grid: Grid, sources: Sources, frozen: bool = True) -> Moments:
+def forward(problem: Problem, grid: Grid, sources: Sources) -> Moments:
     """Solve by one sweep forward in time: exact in discrete time, by corrected steps in continuous time."""
-    points, fields = grid.points, len(sources.coupling.total)
-    private, shared = private_parts(grid, problem.initial_variance, problem.threshold_variance)
-    lines = [_Line(fields, points, private, True)]
-    if frozen:
-        lines.append(_Line(fields, points, shared, False))
+    points = grid.points
+    own = private_parts(grid, problem.initial_variance, problem.threshold_variance)
+    rows = _Rows(own, len(sources.coupling.total))
     mean = np.zeros(points)
     mean[0] = problem.initial_mean
-    drive = _set(problem, sources, 0, mean[0], private[0, 0])
-    for line in lines:
-        line.evaluate(sources, 0)
-        line.accept()
+    drive = _set(problem, sources, 0, mean[0], own[0, 0, 0])
+    rows.evaluate(sources, 0)
+    rows.accept()
     implicit = bool(np.any(grid.next))
     for t in range(points - 1):
         fixed = grid.decay[t] * mean[t] + grid.now[t] * drive
-        for line in lines:
-            line.predict(t, implicit)
-            line.advance(grid, t)
+        rows.predict(grid, t, implicit)
         before = np.inf
         for correction in range(_MOST_CORRECTIONS if implicit else 1):
             mean[t + 1] = fixed + grid.next[t] * drive
-            variance = lines[0].covariance[0, t + 1, t + 1] + private[t + 1, t + 1]
+            variance = rows.covariance[0, t + 1, t + 1] + own[0, t + 1, t + 1]
             drive = _set(problem, sources, t + 1, mean[t + 1], variance)
-            change = abs(fixed + grid.next[t] * drive - mean[t + 1])
-            for line in lines:
-                line.evaluate(sources, t + 1)
-                change = max(change, line.correct(grid, t))
+            rows.evaluate(sources, t + 1)
+            change = max(abs(fixed + grid.next[t] * drive - mean[t + 1]), rows.correct(grid, t, implicit))
             scale = 1.0 + abs(mean[t + 1]) + variance
             stalled = correction > 3 and change >= before and change <= 1e-11 * scale
             if change <= 1e-14 * scale or stalled:
@@ -226,10 +251,8 @@ def forward(problem: Problem, grid: Grid, sources: Sources, frozen: bool = True)
             if implicit:
                 raise LimitError(f"The step to point {t + 1} of {points} did not converge: give a smaller step.")
         mean[t + 1] = fixed + grid.next[t] * drive
-        for line in lines:
-            line.accept()
-    last = lines[1].covariance if frozen else np.zeros((fields, 0, 0))
-    return Moments(mean, lines[0].covariance, last, private, shared, np.zeros(0))
+        rows.accept()
+    return rows.moments(mean, np.zeros(0))
 
 
 def _set(problem: Problem, sources: Sources, t: int, mean: float, variance: float) -> float:
@@ -239,48 +262,37 @@ def _set(problem: Problem, sources: Sources, t: int, mean: float, variance: floa
     return problem.mean_weight * sources.set(t, mean, max(variance, 0.0)) + problem.threshold_mean
 
 
-def fixed_point(
-    problem: Problem, grid: Grid, sources: Sources, tolerance: float, most: int = 1000, frozen: bool = True
-) -> Moments:
+def fixed_point(problem: Problem, grid: Grid, sources: Sources, tolerance: float, most: int = 1000) -> Moments:
     """Solve by the paper's iteration: input from the state's law, state from the input's law, on the whole horizon.
 
     Starts without coupling. Sweep n makes the first n steps exact in discrete time, so that the last needed is the
     number of steps. `changes` has the largest change of a mean or covariance in each sweep.
     """
     points, fields = grid.points, len(sources.coupling.total)
-    private, shared = private_parts(grid, problem.initial_variance, problem.threshold_variance)
+    own = private_parts(grid, problem.initial_variance, problem.threshold_variance)
     implicit = bool(np.any(grid.next))
     mean = np.zeros(points)
     mean[0] = problem.initial_mean
     for t in range(points - 1):
         mean[t + 1] = grid.decay[t] * mean[t] + (grid.now[t] + grid.next[t]) * problem.threshold_mean
-    pairs = [(private, True)] + ([(shared, False)] if frozen else [])
-    covariances = [np.zeros((fields, points, points)) for _ in pairs]
+    old = np.zeros((len(own) * fields, points, points))
     changes: list[float] = []
     while len(changes) < most:
-        drives = np.array(
-            [_set(problem, sources, t, mean[t], covariances[0][0, t, t] + private[t, t]) for t in range(points)]
-        )
+        drives = np.array([_set(problem, sources, t, mean[t], old[0, t, t] + own[0, t, t]) for t in range(points)])
         new_mean = mean.copy()
         for t in range(points - 1):
             new_mean[t + 1] = grid.decay[t] * new_mean[t] + grid.now[t] * drives[t] + grid.next[t] * drives[t + 1]
-        change = np.abs(new_mean - mean).max()
-        for k, (own, same) in enumerate(pairs):
-            line = _Line(fields, points, own, same)
-            old = covariances[k]
-            for t in range(points):
-                driven = np.ascontiguousarray(old[:, t, : t + 1])
-                line.source_next[:, : t + 1] = sources.row(t, driven, own[t, : t + 1], same)
-                if t:
-                    line.advance(grid, t - 1)
-                line.accept()
-            change = max(change, np.abs(line.covariance - old).max())
-            covariances[k] = line.covariance
-        mean = new_mean
-        changes.append(float(change))
-        if change <= tolerance or (not implicit and len(changes) == points - 1):
-            last = covariances[1] if frozen else np.zeros((fields, 0, 0))
-            return Moments(mean, covariances[0], last, private, shared, np.array(changes))
+        rows = _Rows(own, fields)
+        for t in range(points):
+            rows.evaluate(sources, t, old)
+            if t:
+                rows.respond(grid, t - 1)
+                rows.advance(grid, t - 1)
+            rows.accept()
+        changes.append(float(max(np.abs(new_mean - mean).max(), np.abs(rows.covariance - old).max())))
+        mean, old = new_mean, rows.covariance
+        if changes[-1] <= tolerance or (not implicit and len(changes) == points - 1):
+            return rows.moments(mean, np.array(changes))
     raise LimitError(
         f"The fixed point was not reached: the last of {most} sweeps still changed the law by {changes[-1]:.2e}."
     )

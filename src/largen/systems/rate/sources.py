@@ -11,6 +11,7 @@ from largen.systems.rate.activations import Activation
 from largen.systems.rate.kernels import Coupling
 
 _SHARE = 1e-5  # of the tolerance that one expectation may take
+_ROUNDING = 4e-15  # of a variance: what a sum of squares can tell from it
 _MARGIN = 0.01  # of that, what an expansion may leave, so that a correlation of 1 converges at any pair of times
 
 
@@ -42,7 +43,7 @@ class Sources:
         """Set the state's law at a time and return the mean rate."""
         self.mean[t], self.variance[t] = mean, variance
         guess = self.table.variance[max(t - 1, 0)]
-        self._wanted = max(_MARGIN * self.tolerance(guess), 2e-16 * guess)
+        self._wanted = max(_MARGIN * self.tolerance(guess), _ROUNDING * guess)
         self.table.set(t, float(mean), float(variance), self._wanted)
         return float(self.table.mean[t])
 
@@ -51,57 +52,55 @@ class Sources:
 
     def tolerance(self, variance: float) -> float:
         """Largest error allowed of one covariance of rates whose variance is given."""
-        return max(_SHARE * (self.rtol * variance + self.atol), 1e-15 * variance)
+        return max(_SHARE * (self.rtol * variance + self.atol), 2.0 * _ROUNDING * variance)
 
-    def row(self, t: int, driven: np.ndarray, private: np.ndarray, same: bool) -> np.ndarray:
-        """Input covariance K_st for s = 0..t, shape (field, t + 1).
+    def row(self, t: int, driven: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Input covariance K_st for s = 0..t of several laws at once, shape (law, field, t + 1).
+
+        The first law is that of one network, whose s = t at lag 0 is one and the same variable; further ones are those
+        of two replicas.
 
         Args:
             t: The later time.
-            driven: Covariance of the fields at (t, s), shape (field, t + 1).
-            private: What the neuron itself adds at lag 0, shape (t + 1,).
-            same: Whether s = t at lag 0 is one and the same variable (false for two replicas).
+            driven: Covariance of the fields at (t, s), shape (law, field, t + 1).
+            own: What the neuron itself adds at lag 0, shape (law, t + 1).
         """
-        coupling, count = self.coupling, t + 1
-        r = _correlations(driven, private, coupling.field, self.variance[:count], t)
-        if same:
-            r[0, t] = 1.0 if self.variance[t] > 0 else 0.0
-        sums = self._series(t, np.arange(count), r)
-        if same:
-            sums[0, t] = self.table.variance[t]
-        means = self.table.mean[:count] * self.table.mean[t]
-        return coupling.mix @ sums + coupling.total[:, None] * means
+        coupling = self.coupling
+        r = _correlations(driven, own, coupling.field, self.variance, t)
+        r[0, t] = 0.0  # no series: the variance itself
+        sums = self._series(t, None, r)
+        sums[0, t] = self.table.variance[t]
+        return _mixed(coupling.mix, sums, coupling.total, self.table.mean, t)
 
-    def _series(self, t: int, rows: np.ndarray, r: np.ndarray) -> np.ndarray:
-        table = self.table
+    def _series(self, t: int, rows: np.ndarray | None, r: np.ndarray) -> np.ndarray:
+        """The sums at some earlier times, or all up to t, shape of r: (law times series, time)."""
+        table, coupling = self.table, self.coupling
         sums, short = np.empty_like(r), np.zeros(r.shape, np.bool_)
         tolerance = self.tolerance(table.variance[t])
-        last = rows[-1]
-        partial = len(rows) <= last
-        coefficients = table.coefficients[:, rows] if partial else table.coefficients
-        if partial:
-            coefficients = np.concatenate([coefficients, table.coefficients[:, t : t + 1]], axis=1)
-            remainder = np.repeat(table.remainder[:, t : t + 1], len(rows) + 1, axis=1)
-        else:
-            remainder = table.remainder
-        column = len(rows) if partial else t
-        worst = series_rows(
+        coefficients, remainder, column = table.coefficients, table.remainder, t
+        if rows is not None:
+            column = len(rows)
+            coefficients = coefficients[:, np.append(rows, t)]
+            remainder = np.repeat(remainder[:, t : t + 1], len(rows) + 1, axis=1)
+        worst, any_short = series_rows(
             coefficients,
             remainder,
             table.envelope,
             column,
             r,
-            self.coupling.weights,
+            coupling.weights,
             self._bounds,
             tolerance,
             sums,
             short,
         )
         self.tail = max(self.tail, worst)
-        if short.any():
+        if any_short:
             for i in np.flatnonzero(short.any(axis=1)):
                 some = np.flatnonzero(short[i])
-                sums[i, some] = self.slow(t, rows[some], r[i, some], geometric=bool(i == 1 and self.coupling.pair))
+                where = some if rows is None else rows[some]
+                geometric = bool(i % len(coupling.weights) == 1 and coupling.pair)
+                sums[i, some] = self.slow(t, where, r[i, some], geometric=geometric)
         return sums
 
     def slow(self, t: int, rows: np.ndarray, r: np.ndarray, geometric: bool = False) -> np.ndarray:
@@ -128,15 +127,33 @@ class Sources:
 
 
 @njit(cache=True, error_model="numpy")
-def _correlations(driven, private, field, variance, t):
-    """Correlation of each series at (s, t), shape (series, t + 1); 0 where a variance is 0."""
-    r = np.empty((field.size, t + 1))
-    for i in range(field.size):
-        for s in range(t + 1):
-            scale = math.sqrt(variance[s] * variance[t])
-            covariance = driven[field[i], s]
-            if i == 0:
-                covariance += private[s]
-            value = covariance / scale if scale > 0.0 else 0.0
-            r[i, s] = min(max(value, -1.0), 1.0)
+def _correlations(driven, own, field, variance, t):
+    """Correlation of each law's series at (s, t), shape (law * series, t + 1); 0 where a variance is 0."""
+    laws, series = driven.shape[0], field.size
+    r = np.empty((laws * series, t + 1))
+    for s in range(t + 1):
+        scale = math.sqrt(variance[s] * variance[t])
+        inverse = 1.0 / scale if scale > 0.0 else 0.0
+        for law in range(laws):
+            for i in range(series):
+                covariance = driven[law, field[i], s]
+                if i == 0:
+                    covariance += own[law, s]
+                r[law * series + i, s] = min(max(covariance * inverse, -1.0), 1.0)
     return r
+
+
+@njit(cache=True, error_model="numpy")
+def _mixed(mix, sums, total, mean, t):
+    """Input covariance, mix of the series plus the means' product times the row sum, shape (law, field, t + 1)."""
+    fields, series = mix.shape
+    laws = sums.shape[0] // series
+    out = np.empty((laws, fields, t + 1))
+    for law in range(laws):
+        for k in range(fields):
+            for s in range(t + 1):
+                out[law, k, s] = total[k] * mean[s] * mean[t]
+            for i in range(series):
+                for s in range(t + 1):
+                    out[law, k, s] += mix[k, i] * sums[law * series + i, s]
+    return out
