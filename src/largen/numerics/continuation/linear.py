@@ -1,0 +1,102 @@
+"""The linear algebra of a curve: solve the m equations' Jacobian, shape (m, m + 1), with one more row.
+
+Three forms of one interface: `Dense` for up to some hundred unknowns, `Sparse` for collocation, `Krylov` where only
+products with the Jacobian are known.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse
+import scipy.sparse.linalg
+
+
+class Dense:
+    """A Jacobian as a matrix."""
+
+    def __init__(self, matrix: np.ndarray):
+        """Keep the matrix, shape (m, m + 1)."""
+        self.matrix = matrix
+
+    def solve(self, row: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Solve [Jacobian; row] x = right, shape (m + 1,)."""
+        try:
+            return np.linalg.solve(np.vstack([self.matrix, row]), right)
+        except np.linalg.LinAlgError:  # exactly singular
+            return np.full(len(right), np.nan)
+
+    def orientation(self, row: np.ndarray) -> float:
+        """Sign of the determinant of [Jacobian; row]; it changes at a branch point. NaN where it is not known."""
+        return float(np.linalg.slogdet(np.vstack([self.matrix, row]))[0])
+
+    def apply(self, vector: np.ndarray) -> np.ndarray:
+        """Product of the Jacobian with a vector, shape (m,)."""
+        return self.matrix @ vector
+
+
+class Sparse:
+    """A Jacobian as a sparse matrix."""
+
+    def __init__(self, matrix: scipy.sparse.csr_matrix):
+        """Keep the matrix, shape (m, m + 1)."""
+        self.matrix = matrix
+
+    def solve(self, row: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Solve [Jacobian; row] x = right, shape (m + 1,)."""
+        whole = scipy.sparse.vstack([self.matrix, scipy.sparse.csr_matrix(row)], format="csc")
+        try:
+            return scipy.sparse.linalg.splu(whole).solve(right)
+        except RuntimeError:  # exactly singular
+            return np.full(len(right), np.nan)
+
+    def orientation(self, row: np.ndarray) -> float:
+        """Not known."""
+        return np.nan
+
+    def apply(self, vector: np.ndarray) -> np.ndarray:
+        """Product of the Jacobian with a vector, shape (m,)."""
+        return self.matrix @ vector
+
+
+class Krylov:
+    """A Jacobian known by its products with vectors; GMRES with a preconditioner for the bordered matrix."""
+
+    def __init__(
+        self,
+        product: Callable[[np.ndarray], np.ndarray],
+        precondition: Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]] | None = None,
+        tolerance: float = 1e-4,
+        most: int = 60,
+    ):
+        """Keep the product (m + 1,) -> (m,).
+
+        Args:
+            product: Jacobian times vector.
+            precondition: From the bordering row, a function that nearly inverts the bordered matrix.
+            tolerance: Relative residual at which GMRES stops.
+            most: Largest size of the Krylov space.
+        """
+        self.apply = product
+        self.precondition = precondition
+        self.tolerance = tolerance
+        self.most = most
+
+    def solve(self, row: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Solve [Jacobian; row] x = right, shape (m + 1,); NaN where GMRES does not get there."""
+        size = len(right)
+        near = self.precondition(row) if self.precondition else (lambda v: v)
+        # The preconditioner acts on the right, so that the residual is the true one.
+        whole = scipy.sparse.linalg.LinearOperator(
+            (size, size), matvec=lambda v: self._bordered(row, near(np.ravel(v))), dtype=float
+        )
+        inside, info = scipy.sparse.linalg.gmres(
+            whole, right, rtol=self.tolerance, atol=0.0, restart=self.most, maxiter=3
+        )
+        return near(inside) if info == 0 else np.full(size, np.nan)
+
+    def _bordered(self, row: np.ndarray, vector: np.ndarray) -> np.ndarray:
+        return np.append(self.apply(vector), row @ vector)
+
+    def orientation(self, row: np.ndarray) -> float:
+        """Not known."""
+        return np.nan
