@@ -286,8 +286,18 @@ def run(job: Job, folder: Path, *, workers: int = 1, progress: Any = None, say: 
         finite = None
         files.remove("finite.nc")
     timed("finite")
-    report = compare(network, limit, finite=finite)
+    note = None
+    try:
+        report = compare(network, limit, finite=finite)
+    except InputError as error:  # a limit that ends while the network is still falling onto it
+        if finite is None:
+            raise
+        note = f"Compared with the theory of {n} neurons alone, for there is no comparison with the limit. {error}"
+        say(note)
+        report = compare(network, finite)
     summary = report_as_plain(report) | {"model": json_safe(to_plain(model, strict=False))}
+    if note is not None:
+        summary["note"] = note
     sources = {"network": network, "limit": limit} | ({} if finite is None else {"theory at this n": finite})
     statistics = statistics_as_plain(sources)
     if statistics:

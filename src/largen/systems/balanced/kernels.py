@@ -236,6 +236,7 @@ def leap(
     curve: Response,
     z: np.ndarray,
     intensity: np.ndarray,
+    past: np.ndarray,
     time: float,
     dt: float,
     spikes: np.random.Generator,
@@ -245,13 +246,16 @@ def leap(
     """One step of tau-leaping: exponential Euler with drive and jumps in the same step.
 
     Z' = e Z + [drive over the step] + tau (1 - e)/dt sum_b J_ab N_ab, with e = exp(-dt/tau) and N_ab Poisson of mean
-    dt sum_k f_b(Z_b^k), independent over targets (or one for all, with shared synapses).
+    dt lambda_b, independent over targets (or one for all, with shared synapses). lambda_b is sum_k f_b(Z_b^k) in the
+    middle of the step, extrapolated from its present and last values (Adams-Bashforth): with the present value alone
+    the means lag by dt/2, which a few hundred networks of 2000 neurons show in the boundary layer.
 
     Args:
         circuit: The network.
         curve: Response to drive and input.
         z: States, shape (N,), changed in place.
         intensity: f of the states, shape (N,).
+        past: sum_k f_b before the last step, and that step (0 before the first), shape (P + 1,), changed in place.
         time: Start of the step.
         dt: Step.
         spikes: Generator of the counts.
@@ -259,13 +263,19 @@ def leap(
         record: Spikes of watched neurons, at uniform times within the step.
     """
     count = circuit.leak.size
-    mean = np.empty(count)
+    ahead = 0.5 * dt / past[count] if past[count] > 0.0 else 0.0
+    mean, change = np.empty(count), np.ones(count)
     for b in range(count):
-        mean[b] = dt * intensity[circuit.first[b] : circuit.first[b + 1]].sum()
+        total = intensity[circuit.first[b] : circuit.first[b + 1]].sum()
+        if total > 0.0:
+            change[b] = max(1.0 + ahead * (total - past[b]) / total, 0.0)
+        mean[b] = dt * total * change[b]
+        past[b] = total
+    past[count] = dt
     numbers = np.zeros(count)
     if circuit.shared:
         for b in range(count):
-            numbers[b] = emitted(circuit, b, intensity, mean[b], time, dt, spikes, record)
+            numbers[b] = emitted(circuit, b, intensity, mean[b], change[b], time, dt, spikes, record)
     for a in range(count):
         kept = math.exp(-dt * circuit.leak[a])
         pushed = response(curve, time + dt, a) - kept * response(curve, time, a)
@@ -289,6 +299,7 @@ def leaps(
     curve: Response,
     z: np.ndarray,
     intensity: np.ndarray,
+    past: np.ndarray,
     start: float,
     dt: float,
     step: int,
@@ -303,7 +314,7 @@ def leaps(
         The next step to take.
     """
     while step < end and 2 * record.count[0] <= record.time.size:
-        leap(circuit, curve, z, intensity, start + step * dt, dt, spikes, noise, record)
+        leap(circuit, curve, z, intensity, past, start + step * dt, dt, spikes, noise, record)
         for a in range(circuit.leak.size):
             low, high = circuit.first[a], circuit.first[a + 1]
             intensities(circuit, a, z[low:high], intensity[low:high])
@@ -317,20 +328,34 @@ def emitted(
     b: int,
     intensity: np.ndarray,
     mean: float,
+    change: float,
     time: float,
     dt: float,
     spikes: np.random.Generator,
     record: Spikes,
 ) -> float:
-    """Number of spikes that population b emits in a step; those of watched neurons are drawn one by one."""
+    """Number of spikes that population b emits in a step; those of watched neurons are drawn one by one.
+
+    Args:
+        circuit: The network.
+        b: Population.
+        intensity: f of all states, shape (N,).
+        mean: Mean of the number.
+        change: What the intensities are multiplied by to give that mean.
+        time: Start of the step.
+        dt: Step.
+        spikes: Generator.
+        record: Spikes of watched neurons.
+    """
     number, rest = 0, mean
     if record.watched.size > 0:
         for k in range(circuit.first[b], circuit.first[b + 1]):
             if record.watched[k]:
-                own = spikes.poisson(dt * intensity[k])
-                note(record, k, b, own, time, dt, spikes)
-                number += own
-                rest -= dt * intensity[k]
+                own = dt * change * intensity[k]
+                fired = spikes.poisson(own)
+                note(record, k, b, fired, time, dt, spikes)
+                number += fired
+                rest -= own
     return float(number + spikes.poisson(max(rest, 0.0)))
 
 

@@ -326,6 +326,7 @@ def _run_leaps(
 ) -> None:
     intensity = np.empty_like(z)
     built_in = not np.any(circuit.kind == kernels.TABLE)
+    past = np.zeros(len(circuit.leak) + 1)
     total, done = sum(steps), 0
     chunk = max(_BUDGET // len(z), 1)
     recorder.sample(0, z, _intensity(recorder.model, circuit, z, intensity))
@@ -335,9 +336,11 @@ def _run_leaps(
             before = step
             if built_in:
                 end = min(step + chunk, count)
-                step = kernels.leaps(circuit, curve, z, intensity, start, dt, step, end, *streams, recorder.spikes)
+                step = kernels.leaps(
+                    circuit, curve, z, intensity, past, start, dt, step, end, *streams, recorder.spikes
+                )
             else:
-                kernels.leap(circuit, curve, z, intensity, start + step * dt, dt, *streams, recorder.spikes)
+                kernels.leap(circuit, curve, z, intensity, past, start + step * dt, dt, *streams, recorder.spikes)
                 _intensity(recorder.model, circuit, z, intensity)
                 step += 1
             if 2 * recorder.spikes.count[0] > len(recorder.spikes.time):
