@@ -1,7 +1,7 @@
 """The explorer's server: one page per system, sessions that never see each other, jobs that end with their tab."""
 
-import functools
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,7 @@ def serve(
     say("Preparing the three limits (a first run compiles for some seconds) ...")
     for system, one in models.items():
         Page(names[system], one, jobs)
-    pages: dict[str, Any] = {
-        system: functools.partial(_page, names[system], one, jobs) for system, one in models.items()
-    }
+    pages: dict[str, Any] = {system: _maker(names[system], one, jobs) for system, one in models.items()}
     first = chosen.system if model is not None else "spiking"
     pages["/"] = pages[first]
     if address not in LOOPBACK:
@@ -79,6 +77,10 @@ def serve(
         server.stop()
 
 
+def _maker(name: str, model: AbstractSystem, jobs: Jobs) -> Callable[[], Any]:
+    return lambda: _page(name, model, jobs)  # Panel serves plain functions only
+
+
 def _page(name: str, model: AbstractSystem, jobs: Jobs) -> Any:
     """Make the page of one session."""
     page = Page(name, model, jobs)
@@ -86,7 +88,9 @@ def _page(name: str, model: AbstractSystem, jobs: Jobs) -> Any:
     page.read_link(query)
     pn.state.add_periodic_callback(page.poll, period=POLL)
     pn.state.on_session_destroyed(lambda context: page.cancel())
-    template = pn.template.VanillaTemplate(title=f"largen: the {model.system} system", sidebar_width=380)
+    template = pn.template.FastListTemplate(
+        title=f"largen: the {model.system} system", sidebar_width=380, theme_toggle=True
+    )
     links = [pn.pane.HTML(f'<a href="{system}" style="color: inherit">{system}</a>') for system in SETTINGS]
     template.header.append(pn.Row(*links))
     template.sidebar.extend(page.sidebar())
