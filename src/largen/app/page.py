@@ -62,6 +62,7 @@ class Page:
         self._quiet = False
         self.sliders: dict[str, pn.widgets.FloatSlider] = {}
         self.status = pn.pane.Str("", css_classes=["status"])
+        self.network: xr.Dataset | None = None
         self.verdict = pn.pane.Str("Press “Run the network” to see how far it is from the limit.")
         self._make_controls()
         self.form = pn.Column()
@@ -87,6 +88,8 @@ class Page:
         self.n = pn.widgets.IntInput(name="Neurons n", value=s.n, start=4, end=MOST_NEURONS)
         self.realisations = pn.widgets.IntInput(name="Networks", value=8, start=1, end=MOST_REALISATIONS)
         self.seed = pn.widgets.IntInput(name="Seed", value=1, start=0)
+        for box in (self.stop, self.n, self.realisations, self.seed):
+            box.width = 150
         self.run = pn.widgets.Button(name="Run the network", button_type="primary")
         self.stop_run = pn.widgets.Button(name="Cancel", disabled=True)
         self.progress = pn.indicators.Progress(value=0, max=100, sizing_mode="stretch_width")
@@ -141,7 +144,7 @@ class Page:
         self._scheduled = False
         if self.solve():
             self.cancel()
-            self.runs = []
+            self.runs, self.network = [], None
             self.verdict.object = "The parameters have changed: run the network again to compare."
             self.draw()
             self._write_link()
@@ -194,6 +197,7 @@ class Page:
         except (InputError, LimitError) as error:
             self.verdict.object = str(error)
             return
+        self.network = None
         self.runs, self.run.disabled, self.stop_run.disabled = [], True, False
         self.draw()
         self.verdict.object = "Starting a process for the network ..."
@@ -310,17 +314,17 @@ class Page:
         return netcdf_image(self.limit)
 
     def _network(self) -> io.BytesIO:
-        if not self.runs:
-            raise InputError("There is no network yet: run it first.")
-        return netcdf_image(getattr(self, "network", self.runs[0]))
+        if self.network is None:
+            raise InputError("There is no finished network yet: run it first.")
+        return netcdf_image(self.network)
 
     # Layout --------------------------------------------------------------------------------------------------
 
     def sidebar(self) -> list[Any]:
         """What stands at the side: settings, sliders, files."""
         files = pn.Card(self.upload, *self.downloads, title="Files", collapsed=True, sizing_mode="stretch_width")
-        settings = pn.Row(self.stop, self.n, sizing_mode="stretch_width")
-        return [settings, pn.Row(self.realisations, self.seed), self.form, files, self.reset]
+        settings = pn.GridBox(self.stop, self.n, self.realisations, self.seed, ncols=2)
+        return [settings, self.form, files, self.reset]
 
     def main(self) -> list[Any]:
         """What stands in the middle: status, figures, verdict."""

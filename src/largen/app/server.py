@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import panel as pn
+from panel.theme.fast import DARK_STYLE, DEFAULT_STYLE
 
 from largen.app.jobs import Jobs
 from largen.app.page import POLL, SETTINGS, Page
@@ -48,6 +49,8 @@ def serve(
         models[chosen.system] = chosen
         names[chosen.system] = Path(model).stem if isinstance(model, str) else chosen.system
     jobs = Jobs()
+    for style in (DEFAULT_STYLE, DARK_STYLE):  # no web fonts: the explorer works offline
+        style.param.update(font_url="", font="system-ui, sans-serif")
     say("Preparing the three limits (a first run compiles for some seconds) ...")
     for system, one in models.items():
         Page(names[system], one, jobs)
