@@ -15,6 +15,8 @@ from largen.system import AbstractSystem
 from largen.systems import SYSTEMS, system_class
 
 LARGEST_FILE = 1_000_000  # bytes; a model of 256 x 256 populations fits
+BLOCKS = ("sweep", "fit")
+"""Keys of a model file that other commands read; `read_model` ignores them."""
 
 
 class RunSettings(NamedTuple):
@@ -51,6 +53,13 @@ def read_model(path: str | os.PathLike, *, functions: bool = False) -> AbstractS
 
 def read_file(path: str | os.PathLike, *, functions: bool = False) -> tuple[AbstractSystem, RunSettings]:
     """Read a model and its run settings; see `read_model`."""
+    return read_blocks(path, functions=functions)[:2]
+
+
+def read_blocks(
+    path: str | os.PathLike, *, functions: bool = False
+) -> tuple[AbstractSystem, RunSettings, dict[str, Any]]:
+    """Read a model, its run settings, and the blocks of `BLOCKS` that the file has, as plain values."""
     where, text = _text(path)
     return parse_model(text, where, functions=functions)
 
@@ -60,7 +69,7 @@ def parse_model(text: str, where: str, *, functions: bool = False) -> tuple[Abst
     try:
         plain = _parse(text)
         require(isinstance(plain, Mapping), "file", "hold a mapping with the keys system and parameters", plain)
-        known_keys("key", map(str, plain), ("system", "parameters", "run"))
+        known_keys("key", map(str, plain), ("system", "parameters", "run", *BLOCKS))
         name = plain.get("system")
         if name not in SYSTEMS:
             raise InputError(
@@ -69,7 +78,7 @@ def parse_model(text: str, where: str, *, functions: bool = False) -> tuple[Abst
         given = plain.get("parameters") or {}
         require(isinstance(given, Mapping), "parameters", "be a mapping", given)
         model = from_plain(system_class(name), given, functions=functions)
-        return model, _run_settings(plain.get("run") or {})
+        return model, _run_settings(plain.get("run") or {}), {key: plain[key] for key in BLOCKS if key in plain}
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import Any
 
-_ONE_THREAD = {
+ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -74,7 +74,7 @@ def start(function: Callable[..., None], *args: Any) -> tuple[Any, Any]:
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    with _environment(_ONE_THREAD):
+    with _environment(ONE_THREAD):
         process = context.Process(target=_run_alone, args=(function, sender, args), daemon=True)
         process.start()
     sender.close()
@@ -99,7 +99,7 @@ def run_tasks(
     An exception in a task, or Ctrl-C, stops the rest and is raised after what had finished was delivered.
     """
     context = multiprocessing.get_context("spawn")
-    with _environment(_ONE_THREAD):
+    with _environment(ONE_THREAD):
         pool = ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context, initializer=_start_worker)
         futures: dict[Future, int] = {}
         try:

@@ -99,6 +99,7 @@ def trajectory(
     structure: Structure | None = None,
     route: str = "auto",
     derivative: Literal["reverse", "forward"] = "reverse",
+    max_steps: int = manifold.MOST_STEPS,
 ) -> Trajectory:
     """Solve the limit as a pure JAX function: jit, vmap over models, and gradients work through it.
 
@@ -112,12 +113,13 @@ def trajectory(
         structure: From `manifold.structure(model)`, computed outside the transformation.
         route: "reduced" (any rank), "explicit" (full rank, constant drive, built-in gains) or "auto".
         derivative: "reverse" for jax.grad, "forward" for jax.jvp and jax.jacfwd.
+        max_steps: Steps after which the flow to the manifold counts as restless, or the solver gives up.
     """
     require_double()
     shape = manifold.structure(model) if structure is None else structure
     times = jnp.asarray(times)
     variance = jnp.asarray(model.initial_variance)
-    start = manifold.project(model, shape, model.initial_mean, variance, times[0])
+    start = manifold.project(model, shape, model.initial_mean, variance, times[0], max_steps)
     route = choose_route(model, shape, route)
     if route == "explicit":
         return _explicit(model, times, start, shape)
@@ -134,6 +136,7 @@ def trajectory(
         event=_balance_lost if shape.columns else None,
         breaks=breaks(model),
         derivative=derivative,
+        max_steps=max_steps,
     )
     code = jnp.where(path.code == ode.EVENT, LOST, jnp.where(path.code == ode.GAVE_UP, GAVE_UP, COMPLETED))
     slope = rates(model.gain, path.last[0], path.last[1], shape.nodes, 1)

@@ -49,10 +49,20 @@ def solve(model: Any, times: np.ndarray, *, rtol: float, atol: float, route: str
         route = choose_route(model, shape, route)
         options = {"rtol": np.array(rtol), "atol": np.array(atol), "structure": shape, "route": route}
         result = jax.tree.map(np.asarray, _trajectory(model, times, **options))
-        code = int(result.code)
-        if code in _REFUSALS:
-            raise LimitError(_REFUSALS[code] + _balanced_state(model, times[0], shape, code), t=float(times[0]))
+        return finished(model, result, times, shape, route, rtol)
+
+
+def finished(model: Any, result: Trajectory, times: np.ndarray, shape: Structure, route: str, rtol: float) -> Arrays:
+    """Check a trajectory and say in a sentence why there is none; inside `jax.enable_x64(True)`."""
+    code = int(result.code)
+    if code in _REFUSALS:
+        raise LimitError(_REFUSALS[code] + _balanced_state(model, times[0], shape, code), t=float(times[0]))
     return _arrays(model, result, times, shape, route, rtol, code)
+
+
+def worst_imbalance(rtol: float) -> float:
+    """Largest relative imbalance of a solution that is still on the manifold."""
+    return max(1e-6, 1e3 * rtol)
 
 
 def _balanced_state(model: Any, time: float, shape: Structure, code: int) -> str:
@@ -109,7 +119,7 @@ def _arrays(
     kept &= np.all(np.isfinite(result.mean), axis=1)
     kept[0] = True
     worst = float(np.max(result.imbalance[kept]))
-    if not worst < max(1e-6, 1e3 * rtol):
+    if not worst < worst_imbalance(rtol):
         raise LimitError(
             f"The limit left the balanced manifold (relative imbalance {worst:.1e}): the drive must be a continuous "
             "function of time. Give a TimeSeries, or solve piece by piece, each with its own start."

@@ -20,6 +20,7 @@ from largen.numerics.roots import implicit_root
 RANK_TOLERANCE = 1e-10
 DEGENERATE = 1e-8
 RESTING = 1e-7
+MOST_STEPS = 16_384
 
 FOUND, ESCAPED, RESTLESS, UNSTABLE, DEGENERATE_START, OUT_OF_RANGE = 0, 1, 2, 3, 4, 5
 """Outcomes of `project`."""
@@ -85,6 +86,8 @@ def structure(model: Any) -> Structure:
     weights = weights / np.mean(np.broadcast_to(model.fractions, len(model.gain)))
     singular = np.linalg.svd(weights, compute_uv=False)
     rank = int(np.sum(singular > RANK_TOLERANCE * singular[0])) if singular[0] > 0 else 0
+    if rank == len(weights):
+        return Structure(tuple(range(rank)), _nodes(model))
     *_, pivots = scipy.linalg.qr(weights, mode="r", pivoting=True)
     return Structure(tuple(sorted(int(k) for k in pivots[:rank])), _nodes(model))
 
@@ -179,7 +182,9 @@ def stiffness(parts: Balance, slope: jax.Array) -> jax.Array:
     return jnp.max(jnp.abs(parts.first) * slope, initial=0.0)
 
 
-def project(model: Any, shape: Structure, mean: Any, variance: Any, time: Any) -> Projection:
+def project(
+    model: Any, shape: Structure, mean: Any, variance: Any, time: Any, max_steps: int = MOST_STEPS
+) -> Projection:
     """Follow the fast flow dv/ds = A F(v, K) + h(t) from a mean to its rest point on the manifold.
 
     Newton's method alone may land on another sheet; here it only sharpens the rest point, and carries the
@@ -191,6 +196,7 @@ def project(model: Any, shape: Structure, mean: Any, variance: Any, time: Any) -
         mean: Start, shape (P,).
         variance: Variance, which stays as it is, shape (P,).
         time: Time at which the drive is taken.
+        max_steps: Steps along the flow after which it counts as restless.
     """
     parts = balance(model, shape.columns)
     if not shape.columns:
@@ -203,7 +209,7 @@ def project(model: Any, shape: Structure, mean: Any, variance: Any, time: Any) -
         model, parts, strong, mean, variance = args
         return parts.weights @ rates(model.gain, mean + parts.directions @ along, variance, shape.nodes) + strong
 
-    along, resting, gave_up = _descend(pull, _frozen(args), shape.nodes)
+    along, resting, gave_up = _descend(pull, _frozen(args), shape.nodes, max_steps)
     root = implicit_root(pull, along, args)
     new = mean + parts.directions @ root
     slope = rates(model.gain, new, variance, shape.nodes, 1)
@@ -225,7 +231,7 @@ def _frozen(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf if callable(leaf) else jax.lax.stop_gradient(leaf), tree)
 
 
-def _descend(pull: Any, args: Any, nodes: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _descend(pull: Any, args: Any, nodes: int, max_steps: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Integrate the fast flow until it rests: the place in coordinates of R, whether it rests, whether it gave up."""
     model, parts, strong, mean, variance = args
 
@@ -248,6 +254,7 @@ def _descend(pull: Any, args: Any, nodes: int) -> tuple[jax.Array, jax.Array, ja
         atol=1e-9,
         event=calm,
         locate=False,
+        max_steps=max_steps,
     )
     far = jnp.max(jnp.abs(parts.directions @ path.last)) > 100.0 * (1.0 + jnp.max(jnp.abs(mean)))
     return jnp.where(already, start, path.last), already | (path.code == EVENT), (path.code == GAVE_UP) & ~far

@@ -1,0 +1,115 @@
+"""Where the tasks of a sweep run: in this process, in spawned processes of this machine, or on a Dask cluster."""
+
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from largen.checks import InputError
+from largen.workers import ONE_THREAD, interrupts_between_steps
+
+Call = tuple[Any, ...]
+"""Arguments of one task."""
+
+IN_FLIGHT = 4
+"""Tasks handed to each worker beforehand."""
+
+
+class Lost(Exception):
+    """A task whose worker died every time; the message says so."""
+
+
+def in_process(function: Callable[..., bytes], calls: Sequence[Call]) -> Iterator[tuple[int, bytes | Lost]]:
+    """Run the tasks one after another; Ctrl-C acts between them, or where a network says it may."""
+    with interrupts_between_steps() as stop_if_asked:
+        for index, call in enumerate(calls):
+            stop_if_asked()
+            yield index, function(*call)
+
+
+@contextlib.contextmanager
+def local_client(workers: int) -> Iterator[Any]:
+    """Start spawned worker processes of one thread each on this machine, as a Dask client."""
+    distributed = need_dask()
+    import dask
+
+    # No dashboard, no files in the working directory; a worker that dies is replaced and its task tried again.
+    with (
+        dask.config.set(
+            {"distributed.worker.multiprocessing-method": "spawn", "distributed.logging.distributed": "critical"}
+        ),
+        distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            silence_logs="CRITICAL",
+            env=ONE_THREAD,
+            preload=["largen.sweeps.quiet_worker"],
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def need_dask() -> Any:
+    """Import dask.distributed, or say how to install it."""
+    try:
+        import distributed
+    except ImportError as error:
+        raise InputError(
+            "Sweeps with several workers need the package dask: pip install 'largen[sweep]', or take workers=1."
+        ) from error
+    return distributed
+
+
+def on_client(client: Any, function: Callable[..., bytes], calls: Sequence[Call]) -> Iterator[tuple[int, bytes | Lost]]:
+    """Run the tasks on a Dask client's workers and yield results as they come.
+
+    A task whose worker died several times may be a bystander: it is tried once more, alone, when all others are done.
+    """
+    suspects: list[int] = []
+    for index, result in _windowed(client, function, calls, range(len(calls)), None):
+        if isinstance(result, Lost):
+            suspects.append(index)
+        else:
+            yield index, result
+    yield from _windowed(client, function, calls, suspects, 1)
+
+
+def _windowed(
+    client: Any, function: Callable[..., bytes], calls: Sequence[Call], order: Sequence[int], most: int | None
+) -> Iterator[tuple[int, bytes | Lost]]:
+    from distributed import as_completed
+    from distributed.scheduler import KilledWorker
+
+    waiting = iter(order)
+    flying: dict[Any, int] = {}
+    done = as_completed([], loop=client.loop)
+
+    def launch() -> None:
+        room = most or max(IN_FLIGHT * max(len(client.ncores()), 1), 8)
+        while len(flying) < room and (index := next(waiting, None)) is not None:
+            future = client.submit(function, *calls[index], key=f"largen-{uuid.uuid4().hex}", pure=False)
+            flying[future] = index
+            done.add(future)
+
+    try:
+        launch()
+        for future in done:
+            index = flying.pop(future)
+            try:
+                yield index, future.result()
+            except KilledWorker:
+                yield (
+                    index,
+                    Lost(
+                        "The worker died each time it tried this point, most likely for want of memory: take fewer "
+                        "workers, or a smaller network, and run the same again."
+                    ),
+                )
+            future.release()
+            launch()
+    finally:
+        with contextlib.suppress(Exception):
+            client.cancel(list(flying))

@@ -1,0 +1,188 @@
+"""From task files to one labelled Dataset, and that Dataset to zarr or netCDF: whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from largen.checks import InputError
+from largen.results import save
+from largen.sweeps.points import Table
+from largen.sweeps.store import COMPLETED, FAILED, MISSING, STOPPED, Block, Variable
+from largen.sweeps.tasks import Task
+from largen.system import AbstractSystem
+
+_RANK = {COMPLETED: 0, STOPPED: 1, MISSING: 2, FAILED: 3}
+
+
+def gather(
+    model: AbstractSystem,
+    table: Table,
+    blocks: Iterable[tuple[Task, Block | None, str]],
+    seeds: np.ndarray | None,
+    attrs: Mapping[str, Any],
+) -> xr.Dataset:
+    """Put all tasks together.
+
+    Args:
+        model: The base model.
+        table: The points.
+        blocks: Each task with what it found, or None and why it is missing.
+        seeds: Seeds of the points' networks, shape (point,), or None.
+        attrs: Attributes.
+
+    Returns:
+        Dataset with the sweep's dims (a grid's parameters, or `point`), a coordinate for every parameter, `status`
+        and `message` for every point; NaN where a point has no value, and its status says why.
+    """
+    count = len(table)
+    status = np.full(count, COMPLETED, dtype=object)
+    messages: list[dict[str, list[str]]] = [{} for _ in range(count)]  # sentence -> the kinds of tasks that said it
+    columns: dict[str, tuple[Variable, np.ndarray]] = {}
+    coords: dict[str, Variable] = {}
+    for task, block, why in blocks:
+        if block is None:
+            block = Block((MISSING,) * len(task.points), (why,) * len(task.points), {}, {})
+        for k, word, message in zip(task.points, block.status, block.message, strict=True):
+            if _RANK[word] > _RANK[status[k]]:
+                status[k] = word
+            if message:
+                messages[k].setdefault(message, []).append(task.kind)
+        for name, coord in block.coords.items():
+            if name not in coords or len(coord.data) > len(coords[name].data):
+                coords[name] = coord
+        for name, variable in block.variables.items():
+            _fill(columns, name, variable, task.points, count)
+    variables: dict[str, Any] = {}
+    for name, (variable, data) in sorted(columns.items()):
+        data = data.astype(np.str_) if data.dtype == object else data
+        variables[name] = (
+            (*table.dims, *variable.dims),
+            data.reshape(*table.shape, *data.shape[1:]),
+            dict(variable.attrs),
+        )
+    sentences = [" ".join(f"{', '.join(kinds)}: {text}" for text, kinds in found.items()) for found in messages]
+    words = np.array(sentences, dtype=np.str_)
+    variables["status"] = (table.dims, status.astype(np.str_).reshape(table.shape), {"long_name": "status"})
+    variables["message"] = (table.dims, words.reshape(table.shape), {"long_name": "message"})
+    return xr.Dataset(variables, _coords(model, table, coords, seeds), dict(attrs))
+
+
+def _fill(
+    columns: dict[str, tuple[Variable, np.ndarray]], name: str, part: Variable, points: tuple[int, ...], count: int
+) -> None:
+    """Enter one task's array; a size that differs between points is padded with NaN."""
+    shape = part.data.shape[1:]
+    words = part.data.dtype.kind == "U"
+    if name not in columns:
+        empty = np.full((count, *shape), "" if words else np.nan, dtype=object if words else np.float64)
+        columns[name] = part, empty
+    known, data = columns[name]
+    if known.dims != part.dims:
+        raise InputError(
+            f"Observable `{name}` must have the same dims at every point, but has {known.dims}, {part.dims}."
+        )
+    if any(a > b for a, b in zip(shape, data.shape[1:], strict=True)):
+        larger = np.maximum(shape, data.shape[1:])
+        more = np.full((count, *larger), "" if words else np.nan, dtype=data.dtype)
+        more[tuple(map(slice, data.shape))] = data
+        data = more
+        columns[name] = known, data
+    data[(list(points), *map(slice, shape))] = part.data
+
+
+def _coords(
+    model: AbstractSystem, table: Table, coords: Mapping[str, Variable], seeds: np.ndarray | None
+) -> dict[str, Any]:
+    made: dict[str, Any] = {name: (coord.dims, coord.data, dict(coord.attrs)) for name, coord in coords.items()}
+    for name, column in zip(table.names, table.columns, strict=True):
+        info = model.locate(name).info
+        about = {"units": info.unit or "1", "long_name": info.doc.rstrip(".") or name}
+        if info.symbol:
+            about["symbol"] = info.symbol
+        values = table.axes[name] if name in table.dims else column
+        made[name] = ((name,) if name in table.dims else table.dims, values, about)
+    for dim in table.dims:
+        if dim not in made:
+            made[dim] = (dim, table.axes[dim], {"long_name": dim, "units": "1"})
+    if seeds is not None:
+        made["seed"] = (table.dims, seeds.reshape(table.shape), {"long_name": "seed of the point's network"})
+    return made
+
+
+def write(dataset: xr.Dataset, path: Path) -> None:
+    """Write the result as zarr (a folder) or netCDF (a file); what stood there before survives any failure."""
+    if path.suffix == ".nc":
+        save(dataset, path)
+        return
+    try:
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        try:
+            os.chmod(aside, 0o777 & ~_umask())
+            whole = {name: {"chunks": variable.shape} for name, variable in dataset.variables.items() if variable.size}
+            dataset.to_zarr(aside, mode="w", zarr_format=2, consolidated=True, encoding=whole)
+            _synchronise(aside)
+            _put_in_place(aside, path)
+        finally:
+            if aside.exists():
+                shutil.rmtree(aside)
+    except OSError as error:
+        raise InputError(
+            f"Store `{path}` could not be written: {error.strerror or error}. The finished tasks are kept; free some "
+            "space and run the same again."
+        ) from error
+
+
+def clear(path: Path) -> None:
+    """Remove what a killed sweep left half-written beside the result."""
+    for aside in path.parent.glob(f".{path.name}.*.part"):
+        if aside.is_dir() and not aside.is_symlink():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.unlink(missing_ok=True)
+    if not path.exists():
+        return
+    for old in path.parent.glob(f".{path.name}.old"):
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _synchronise(folder: Path) -> None:
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with open(Path(root, name), "rb") as file:
+                os.fsync(file.fileno())
+
+
+def _put_in_place(aside: Path, path: Path) -> None:
+    """Exchange folders: the old one is moved away for the moment between two renames."""
+    old = path.with_name(f".{path.name}.old")
+    if old.exists():
+        shutil.rmtree(old)
+    if path.exists():
+        os.rename(path, old)
+    os.rename(aside, path)
+    if old.exists():
+        shutil.rmtree(old)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def need(path: Path) -> None:
+    """Refuse a zarr store where zarr is not installed, before any work is done."""
+    if path.suffix == ".zarr":
+        try:
+            import zarr  # noqa: F401
+        except ImportError as error:
+            raise InputError(
+                f"Store `{path}` needs the package zarr: pip install 'largen[sweep]', or choose a name that ends "
+                "in .nc."
+            ) from error
