@@ -10,7 +10,7 @@ from largen.checks import InputError
 from largen.systems.balanced import BalancedNetwork, finite, limit
 
 S3 = BalancedNetwork.balanced()
-TIMES = np.linspace(0.0, 2.0, 11)
+TIMES = np.linspace(0.0, 2.0, 6)  # as many as in test_balanced_network: one compilation
 
 
 def by_hand(n, skewness):

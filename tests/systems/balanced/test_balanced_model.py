@@ -1,5 +1,9 @@
 """The balanced model: its table, sizes, gains, and what it refuses."""
 
+import functools
+import itertools
+
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -7,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from largen.checks import InputError
+from largen.numerics.gaussian import node_count
 from largen.plain import from_plain, to_plain
 from largen.systems.balanced import BalancedNetwork, CustomGain, Logistic, Probit
 from largen.systems.balanced.gains import AbstractGain
@@ -83,30 +88,37 @@ def test_too_few_neurons():
         BalancedNetwork(fractions=(0.9, 0.1)).sizes(20)
 
 
-@pytest.mark.parametrize("slope", [0.1, 1.0, 6.0, 15.0])
-@pytest.mark.parametrize("variance", [0.0, 1e-6, 1.0])
-def test_probit_two_ways(slope, variance):
-    """Closed form and quadrature, values and three derivatives, up to slope sqrt(K) = 15."""
-    from largen.numerics.gaussian import node_count
+@eqx.filter_jit
+def mean_rates(gain, v, variance, nodes, order, closed):
+    rate = gain.mean_rate if closed else functools.partial(AbstractGain.mean_rate, gain)
+    return jax.vmap(lambda v: rate(v, variance, nodes, order))(v)
 
-    gain = Probit(2.0, slope, 0.3)
-    nodes = node_count(float(gain.steepness) * np.sqrt(variance))
+
+@pytest.mark.parametrize("order", range(4))
+def test_probit_two_ways(order):
+    """Closed form and quadrature, values and three derivatives, up to slope sqrt(K) = 15."""
     v = np.linspace(-1.5, 2.0, 8)
-    with jax.enable_x64(True):
-        for order in range(4):
-            closed = jax.vmap(lambda v, order=order: gain.mean_rate(v, variance, nodes, order))(v)
-            summed = jax.vmap(lambda v, order=order: AbstractGain.mean_rate(gain, v, variance, nodes, order))(v)
+    for slope, variance in itertools.product((0.1, 1.0, 6.0, 15.0), (0.0, 1e-6, 1.0)):
+        gain = Probit(2.0, slope, 0.3)
+        nodes = node_count(float(gain.steepness) * np.sqrt(variance))
+        with jax.enable_x64(True):
+            closed, summed = (mean_rates(gain, v, np.array(variance), nodes, order, closed) for closed in (True, False))
+            assert closed.shape == (8,)
             np.testing.assert_allclose(closed, summed, rtol=0, atol=1e-14 * max(1, slope) ** order)
+
+
+@eqx.filter_jit
+def there_and_back(gain, rates, variance, nodes):
+    v = jax.vmap(lambda rate: gain.inverse(rate, variance, nodes))(rates)
+    return jax.vmap(lambda v: gain.mean_rate(v, variance, nodes))(v)
 
 
 @pytest.mark.parametrize("gain", [Logistic(2.0, 0.5, 0.3), Logistic(2.0, 30.0, 0.3), Probit(2.0, 4.0, 0.3)])
 def test_inverse(gain):
+    rates = np.array([1e-6, 0.1, 1.0, 1.9, 2 - 1e-6])
     with jax.enable_x64(True):
         for variance in (0.0, 1e-4, 1.0, 30.0):
-            rates = np.array([1e-6, 0.1, 1.0, 1.9, 2 - 1e-6])
-            v = jax.vmap(lambda rate, k=variance: gain.inverse(rate, np.float64(k), 6145))(rates)
-            back = jax.vmap(lambda v, k=variance: gain.mean_rate(v, np.float64(k), 6145))(v)
-            np.testing.assert_allclose(back, rates, atol=1e-13)
+            np.testing.assert_allclose(there_and_back(gain, rates, np.array(variance), 6145), rates, atol=1e-13)
 
 
 def test_custom_gain_holds_a_function():
