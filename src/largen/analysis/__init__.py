@@ -11,5 +11,6 @@ from largen.analysis.fluctuations import stationary as stationary
 from largen.analysis.lyapunov import lyapunov as lyapunov
 from largen.analysis.metastability import metastability as metastability
 from largen.analysis.onset import chaos_onset as chaos_onset
+from largen.analysis.phase_portrait import phase_portrait as phase_portrait
 from largen.analysis.spectra import power_spectrum as power_spectrum
 from largen.analysis.summary import summary as summary

@@ -297,7 +297,7 @@ def _of_balanced(model: Any, n: int | None, dt: float | None) -> _Problem:
         return _Problem(_balanced_limit, state, args, step, 5, "1", "Runge-Kutta", _along_manifold)
     sizes = jnp.asarray(model.sizes(n).astype(np.float64))
     parts = manifold.balance(model, tuple(range(count)), sizes)
-    slopes = np.array([0.4 * float(gain.bound) * float(gain.steepness) for gain in model.gain])
+    slopes = np.array([0.25 * float(gain.bound) * float(gain.steepness) for gain in model.gain])
     fastest = math.sqrt(float(jnp.mean(sizes))) * float(np.max(np.abs(np.asarray(parts.first)) @ slopes))
     step = min(slowest, 1.0 / max(fastest, 1e-300)) if dt is None else dt
     args = (model, parts, jnp.mean(sizes), shape.nodes, np.array(step))

@@ -4,6 +4,10 @@ from largen.plot.common import bands as bands
 from largen.plot.common import convergence as convergence
 from largen.plot.common import distance as distance
 from largen.plot.common import figure_of as figure_of
+from largen.plot.dynamics import dwell_times as dwell_times
+from largen.plot.dynamics import event_sizes as event_sizes
+from largen.plot.dynamics import phase_portrait as phase_portrait
+from largen.plot.map import map as map
 from largen.plot.overview import overview as overview
 from largen.plot.rate import against_lag as against_lag
 from largen.plot.rate import surface as surface
