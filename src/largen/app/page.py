@@ -2,6 +2,7 @@
 
 import io
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ class Setting(NamedTuple):
     stop: float
     step: float
     n: int
-    options: dict[str, Any] = {}
+    options: Mapping[str, Any] = {}
     record: tuple[str, ...] = ()
     limit_record: tuple[str, ...] = ()
 
@@ -163,10 +164,8 @@ class Page:
         began = time.perf_counter()
         try:
             model = self.base.replace(**self.changes())
-            options = self.setting.options | (
-                {"record": self.setting.limit_record} if self.setting.limit_record else {}
-            )
-            limit = solve_limit(model, self.times, strict=False, **options)
+            extra = {"record": self.setting.limit_record} if self.setting.limit_record else {}
+            limit = solve_limit(model, self.times, strict=False, **self.setting.options, **extra)
         except (InputError, LimitError) as error:
             self.status.object = f"No limit here. {error} The picture is the last one that had a limit."
             return False

@@ -19,8 +19,8 @@ NETWORK = "#7f7f7f"
 class View:
     """One figure. `draw` puts a limit and realisations into its data sources; the figure itself is made once."""
 
-    def __init__(self, title: str, x: str, y: str, **options: Any):
-        self.title = title
+    def __init__(self, key: str, title: str, x: str, y: str, **options: Any):
+        self.key = key  # names the figure's data in the browser
         self.figure = figure(
             height=300, sizing_mode="stretch_width", title=title, x_axis_label=x, y_axis_label=y,
             tools="pan,box_zoom,wheel_zoom,reset,save", output_backend="canvas", **options,
@@ -30,7 +30,7 @@ class View:
 
     def source(self, name: str, *columns: str) -> ColumnDataSource:
         """Make a named, empty source."""
-        self.sources[name] = ColumnDataSource({column: [] for column in columns}, name=f"{self.title} {name}")
+        self.sources[name] = ColumnDataSource({column: [] for column in columns}, name=f"{self.key} {name}")
         return self.sources[name]
 
     def fill(self, name: str, **columns: Any) -> None:
@@ -48,7 +48,7 @@ class Series(View):
     def __init__(self, variable: xr.DataArray, time: xr.DataArray):
         unit = variable.attrs.get("units", "")
         words = str(variable.attrs.get("long_name", variable.name))
-        super().__init__(words, _axis("time", time.attrs.get("units", "")), _axis(words, unit))
+        super().__init__(str(variable.name), words, _axis("time", time.attrs.get("units", "")), _axis(words, unit))
         self.name = str(variable.name)
         self.labels = variable["population"].values.tolist() if "population" in variable.dims else [""]
         for label, colour in (colours(self.labels) if self.labels != [""] else {"": "#D55E00"}).items():
@@ -86,7 +86,7 @@ class Raster(View):
     """Spikes of the first realisation."""
 
     def __init__(self, limit: xr.Dataset):
-        super().__init__("raster of the first network", _axis("time", "ms"), "neurons")
+        super().__init__("raster", "raster of the first network", _axis("time", "ms"), "neurons")
         self.labels = limit["population"].values.tolist()
         for label, colour in colours(self.labels).items():
             source = self.source(label, "x", "y")
@@ -112,7 +112,7 @@ class Spectrum(View):
 
     def __init__(self, limit: xr.Dataset):
         label = str(limit["population"].values[0])
-        super().__init__(f"power spectrum of {label}", "frequency (Hz)", "power", y_axis_type="log")
+        super().__init__("spectrum", f"power spectrum of {label}", "frequency (Hz)", "power", y_axis_type="log")
         for name, colour, dash in (("network", NETWORK, "dotted"), ("limit", "#D55E00", "solid")):
             source = self.source(name, "x", "y")
             self.figure.line("x", "y", source=source, color=colour, line_dash=dash, width=2, legend_label=name)
@@ -139,7 +139,9 @@ class Plane(View):
     def __init__(self, limit: xr.Dataset, name: str, smooth: bool):
         labels = limit["population"].values.tolist()[:2]
         unit = limit[name].attrs.get("units", "")
-        super().__init__(f"{name} of {labels[0]} and {labels[1]}", *(_axis(f"{name} of {k}", unit) for k in labels))
+        super().__init__(
+            f"{name} plane", f"{name} of {labels[0]} and {labels[1]}", *(_axis(f"{name} of {k}", unit) for k in labels)
+        )
         self.name, self.smooth = name, smooth
         for who, colour, width in (("network", NETWORK, 1), ("limit", "#D55E00", 2)):
             source = self.source(who, "x", "y")
@@ -166,7 +168,7 @@ class Density(View):
     """Voltage density, averaged over time."""
 
     def __init__(self, limit: xr.Dataset):
-        super().__init__("voltage density", "voltage", "probability per unit voltage")
+        super().__init__("density", "voltage density", "voltage", "probability per unit voltage")
         self.labels = limit["population"].values.tolist()
         for label, colour in colours(self.labels).items():
             for who, dash in (("limit", "solid"), ("network", "dotted")):
@@ -193,7 +195,7 @@ class Eigenvalues(View):
     """The fast eigenvalues of the balanced limit along its solution: it exists while all lie left of zero."""
 
     def __init__(self, limit: xr.Dataset):
-        super().__init__("fast eigenvalues along the solution", "real part", "imaginary part")
+        super().__init__("eigenvalues", "fast eigenvalues along the solution", "real part", "imaginary part")
         self.figure.add_layout(Span(location=0, dimension="height", line_color="#cc0000", line_dash="dashed"))
         source = self.source("path", "x", "y", "time")
         self.figure.scatter("x", "y", source=source, size=5, color="#0072B2", alpha=0.6)
@@ -212,6 +214,7 @@ class Surface(View):
         who = "one neuron" if lag == 0 else f"neurons at lag {lag}"
         time = limit["time"].values
         super().__init__(
+            f"{what} {lag}",
             f"{what}: covariance of {who}", "time s", "time t", match_aspect=True,
             x_range=(time[0], time[-1]), y_range=(time[0], time[-1]),
         )  # fmt: skip
@@ -240,7 +243,7 @@ class AgainstLag(View):
     """Covariance at the last time against the lag, and the part frozen by the weights: no propagation of chaos."""
 
     def __init__(self, limit: xr.Dataset):
-        super().__init__("at the last time, against the lag", "lag on the ring", "covariance")
+        super().__init__("lags", "at the last time, against the lag", "lag on the ring", "covariance")
         for name, colour, word in PARTS:
             source = self.source(f"limit {name}", "x", "y")
             self.figure.line("x", "y", source=source, color=colour, width=2, legend_label=f"limit, {word}")
