@@ -12,14 +12,22 @@ if TYPE_CHECKING:
     from largen.checks import InputError as InputError
     from largen.checks import LimitError as LimitError
     from largen.comparison import compare as compare
+    from largen.export import equations as equations
+    from largen.export import to_neo as to_neo
     from largen.files import read_model as read_model
     from largen.files import write_model as write_model
+    from largen.fitting import fit as fit
+    from largen.fitting import sensitivity as sensitivity
     from largen.limits import solve_limit as solve_limit
     from largen.results import load as load
     from largen.results import save as save
     from largen.scaling import convergence as convergence
     from largen.simulation import Interrupted as Interrupted
     from largen.simulation import simulate as simulate
+    from largen.sweeps import Grid as Grid
+    from largen.sweeps import Random as Random
+    from largen.sweeps import Sobol as Sobol
+    from largen.sweeps import sweep as sweep
     from largen.system import TimeSeries as TimeSeries
     from largen.systems.balanced import BalancedNetwork as BalancedNetwork
     from largen.systems.balanced import CustomGain as CustomGain
@@ -40,11 +48,19 @@ _HOME = {
     "convergence": "scaling",
     "read_model": "files",
     "write_model": "files",
+    "equations": "export",
+    "to_neo": "export",
+    "fit": "fitting",
+    "sensitivity": "fitting",
     "solve_limit": "limits",
     "load": "results",
     "save": "results",
     "Interrupted": "simulation",
     "simulate": "simulation",
+    "Grid": "sweeps",
+    "Random": "sweeps",
+    "Sobol": "sweeps",
+    "sweep": "sweeps",
     "TimeSeries": "system",
     "BalancedNetwork": "systems.balanced",
     "CustomGain": "systems.balanced",
@@ -58,21 +74,29 @@ _HOME = {
 }
 _ROOMS = ("analysis", "plot")
 __all__ = (
+    "Grid",
     "InputError",
     "Interrupted",
     "LimitError",
+    "Random",
+    "Sobol",
     "SpikingNetwork",
     "TimeSeries",
     "__version__",
     "analysis",
     "compare",
     "convergence",
+    "equations",
+    "fit",
     "load",
     "plot",
     "read_model",
     "save",
+    "sensitivity",
     "simulate",
     "solve_limit",
+    "to_neo",
+    "sweep",
     "write_model",
 )
 

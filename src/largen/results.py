@@ -16,6 +16,7 @@ import xarray as xr
 import largen
 from largen.checks import InputError, require
 from largen.plain import to_plain
+from largen.stores import load_zarr, save_zarr
 from largen.system import AbstractSystem, Arrays, Observable
 
 _DIM_ATTRS = {
@@ -183,11 +184,11 @@ def _umask() -> int:
 
 
 def save(dataset: xr.Dataset, path: str | os.PathLike) -> Path:
-    """Save a Dataset as netCDF-4; the file appears whole or not at all.
+    """Save a Dataset as netCDF-4, or as a zarr store where the name ends in `.zarr`; whole or not at all.
 
     Args:
         dataset: What `simulate`, `solve_limit`, `compare`, `convergence` or an analysis returned.
-        path: File name, by custom ending in `.nc`.
+        path: File name, by custom ending in `.nc`; a name that ends in `.zarr` makes a zarr store (extra `sweep`).
 
     Returns:
         The path.
@@ -195,6 +196,8 @@ def save(dataset: xr.Dataset, path: str | os.PathLike) -> Path:
     Raises:
         InputError: The folder does not exist or is not writable, or the disk is full; an old file survives.
     """
+    if Path(path).suffix == ".zarr":
+        return save_zarr(dataset, Path(path))
     # The file is made in memory: HDF5 cannot be trusted to report a full disk, a plain write can.
     image = netcdf_image(dataset)
     return write_atomically(path, lambda aside: aside.write_bytes(image.getbuffer()))
@@ -218,21 +221,25 @@ def load(path: str | os.PathLike) -> xr.Dataset:
     """Load a Dataset that `save` wrote; `load(save(x))` is identical to x.
 
     Raises:
-        InputError: There is no such file, or it is not a whole netCDF file.
+        InputError: There is no such file, or it is not a whole netCDF file or zarr store.
     """
-    _need_h5netcdf()
-    require(Path(path).is_file(), "path", "name an existing file", str(path))
-    try:
-        with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as file:
-            dataset = file.load()
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"File `{path}` is not a netCDF file that largen can read: {error}.") from error
+    dataset = load_zarr(Path(path)) if Path(path).suffix == ".zarr" else _load_netcdf(path)
     dataset.encoding = {}
     for name, variable in dataset.variables.items():
         variable.encoding = {}
         if variable.dtype == object:
             dataset[name] = variable.astype(str)
     return dataset
+
+
+def _load_netcdf(path: str | os.PathLike) -> xr.Dataset:
+    _need_h5netcdf()
+    require(Path(path).is_file(), "path", "name an existing file", str(path))
+    try:
+        with xr.open_dataset(path, engine="h5netcdf", decode_times=False) as file:
+            return file.load()
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"File `{path}` is not a netCDF file that largen can read: {error}.") from error
 
 
 def _need_h5netcdf() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from largen.checks import InputError, LimitError, integer, require
+from largen.checks import InputError, LimitError, integer
 from largen.comparison import AGREES, FINITE_SIZE, compare
 from largen.fitting.measured import Data, Measured, measure
 from largen.limits import solve_limit

@@ -26,7 +26,7 @@ ROUNDS = 8
 RETREATS = 4
 SETTLED = 0.3
 """Standard errors below which a further round of networks is not worth its time."""
-LONGEST = 1000.0
+LONGEST = 600.0
 """Of a stationary spiking network the limit is solved over this many ms at most."""
 
 
@@ -329,8 +329,8 @@ def _levelled(problem: Problem, networks: Networks, end: End, iterations: int, s
             return end, count
     if strict:
         raise LimitError(
-            f"The fit did not settle: after {ROUNDS} rounds of networks a parameter still moves by {moved:.1g} standard "
-            "errors. The limit's derivatives are not those of the network here: take a larger n, more realisations, "
-            "or through='limit'."
+            f"The fit did not settle: after {ROUNDS} rounds of networks a parameter still moves by {moved:.1g} of its "
+            "standard error. The limit's derivatives are not those of the network here: take a larger n, more "
+            "realisations, or through='limit'."
         )
     return end._replace(outcome=f"still moving by {moved:.1g} standard errors after {ROUNDS} rounds"), ROUNDS

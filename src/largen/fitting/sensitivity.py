@@ -69,7 +69,8 @@ def sensitivity(
     for k, name in enumerate(free_ones.names):
         if not np.all(np.isfinite(derivative[:, k])):
             raise LimitError(
-                f"The limit has no derivative with respect to `{name}` at {free_ones.value[k]:g}. Leave it out of `free`."
+                f"The limit has no derivative with respect to `{name}` at {free_ones.value[k]:g}: leave it out of "
+                "`free`."
             )
 
     dims = {o.name: o.dims for o in model.observables}

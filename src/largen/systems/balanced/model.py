@@ -4,17 +4,27 @@ Source: MacLaurin & Vilanova 2024 (arXiv 2412.17273), called MV below. Time is d
 `tau` is given.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from largen.checks import require
-from largen.system import AbstractSystem, Arrays, Observable, Plan, TimeSeries, labels_of, parameter, split
+from largen.system import (
+    AbstractFlowSystem,
+    Arrays,
+    Dynamics,
+    Observable,
+    Plan,
+    TimeSeries,
+    labels_of,
+    parameter,
+    split,
+)
 from largen.systems.balanced.gains import CustomGain, Logistic, Probit
 
 
-class BalancedNetwork(AbstractSystem):
+class BalancedNetwork(AbstractFlowSystem):
     """Populations of neurons with all-to-all Poisson coupling of order n^(-1/2) (MV 2024).
 
     Between jumps the state of neuron j of population a follows
@@ -43,6 +53,7 @@ class BalancedNetwork(AbstractSystem):
     )
     default_times: ClassVar[tuple[float, float, float]] = (0.0, 5.0, 0.05)
     default_record: ClassVar[tuple[str, ...]] = ("state",)
+    limit_batch: ClassVar[int] = 256
     observables: ClassVar[tuple[Observable, ...]] = (
         Observable("mean", ("population", "time"), "1", "mean state"),
         Observable("variance", ("population", "time"), "1", "variance of the state within a population"),
@@ -268,6 +279,22 @@ class BalancedNetwork(AbstractSystem):
             return limit.solve(self, times, rtol=rtol, atol=atol, route=route)
         return finite.solve(self, times, n=n, rtol=rtol, atol=atol, skewness=skewness)
 
+    @staticmethod
+    def limits(
+        models: Sequence["BalancedNetwork"],
+        times: np.ndarray,
+        *,
+        rtol: float,
+        atol: float,
+        names: Sequence[str] | None = None,
+        route: str = "auto",
+        skewness: bool = True,
+    ) -> list[Arrays | Exception]:
+        """Solve the limits of many models at once: for each its arrays, or the exception; see `batch.solve`."""
+        from largen.systems.balanced import batch
+
+        return batch.solve(models, times, rtol=rtol, atol=atol, route=route, names=names)
+
     def fixed_points(self, n: int | None = None) -> Any:
         """All stationary states of the limit (or at n neurons) with their eigenvalues; see `stationary`."""
         from largen.systems.balanced import stationary
@@ -279,3 +306,23 @@ class BalancedNetwork(AbstractSystem):
         from largen.systems.balanced import fluctuations
 
         return fluctuations.linear_noise(self, n, modes=modes)
+
+    def smooth(
+        self, times: np.ndarray, *, n: int | None = None, rtol: float = 1e-8, atol: float = 1e-10, route: str = "auto"
+    ) -> Any:
+        """The limit as a differentiable function of the model; see `smooth.prepare` for the options."""
+        from largen.systems.balanced import smooth
+
+        return smooth.prepare(self, times, n=n, rtol=rtol, atol=atol, route=route)
+
+    def equations(self, n: int | None = None) -> str:
+        """The limit's equations with this model's numbers, as LaTeX."""
+        from largen.systems.balanced import latex
+
+        return latex.write(self, n)
+
+    def dynamics(self, parameter: str | None, *, n: int | None, skewness: bool = True) -> Dynamics:
+        """The limit as a constrained system (n None), or the flow of the moments at n neurons."""
+        from largen.systems.balanced import dynamics
+
+        return dynamics.build(self, parameter, n=n, skewness=skewness)

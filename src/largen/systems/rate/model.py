@@ -5,7 +5,7 @@ MacLaurin, Entropy 17 (2015) 4701 (discrete time) and arXiv 1901.10248 (continuo
 or is dimensionless in the unit of `tau` (continuous).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -238,6 +238,22 @@ class RateNetwork(AbstractSystem):
 
         return fluctuations.solve(self, times, lags=lags, samples=samples, seed=seed)
 
+    def covariance_of_averages(
+        self, times: np.ndarray, weights: Mapping[str, np.ndarray], *, n: int, options: Mapping[str, Any]
+    ) -> dict[str, np.ndarray]:
+        """Covariance of weighted sums of one network's `mean` and `covariance`, from its theory of fluctuations.
+
+        Nothing in continuous time, nor over more times than the theory takes.
+        """
+        from largen.systems.rate import fluctuations
+
+        known = {name: weights[name] for name in ("mean", "covariance") if name in weights}
+        discrete = self.dynamics == "discrete"
+        if not known or not discrete or fluctuations.order_parameters(self, len(times)) > fluctuations.MOST_ORDERS:
+            return {}
+        found = fluctuations.of_averages(self, times, known, replicas=int(options["replicas"]))
+        return {name: covariance / n for name, covariance in found.items()}
+
     def rate_function(self, mean: Any, covariance: Any) -> Any:
         """Cost per neuron of a Gaussian field, averaged over the weights; see `deviations.solve`."""
         from largen.systems.rate import deviations
@@ -245,7 +261,7 @@ class RateNetwork(AbstractSystem):
         return deviations.solve(self, mean, covariance)
 
     def smooth(
-        self, times: np.ndarray, *, n: int | None = None, lags: int = 2, terms: int = 128, step: float | None = None
+        self, times: np.ndarray, *, n: int | None = None, lags: int = 2, terms: int = 256, step: float | None = None
     ) -> Any:
         """The limit as a differentiable function of the model; see `smooth.prepare` for the options."""
         from largen.systems.rate import smooth

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from largen.system import AbstractSystem, Arrays, Observable, Plan, TimeSeries, labels_of, parameter, split
+from largen.system import AbstractFlowSystem, Arrays, Dynamics, Observable, Plan, TimeSeries, labels_of, parameter, split
 
 
-class SpikingNetwork(AbstractSystem):
+class SpikingNetwork(AbstractFlowSystem):
     """Populations of integrate-and-fire neurons coupled by pending spikes (CLWTX 2024).
 
     Between spikes a neuron of population a follows, with V in units where reset is 0,
@@ -209,4 +209,63 @@ class SpikingNetwork(AbstractSystem):
             seed=seed,
             realisations=realisations,
             record=(record,) if isinstance(record, str) else tuple(record),
+        )
+
+    def smooth(
+        self,
+        times: np.ndarray,
+        *,
+        n: int | None = None,
+        start: float | None = None,
+        dt: float = 0.1,
+        bin_width: float | None = None,
+        closure: str = "joint",
+        linear_in_bin: bool = True,
+        gamma: float | None = None,
+    ) -> Any:
+        """The limit as a differentiable function of the model; see `smooth.prepare` for the options."""
+        from largen.systems.spiking import smooth
+
+        return smooth.prepare(
+            self,
+            times,
+            n=n,
+            start=start,
+            dt=dt,
+            bin_width=bin_width,
+            closure=closure,
+            linear_in_bin=linear_in_bin,
+            gamma=gamma,
+        )
+
+    def equations(self, n: int | None = None) -> str:
+        """The limit's equations with this model's numbers, as LaTeX."""
+        from largen.systems.spiking import latex
+
+        return latex.write(self, n)
+
+    def dynamics(
+        self,
+        parameter: str | None,
+        *,
+        n: int | None,
+        closure: str = "joint",
+        bin_width: float | None = None,
+        linear_in_bin: bool = True,
+        stretched: bool = True,
+        narrowest: float = 0.05,
+        dt: float = 0.1,
+    ) -> Dynamics:
+        """The reduction as a map of one step dt at n neurons; see `dynamics.build` for the options."""
+        from largen.systems.spiking import dynamics
+
+        return dynamics.build(
+            self.scaled(self.reference_size if n is None else n),
+            parameter,
+            closure=closure,
+            bin_width=bin_width,
+            linear_in_bin=linear_in_bin,
+            stretched=stretched,
+            narrowest=narrowest,
+            dt=dt,
         )
