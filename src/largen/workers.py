@@ -20,7 +20,8 @@ ONE_THREAD = {
 
 
 def _start_worker() -> None:
-    """Run first in every worker: Ctrl-C is the parent's to handle."""
+    """Run first in every worker: Ctrl-C is the parent's to handle, and JAX is not imported yet."""
+    keep_compiled_programs()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
