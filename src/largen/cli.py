@@ -222,6 +222,48 @@ def convergence(
 
 
 @app.command()
+def sweep(
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="A model file with a `sweep` block.")] = None,
+    store: Annotated[
+        Path | None, typer.Option("--store", "-o", help="Result, ending in .zarr or .nc; FILE.zarr if absent.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", "-w", help="Worker processes.")] = 1,
+    status: Annotated[bool, typer.Option("--status", help="Only say how far it has come.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do points again that failed.")] = False,
+    extend: Annotated[bool, typer.Option("--extend", help="Go on in a store that holds another sweep.")] = False,
+    draw: Annotated[str | None, typer.Option("--map", help="Draw this variable, such as limit_rate.")] = None,
+    n: Size = None,
+    realisations: Realisations = None,
+    seed: Seed = None,
+    functions: Functions = False,
+    as_json: AsJson = False,
+) -> None:
+    """Visit many parameters; run the same again after whatever stopped it, and it goes on."""
+    from largen.sweeps import command
+
+    place = command.store_of(file, store)
+    if status:
+        found = command.status(place)
+    else:
+        progress = None if as_json else (_progress(as_json) or "lines")
+        found = command.run(
+            file or "",
+            place,
+            functions=functions,
+            workers=workers,
+            retry_failed=retry_failed,
+            extend=extend,
+            progress=progress,
+            n=n,
+            realisations=realisations,
+            seed=seed,
+        )
+    if draw is not None:
+        found["map"] = str(command.draw(place, draw))
+    _print(found, as_json, lambda: command.show(found))
+
+
+@app.command()
 def examples(as_json: AsJson = False) -> None:
     """List the examples that ship with largen."""
     from largen.files import examples as found

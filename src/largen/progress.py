@@ -1,11 +1,38 @@
 """Progress of long work: a callable that takes the fraction done, or a bar with the time left."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from largen.checks import require
+
+EVERY = 10.0
+"""Seconds between lines of progress."""
+
+
+class _Counter:
+    """Words for a fraction done: so many pieces of so many, how many a second, and the time left."""
+
+    def __init__(self, what: str, pieces: int, unit: str):
+        self.what, self.pieces, self.unit = what, pieces, unit
+        self.begun: tuple[float, float] | None = None
+
+    def words(self, fraction: float, left: bool = False) -> str:
+        now = time.monotonic()
+        self.begun = self.begun or (now, fraction)
+        seconds, done = now - self.begun[0], fraction - self.begun[1]
+        text = self.what
+        if self.pieces:
+            text += f": {round(fraction * self.pieces)} of {self.pieces} {self.unit}"
+            text += f", {done * self.pieces / seconds:.3g} a second" if done > 0 and seconds > 0 else ""
+        else:
+            text += f": {100 * fraction:.1f} %" if left else ""
+        if left and done > 0 and fraction < 1:
+            minutes, rest = divmod(round(seconds / done * (1 - fraction)), 60)
+            text += f", {minutes // 60}:{minutes % 60:02d}:{rest:02d} left"
+        return text
 
 
 @contextlib.contextmanager
@@ -13,7 +40,8 @@ def showing(progress: Any, what: str, pieces: int = 0, unit: str = "") -> Iterat
     """Yield a function of the fraction done.
 
     Args:
-        progress: None (silent), True (a bar on standard error), or a callable that takes the fraction done.
+        progress: None (silent), True (a bar on standard error), "lines" (a line there every ten seconds, for logs),
+            or a callable that takes the fraction done.
         what: The words beside the bar.
         pieces: How many pieces the work has, to show how many are done and their rate; 0 to show neither.
         unit: What a piece is called.
@@ -32,20 +60,26 @@ def showing(progress: Any, what: str, pieces: int = 0, unit: str = "") -> Iterat
             TimeElapsedColumn(),
             Left(),
         )
-        clock: list[float] = []
-
-        def counted(fraction: float) -> str:
-            """So many of so many, and how many a second since the first call."""
-            if not pieces:
-                return what
-            clock[:] = clock or [time.monotonic(), fraction]
-            seconds = time.monotonic() - clock[0]
-            rate = f", {(fraction - clock[1]) * pieces / seconds:.3g} a second" if fraction > clock[1] else ""
-            return f"{what}: {round(fraction * pieces)} of {pieces} {unit}{rate}"
-
+        counter = _Counter(what, pieces, unit)
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(what, total=1.0)
-            yield lambda fraction: bar.update(task, completed=fraction, description=counted(fraction))
+            yield lambda fraction: bar.update(task, completed=fraction, description=counter.words(fraction))
+    elif progress == "lines":
+        yield _lines(_Counter(what, pieces, unit))
     else:
-        require(callable(progress), "progress", "be None, True or a function of the fraction done", progress)
+        must = "be None, True, 'lines' or a function of the fraction done"
+        require(callable(progress), "progress", must, progress)
         yield progress
+
+
+def _lines(counter: _Counter) -> Callable[[float], None]:
+    last = -EVERY
+
+    def tick(fraction: float) -> None:
+        nonlocal last
+        words = counter.words(fraction, left=True)
+        if time.monotonic() - last >= EVERY or fraction >= 1:
+            last = time.monotonic()
+            print(words, file=sys.stderr, flush=True)
+
+    return tick

@@ -31,11 +31,11 @@ def in_process(function: Callable[..., bytes], calls: Sequence[Call]) -> Iterato
 def local_client(workers: int) -> Iterator[Any]:
     """Start spawned worker processes of one thread each on this machine, as a Dask client."""
     distributed = need_dask()
-    import dask
+    from dask import config
 
     # No dashboard, no files in the working directory; a worker that dies is replaced and its task tried again.
     with (
-        dask.config.set(
+        config.set(
             {"distributed.worker.multiprocessing-method": "spawn", "distributed.logging.distributed": "critical"}
         ),
         distributed.LocalCluster(

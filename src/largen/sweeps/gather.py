@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError
-from largen.results import save
+from largen.results import load, save
 from largen.sweeps.points import Table
 from largen.sweeps.store import COMPLETED, FAILED, MISSING, STOPPED, Block, Variable
 from largen.sweeps.tasks import Task
@@ -136,6 +136,16 @@ def write(dataset: xr.Dataset, path: Path) -> None:
             f"Store `{path}` could not be written: {error.strerror or error}. The finished tasks are kept; free some "
             "space and run the same again."
         ) from error
+
+
+def read(path: Path) -> xr.Dataset:
+    """Read a result that `write` wrote."""
+    if path.suffix == ".nc":
+        return load(path)
+    need(path)
+    if not (path / ".zmetadata").is_file():
+        raise InputError(f"Store `{path}` has no result yet: run the sweep.")
+    return xr.open_zarr(path, consolidated=True, chunks=None, decode_times=False).load()
 
 
 def clear(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from largen.checks import InputError, increasing_times, integer, known_keys, nearest, one_of, real, require, shown
+from largen.checks import InputError, increasing_times, integer, known_keys, one_of, real, require, shown
 from largen.options import options_of
 from largen.plain import to_plain
 from largen.progress import showing
@@ -236,7 +236,7 @@ def _about(settings: Settings, table: Table, times: np.ndarray, tasks: Sequence[
         "parameters": json.dumps(settings.parameters, sort_keys=True),
         "over": f"{', '.join(table.names)} ({' x '.join(map(str, table.shape))} points, {points.hexdigest()})",
         "run": ", ".join(settings.run),
-        "times": f"{len(times)} from {times[0]:g} to {times[-1]:g} ({hashlib.sha256(times).hexdigest()[:16]})",
+        "times": f"{len(times)} from {times[0]:g} to {times[-1]:g} ({hashlib.sha256(times.data).hexdigest()[:16]})",
         "start": settings.start,
         "observables": ", ".join(f"{w.source}.{w.reduction}".rstrip(".") for w in settings.observables),
         "n": settings.n,
@@ -349,7 +349,7 @@ def status(store: Any) -> dict[str, Any]:
     record = place.record()
     if not record:
         raise InputError(f"There is no sweep in `{place.path}`: it has no `{Path(place.folder.name, 'sweep.json')}`.")
-    counts = dict.fromkeys((COMPLETED, STOPPED, FAILED, MISSING), 0)
+    counts: dict[str, int] = dict.fromkeys((COMPLETED, STOPPED, FAILED, MISSING), 0)
     messages: dict[str, int] = {}
     done = 0
     for key, points in _listed(record):
@@ -380,6 +380,6 @@ def _listed(record: Mapping[str, Any]) -> list[tuple[str, int]]:
     for entry in record["tasks"]:
         good = isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str) and isinstance(entry[1], int)
         if not (good and len(entry[0]) == 32 and all(letter in "0123456789abcdef" for letter in entry[0])):
-            raise InputError(f"The record of this store is not one that largen wrote: {shown(entry)}.{nearest('', [])}")
+            raise InputError(f"The record of this store is not one that largen wrote: {shown(entry)}.")
         listed.append((entry[0], entry[1]))
     return listed

@@ -89,8 +89,9 @@ def class_name(model: AbstractSystem) -> str:
 def code_version(system: str) -> str:
     """Versions of everything that a task's bytes depend on, with a hash of largen's (and the system's) own source."""
     root = Path(largen.__file__).parent
-    rooms = ("numerics", "systems", "analysis", "sweeps")
+    rooms = ("numerics", "systems", "analysis")
     names = ("system", "plain", "options", "results", "simulation", "limits", "comparison")
+    names += ("sweeps/tasks", "sweeps/observables", "sweeps/family", "sweeps/store")
     files = [path for room in rooms for path in (root / room).rglob("*.py")] + [root / f"{name}.py" for name in names]
     digest = hashlib.blake2b(digest_size=6)
     for path in sorted(files):
@@ -168,9 +169,10 @@ def _class(where: str) -> Any:
 @functools.lru_cache(maxsize=2)
 def context(text: str) -> Context:
     """Build a worker's context from the text of `payload`."""
-    plain = json.loads(text)
+    plain: dict[str, Any] = json.loads(text)
     plain["observables"] = tuple(Wanted(*entry) for entry in plain["observables"])
-    settings = Settings(**{key: tuple(v) if key in ("names", "run") else v for key, v in plain.items()})
+    plain["names"], plain["run"] = tuple(plain["names"]), tuple(plain["run"])
+    settings = Settings(**plain)
     if settings.code != code_version(settings.system):
         raise InputError(
             f"A worker runs other code ({code_version(settings.system)}) than this sweep ({settings.code}): "

@@ -144,7 +144,8 @@ def _batches(
         rows += [rows[-1]] * (size - len(rows))
         columns = [np.stack(column) for column in zip(*rows, strict=True)]
         found = _solve(columns, jnp.asarray(times), np.array(rtol), np.array(atol), form)
-        yield batch, Trajectory(*(np.asarray(x)[: len(batch)] for x in found))
+        cut: list[Any] = [np.asarray(x)[: len(batch)] for x in found]
+        yield batch, Trajectory(*cut)
 
 
 def _deliver(
@@ -164,8 +165,9 @@ def _deliver(
         calm &= np.isfinite(values).all(axis=(1, 2))
     for k, model in enumerate(batch):
         if quick and calm[k]:
-            parts = (found.mean[k].T, found.variance[k].T, np.zeros_like(found.mean[k].T), found.rate[k].T)
-            results[model] = Arrays(dict(zip(_QUICK, parts, strict=True)))
+            mean, variance, rate = (np.asarray(part[k]).T for part in (found.mean, found.variance, found.rate))
+            values = {"mean": mean, "variance": variance, "third_cumulant": np.zeros_like(mean), "rate": rate}
+            results[model] = Arrays(values)
             continue
         try:
             lane = jax.tree.map(lambda x, k=k: x[k], found)
