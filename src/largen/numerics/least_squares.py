@@ -2,7 +2,8 @@
 
 The caller evaluates residuals and Jacobians of all starts in one batch; what is left here is small linear algebra.
 Source: Moré, "The Levenberg-Marquardt algorithm: implementation and theory" (1978), for the scaling; Nielsen,
-"Damping parameter in Marquardt's method" (IMM-REP-1999-05), for the damping.
+"Damping parameter in Marquardt's method" (IMM-REP-1999-05), for the damping; Bates & Watts, Technometrics 23 (1981)
+179, for the end: the part of the residuals that a change of the unknowns could still take away is small.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,8 @@ CONVERGED, STUCK, LONG, NOWHERE = "converged", "stuck", "out of iterations", "no
 """Outcomes of one start."""
 
 _STEP = 1e-10
-_COST = 1e-26
+_OFFSET = 1e-4
+_OFFSET_REFUSED = 1e-2  # where steps are refused: at a point where the residuals are not smooth
 
 
 class Minimum(NamedTuple):
@@ -40,7 +42,7 @@ class Minimum(NamedTuple):
 Evaluate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def minimise(evaluate: Evaluate, start: np.ndarray, *, iterations: int = 60) -> Minimum:
+def minimise(evaluate: Evaluate, start: np.ndarray, *, iterations: int = 60, floor: float = 1e-26) -> Minimum:
     """Minimise the sum of squares from every start.
 
     Args:
@@ -48,6 +50,7 @@ def minimise(evaluate: Evaluate, start: np.ndarray, *, iterations: int = 60) -> 
             not defined, residuals are not finite: such a step is refused and a shorter one tried.
         start: Shape (S, p).
         iterations: Evaluations after which a start is given up.
+        floor: Mean square of the residuals below which there is nothing to gain.
     """
     x = np.array(start, float)
     residual, jacobian = evaluate(x)
@@ -77,10 +80,11 @@ def minimise(evaluate: Evaluate, start: np.ndarray, *, iterations: int = 60) -> 
                 damping[s] *= growth[s]
                 growth[s] *= 2.0
             full = gain > 0 or damping[s] <= 1.0  # a step is not small because it was damped
-            if (small and full) or cost[s] <= _COST * len(residual[s]) or predicted[s] <= 1e-15 * cost[s]:
+            done_enough = _offset(residual[s], jacobian[s]) <= (_OFFSET if gain > 0 else _OFFSET_REFUSED)
+            if (small and full) or done_enough or cost[s] <= 0.5 * floor * len(residual[s]):
                 outcome[s] = CONVERGED
             elif damping[s] > 1e12:
-                outcome[s] = CONVERGED if _angle(residual[s], jacobian[s]) <= 1e-6 else STUCK
+                outcome[s] = STUCK
     return Minimum(x, residual, jacobian, cost, [word or LONG for word in outcome], done)
 
 
@@ -90,10 +94,12 @@ def _cost(residual: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
         return np.where(finite, 0.5 * np.sum(np.where(finite[:, None], residual, 0.0) ** 2, axis=1), np.inf)
 
 
-def _angle(residual: np.ndarray, jacobian: np.ndarray) -> float:
-    """Largest cosine between the residual and a column of the Jacobian: zero at a minimum (Moré 1978)."""
-    size = np.linalg.norm(jacobian, axis=0) * np.linalg.norm(residual)
-    return float(np.max(np.abs(residual @ jacobian) / np.where(size > 0, size, 1.0)))
+def _offset(residual: np.ndarray, jacobian: np.ndarray) -> float:
+    """Share of the residuals' length that lies in the range of the Jacobian: zero at a minimum (Bates & Watts 1981)."""
+    norm = np.linalg.norm(jacobian, axis=0)
+    left, singular, _ = np.linalg.svd(jacobian / np.where(norm > 0, norm, 1.0), full_matrices=False)
+    inside = left[:, singular > 1e-10 * max(singular[0], 1e-300)].T @ residual
+    return float(np.linalg.norm(inside) / max(np.linalg.norm(residual), 1e-300))
 
 
 def _step(residual: np.ndarray, jacobian: np.ndarray, scale: np.ndarray, damping: float) -> tuple[np.ndarray, float]:

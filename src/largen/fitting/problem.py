@@ -1,6 +1,6 @@
-"""fit(): the parameters at which a limit gives a target's observables, and how well these fix them."""
+"""What is fitted to what, and where a fit ended."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -8,24 +8,18 @@ import jax
 import numpy as np
 import xarray as xr
 
-from largen.checks import LimitError, increasing_times, integer, one_of, real, require
+from largen.checks import LimitError, increasing_times, require
 from largen.files import time_grid
-from largen.fitting.check import Networks, judge, networks_like, rows_of, simulated
 from largen.fitting.errors import Identifiability, covariance, identify
 from largen.fitting.evaluation import evaluate
 from largen.fitting.measured import Data, Measured, from_dataset, from_mapping, measure
 from largen.fitting.unknowns import Unknowns, unknowns
 from largen.limits import solve_limit
 from largen.numerics.least_squares import CONVERGED, NOWHERE, Minimum, minimise
-from largen.numerics.streams import stream
-from largen.options import check_options, options_of
+from largen.options import options_of
 from largen.system import AbstractSmoothLimit, AbstractSystem
 
-THROUGH = ("limit", "finite", "network")
-ROUNDS = 8
 RETREATS = 4
-SETTLED = 0.3
-"""Standard errors below which a further round of networks is not worth its time."""
 LONGEST = 600.0
 """Of a stationary spiking network the limit is solved over this many ms at most."""
 
@@ -67,7 +61,8 @@ class Problem(NamedTuple):
             weight = self.weight[:, None]
             return self.weight * (found.value + shift - self.data.value), weight * found.derivative * slope
 
-        return minimise(residuals, start, iterations=iterations)
+        floor = 1e-26 if self.data.error is None else 1e-12  # a millionth of a standard error
+        return minimise(residuals, start, iterations=iterations, floor=floor)
 
 
 class End(NamedTuple):
@@ -96,93 +91,7 @@ class End(NamedTuple):
     dof: int | None
 
 
-def fit(
-    model: AbstractSystem,
-    target: xr.Dataset | Mapping[str, Any],
-    *,
-    free: str | Iterable[str],
-    observables: Iterable[str] | None = None,
-    through: str = "limit",
-    bounds: Mapping[str, tuple[float, float]] | None = None,
-    times: Any = None,
-    n: int | None = None,
-    realisations: int | None = None,
-    starts: int = 4,
-    spread: float = 0.2,
-    seed: int = 0,
-    iterations: int = 60,
-    check: bool = True,
-    strict: bool = True,
-    **options: Any,
-) -> xr.Dataset:
-    """Fit parameters of a model to observables, by derivatives through its limit.
-
-    Least squares weighted by the target's standard errors (Levenberg-Marquardt, exact derivatives, several starts in
-    one batch); bounds of the parameter table are respected by a change of variables.
-
-    Args:
-        model: Where to start; what is not free stays as it is.
-        target: A network's Dataset with realisations (errors and their correlations come from these), a limit's
-            Dataset, or a dict of values or (value, standard error) by observable (`mean`) or component (`rate[e]`).
-            Balanced system: mean, variance, rate at the times; rate system: mean, covariance; spiking system: the
-            statistics rate, synchrony (without self-count) and gamma_frequency.
-        free: Names of the free parameters, such as `strength[e,i]`, `gain[e].slope`; a name without index stands for
-            all entries.
-        observables: Observables or components to use, such as `rate[e]`; all if None.
-        through: "limit"; "finite" for the equations of the target's n (balanced system); or "network": the limit gives
-            the derivatives, simulated networks the level, so that finite-size effects do not bias the parameters.
-        bounds: (low, high) by name, within those of the parameter table.
-        times: Times of a dict target, shape (time,); the system's default if None.
-        n: Neurons of the networks that are simulated; those of the target if None.
-        realisations: Realisations of these; as many as the target's, or 16.
-        starts: Starting points: the model's own values and random ones around them.
-        spread: Their standard deviation: relative, or in the transformed variable where there are bounds.
-        seed: Seed of starts and networks (which never share a seed with the target).
-        iterations: Evaluations after which a start is given up.
-        check: Simulate the fitted model's network and compare it with the target.
-        strict: Raise where no start converges; otherwise say so in `attrs["status"]`.
-        options: The limit's own options, such as `bin_width`.
-
-    Returns:
-        Dataset. By `parameter`: value, standard_error, ci_low, ci_high, start; covariance and correlation (parameter,
-        parameter_); singular_value and direction of each `direction`. By `datum`: target, target_error, fitted, and
-        with a check network, network_error, network_z. By `start`: cost and outcome. `attrs`: status, identifiability,
-        condition_number, check (a sentence), verdict, and the fitted model's parameters.
-        `model.replace(**dict(zip(result.parameter.values, result.value.values)))` is the fitted model.
-
-    Raises:
-        InputError: An argument cannot be used; the sentence names it and the remedy.
-        LimitError: The starting model has no limit, or no start converged.
-    """
-    one_of("through", through, THROUGH)
-    starts, iterations = integer("starts", starts, low=1), integer("iterations", iterations, low=2)
-    spread, seed = real("spread", spread, above=0.0), integer("seed", seed, low=0)
-    check_options(model, "smooth", options)
-    asked = (observables,) if isinstance(observables, str) else None if observables is None else tuple(observables)
-    times = _times(model, target, times)
-    networks = networks_like(model, target, times, n, realisations, seed)
-    problem = _problem(model, target, times, free, asked, through, bounds or {}, n, networks.n, options)
-
-    shift = np.zeros(len(problem.data.value))
-    begin = problem.defined(problem.free.starts(starts, spread, stream(seed, "fit", "starts")))
-    minimum = problem.solve(begin, shift, iterations)
-    best = _best(minimum, strict)
-    end = _end(problem, minimum, best, shift, [])
-    rounds = 0
-    if through == "network":
-        end, rounds = _levelled(problem, networks, end, iterations, strict)
-    fitted = problem.free.put(problem.model, end.value)
-    verdict = None
-    if check:
-        network = simulated(fitted, networks, fresh=1)
-        verdict = judge(fitted, target, network, problem.data, problem.limit.names)
-
-    from largen.fitting.report import report
-
-    return report(problem, end, minimum, verdict, fitted, through=through, rounds=rounds)
-
-
-def _times(model: AbstractSystem, target: Any, times: Any) -> np.ndarray:
+def times_of(model: AbstractSystem, target: Any, times: Any) -> np.ndarray:
     """The target's times."""
     if isinstance(target, xr.Dataset):
         require(times is None, "times", "be left out where the target is a Dataset", times)
@@ -195,7 +104,7 @@ def _times(model: AbstractSystem, target: Any, times: Any) -> np.ndarray:
     return time_grid(*model.default_times) if times is None else increasing_times("times", times)
 
 
-def _problem(
+def pose(
     model: AbstractSystem,
     target: Any,
     times: np.ndarray,
@@ -268,7 +177,7 @@ def _errors_or_sizes(data: Data) -> np.ndarray:
     return np.concatenate(sizes)
 
 
-def _best(minimum: Minimum, strict: bool) -> int:
+def lowest(minimum: Minimum, strict: bool) -> int:
     """The start that came lowest; refuses one that did not converge."""
     best = int(np.argmin(minimum.cost))
     outcome = minimum.outcome[best]
@@ -286,7 +195,7 @@ def _best(minimum: Minimum, strict: bool) -> int:
     return best
 
 
-def _end(problem: Problem, minimum: Minimum, best: int, shift: np.ndarray, more: list[np.ndarray]) -> End:
+def conclude(problem: Problem, minimum: Minimum, best: int, shift: np.ndarray, more: list[np.ndarray]) -> End:
     """The fitted values and what is known about their errors; `more` are samples behind the shift."""
     free, data = problem.free, problem.data
     inner = minimum.x[best]
@@ -308,29 +217,3 @@ def _end(problem: Problem, minimum: Minimum, best: int, shift: np.ndarray, more:
         float(minimum.cost[best]),
         min((len(part) - 1 for part in rows), default=None),
     )
-
-
-def _levelled(problem: Problem, networks: Networks, end: End, iterations: int, strict: bool) -> tuple[End, int]:
-    """Add to the limit what networks at the fitted values show beyond it, and fit again, until nothing moves.
-
-    All rounds draw the same random numbers, so that they come to rest.
-    """
-    moved = np.inf
-    for count in range(1, ROUNDS + 1):
-        network = simulated(problem.free.put(problem.model, end.value), networks)
-        rows = rows_of(problem.data, measure(problem.model, network, problem.limit.names))
-        shift = rows.mean(0) - end.fitted
-        minimum = problem.solve(end.inner[None], shift, iterations)
-        new = _end(problem, minimum, _best(minimum, strict), shift, [rows])
-        error = np.sqrt(np.diag(new.covariance))
-        moved = np.max(np.abs(new.value - end.value) / np.where(np.isfinite(error) & (error > 0), error, np.inf))
-        end = new
-        if moved <= SETTLED:
-            return end, count
-    if strict:
-        raise LimitError(
-            f"The fit did not settle: after {ROUNDS} rounds of networks a parameter still moves by {moved:.1g} of its "
-            "standard error. The limit's derivatives are not those of the network here: take a larger n, more "
-            "realisations, or through='limit'."
-        )
-    return end._replace(outcome=f"still moving by {moved:.1g} standard errors after {ROUNDS} rounds"), ROUNDS

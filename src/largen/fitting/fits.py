@@ -1,0 +1,136 @@
+"""fit(): the parameters at which a limit gives a target's observables, and how well these fix them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from largen.checks import LimitError, integer, one_of, real
+from largen.fitting.check import Networks, judge, networks_like, rows_of, simulated
+from largen.fitting.measured import measure
+from largen.fitting.problem import End, Problem, conclude, lowest, pose, times_of
+from largen.fitting.report import report
+from largen.numerics.streams import stream
+from largen.options import check_options
+from largen.system import AbstractSystem
+
+THROUGH = ("limit", "finite", "network")
+ROUNDS = 10
+SETTLED = 0.3
+"""Standard errors below which a further round of networks is not worth its time."""
+
+
+def fit(
+    model: AbstractSystem,
+    target: xr.Dataset | Mapping[str, Any],
+    *,
+    free: str | Iterable[str],
+    observables: Iterable[str] | None = None,
+    through: str = "limit",
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    times: Any = None,
+    n: int | None = None,
+    realisations: int | None = None,
+    starts: int = 4,
+    spread: float = 0.2,
+    seed: int = 0,
+    iterations: int = 60,
+    check: bool = True,
+    strict: bool = True,
+    **options: Any,
+) -> xr.Dataset:
+    """Fit parameters of a model to observables, by derivatives through its limit.
+
+    Least squares weighted by the target's standard errors (Levenberg-Marquardt, exact derivatives, several starts in
+    one batch); bounds of the parameter table are respected by a change of variables.
+
+    Args:
+        model: Where to start; what is not free stays as it is.
+        target: A network's Dataset with realisations (errors and their correlations come from these), a limit's
+            Dataset, or a dict of values or (value, standard error) by observable (`mean`) or component (`rate[e]`).
+            Balanced system: mean, variance, rate at the times; rate system: mean, covariance; spiking system: the
+            statistics rate, synchrony (without self-count) and gamma_frequency.
+        free: Names of the free parameters, such as `strength[e,i]`, `gain[e].slope`; a name without index stands for
+            all entries.
+        observables: Observables or components to use, such as `rate[e]`; all if None.
+        through: "limit"; "finite" for the equations of the target's n (balanced system); or "network": the limit gives
+            the derivatives, simulated networks the level, so that finite-size effects do not bias the parameters.
+        bounds: (low, high) by name, within those of the parameter table.
+        times: Times of a dict target, shape (time,); the system's default if None.
+        n: Neurons of the networks that are simulated; those of the target if None.
+        realisations: Realisations of these; as many as the target's, or 16.
+        starts: Starting points: the model's own values and random ones around them.
+        spread: Their standard deviation: relative, or in the transformed variable where there are bounds.
+        seed: Seed of starts and networks (which never share a seed with the target).
+        iterations: Evaluations after which a start is given up.
+        check: Simulate the fitted model's network and compare it with the target.
+        strict: Raise where no start converges; otherwise say so in `attrs["status"]`.
+        options: The limit's own options, such as `bin_width`.
+
+    Returns:
+        Dataset. By `parameter`: value, standard_error, ci_low, ci_high, start; covariance and correlation (parameter,
+        parameter_); singular_value and direction of each `direction`. By `datum`: target, target_error, fitted, and
+        with a check network, network_error, network_z. By `start`: cost and outcome. `attrs`: status, identifiability,
+        condition_number, check (a sentence), verdict, and the fitted model's parameters.
+        `model.replace(**dict(zip(result.parameter.values, result.value.values)))` is the fitted model.
+
+    Raises:
+        InputError: An argument cannot be used; the sentence names it and the remedy.
+        LimitError: The starting model has no limit, or no start converged.
+    """
+    one_of("through", through, THROUGH)
+    starts, iterations = integer("starts", starts, low=1), integer("iterations", iterations, low=2)
+    spread, seed = real("spread", spread, above=0.0), integer("seed", seed, low=0)
+    check_options(model, "smooth", options)
+    asked = (observables,) if isinstance(observables, str) else None if observables is None else tuple(observables)
+    times = times_of(model, target, times)
+    networks = networks_like(model, target, times, n, realisations, seed)
+    problem = pose(model, target, times, free, asked, through, bounds or {}, n, networks.n, options)
+
+    shift = np.zeros(len(problem.data.value))
+    begin = problem.defined(problem.free.starts(starts, spread, stream(seed, "fit", "starts")))
+    minimum = problem.solve(begin, shift, iterations)
+    best = lowest(minimum, strict)
+    end = conclude(problem, minimum, best, shift, [])
+    rounds = 0
+    if through == "network":
+        end, rounds = _levelled(problem, networks, end, iterations, strict)
+    fitted = problem.free.put(problem.model, end.value)
+    verdict = None
+    if check:
+        network = simulated(fitted, networks, fresh=1)
+        verdict = judge(fitted, target, network, problem.data, problem.limit.names)
+
+    return report(problem, end, minimum, verdict, fitted, through=through, rounds=rounds)
+
+
+def _levelled(problem: Problem, networks: Networks, end: End, iterations: int, strict: bool) -> tuple[End, int]:
+    """Add to the limit what networks at the fitted values show beyond it, and fit again, until nothing moves.
+
+    What networks show beyond the limit varies little with the parameters, but is known with an error only: all rounds
+    but the first are averaged, and their samples enter the covariance.
+    """
+    beyond: list[np.ndarray] = []
+    moved = np.inf
+    for count in range(1, ROUNDS + 1):
+        model = problem.free.put(problem.model, end.value)
+        network = simulated(model, networks, fresh=1 + count)
+        rows = rows_of(problem.data, measure(problem.model, network, problem.limit.names)) - end.fitted
+        beyond = [rows] if count <= 2 else [*beyond, rows]
+        pooled = np.concatenate(beyond)
+        shift = pooled.mean(0)
+        minimum = problem.solve(end.inner[None], shift, iterations)
+        new = conclude(problem, minimum, lowest(minimum, strict), shift, [pooled])
+        error = np.sqrt(np.diag(new.covariance))
+        moved = np.max(np.abs(new.value - end.value) / np.where(np.isfinite(error) & (error > 0), error, np.inf))
+        end = new
+        if moved <= SETTLED and count > 2:
+            return end, count
+    if strict:
+        raise LimitError(
+            f"The fit did not settle: after {ROUNDS} rounds of networks a parameter still moves by {moved:.1g} of its "
+            "standard error. The limit's derivatives are not those of the network here: take a larger n, more "
+            "realisations, or through='limit'."
+        )
+    return end._replace(outcome=f"still moving by {moved:.1g} standard errors after {ROUNDS} rounds"), ROUNDS
