@@ -9,8 +9,11 @@ import xarray as xr
 from scipy import stats
 
 from largen.checks import InputError, real, require
-from largen.numerics.statistics import block_bootstrap, block_means, correlation_time, holm, hotelling
+from largen.numerics.statistics import MeanTest, block_bootstrap, block_means, correlation_time, holm, hotelling
+from largen.options import options_of
+from largen.plain import from_plain
 from largen.results import versions
+from largen.systems import SYSTEMS, system_class
 
 AGREES = "agrees"
 FINITE_SIZE = "differs by a finite-size effect"
@@ -20,6 +23,7 @@ NOT_SEPARATED = "differs; finite size not separated"
 
 MOST_BLOCKS = 10
 MOST_GROUPS = 10
+THEORY_BLOCKS = 3
 BOOTSTRAP_BLOCKS = 20
 FEWEST_BLOCKS = 8
 
@@ -64,8 +68,9 @@ def compare(
     For every observable that both have, the realisations' differences from the theory are averaged over at most
     10 blocks of time; one Mahalanobis distance (Hotelling's test, covariance over the realisations) says whether
     they could be chance, with Holm's correction over the observables. Few realisations test fewer blocks, then averages
-    over components; with one the error is a block bootstrap along time. A theory that is itself sampled (the
-    finite-size chain of the spiking system) brings its own error in.
+    over components. With one the error is that of the system's own theory of fluctuations where it has one (the rate
+    system in discrete time), else a block bootstrap along time. A theory that is itself sampled (the finite-size
+    chain of the spiking system) brings its own error in.
 
     The verdict of an observable is one of: "agrees"; "differs by a finite-size effect" (the limit differs, the
     theory at the network's size does not); "theory off" (the theory at the network's size differs too);
@@ -111,7 +116,8 @@ def compare(
             )
     names = _shared(network, limit)
     inside = after_layer(network, limit)
-    against_limit = [_difference(network, limit, name, inside) for name in names]
+    laws = _own_laws(network, limit.sizes["time"], names)
+    against_limit = [_difference(network, limit, name, inside, laws.get(name)) for name in names]
     if finite is None and own_size:
         against_finite: list[Difference] | None = against_limit
     elif finite is None:
@@ -120,7 +126,7 @@ def compare(
         missing = [name for name in names if name not in finite]
         require(not missing, "finite", "have the limit's observables", missing)
         everywhere = np.ones(network.sizes["time"], bool)
-        against_finite = [_difference(network, finite, name, everywhere) for name in names]
+        against_finite = [_difference(network, finite, name, everywhere, laws.get(name)) for name in names]
     return _report(network, limit, finite, names, inside, against_limit, against_finite, level, precision)
 
 
@@ -195,7 +201,41 @@ def _as_series(variable: xr.DataArray, length: int) -> np.ndarray:
     return data.values.reshape(data.sizes["realisation"], -1, data.sizes["time"])[..., :length].astype(float)
 
 
-def _difference(network: xr.Dataset, theory: xr.Dataset, name: str, inside: np.ndarray) -> Difference:
+def _own_laws(network: xr.Dataset, length: int, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Covariance of each observable's series of one realisation by the system's own theory, where it has one.
+
+    Shape (component times time, component times time); empty with several realisations, whose scatter is the error.
+    """
+    system = str(network.attrs["system"])
+    if network.sizes["realisation"] > 1 or system not in SYSTEMS:
+        return {}
+    try:
+        model = from_plain(system_class(system), json.loads(network.attrs["parameters"]))
+    except InputError:  # a user's own function, which a file's words must not import
+        return {}
+    options = options_of(model, "network")
+    options |= {key: network.attrs[key] for key in options if key in network.attrs}
+    weights = {name: _series_weights(network[name], length) for name in names}
+    times = network["time"].values[:length]
+    return model.covariance_of_averages(times, weights, n=int(network.attrs["n"]), options=options)
+
+
+def _series_weights(variable: xr.DataArray, length: int) -> np.ndarray:
+    """What `_as_series` does to one realisation, as a matrix: shape (component times time, *dims)."""
+    rest = [dim for dim in variable.dims if dim not in ("realisation", "time", "time_")]
+    sizes = [variable.sizes[dim] for dim in rest]
+    cells = int(np.prod(sizes)) * length
+    weights = np.eye(cells).reshape(cells, *sizes, length)
+    order = [*rest, "time"]
+    if "time_" in variable.dims:
+        weights = weights[..., None] * (np.tri(length) / np.arange(1, length + 1)[:, None])
+        order.append("time_")
+    return weights.transpose(0, *(1 + order.index(dim) for dim in variable.dims if dim != "realisation"))
+
+
+def _difference(
+    network: xr.Dataset, theory: xr.Dataset, name: str, inside: np.ndarray, law: np.ndarray | None = None
+) -> Difference:
     length = theory.sizes["time"]
     inside = inside[:length]
     ours, theirs = _as_series(network[name], length), _as_series(theory[name], length)
@@ -212,6 +252,9 @@ def _difference(network: xr.Dataset, theory: xr.Dataset, name: str, inside: np.n
         test = hotelling(*_mean_and_covariance(*parts))
         mean, covariance, dof = _mean_and_covariance(ours_now.mean(-1), theirs_now.mean(-1))
         method = f"{len(ours)} realisations, {blocks} block{'s' if blocks > 1 else ''} of time"
+    elif law is not None:
+        test, mean, covariance = _by_law(law, ours_now, theirs_now, counted)
+        dof, method = np.inf, f"the {network.attrs['system']} system's theory of fluctuations"
     else:
         blocks, long_enough = _blocks_of(ours_now - theirs_now.mean(0))
         test = hotelling(*_bootstrapped(_group(ours_now, MOST_GROUPS), _group(theirs_now, MOST_GROUPS), blocks))
@@ -224,10 +267,28 @@ def _difference(network: xr.Dataset, theory: xr.Dataset, name: str, inside: np.n
         statistic=test.statistic,
         p_value=test.p_value if long_enough else 1.0,
         pointwise=ours.mean(0) - theirs.mean(0),
-        pointwise_error=_pointwise_error(ours, theirs),
+        pointwise_error=_pointwise_error(ours, theirs, law),
         long_enough=long_enough,
         method=method,
     )
+
+
+def _by_law(
+    law: np.ndarray, ours: np.ndarray, theirs: np.ndarray, counted: np.ndarray
+) -> tuple[MeanTest, np.ndarray, np.ndarray]:
+    """Test, mean difference and its covariance of one realisation whose covariance is known.
+
+    The test takes few block means: those that hardly vary are known less well than their covariance says.
+    """
+    components, times = ours.shape[1:]
+    kept = np.flatnonzero(np.tile(counted, components))
+    covariance = law[np.ix_(kept, kept)] * (1.0 + (1.0 / len(theirs) if len(theirs) > 1 else 0.0))
+    difference = (ours[0] - theirs.mean(0)).ravel()
+    groups = _group(np.eye(components)[None], MOST_GROUPS)[0]
+    blocks = np.kron(groups, block_means(np.eye(times), min(THEORY_BLOCKS, times)).T)
+    means = np.kron(np.eye(components), np.full((1, times), 1.0 / times))
+    test = hotelling(blocks @ difference, blocks @ covariance @ blocks.T, np.inf)
+    return test, means @ difference, means @ covariance @ means.T
 
 
 def _group(series: np.ndarray, most: int) -> np.ndarray:
@@ -263,10 +324,13 @@ def _bootstrapped(ours: np.ndarray, theirs: np.ndarray, blocks: int) -> tuple[np
     return (ours - centre).mean((0, 2)), covariance, dof
 
 
-def _pointwise_error(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray | None:
-    if len(ours) < 2:
+def _pointwise_error(ours: np.ndarray, theirs: np.ndarray, law: np.ndarray | None) -> np.ndarray | None:
+    if law is not None:
+        variance = np.maximum(np.diag(law), 0.0).reshape(ours.shape[1:])
+    elif len(ours) < 2:
         return None
-    variance = ours.var(0, ddof=1) / len(ours)
+    else:
+        variance = ours.var(0, ddof=1) / len(ours)
     if len(theirs) > 1:
         variance = variance + theirs.var(0, ddof=1) / len(theirs)
     return np.sqrt(variance)

@@ -454,11 +454,31 @@ class AbstractSystem(AbstractComponent):
             n: Total number of neurons, or None for the model's own size.
             options: The system's own options.
         """
-        raise InputError(f"The {self.system} system has no differentiable limit, so that it can be swept but not fitted.")
+        raise InputError(
+            f"The {self.system} system has no differentiable limit, so that it can be swept but not fitted."
+        )
 
     def equations(self, n: int | None = None) -> str:
         """The limit's equations (those of n neurons where n is given) as LaTeX, with this model's own numbers."""
         raise InputError(f"The {self.system} system does not write its equations.")
+
+    def covariance_of_averages(
+        self, times: np.ndarray, weights: Mapping[str, np.ndarray], *, n: int, options: Mapping[str, Any]
+    ) -> dict[str, np.ndarray]:
+        """Covariance of weighted sums of one network's observables, where the system has a theory of fluctuations.
+
+        `compare` takes its error bars from here where there is one realisation.
+
+        Args:
+            times: Output times, shape (time,).
+            weights: By observable, shape (sum, *its dims).
+            n: Total number of neurons.
+            options: The network run's options, defaults included.
+
+        Returns:
+            By observable, shape (sum, sum), for those the theory knows; empty without a theory.
+        """
+        return {}
 
     def _labels(self) -> tuple[str, ...]:
         return self.populations
@@ -547,9 +567,16 @@ class AbstractFlowSystem(AbstractSystem):
     def free(self, parameter: str) -> tuple[float, tuple[float, float], str]:
         """Value, bounds and unit of a parameter that can be followed: one number, or one that stands for all.
 
+        `drive*` is a factor of the whole field `drive`; its value is 1.
+
         Raises:
             InputError: The name means several different numbers, or none.
         """
+        if parameter.endswith("*"):
+            info = _info(self, parameter[:-1].strip())
+            if info.kind != "real" or callable(getattr(self, info.name)):
+                raise InputError(f"Argument `parameter` must name a field of constant numbers, but is {parameter!r}.")
+            return 1.0, (-np.inf if info.low is None and info.above is None else 0.0, np.inf), ""
         info, value = _info(self, _parse(parameter)[0]), self.value(parameter)
         rest = _parse(parameter)[2]
         if rest:  # an entry of a component, such as gain[e].slope
@@ -573,6 +600,9 @@ class AbstractFlowSystem(AbstractSystem):
 
     def varied(self, parameter: str, value: Any, labels: tuple[str, ...]) -> Self:
         """The model with one parameter replaced, inside a JAX transformation; labels are `populations`."""
+        if parameter.endswith("*"):
+            name = parameter[:-1].strip()
+            return _set(self, name, (), "", getattr(self, name) * value, ())
         return _set(self, *_parse(parameter), value, labels if "[" in parameter else ())
 
 

@@ -31,7 +31,7 @@ def hotelling(mean: np.ndarray, covariance: np.ndarray, dof: float) -> MeanTest:
     Args:
         mean: Estimated vector, shape (d,).
         covariance: Estimated covariance of that estimate, shape (d, d).
-        dof: Degrees of freedom of the covariance's estimate.
+        dof: Degrees of freedom of the covariance's estimate; infinite where it is known.
     """
     scale = np.sqrt(np.diag(covariance))
     alive = scale > 1e-12 * np.maximum(np.abs(mean), scale.max(initial=0.0))
@@ -45,6 +45,8 @@ def hotelling(mean: np.ndarray, covariance: np.ndarray, dof: float) -> MeanTest:
     projected = vectors.T @ z
     d = int(kept.sum())
     statistic = float(np.sum(projected[kept] ** 2 / values[kept]))
+    if np.isinf(dof):
+        return MeanTest(statistic, float(stats.chi2.sf(statistic, d)), d)
     return MeanTest(statistic, float(stats.f.sf(statistic * (dof - d + 1) / (dof * d), d, dof - d + 1)), d)
 
 

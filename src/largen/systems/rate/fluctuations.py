@@ -8,6 +8,8 @@ those as control variates. Two replicas of one network give the frozen part: Z o
 All of it is the law averaged over the weights; most of a fluctuation is frozen in J.
 """
 
+import itertools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +25,7 @@ from largen.systems.rate.limit import by_lag, discrete_times
 from largen.systems.rate.recursion import Moments, Problem, discrete_grid, forward
 from largen.systems.rate.sources import Sources
 
-_MOST_ORDERS = 1500
+MOST_ORDERS = 1500
 _CHUNK = 500
 
 
@@ -84,24 +86,104 @@ def solve(
     Raises:
         InputError: Continuous time, or too many times for the Jacobian.
     """
+    lags, samples = integer("lags", lags, low=0), integer("samples", samples, low=100)
+    theory = _prepare(model, times, lags, samples, ring, seed)
+    return _estimate(theory)
+
+
+def of_averages(
+    model: Any,
+    times: np.ndarray,
+    weights: Mapping[str, np.ndarray],
+    *,
+    replicas: int,
+    samples: int = 4000,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """N times the covariance of weighted sums of one network's `mean` and `covariance`, as N grows.
+
+    Args:
+        model: A RateNetwork in discrete time.
+        times: Consecutive whole numbers.
+        weights: For "mean" shape (sum, time), for "covariance" (sum, lag, time, time).
+        replicas: Replicas over which the network averages: they share what the weights freeze.
+        samples: As in `solve`.
+        seed: As in `solve`.
+
+    Returns:
+        By observable, shape (sum, sum).
+    """
+    lags = weights["covariance"].shape[1] - 1 if "covariance" in weights else 0
+    theory = _prepare(model, times, lags, samples, None, seed)
+    count = len(times)
+    s, t = _pairs(count)
+    columns, ends = [], [0]
+    for name, weight in weights.items():
+        column = np.zeros((count + (lags + 1) * len(s), len(weight)))
+        if name == "mean":
+            column[:count] = weight.T
+        else:
+            both = weight + weight.transpose(0, 1, 3, 2) * (1.0 - np.eye(count))
+            column[count:] = both[:, :, s, t].reshape(len(weight), -1).T
+        columns.append(column)
+        ends.append(ends[-1] + len(weight))
+    total, frozen = _joint(theory, np.concatenate(columns, axis=1))
+    found = (total + (replicas - 1) * frozen) / replicas
+    return {name: found[a:b, a:b] for name, (a, b) in zip(weights, itertools.pairwise(ends), strict=True)}
+
+
+def order_parameters(model: Any, times: int) -> int:
+    """How many order parameters the feedback has at this many times."""
+    return (times - 1) * (1 + len(model.kernel.coupling().total) * times // 2)
+
+
+class _Theory(NamedTuple):
+    """What the estimates need.
+
+    Attributes:
+        limit: The limit law.
+        lags: Largest lag.
+        ring: Neurons of a sample.
+        draw: Gives the chunks of fresh samples (see `_draws`).
+        beta: Coefficients of the controls, shape (control, observable).
+        centres: Means of the observables and of the controls.
+        total: Ring size times the covariance of the controls.
+        frozen: The same between two replicas.
+    """
+
+    limit: "_Limit"
+    lags: int
+    ring: int
+    draw: Callable[[], Any]
+    beta: np.ndarray
+    centres: list[np.ndarray]
+    total: np.ndarray
+    frozen: np.ndarray
+
+
+def _prepare(model: Any, times: np.ndarray, lags: int, samples: int, ring: int | None, seed: int) -> _Theory:
     require(model.dynamics == "discrete", "dynamics", "be 'discrete' for fluctuations", model.dynamics)
     discrete_times(times)
-    lags, samples = integer("lags", lags, low=0), integer("samples", samples, low=100)
-    limit = _limit(model, len(times))
-    fields = len(limit.coupling.total)
-    count = (limit.times - 1) * (1 + fields * limit.times // 2)
-    if count > _MOST_ORDERS:
+    count = order_parameters(model, len(times))
+    if count > MOST_ORDERS:
         raise InputError(
-            f"Argument `times` must give at most {_MOST_ORDERS} order parameters, but gives {count}. Take fewer times."
+            f"Argument `times` must give at most {MOST_ORDERS} order parameters, but gives {count}. Take fewer times."
         )
+    limit = _limit(model, len(times))
     size = _ring_size(model, lags) if ring is None else integer("ring", ring, low=2 * lags + 2)
     feedback = _feedback(model, limit, lags)
     factors = _field_factors(model, limit, size)
     rng = stream(seed, "fluctuations")
+
+    def draw(number: int) -> Any:
+        return _draws(model, limit, factors, feedback, lags, size, number, rng)
+
     # the coefficients are fitted on separate draws: in-sample fits give error bars far too small
-    beta, *centres = _fitted(_draws(model, limit, factors, feedback, lags, size, samples // 2, rng))
-    draws = _draws(model, limit, factors, feedback, lags, size, samples, rng)
-    return _estimate(draws, beta, centres, limit, lags, size)
+    beta, *centres = _fitted(draw(samples // 2))
+    law = limit.law
+    total = _exact(_ring_lags(law.driven, law.private, limit.coupling, size), lags)
+    frozen = _exact(_ring_lags(law.frozen, law.shared, limit.coupling, size), lags)
+    return _Theory(limit, lags, size, lambda: draw(samples), beta, centres, total, frozen)
 
 
 def _limit(model: Any, times: int) -> _Limit:
@@ -300,24 +382,21 @@ def _exact(c: np.ndarray, lags: int) -> np.ndarray:
     return out
 
 
-def _estimate(
-    draws: Any, beta: np.ndarray, centres: list[np.ndarray], limit: _Limit, lags: int, ring: int
-) -> Fluctuations:
+def _estimate(theory: _Theory) -> Fluctuations:
     """N Var of means, covariances, second moments, total and frozen: exact for the controls, sampled for the rest."""
-    law = limit.law
-    own = _exact(_ring_lags(law.driven, law.private, limit.coupling, ring), lags)
-    crossed = _exact(_ring_lags(law.frozen, law.shared, limit.coupling, ring), lags)
+    limit, lags, ring, beta = theory.limit, theory.lags, theory.ring, theory.beta
 
     def widen(x: np.ndarray) -> np.ndarray:
-        return _with_second_moments(x, law.mean, lags)
+        return _with_second_moments(x, limit.law.mean, lags)
 
     alone, both = widen(np.eye(len(beta))), widen(beta)
-    field = np.sum(alone * (own @ alone), axis=0)
-    total, frozen = np.sum(both * (own @ both), axis=0), np.sum(both * (crossed @ both), axis=0)
+    field = np.sum(alone * (theory.total @ alone), axis=0)
+    total = np.sum(both * (theory.total @ both), axis=0)
+    frozen = np.sum(both * (theory.frozen @ both), axis=0)
     count, size = 0, both.shape[1]
     first, first_fitted, rest, square, joint = (np.zeros(size) for _ in range(5))
-    for z, features in draws:
-        z, fitted = widen(z - centres[0]), widen((features - centres[1]) @ beta)
+    for z, features in theory.draw():
+        z, fitted = widen(z - theory.centres[0]), widen((features - theory.centres[1]) @ beta)
         mine = (z**2 - fitted**2).mean(1)
         count += len(z)
         first += z.mean(1).sum(0)
@@ -331,6 +410,24 @@ def _estimate(
     frozen += ring * (joint / count - off)
     parts = [_split(x, limit.times, lags) for x in (total, frozen, error, field)]
     return Fluctuations(*parts[0], *parts[1], *parts[2], *parts[3])
+
+
+def _joint(theory: _Theory, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """N times the covariance of weighted sums (weights: (observable, sum)), all of it and what two replicas share."""
+    both = theory.beta @ weights
+    total, frozen = both.T @ theory.total @ both, both.T @ theory.frozen @ both
+    count, rest, joint = 0, np.zeros_like(total), np.zeros_like(total)
+    first, first_fitted = np.zeros((2, len(total)))
+    for z, features in theory.draw():
+        z, fitted = (z - theory.centres[0]) @ weights, (features - theory.centres[1]) @ both
+        count += len(z)
+        first += z.mean(1).sum(0)
+        first_fitted += fitted.mean(1).sum(0)
+        for sign, (a, b) in ((1.0, (z[:, 0], z[:, 1])), (-1.0, (fitted[:, 0], fitted[:, 1]))):
+            rest += sign * 0.5 * (a.T @ a + b.T @ b)
+            joint += sign * 0.5 * (a.T @ b + b.T @ a)
+    off = (np.outer(first, first) - np.outer(first_fitted, first_fitted)) / count**2
+    return total + theory.ring * (rest / count - off), frozen + theory.ring * (joint / count - off)
 
 
 def _with_second_moments(x: np.ndarray, mean: np.ndarray, lags: int) -> np.ndarray:
