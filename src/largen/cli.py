@@ -264,6 +264,87 @@ def sweep(
 
 
 @app.command()
+def fit(
+    model: Model,
+    target: Annotated[Path, typer.Argument(help="A Dataset (.nc, .zarr) or observables in YAML.")],
+    free: Annotated[list[str] | None, typer.Option("--free", help="A free parameter, such as 'tau[e]'; repeatable.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Results folder.")] = None,
+    observables: Annotated[list[str] | None, typer.Option("--observable", help="Use this one; repeatable.")] = None,
+    through: Annotated[str, typer.Option("--through", help="limit, finite (equations at n) or network.")] = "limit",
+    starts: Annotated[int, typer.Option("--starts", help="Starting points.")] = 4,
+    check: Annotated[bool, typer.Option(help="Simulate the fitted network and compare it.")] = True,
+    n: Size = None,
+    seed: Seed = None,
+    times: Times = None,
+    changes: Changes = None,
+    options: Options = None,
+    overwrite: Overwrite = False,
+    functions: Functions = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fit parameters to observables, by derivatives through the limit."""
+    from largen import runs
+    from largen.fitting import command
+
+    job = runs.read_job(
+        model,
+        functions=functions,
+        n=n,
+        seed=seed,
+        times=times,
+        changes=changes or (),
+        options=options or (),
+        verbs=("smooth",),
+        of_file=False,
+    )
+    with runs.results_folder(out, f"{Path(model).stem}-fit", overwrite) as folder:
+        plain = command.run(
+            job,
+            target,
+            folder,
+            free=free or (),
+            observables=observables or (),
+            through=through,
+            starts=starts,
+            check=check,
+        )
+    _print(plain, as_json, lambda: command.show(plain))
+
+
+@app.command()
+def equations(
+    model: Model,
+    n: Size = None,
+    changes: Changes = None,
+    functions: Functions = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the limit's equations as LaTeX, with the model's own numbers."""
+    from largen import runs
+    from largen.export import equations as write
+
+    job = runs.read_job(model, functions=functions, changes=changes or (), of_file=False)
+    text = str(write(job.model, n=n))
+    _print({"system": job.model.system, "latex": text}, as_json, lambda: print(text))
+
+
+@app.command()
+def explore(
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="A model file or an example.")] = None,
+    port: Annotated[int, typer.Option("--port", help="Port; 0 takes a free one.")] = 5006,
+    address: Annotated[str, typer.Option("--address", help="Address to listen at; by default only this machine.")] = (
+        "127.0.0.1"
+    ),
+    show: Annotated[bool, typer.Option("--show", help="Open a browser.")] = False,
+    functions: Functions = False,
+) -> None:
+    """Explore in the browser: move a parameter, the limit answers at once and the network follows."""
+    from largen.app import explore as serve
+
+    serve(model, port=port, address=address, show=show, functions=functions)
+
+
+@app.command()
 def examples(as_json: AsJson = False) -> None:
     """List the examples that ship with largen."""
     from largen.files import examples as found
