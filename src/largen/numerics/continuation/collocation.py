@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import numpy as np
+import scipy.linalg
 import scipy.sparse
 
 from largen.numerics.continuation.core import AbstractProblem
@@ -125,6 +126,7 @@ class Cycles(AbstractProblem):
         self.phase_value = float(np.einsum("k,ikn,ikn->", WEIGHTS, slope, middle)) / size_of_row
         self.steps = steps
         self.since = 0
+        self.double = False
 
     def parts(self, z: np.ndarray) -> tuple[Orbit, float, float]:
         """Orbit, period and parameter of z."""
@@ -207,14 +209,14 @@ class Cycles(AbstractProblem):
 
     def adapted(self, z: np.ndarray, tangent: np.ndarray) -> tuple[AbstractProblem, np.ndarray, np.ndarray]:
         """Phase condition from this orbit; every third time a new mesh."""
-        orbit, period, _ = self.parts(z)
+        orbit = self.parts(z)[0]
         along = Orbit(tangent[:-2].reshape(orbit.states.shape), orbit.mesh)
         since = self.since + 1
         if since >= 3:
             mesh = better_mesh(orbit, self.scale, len(orbit.mesh) - 1)
             orbit, along, since = orbit.on(mesh), along.on(mesh), 0
         new = Cycles(self.law, orbit, self.unit, self.span, self.scale, self.rows if len(self.rows) else None)
-        new.since = since
+        new.since, new.double = since, self.double
         return new, np.append(orbit.states.ravel(), z[-2:]), np.append(along.states.ravel(), tangent[-2:])
 
     def objection(self, before: np.ndarray, after: np.ndarray) -> str:
@@ -223,10 +225,19 @@ class Cycles(AbstractProblem):
         return "" if two > 0 and abs(np.log(two / one)) < 0.25 else "The period jumps."
 
     def end(self, before: np.ndarray, after: np.ndarray) -> str:
-        """The orbit shrinks to a point and comes out again turned over: a Hopf point."""
+        """The orbit shrinks to a point and comes out again turned over; or its halves change places."""
+        if self.double:
+            halves = [self.parts(z)[0].at(np.array([0.5, 0.0])) / self.scale for z in (before, after)]
+            if (halves[0][0] - halves[0][1]) @ (halves[1][0] - halves[1][1]) <= 0:
+                return merged(after[-1])
         one, two = (z[:-2].reshape(self.reference.states.shape) / self.scale for z in (before, after))
         overlap = np.sum((one - one.mean(axis=0)) * (two - two.mean(axis=0)))
         return died(after[-1]) if overlap <= 0 else ""
+
+
+def merged(parameter: float) -> str:
+    """The sentence for an orbit of twice the period that becomes the single one."""
+    return f"The orbit of twice the period merges with the single one near {parameter:.6g}, at a period doubling."
 
 
 def died(parameter: float) -> str:
@@ -282,5 +293,6 @@ def doubled(problem: Cycles, z: np.ndarray) -> tuple[Cycles, np.ndarray, np.ndar
     twice = Orbit(np.vstack([orbit.states, orbit.states]), mesh)
     rows = problem.rows if len(problem.rows) else None
     new = Cycles(problem.law, twice, 2.0 * problem.unit, problem.span, problem.scale, rows)
+    new.double = True
     start = np.concatenate([twice.states.ravel(), [2.0 * period, z[-1]]])
     return new, start, np.append(np.vstack([wave, -wave]).ravel(), [0.0, 0.0])

@@ -10,6 +10,9 @@ import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
 
+ACCEPTED = 0.05
+"""Relative residual of GMRES with which Newton's method still makes progress."""
+
 
 class Dense:
     """A Jacobian as a matrix."""
@@ -83,16 +86,10 @@ class Krylov:
 
     def solve(self, row: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Solve [Jacobian; row] x = right, shape (m + 1,); NaN where GMRES does not get there."""
-        size = len(right)
         near = self.precondition(row) if self.precondition else (lambda v: v)
         # The preconditioner acts on the right, so that the residual is the true one.
-        whole = scipy.sparse.linalg.LinearOperator(
-            (size, size), matvec=lambda v: self._bordered(row, near(np.ravel(v))), dtype=float
-        )
-        inside, info = scipy.sparse.linalg.gmres(
-            whole, right, rtol=self.tolerance, atol=0.0, restart=self.most, maxiter=3
-        )
-        return near(inside) if info == 0 else np.full(size, np.nan)
+        inside, left = gmres(lambda v: self._bordered(row, near(v)), right, self.tolerance, self.most)
+        return near(inside) if left <= max(self.tolerance, ACCEPTED) else np.full(len(right), np.nan)
 
     def _bordered(self, row: np.ndarray, vector: np.ndarray) -> np.ndarray:
         return np.append(self.apply(vector), row @ vector)
@@ -100,3 +97,29 @@ class Krylov:
     def orientation(self, row: np.ndarray) -> float:
         """Not known."""
         return np.nan
+
+
+def gmres(
+    product: Callable[[np.ndarray], np.ndarray], right: np.ndarray, tolerance: float, most: int
+) -> tuple[np.ndarray, float]:
+    """GMRES without restarts: the solution, and the residual left, relative to the right side."""
+    size = float(np.linalg.norm(right))
+    if size == 0.0:
+        return np.zeros_like(right), 0.0
+    basis, hessenberg, weights, left = [right / size], np.zeros((most + 1, most)), np.zeros(0), 1.0
+    for k in range(most):
+        new = product(basis[k])
+        for _ in range(2):
+            for j, vector in enumerate(basis):
+                overlap = vector @ new
+                hessenberg[j, k] += overlap
+                new = new - overlap * vector
+        hessenberg[k + 1, k] = np.linalg.norm(new)
+        target = np.zeros(k + 2)
+        target[0] = size
+        weights = np.linalg.lstsq(hessenberg[: k + 2, : k + 1], target, rcond=None)[0]
+        left = float(np.linalg.norm(target - hessenberg[: k + 2, : k + 1] @ weights)) / size
+        if left <= tolerance or hessenberg[k + 1, k] <= 1e-14 * size or not np.isfinite(left):
+            break
+        basis.append(new / hessenberg[k + 1, k])
+    return np.array(basis[: len(weights)]).T @ weights, left

@@ -15,6 +15,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse.linalg
 
+from largen.numerics.continuation.collocation import merged
 from largen.numerics.continuation.core import AbstractProblem
 from largen.numerics.continuation.linear import Dense, Krylov
 
@@ -130,6 +131,14 @@ class Stationary(AbstractProblem):
             return {"": self._leading(z)}
         matrix = linear.law if self.free is None else self.free.T @ linear.law @ self.free
         return {"": np.linalg.eigvals(matrix)}
+
+    def end(self, before: np.ndarray, after: np.ndarray) -> str:
+        """A cycle of an iterated map merges with the one of half its period."""
+        if not isinstance(self.law, Iterated) or self.law.times % 2:
+            return ""
+        half = Iterated(self.law.law, self.law.times // 2)
+        one, two = (np.asarray(_value(half, z[:-1], z[-1])) - z[:-1] for z in (before, after))
+        return merged(after[-1]) if one @ two <= 0 and np.any(one) else ""
 
     def _leading(self, z: np.ndarray) -> np.ndarray:
         """Leading eigenvalues by Arnoldi's method; conserved directions are projected out."""

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from largen.numerics.continuation.collocation import CYCLES, died, without_trivial
+from largen.numerics.continuation.collocation import CYCLES, died, merged, without_trivial
 from largen.numerics.continuation.core import AbstractProblem
 from largen.numerics.continuation.linear import Krylov
 
@@ -104,6 +104,7 @@ class Shooting(AbstractProblem):
         self.phase = phase / np.linalg.norm(phase * scale)
         self.kept = rows @ reference
         self.near: tuple[np.ndarray, np.ndarray] | None = None
+        self.double = False
         if basis is None:
             basis = np.random.default_rng(0).standard_normal((len(reference), MODES)) * scale[:, None]
             basis[:, 0] = direction
@@ -139,7 +140,7 @@ class Shooting(AbstractProblem):
         basis, image = self.near
         monodromy = image[:, :-2] @ np.linalg.pinv(basis)
         matrix = np.zeros((size + 2, size + 2))
-        matrix[:size, :size] = monodromy - np.eye(size) + self.rows.T @ self.rows
+        matrix[:size, :size] = monodromy - np.eye(size) + 2.0 * self.rows.T @ self.rows  # C M = C
         matrix[:size, size:] = image[:, -2:]
         matrix[size, :size] = self.phase
         matrix[size + 1] = row
@@ -181,8 +182,7 @@ class Shooting(AbstractProblem):
         new = Shooting(
             self.law.law, x, ahead - x, z[-2], self.dt, self.span, self.scale, self.rows, self.unit, self.basis
         )
-        new.kept = self.kept
-        new.near = self.near
+        new.kept, new.near, new.double = self.kept, self.near, self.double
         return new, z, tangent
 
     def objection(self, before: np.ndarray, after: np.ndarray) -> str:
@@ -192,9 +192,19 @@ class Shooting(AbstractProblem):
 
     def end(self, before: np.ndarray, after: np.ndarray) -> str:
         """The orbit shrinks to a point: the flow at the start vanishes and comes out on the other side."""
+        if self.double:
+            halves = [self._half(z) for z in (before, after)]
+            if halves[0] @ halves[1] <= 0:
+                return merged(after[-1])
         step = np.asarray(after[-2] / self.count)
         ahead = np.asarray(_flow(self.law, after[:-2], step, after[-1], np.asarray(1)))
         return died(after[-1]) if self.phase @ (ahead - after[:-2]) <= 0 else ""
+
+    def _half(self, z: np.ndarray) -> np.ndarray:
+        """How the state half a period later differs."""
+        half = np.asarray(self.count // 2)
+        period = np.asarray(z[-2] * (self.count // 2) / self.count)
+        return (np.asarray(_flow(self.law, z[:-2], period, z[-1], half)) - z[:-2]) / self.scale
 
 
 def near_hopf(
@@ -231,6 +241,6 @@ def doubled(problem: Shooting, z: np.ndarray) -> tuple[Shooting, np.ndarray, np.
         problem.law.law, x, direction, 2.0 * z[-2], problem.dt, problem.span, problem.scale, problem.rows,
         2.0 * problem.unit, problem.basis,
     )  # fmt: skip
-    new.kept = problem.kept
+    new.kept, new.double = problem.kept, True
     start = np.concatenate([x, [2.0 * z[-2], z[-1]]])
     return new, start, np.append(mode, [0.0, 0.0])

@@ -1,7 +1,6 @@
 """Leave a curve where another one crosses it: branch points, period doublings, Hopf points."""
 
 import numpy as np
-import scipy.linalg
 
 from largen.numerics.continuation.core import Point
 
@@ -31,10 +30,11 @@ def crossing_direction(point: Point, near: Point) -> np.ndarray:
 
     def second(v: np.ndarray, w: np.ndarray) -> float:
         step = 1e-4
-        parts = [
-            problem.residual(point.z + step * (i * v + j * w) / problem.weights) * i * j for i in (1, -1) for j in (1, -1)
-        ]
-        return float(psi @ sum(parts)) / (4.0 * step**2)
+        total = np.zeros(len(psi))
+        for i in (1, -1):
+            for j in (1, -1):
+                total += i * j * problem.residual(point.z + step * (i * v + j * w) / problem.weights)
+        return float(psi @ total) / (4.0 * step**2)
 
     a, b, c = second(one, one), second(one, two), second(two, two)
     # The known tangent solves a = 0 up to its own error: the other root of a + 2 b y + c y^2 is y = -2 b / c.
@@ -56,8 +56,3 @@ def _matrix(point: Point) -> np.ndarray:
         return np.column_stack([linear.apply(column) for column in np.eye(size)])
     matrix = linear.matrix
     return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
-
-
-def null_vector(matrix: np.ndarray) -> np.ndarray:
-    """Right null vector of a nearly singular square matrix, of unit length."""
-    return scipy.linalg.svd(matrix)[2][-1]

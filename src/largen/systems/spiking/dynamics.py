@@ -13,11 +13,23 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from largen.checks import InputError, require
+from largen.system import Dynamics, Observable
 from largen.systems.spiking import markov_jax
+from largen.systems.spiking.resolution import automatic_width
 from largen.systems.spiking.step_jax import Parameters, Scheme, State, step
 
 SETTLING = 400.0
 """Time for which the reduction runs from rest before Newton's method takes over (ms)."""
+VARIABLE = (
+    "strength",
+    "probability",
+    "decay",
+    "external_rate",
+    "membrane_time",
+    "refractory_time",
+    "reversal",
+)
+RATE = Observable("rate", ("population",), "Hz", "firing rate")
 EMPTY = 1e-9
 """Share of a population below which a bin is no variable of its own."""
 
@@ -47,7 +59,7 @@ class ReductionStep(eqx.Module):
 
     def numbers(self, p: jax.Array, dt: jax.Array) -> tuple[Parameters, jax.Array]:
         """The model's numbers at this parameter, and the external rates, each with the last axis `set`."""
-        model = self.model.varied(self.name, p, self.labels)
+        model = self.model.varied(self.name, p, self.labels) if self.name else self.model
         numbers = markov_jax._parameters(model, dt, self.narrowest, jnp.float64)
         external = jnp.broadcast_to(jnp.asarray(model.external_rate, float), (len(model.inhibitory),))
         return jax.tree.map(lambda a: a[..., None], numbers), external[:, None]
@@ -61,18 +73,19 @@ class ReductionStep(eqx.Module):
         return ravel_pytree(tuple(state[:-1]))[0] / self.unit
 
     def _form(self) -> Any:
-        count, bins, channels = len(self.model.inhibitory), self.scheme.bins, len(self.scheme.signs[0])
+        count, bins = len(self.labels), self.scheme.bins
+        channels = len(self.scheme.signs[0]) if self.scheme.joint else 0
         shapes = (
             (bins, count), (bins, count), (count,), (bins, count, channels), (count, channels),
             (count, count), (count, count),
         )  # fmt: skip
         return ravel_pytree(tuple(jnp.zeros((*shape, 1)) for shape in shapes))
 
-    def spikes(self, x: jax.Array, p: jax.Array, dt: jax.Array) -> jax.Array:
-        """Firing rates during one step (Hz), shape (population,)."""
+    def observe(self, x: jax.Array, p: jax.Array, dt: jax.Array) -> dict[str, jax.Array]:
+        """Firing rates during the next step (Hz), and the fault of that step (0 if all is well)."""
         parameters, external = self.numbers(p, dt)
-        fired = step(self.state(x), external, parameters, self.scheme)[1][0]
-        return 1e3 * fired[:, 0] / (parameters.size[:, 0] * dt)
+        after, (fired, _) = step(self.state(x), external, parameters, self.scheme)
+        return {"rate": 1e3 * fired[:, 0] / (parameters.size[:, 0] * dt), "_fault": after.fault.astype(float)}
 
 
 def _settled(state: State, size: jax.Array) -> State:
@@ -91,3 +104,114 @@ def _settled(state: State, size: jax.Array) -> State:
         moment=still(state.moment, empty),
         excess=still(state.excess, empty[:, :, None]),
     )
+
+
+@eqx.filter_jit
+def _advance(law: ReductionStep, x: jax.Array, p: jax.Array, dt: jax.Array, count: jax.Array) -> jax.Array:
+    return law.advance(x, p, dt, count)
+
+
+def build(
+    model: Any,
+    parameter: str | None,
+    *,
+    closure: str = "joint",
+    bin_width: float | None = None,
+    linear_in_bin: bool = True,
+    stretched: bool = True,
+    narrowest: float = 0.05,
+    dt: float = 0.1,
+) -> Dynamics:
+    """The reduction as a map of one step, with one parameter free.
+
+    Args:
+        model: A SpikingNetwork with a constant external rate, scaled to its number of neurons.
+        parameter: Name of the parameter, such as `probability[e,i]`.
+        closure: "joint" or "white".
+        bin_width: Width of the voltage bins, the same along the branch; None for the rule of `resolution`.
+        linear_in_bin: Pending spikes linear within a bin ("joint" only).
+        stretched: Drift linear within a bin, else constant there ("joint" only).
+        narrowest: Shortest support of the density in a bin; it keeps the map smooth.
+        dt: Step (ms).
+
+    Raises:
+        InputError: The external rate depends on time, or the parameter is not one number that may vary.
+    """
+    if callable(model.external_rate):
+        raise InputError("Argument `external_rate` must be constant to follow a branch, but is a function of time.")
+    name = parameter or ""
+    field = name.split("[")[0].rstrip("*")
+    require(not name or field in VARIABLE, "parameter", f"be an entry of {', '.join(VARIABLE)}", name)
+    value, bounds, unit = model.free(parameter) if parameter else (0.0, (-np.inf, np.inf), "")
+    drive = np.broadcast_to(np.asarray(model.external_rate, float), (1, len(model.size)))
+    width = automatic_width(model, np.array(drive), dt) if bin_width is None else bin_width
+    scheme = markov_jax.scheme(
+        model, bin_width=width, closure=closure, linear_in_bin=linear_in_bin and closure == "joint", stretched=stretched
+    )
+    law = ReductionStep(model, np.array(narrowest), np.ones(()), name, model.populations, scheme)
+    with jax.enable_x64(True):
+        settled = np.asarray(_advance(law, *_numbers(_rest(law), value, dt), np.asarray(round(SETTLING / dt))))
+        state = jax.tree.map(np.asarray, law.state(settled))
+        unit_of = _units(law, state)
+        rows = _populations(law, state) * unit_of
+    law = ReductionStep(model, np.array(narrowest), unit_of, name, model.populations, scheme)
+    note = {"closure": closure, "bin_width": scheme.width, "linear_in_bin": linear_in_bin, "stretched": stretched,
+            "narrowest": narrowest, "dt": dt, "n": int(np.sum(model.size))}  # fmt: skip
+    return Dynamics(
+        "steps", law, value, _Starts(law, dt), np.full(len(unit_of), np.sqrt(2.0 * len(model.size) ** 2)), rows, dt,
+        law.observe, (RATE,), model.populations, bounds=bounds, time_unit="ms", unit=unit, note=note,
+    )  # fmt: skip
+
+
+def _numbers(x: Any, p: float, dt: float) -> tuple[Any, ...]:
+    return jnp.asarray(x), jnp.asarray(float(p)), jnp.asarray(float(dt))
+
+
+def _rest(law: ReductionStep) -> jax.Array:
+    """All neurons at V = 0, nothing pending."""
+    numbers, _ = law.numbers(jnp.asarray(law.model.value(law.name) if law.name else 0.0), jnp.asarray(0.1))
+    return law.vector(markov_jax._rest(numbers, law.scheme))
+
+
+def _units(law: ReductionStep, state: State) -> np.ndarray:
+    """Natural sizes: a population, a bin width, three pending spikes a neuron, the moments' own values."""
+    size = np.asarray(law.model.size, dtype=float)[:, None]
+    spread = 3.0 * float(np.max(law.model.strength)) if law.scheme.joint else 1.0
+    sizes = (
+        np.ones_like(state.number) * size,
+        np.ones_like(state.moment) * size * law.scheme.width,
+        np.ones_like(state.refractory) * size,
+        np.ones_like(state.excess) * size[:, None] * spread,
+        np.ones_like(state.refractory_excess) * size[:, None] * spread,
+        np.maximum(state.pending, 0.1),
+        np.maximum(state.variance, 0.1),
+    )
+    return np.asarray(ravel_pytree(sizes)[0])
+
+
+def _populations(law: ReductionStep, state: State) -> np.ndarray:
+    """Rows that count the neurons of every population, shape (P, m)."""
+    rows = []
+    for a in range(len(law.labels)):
+        parts = [np.zeros(np.shape(part)) for part in state[:-1]]
+        parts[0][:, a] = parts[2][a] = 1.0
+        rows.append(np.asarray(ravel_pytree(tuple(parts))[0]))
+    return np.array(rows)
+
+
+class _Starts:
+    """States near the stationary one: the mean over the last 20 ms from rest."""
+
+    def __init__(self, law: ReductionStep, dt: float):
+        self.law, self.dt = law, dt
+
+    def __call__(self, p: float) -> list[np.ndarray]:
+        every = max(round(1.0 / self.dt), 1)
+        with jax.enable_x64(True):
+            x = _rest(self.law)
+            x = _advance(self.law, *_numbers(x, p, self.dt), np.asarray(round(SETTLING / self.dt)))
+            total = np.zeros(len(np.asarray(x)))
+            for _ in range(20):
+                x = _advance(self.law, *_numbers(x, p, self.dt), np.asarray(every))
+                total += np.asarray(x) / 20.0
+        return [total]

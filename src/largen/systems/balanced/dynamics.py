@@ -1,0 +1,182 @@
+"""The balanced network's equations for continuation: the limit as a constrained system, or the moments at finite n.
+
+The index-reduced limit does not contain the drive; stationary states solve -v/tau + m + R lambda = 0, dK/dt = 0,
+Q^T F + htilde = 0 in (v, K, lambda) instead. Their stability is that of the fast flow onto the balanced manifold and
+that of the slow flow on it. Source: MV 2024, sec. 2; finite n: `finite`.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from largen.checks import InputError
+from largen.system import Dynamics, Observable
+from largen.systems.balanced import equations, finite, manifold, stationary
+from largen.systems.balanced.manifold import Structure, rates
+
+OBSERVABLES = (
+    Observable("mean", ("population",), "1", "mean state"),
+    Observable("variance", ("population",), "1", "variance of the state"),
+    Observable("rate", ("population",), "1", "mean intensity"),
+)
+KINDS = {
+    "": {"fold": "fold", "branch": "branch_point", "minus": "", "complex": "hopf"},
+    "fast": {"fold": "manifold_fold", "branch": "manifold_fold", "minus": "", "complex": "balance_lost"},
+}
+
+
+class _Law(eqx.Module):
+    """What the laws share: the model with its free parameter."""
+
+    model: Any
+    name: str = eqx.field(static=True)
+    labels: tuple[str, ...] = eqx.field(static=True)
+
+    def at(self, p: Any) -> Any:
+        """The model at a value of the parameter."""
+        return self.model.varied(self.name, p, self.labels) if self.name else self.model
+
+
+class Constrained(_Law):
+    """The stationary equations of the limit in (v, K, lambda)."""
+
+    shape: Structure = eqx.field(static=True)
+
+    def __call__(self, x: Any, p: Any) -> Any:
+        """Zero at a stationary state."""
+        model = self.at(p)
+        return stationary.residual(x, (model, manifold.balance(model, self.shape.columns), self.shape.nodes))
+
+    def observe(self, x: Any, p: Any) -> dict[str, Any]:
+        """Means, variances and rates."""
+        count = len(self.labels)
+        v, k = x[:count], x[count : 2 * count]
+        return {"mean": v, "variance": k, "rate": rates(self.at(p).gain, v, k, self.shape.nodes)}
+
+
+class Moments(_Law):
+    """The flow of (v, K, kappa) at finite n."""
+
+    sizes: Any
+    skewness: Any
+    nodes: int = eqx.field(static=True)
+
+    def __call__(self, x: Any, p: Any) -> Any:
+        """The vector field."""
+        model, count = self.at(p), len(self.labels)
+        parts = manifold.balance(model, tuple(range(count)), self.sizes)
+        args = (model, parts, jnp.mean(self.sizes), self.skewness, self.nodes)
+        return jnp.concatenate(finite.field(0.0, tuple(x.reshape(3, count)), args))
+
+    def observe(self, x: Any, p: Any) -> dict[str, Any]:
+        """Means, variances and rates."""
+        v, k, kappa = x.reshape(3, len(self.labels))
+        return {"mean": v, "variance": k, "rate": finite.corrected_rate(self.at(p), v, k, kappa, self.nodes)}
+
+
+@eqx.filter_jit
+def _linear(law: Constrained, y: jax.Array, p: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Q^T D R, the Jacobian of the limit's field, and that of its constraint, at (v, K)."""
+    model, count, nodes = law.at(p), len(law.labels), law.shape.nodes
+    parts = manifold.balance(model, law.shape.columns)
+
+    def flow(y: Any) -> Any:
+        return jnp.concatenate(equations.field(0.0, (y[:count], y[count:]), (model, parts, nodes)))
+
+    def constraint(y: Any) -> Any:
+        return parts.weights @ rates(model.gain, y[:count], y[count:], nodes)
+
+    slope = rates(model.gain, y[:count], y[count:], nodes, 1)
+    return manifold.fast_matrix(parts, slope), jax.jacfwd(flow)(y), jax.jacfwd(constraint)(y)
+
+
+class _Spectra:
+    """Slow and fast eigenvalues at a stationary state of the limit."""
+
+    def __init__(self, law: Constrained):
+        self.law = law
+
+    def __call__(self, x: np.ndarray, p: float, jacobian: Any = None) -> dict[str, np.ndarray]:
+        y = jnp.asarray(x[: 2 * len(self.law.labels)])
+        fast, flow, constraint = (np.asarray(part) for part in _linear(self.law, y, jnp.asarray(p)))
+        return {"": stationary._on_tangent(flow, constraint), "fast": np.linalg.eigvals(fast)}
+
+
+def build(model: Any, parameter: str | None, *, n: int | None, skewness: bool = True) -> Dynamics:
+    """The equations with one parameter free.
+
+    Args:
+        model: A BalancedNetwork with constant drive and input.
+        parameter: Name of the parameter, such as `drive[e]`, or `drive*` for a factor of the whole drive.
+        n: Total number of neurons; None is the limit.
+        skewness: Whether the third cumulants enter at finite n.
+
+    Raises:
+        InputError: The drive depends on time, the parameter is not one number, or it changes the coupling's rank.
+    """
+    stationary._require_constant(model)
+    value, bounds, unit = model.free(parameter) if parameter else (0.0, (-np.inf, np.inf), "")
+    labels, count = model.populations, len(model.gain)
+    name = parameter or ""
+    if n is not None:
+        if model.synapses != "independent":
+            raise InputError("Argument `n` must be None for a network with shared synapses: no equations are known.")
+        nodes = manifold.structure(model).nodes
+        moments = Moments(model, name, labels, model.sizes(n).astype(float), np.array(float(skewness)), nodes)
+        return _dynamics("flow", moments, value, bounds, unit, 3 * count, _finite_starts(model, name, n), {"n": n})
+    shape = manifold.structure(model)
+    rank = len(shape.columns)
+    if name and rank < count:
+        _require_rank(model, name, value, shape)
+    law = Constrained(model, name, labels, shape)
+    starts = _limit_starts(model, name, rank)
+    made = _dynamics("constrained", law, value, bounds, unit, 2 * count + rank, starts, {"rank": rank})
+    return made._replace(spectra=_Spectra(law), kinds=KINDS)
+
+
+def _dynamics(
+    form: str, law: Any, value: float, bounds: tuple[float, float], unit: str, size: int, starts: Any, note: Any
+) -> Dynamics:
+    return Dynamics(
+        form, law, value, starts, np.full(size, np.sqrt(size)), np.zeros((0, size)), None, law.observe, OBSERVABLES,
+        law.labels, bounds=bounds, unit=unit, note=note,
+    )  # fmt: skip
+
+
+def _require_rank(model: Any, name: str, value: float, shape: Structure) -> None:
+    """A change of the parameter must keep the coupling's rank and the drive in its range."""
+    step = 0.01 * max(abs(value), 0.1)
+    near = model.varied(name, np.array(value + step), model.populations)
+    parts = manifold.balance(near, manifold.structure(near).columns)
+    if manifold.structure(near).columns != shape.columns or bool(manifold.out_of_range(parts, jnp.asarray(near.drive))):
+        raise InputError(
+            f"Argument `parameter` must keep the drive in the range of the coupling, but is {name!r}: this network's "
+            f"coupling has rank {len(shape.columns)}, and a change of `{name}` alone has no balanced limit. "
+            "Follow `drive*` (a factor of the whole drive), a parameter of a gain, or the equations at finite n."
+        )
+
+
+def _limit_starts(model: Any, name: str, rank: int) -> Any:
+    def starts(p: float) -> list[np.ndarray]:
+        there = model.varied(name, np.array(p), model.populations) if name else model
+        found = stationary.fixed_points(there)
+        directions = np.asarray(manifold.balance(there, manifold.structure(there).columns).directions)
+        tau = np.broadcast_to(there.tau, (len(there.gain),))
+        force = [np.linalg.lstsq(directions, v / tau - there.input, rcond=None)[0] for v in found.mean]
+        rows = zip(found.mean, found.variance, force, strict=True)
+        return [np.concatenate([v, k, lam[:rank]]) for v, k, lam in rows]
+
+    return starts
+
+
+def _finite_starts(model: Any, name: str, n: int) -> Any:
+    def starts(p: float) -> list[np.ndarray]:
+        there = model.varied(name, np.array(p), model.populations) if name else model
+        found = stationary.finite_fixed_points(there, n)
+        rows = zip(found.mean, found.variance, found.third_cumulant, strict=True)
+        return [np.concatenate(parts) for parts in rows]
+
+    return starts
