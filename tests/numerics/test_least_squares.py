@@ -1,0 +1,57 @@
+"""Levenberg-Marquardt against minima that are known."""
+
+import numpy as np
+
+from largen.numerics.least_squares import CONVERGED, LONG, NOWHERE, minimise
+
+
+def rosenbrock(x):
+    a, b = x.T
+    residual = np.stack([10.0 * (b - a**2), 1.0 - a], axis=1)
+    jacobian = np.zeros((len(x), 2, 2))
+    jacobian[:, 0, 0], jacobian[:, 0, 1], jacobian[:, 1, 0] = -20.0 * a, 10.0, -1.0
+    return residual, jacobian
+
+
+def test_rosenbrock_from_several_starts_at_once():
+    found = minimise(rosenbrock, np.array([[-1.2, 1.0], [3.0, -2.0], [0.0, 0.0]]))
+    assert found.outcome == [CONVERGED] * 3
+    np.testing.assert_allclose(found.x, 1.0, atol=1e-10)
+    assert found.iterations < 40
+
+
+def test_residuals_that_stay_end_at_the_minimum_of_their_squares():
+    t = np.linspace(0.0, 2.0, 30)
+    y = np.exp(-1.3 * t) + 0.1 * np.cos(7.0 * t)
+
+    def evaluate(x):
+        model = np.exp(-x * t)
+        return model - y, (-t * model)[..., None]
+
+    found = minimise(evaluate, np.array([[0.2]]))
+    grid = np.linspace(0.5, 2.0, 200_001)
+    cost = 0.5 * np.sum((np.exp(-np.outer(grid, t)) - y) ** 2, axis=1)
+    assert found.outcome == [CONVERGED]
+    assert abs(found.x[0, 0] - grid[np.argmin(cost)]) < 1e-4  # a relative offset of 1e-4 ends it
+
+
+def test_where_it_is_not_defined_a_shorter_step_is_taken():
+    def evaluate(x):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.log(x), (1.0 / x)[..., None]
+
+    found = minimise(evaluate, np.array([[30.0], [-1.0]]))
+    assert found.outcome == [CONVERGED, NOWHERE]
+    assert abs(found.x[0, 0] - 1.0) < 1e-9
+    assert np.isinf(found.cost[1])
+
+
+def test_a_flat_direction_does_no_harm_and_few_iterations_are_said():
+    def evaluate(x):
+        total = x.sum(1, keepdims=True)
+        return np.hstack([total - 3.0, total**2 - 9.0]), np.stack([np.ones_like(x), 2.0 * total * np.ones_like(x)], 1)
+
+    found = minimise(evaluate, np.array([[0.5, 0.5]]))
+    assert found.outcome == [CONVERGED]
+    assert abs(found.x.sum() - 3.0) < 1e-9
+    assert minimise(rosenbrock, np.array([[-1.2, 1.0]]), iterations=3).outcome == [LONG]

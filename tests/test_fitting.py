@@ -1,0 +1,248 @@
+"""Fits: parameters recovered, errors that cover, derivatives, what cannot be known, and sentences for bad input."""
+
+import re
+
+import jax
+import numpy as np
+import pytest
+import yaml
+
+import largen as ln
+from largen.cli import main
+from largen.fitting import evaluation
+from largen.fitting.evaluation import evaluate
+from largen.fitting.unknowns import unknowns
+from toy import Toy
+
+TIMES = np.arange(5.0)
+FREE = ["kernel.variance", "gain", "noise"]
+TRUE = np.array([1.5, 1.0, 0.5])
+
+
+def rate_fit(target, start=(1.7, 0.9, 0.55), **options):
+    """All fits of the rate system here share one compiled program."""
+    model = ln.RateNetwork().replace(**dict(zip(FREE, start, strict=True)))
+    return ln.fit(model, target, free=FREE, starts=2, **({"check": False} | options))
+
+
+@pytest.fixture(scope="module")
+def rate_target():
+    return ln.solve_limit(ln.RateNetwork(), TIMES, lags=1, rtol=1e-12, atol=1e-13)
+
+
+# Noise-free observables ---------------------------------------------------------------------------------------
+
+
+def test_rate_parameters_are_recovered_and_new_numbers_compile_nothing(rate_target):
+    result = rate_fit(rate_target)
+    np.testing.assert_allclose(result["value"], TRUE, rtol=1e-6)
+    assert result.attrs["status"] == "converged"
+    assert result.attrs["identifiability"].startswith("Identifiable")
+    assert result["parameter"].values.tolist() == FREE
+    assert len(result["datum"]) == 5 + 2 * 15  # means, and two lags of which one triangle counts
+    before = evaluation._evaluate._cached._cache_size()
+    other = ln.solve_limit(ln.RateNetwork(gain=1.2), TIMES, lags=1, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(rate_fit(other)["value"], [1.5, 1.2, 0.5], rtol=1e-6)
+    assert evaluation._evaluate._cached._cache_size() == before
+
+
+def test_balanced_set_s1_is_recovered_and_its_unidentifiable_pair_is_named():
+    model = ln.BalancedNetwork.rank_one()
+    target = ln.solve_limit(model, np.linspace(0.0, 3.0, 7), rtol=1e-11, atol=1e-12)
+    true = {"gain[e].slope": 1.0, "gain[i].maximum": 2.5, "tau[i]": 1.0, "input[e]": 0.6, "input[i]": 0.1}
+    start = model.replace(**{k: 1.1 * v for k, v in true.items()})
+    result = ln.fit(start, target, free=list(true), starts=1, check=False, rtol=1e-11, atol=1e-12)
+    value = result["value"]
+    np.testing.assert_allclose(value[:3], [1.0, 2.5, 1.0], rtol=1e-6)
+    assert float(value[3] - value[4]) == pytest.approx(0.5, rel=1e-6)  # only the difference of the inputs acts
+    assert result.attrs["flat_directions"] == 1
+    assert result.attrs["identifiability"].startswith("Not identifiable")
+    assert "`input[e]` by +1" in result.attrs["identifiability"]
+    assert "`input[i]` by +1" in result.attrs["identifiability"]
+    assert np.isinf(result["standard_error"][3:]).all()
+    assert np.all(result["standard_error"][:3] < 1e-6)
+
+
+def test_spiking_strengths_are_recovered_and_derivatives_agree_with_differences():
+    times = np.arange(2001) * 0.1
+    model = ln.SpikingNetwork()
+    target = ln.solve_limit(model, times, bin_width=10.0)
+    free = ["strength[e,e]", "external_rate[i]"]
+    start = model.replace(**{"strength[e,e]": 0.93, "external_rate[i]": 7.1})
+    result = ln.fit(start, target, free=free, starts=1, check=False)
+    np.testing.assert_allclose(result["value"], [0.95, 7.0], rtol=1e-6)
+    assert result["datum"].values.tolist() == [
+        "gamma_frequency",
+        "rate[e]",
+        "rate[i]",
+        "synchrony[e]",
+        "synchrony[i]",
+    ]
+    gamma = float(result["target"][0])
+    limit = model.smooth(times, bin_width=10.0, gamma=gamma)
+    model, numbers = unknowns(model, limit, free)
+    index = {"gamma_frequency": np.arange(1), "rate": np.arange(2), "synchrony": np.arange(2)}
+
+    def at(point):
+        return evaluate(limit, model, numbers, index, point[None])
+
+    exact = at(numbers.value).derivative[0]
+    for k, step in enumerate([1e-6, 1e-5]):
+        shift = step * np.eye(2)[k]
+        difference = (at(numbers.value + shift).value[0] - at(numbers.value - shift).value[0]) / (2.0 * step)
+        np.testing.assert_allclose(exact[:, k], difference, rtol=1e-6, atol=1e-6 * np.abs(exact[:, k]).max())
+
+
+# Networks -----------------------------------------------------------------------------------------------------
+
+
+def test_standard_errors_cover_the_truth_and_the_fitted_network_agrees():
+    run = {"n": 20_000, "realisations": 30, "lags": 1, "replicas": 1}
+    scores = []
+    for seed in range(5):
+        target = ln.simulate(ln.RateNetwork(), TIMES, seed=seed, **run)
+        result = rate_fit(target, check=seed == 0)
+        scores.append((result["value"].values - TRUE) / result["standard_error"].values)
+        if seed == 0:
+            assert result.attrs["verdict"] == "agrees", result.attrs["check"]
+            assert np.abs(result["network_z"]).max() < 6
+    assert np.abs(scores).max() < 5  # 15 values, t with 29 degrees: false alarm 4e-4
+    assert 0.3 < np.sqrt(np.mean(np.square(scores))) < 2.0
+
+
+def test_a_wrong_network_is_told_apart(rate_target):
+    result = rate_fit(rate_target, observables=["mean"], start=TRUE, check=True, n=20_000, realisations=20)
+    assert result.attrs["verdict"] == "agrees"
+    other = ln.solve_limit(ln.RateNetwork(mean_weight=-0.5), TIMES, lags=1)
+    spoiled = rate_fit(other, check=True, n=20_000, realisations=20, strict=False)
+    assert spoiled.attrs["verdict"] == "differs"
+    assert "differs in" in spoiled.attrs["check"]
+
+
+def test_networks_give_the_level_where_the_limit_is_biased():
+    # At n = 40 the limit's covariance is off by a finite-size effect of many standard errors.
+    run = {"n": 40, "realisations": 400, "lags": 1, "replicas": 1}
+    target = ln.simulate(ln.RateNetwork(), TIMES, seed=3, **run)
+    plain = rate_fit(target)
+    level = rate_fit(target, through="network", spread=0.1)
+    z_plain, z = ((r["value"].values - TRUE) / r["standard_error"].values for r in (plain, level))
+    assert np.abs(z).max() < 4.5
+    assert np.abs(z).max() < np.abs(z_plain).max()
+    assert level.attrs["rounds"] >= 3
+
+
+def test_a_dict_of_values_with_errors_gives_the_gauss_newton_covariance(rate_target):
+    mean, covariance = rate_target["mean"].values, rate_target["covariance"].values
+    result = rate_fit({"mean": (mean, 0.01), "covariance[0]": (covariance[0], 0.02)}, times=TIMES, lags=1)
+    np.testing.assert_allclose(result["value"], TRUE, rtol=1e-6)
+    wide = rate_fit({"mean": (mean, 0.02), "covariance[0]": (covariance[0], 0.04)}, times=TIMES, lags=1)
+    np.testing.assert_allclose(wide["standard_error"], 2.0 * result["standard_error"], rtol=1e-4)
+    spread = np.sqrt(np.diag(result["covariance"]))
+    np.testing.assert_allclose(result["standard_error"], spread, rtol=1e-12)
+
+
+# Sensitivity --------------------------------------------------------------------------------------------------
+
+
+def test_all_sensitivities_at_once_agree_with_differences_of_the_limit():
+    model = ln.RateNetwork()
+    found = ln.sensitivity(model, "covariance", times=TIMES, lags=1)
+    names = found["parameter"].values.tolist()
+    assert {"gamma", "gain", "noise", "kernel.post", "threshold_variance", "initial_mean"} <= set(names)
+    assert "tau" not in names  # time is discrete
+    assert found["covariance_derivative"].dims == ("parameter", "lag", "time", "time_")
+    for name in ("gain", "kernel.post", "threshold_mean"):
+        low, high = (
+            ln.solve_limit(model.replace(**{name: float(model.value(name)) + s}), TIMES, lags=1, rtol=1e-12, atol=1e-13)
+            for s in (-1e-5, 1e-5)
+        )
+        difference = (high["covariance"] - low["covariance"]).values / 2e-5
+        exact = found["covariance_derivative"].sel(parameter=name).values
+        np.testing.assert_allclose(exact, difference, atol=1e-6 * np.abs(difference).max())
+
+
+# Sentences ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"free": ["gian"]}, "Did you mean `gain`"),
+        ({"free": []}, "must name at least one parameter"),
+        ({"free": ["dynamics"]}, "must be a real number to be free"),
+        ({"free": ["tau"]}, "because time is discrete"),
+        ({"free": ["gain", "gain"]}, "must name each parameter once"),
+        ({"bounds": {"gain": (2.0, 3.0)}}, "must lie within its bounds 2 and 3"),
+        ({"bounds": {"gain": (3.0, 2.0)}}, "low < high"),
+        ({"bounds": {"noise": (-1.0, 2.0)}}, "must lie within 0 and inf for `noise`"),
+        ({"observables": ["rate"]}, "Unknown observable `rate`"),
+        ({"through": "finite"}, "must be 'limit' or 'network' for the rate system"),
+        ({"through": "chain"}, "must be one of 'limit', 'finite', 'network'"),
+        ({"bin_width": 4.0}, "Unknown option of the rate system's smooth `bin_width`"),
+        ({"times": TIMES}, "must be left out where the target is a Dataset"),
+        ({"starts": 0}, "`starts` must be at least 1"),
+    ],
+)
+def test_bad_input_is_a_sentence(rate_target, change, words):
+    arguments = {"free": FREE, "check": False} | change
+    with pytest.raises(ln.InputError, match="(?s)" + re.escape(words)):
+        ln.fit(ln.RateNetwork(), rate_target, n=1000 if "through" in change else None, **arguments)
+
+
+def test_targets_that_do_not_fit_are_sentences(rate_target):
+    network = ln.simulate(ln.RateNetwork(), TIMES, n=50, realisations=2, seed=1)
+    cases = [
+        (network, "have at least 3 realisations"),
+        (ln.solve_limit(ln.BalancedNetwork(), np.linspace(0, 1, 3)), "be of the rate system"),
+        ({"mean": (np.zeros(3), 0.1)}, "must have shape"),
+        ({"meen": 0.0}, "Did you mean `mean`"),
+        ({"mean": (np.zeros(5), -0.1)}, "positive errors"),
+        ({"mean": (np.zeros(5), 0.1), "covariance[0]": np.zeros((5, 5))}, "to each value or to none"),
+        (3.0, "be a Dataset or a dict"),
+    ]
+    for target, words in cases:
+        with pytest.raises(ln.InputError, match=re.escape(words)):
+            ln.fit(ln.RateNetwork(), target, free=FREE, **({"times": TIMES} if isinstance(target, dict) else {}))
+    with pytest.raises(ln.InputError, match="as there are free parameters"):
+        ln.fit(ln.RateNetwork(), {"mean": np.zeros(2)}, free=FREE, times=TIMES[:2])
+    with pytest.raises(ln.InputError, match="cannot be free from its value 0, which is its bound"):
+        ln.fit(ln.RateNetwork(noise=0.0), rate_target, free=["noise"])
+    with pytest.raises(ln.InputError, match="the coupling is not of full rank"):
+        ln.fit(ln.BalancedNetwork.rank_one(), ln.solve_limit(ln.BalancedNetwork(), [0.0, 1.0]), free=["coupling[e,e]"])
+    with pytest.raises(ln.InputError, match="no differentiable limit"):
+        ln.fit(Toy(), ln.solve_limit(Toy(), TIMES), free=["tau[a]"])
+
+
+def test_no_convergence_is_said(rate_target):
+    with pytest.raises(ln.LimitError, match="did not converge: after 2 evaluations"):
+        rate_fit(rate_target, iterations=2)
+    result = rate_fit(rate_target, iterations=2, strict=False)
+    assert result.attrs["status"] == "out of iterations"
+
+
+def test_the_global_precision_is_left_alone(rate_target):
+    rate_fit(rate_target)
+    assert not jax.config.read("jax_enable_x64")
+
+
+# Command line -------------------------------------------------------------------------------------------------
+
+
+def test_command_line_fits_and_writes_the_fitted_model(rate_target, tmp_path, capsys):
+    target, out = tmp_path / "target.nc", tmp_path / "fit"
+    ln.save(rate_target, target)
+    free = [word for name in FREE for word in ("--free", name)]
+    changes = ["--set", "gain=0.9", "--set", "noise=0.55"]
+    code = main(
+        ["fit", "correlated", str(target), *free, *changes, "--starts", "2", "--no-check", "--out", str(out), "--json"]
+    )
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    assert '"status": "converged"' in said.out
+    fitted = ln.read_model(out / "model.yaml")
+    np.testing.assert_allclose([float(fitted.value(name)) for name in FREE], TRUE, rtol=1e-6)
+    assert ln.load(out / "fit.nc").attrs["kind"] == "fit"
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump({"rate[x]": {"value": 47.0, "error": 0.2}}))
+    assert main(["fit", "gamma", str(values), "--free", "strength[e,e]", "--times", "0:200:0.1"]) == 2
+    assert "Unknown observable `rate[x]`" in capsys.readouterr().err
