@@ -8,6 +8,9 @@ from largen.analysis.events import orbit as orbit
 from largen.analysis.fluctuations import fluctuations as fluctuations
 from largen.analysis.fluctuations import rate_function as rate_function
 from largen.analysis.fluctuations import stationary as stationary
+from largen.analysis.lags import autocorrelation_time as autocorrelation_time
+from largen.analysis.lags import chaotic_variance as chaotic_variance
+from largen.analysis.lags import correlation_against_lag as correlation_against_lag
 from largen.analysis.lyapunov import lyapunov as lyapunov
 from largen.analysis.metastability import metastability as metastability
 from largen.analysis.onset import chaos_onset as chaos_onset

@@ -93,7 +93,13 @@ def stationary(system: AbstractSystem, *, lags: int = 2, **options: Any) -> xr.D
             "frozen_covariance": ("lag", found.frozen, frozen),
         },
         {"lag": np.arange(len(found.frozen)), "time": found.time},
-        {"kind": "stationary", "system": system.system, "error": found.error, "iterations": len(found.residuals)},
+        {
+            "kind": "stationary",
+            "system": system.system,
+            "dynamics": model.dynamics,
+            "error": found.error,
+            "iterations": len(found.residuals),
+        },
     )
 
 

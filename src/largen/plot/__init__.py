@@ -10,6 +10,10 @@ from largen.plot.dynamics import phase_portrait as phase_portrait
 from largen.plot.map import map as map
 from largen.plot.overview import overview as overview
 from largen.plot.rate import against_lag as against_lag
+from largen.plot.rate import chaotic_variance as chaotic_variance
+from largen.plot.rate import correlation_against_lag as correlation_against_lag
+from largen.plot.rate import covariance_surfaces as covariance_surfaces
+from largen.plot.rate import fixed_point as fixed_point
 from largen.plot.rate import surface as surface
 from largen.plot.spiking import orbit as orbit
 from largen.plot.spiking import raster as raster

@@ -112,10 +112,11 @@ def _band(ax: Axes, part: xr.DataArray, colour: str) -> None:
 def distance(report: xr.Dataset, *, ax: Axes, most: int = 12) -> Axes:
     """Draw the distance between network and limit: relative bias with its 95 % interval, one row a component.
 
-    Filled: against the limit; open: against the theory at the network's n. A component whose limit is zero has no
-    relative bias and is left out.
+    Filled: against the limit; open: against the theory at the network's n. A component whose limit is zero, but for
+    rounding, has no relative bias and is left out.
     """
-    part = report.isel(component=np.flatnonzero(report["limit"].values != 0)[:most])
+    size = np.abs(report["limit"].values)
+    part = report.isel(component=np.flatnonzero(size > 1e-14 * size.max())[:most])
     names = part["component"].values.tolist()
     scale = np.abs(part["limit"].values) / 100
     rows = np.arange(len(names))

@@ -1,48 +1,120 @@
-"""Pictures of the rate system: covariance surfaces over two times, and correlation against lag."""
+"""Pictures of the rate system: covariance surfaces, correlation against lag, the fixed point, the chaotic variance."""
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from largen.checks import InputError
 from largen.plot.common import axis_label, distance, page, tidy
+
+_PART_COLOURS = {"all": "black", "frozen": "#0072B2", "dynamic": "#D55E00"}
 
 
 def surface(covariance: xr.DataArray, *, ax: Axes, title: str = "", scale: float | None = None) -> Axes:
     """Draw a covariance over (time, time_); realisations are averaged, a signed scale is symmetric about 0."""
-    data = covariance.mean("realisation") if "realisation" in covariance.dims else covariance
+    data = _middle(covariance)
     top = float(np.abs(data).max()) if scale is None else scale
     data = data.transpose("time_", "time")
     image = ax.pcolormesh(data["time"], data["time_"], data, cmap="RdBu_r", vmin=-top, vmax=top)
     assert ax.figure is not None
     ax.figure.colorbar(image, ax=ax, shrink=0.9)
-    ax.set_aspect("equal")
+    ax.set_box_aspect(1.0)
     tidy(ax, title=title, x="time s", y="time t")
     return ax
 
 
+def _middle(part: xr.DataArray) -> xr.DataArray:
+    return part.mean("realisation") if "realisation" in part.dims else part
+
+
+def covariance_surfaces(network: xr.Dataset, limit: xr.Dataset, *, lags: tuple[int, ...] = (0, 1)) -> Figure:
+    """Make the seed paper's Figure 1: covariance over (s, t), one row a lag; limit, network, difference."""
+    figure = page(len(lags), 3, height=3.2 * len(lags))
+    _surfaces(network, limit, lags, figure.subplots(len(lags), 3, squeeze=False))
+    return figure
+
+
+def _surfaces(network: xr.Dataset, limit: xr.Dataset, lags: tuple[int, ...], axes: np.ndarray) -> None:
+    for row, lag in enumerate(lags):
+        theory, found = limit["covariance"].sel(lag=lag), network["covariance"].sel(lag=lag)
+        top = float(np.abs(theory).max()) or float(np.abs(_middle(found)).max())
+        who = "one neuron" if lag == 0 else f"lag {lag}"
+        surface(theory, ax=axes[row, 0], title=f"limit: {who}", scale=top)
+        surface(found, ax=axes[row, 1], title=f"network: {who}", scale=top)
+        surface(_middle(found) - theory, ax=axes[row, 2], title="network - limit")
+
+
 def against_lag(network: xr.Dataset, limit: xr.Dataset, *, ax: Axes) -> Axes:
-    """Draw the covariance at the last time against the lag: all of it, and the part frozen by the weights."""
-    for name, colour, word in (("covariance", "black", "all"), ("frozen_covariance", "#0072B2", "frozen")):
-        if name not in limit:
+    """Draw the covariance at the last time against the lag: all, its frozen and its dynamic part.
+
+    Lines are the limit, points the network with two standard errors.
+    """
+    theory, found = _parts(limit), _parts(network)
+    for name, colour in _PART_COLOURS.items():
+        if name not in theory:
             continue
-        theory = limit[name].isel(time=-1, time_=-1)
-        ax.plot(theory["lag"], theory, color=colour, marker="_", ms=12, ls="-", lw=0.8, label=f"limit, {word}")
-        if name in network:
-            last = network[name].isel(time=-1, time_=-1)
-            error = last.std("realisation", ddof=1) / np.sqrt(max(last.sizes["realisation"], 2))
+        ax.plot(theory[name]["lag"], theory[name], color=colour, marker="_", ms=12, lw=0.8, label=f"limit, {name}")
+        if name in found:
+            last = found[name]
+            error = 2 * last.std("realisation", ddof=1) / np.sqrt(last.sizes["realisation"]) if len(last) > 1 else None
             ax.errorbar(
                 last["lag"],
                 last.mean("realisation"),
-                yerr=2 * error,
+                yerr=error,
                 fmt="o",
                 color=colour,
                 mfc="white",
-                label=f"network, {word}",
+                label=f"network, {name}",
             )
     ax.set_xticks(limit["lag"].values)
     ax.legend(fontsize=7, frameon=False)
     return tidy(ax, title="at the last time, against the lag", x="lag on the ring", y="covariance")
+
+
+def _parts(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
+    """Covariance at the last time: all of it and, where the frozen part is known, both parts."""
+    last = {
+        name: dataset[name].isel(time=-1, time_=-1) for name in ("covariance", "frozen_covariance") if name in dataset
+    }
+    parts = {"all": last["covariance"]}
+    if "frozen_covariance" in last:
+        parts |= {"frozen": last["frozen_covariance"], "dynamic": last["covariance"] - last["frozen_covariance"]}
+    return parts
+
+
+def correlation_against_lag(theory: xr.Dataset, *, network: xr.Dataset | None = None, ax: Axes) -> Axes:
+    """Draw what `analysis.correlation_against_lag` returned: of a limit as lines, of a network as points."""
+    names = {"correlation": "all", "frozen": "frozen", "dynamic": "dynamic"}
+    for name, word in names.items():
+        ax.plot(
+            theory["lag"], theory[name], color=_PART_COLOURS[word], marker="_", ms=12, lw=0.8, label=f"limit, {word}"
+        )
+        if network is not None:
+            error = 2 * network[f"{name}_se"] if f"{name}_se" in network else None
+            ax.errorbar(network["lag"], network[name], yerr=error, fmt="o", color=_PART_COLOURS[word], mfc="white")
+    ax.axhline(0.0, color="0.7", lw=0.8)
+    ax.set_xticks(theory["lag"].values)
+    ax.legend(fontsize=7, frameon=False)
+    return tidy(ax, title="two neurons, against their lag", x="lag on the ring", y="correlation")
+
+
+def fixed_point(limit: xr.Dataset, *, ax: Axes) -> Axes:
+    """Draw the change of the law in every sweep of the paper's iteration, `solve_limit(..., method="fixed_point")`."""
+    if "sweep_changes" not in limit.attrs:
+        raise InputError('Argument `limit` must come from solve_limit(..., method="fixed_point").')
+    changes = np.atleast_1d(limit.attrs["sweep_changes"]).astype(float)
+    shown = changes > 0
+    sweeps = np.arange(1, len(changes) + 1)
+    ax.semilogy(sweeps[shown], changes[shown], color="black", marker="o", ms=3, lw=0.8)
+    return tidy(ax, title="convergence of the fixed point", x="sweep", y="largest change of the law")
+
+
+def chaotic_variance(curve: xr.Dataset, *, ax: Axes) -> Axes:
+    """Draw Delta_0 against g, what `analysis.chaotic_variance` returned, with the transition at g = 1."""
+    ax.plot(curve["gain"], curve["variance"], color="black")
+    ax.axvline(1.0, color="0.6", lw=0.8, ls=":")
+    return tidy(ax, title="chaos of independent weights", x=axis_label(curve["gain"]), y=axis_label(curve["variance"]))
 
 
 def panels(network: xr.Dataset, limit: xr.Dataset, finite: xr.Dataset | None, report: xr.Dataset | None) -> Figure:
@@ -50,20 +122,17 @@ def panels(network: xr.Dataset, limit: xr.Dataset, finite: xr.Dataset | None, re
     lags = limit["lag"].values[:2]
     figure = page(len(lags) + 1, 3, height=3.2 * (len(lags) + 1))
     axes = figure.subplots(len(lags) + 1, 3)
-    for row, lag in enumerate(lags):
-        theory, found = limit["covariance"].sel(lag=lag), network["covariance"].sel(lag=lag)
-        top = float(np.abs(theory).max())
-        who = "one neuron" if lag == 0 else f"two neurons at lag {lag}"
-        surface(theory, ax=axes[row, 0], title=f"limit: {who}", scale=top)
-        surface(found, ax=axes[row, 1], title=f"network: {who}", scale=top)
-        surface(found.mean("realisation") - theory, ax=axes[row, 2], title="difference")
+    _surfaces(network, limit, tuple(lags), axes)
     ax = axes[-1, 0]
     mean = network["mean"]
-    error = mean.std("realisation", ddof=1) / np.sqrt(max(mean.sizes["realisation"], 2))
     middle = mean.mean("realisation")
-    ax.fill_between(
-        mean["time"], middle - 2 * error, middle + 2 * error, color="0.6", alpha=0.5, lw=0, label="network (2 s.e.)"
-    )
+    if mean.sizes["realisation"] > 1:
+        error = 2 * mean.std("realisation", ddof=1) / np.sqrt(mean.sizes["realisation"])
+        ax.fill_between(
+            mean["time"], middle - error, middle + error, color="0.6", alpha=0.5, lw=0, label="network (2 s.e.)"
+        )
+    else:
+        ax.plot(mean["time"], middle, color="0.6", label="network")
     ax.plot(limit["time"], limit["mean"], color="#D55E00", label="limit")
     ax.legend(fontsize=7, frameon=False)
     tidy(ax, title=axis_label(limit["mean"]), x="time")
