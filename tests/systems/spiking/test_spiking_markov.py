@@ -10,7 +10,28 @@ from largen.systems.spiking.chain import chain_step, new_moves
 from largen.systems.spiking.channels import build_layout
 from largen.systems.spiking.markov import new_state, new_work, run_steps, step
 from largen.systems.spiking.model import SpikingNetwork
-from largen.systems.spiking.transfer import moments, normal_pairs, reconstruct, second_moments
+from largen.systems.spiking.transfer import (
+    BEYOND,
+    BIN_ROWS,
+    CROSSED,
+    DENSITY,
+    DRIFT,
+    EDGE_ROWS,
+    LENGTH,
+    LOWER,
+    MEAN,
+    PULL,
+    ROW,
+    SLOPE,
+    SQUARE,
+    TILT,
+    UPPER,
+    VARIANCE,
+    advance,
+    cross,
+    cross_squares,
+    reconstruct,
+)
 
 DT = 0.1
 
@@ -51,58 +72,64 @@ def split(model, parts):
 # Transfer ------------------------------------------------------------------------------------------------------
 
 
+def table_of(means, noise, uniform=False, narrowest=1e-2):
+    """Table of bins of width 4 with these means and this noise, after a step without drift."""
+    means = np.atleast_1d(means)
+    x, bins = np.zeros(BIN_ROWS * ROW), len(means)
+    reconstruct(x, bins, np.ones((1, bins)), means[None].astype(float), 0, 4.0, narrowest, uniform, 0.0)
+    x[int(VARIANCE) : int(VARIANCE) + bins] = noise**2
+    x[int(PULL) : int(PULL) + bins] = 1.0
+    assert not np.any(x[int(DRIFT) : int(DRIFT) + bins])
+    advance(x, bins, 1.0, narrowest, 0.1)
+    return x
+
+
 @given(
     mean=st.floats(-1.99, 1.99),
     noise=st.floats(0.2, 3.0),
     edge=st.floats(-8.0, 8.0),
     uniform=st.booleans(),
+    usual=st.sampled_from([1.0, -1.0]),
 )
 @settings(max_examples=40, deadline=None)
-def test_transfer_against_quadrature(mean, noise, edge, uniform):
-    left, length, tilt = reconstruct(mean, 4.0, uniform, 1e-2)
+def test_transfer_against_quadrature(mean, noise, edge, uniform, usual):
+    x, y = table_of(np.full(8, mean), noise, uniform), np.zeros((1, EDGE_ROWS * ROW))
+    left, length, tilt = x[int(LOWER)], x[int(LENGTH)], x[int(TILT)]
 
-    def density(v):
-        return (1.0 + tilt * (v - left - 0.5 * length)) / length
+    def integral(f, sign):
+        """Expectation over V of f(z, V' - l) on one side of the edge, in closed form of the normal part."""
 
-    def integral(f):
-        return integrate.quad(lambda v: density(v) * f((edge - v) / noise, v), left, left + length, epsabs=1e-12)[0]
+        def integrand(v):
+            return (1.0 + 2.0 * tilt * (v - left - 0.5 * length) / length) / length * f(sign * (edge - v) / noise)
+
+        return integrate.quad(integrand, left, left + length, epsabs=1e-13)[0]
 
     cdf, pdf = stats.norm.cdf, stats.norm.pdf
-    expected = (
-        integral(lambda z, v: cdf(z)),
-        integral(lambda z, v: v * cdf(z) - noise * pdf(z)),
-        integral(lambda z, v: pdf(z) / noise),
-    )
-    z = np.array([(edge - left) / noise, (edge - left - length) / noise])
-    Phi, phi = np.empty(2), np.empty(2)
-    normal_pairs(z, 2, Phi, phi)
-    found = moments(edge, left, length, tilt, noise, *z, *Phi, *phi)
-    np.testing.assert_allclose(found, expected, atol=1e-9)
-    expected = (
-        integral(lambda z, v: v**2 * cdf(z)),
-        integral(lambda z, v: v * (v * cdf(z) - noise * pdf(z))),
-        integral(lambda z, v: (v**2 + noise**2) * cdf(z) - noise * (2.0 * v + noise * z) * pdf(z)),
-    )
-    found = second_moments(edge, left, length, tilt, noise, *z, *Phi, *phi, found[0], found[2])
-    np.testing.assert_allclose(found, expected, atol=1e-8)
-
-
-def test_normal_pairs_against_scipy():
-    z = np.concatenate([np.linspace(-40.0, 40.0, 4001), [0.0, -0.0, 1e-300, 9.0, -9.0]])
-    cdf, pdf = np.empty_like(z), np.empty_like(z)
-    normal_pairs(z, len(z), cdf, pdf)
-    np.testing.assert_allclose(cdf, stats.norm.cdf(z), rtol=0.0, atol=1e-15)
-    np.testing.assert_allclose(pdf, stats.norm.pdf(z), rtol=0.0, atol=1e-15)
+    expected = {
+        CROSSED: usual * integral(cdf, usual),
+        BEYOND: noise * integral(lambda z: z * cdf(z) + pdf(z), usual),
+        DENSITY: integral(pdf, usual) / noise,
+        SQUARE: usual * noise**2 * integral(lambda z: (z**2 + 1.0) * cdf(z) + z * pdf(z), usual),
+        SLOPE: -usual * integral(lambda z: z * pdf(z), usual) / noise**2,
+    }
+    cross_squares(x, y, 0, 0, 1, edge, usual)
+    for row, value in expected.items():
+        assert y[0, int(row)] == pytest.approx(value, abs=1e-9)
+    before = y[0, [int(CROSSED), int(BEYOND), int(DENSITY)]]
+    cross(x, y, 0, 0, 1, edge, usual)
+    np.testing.assert_allclose(y[0, [int(CROSSED), int(BEYOND), int(DENSITY)]], before, rtol=1e-12, atol=1e-15)
 
 
 @given(mean=st.floats(-2.0, 2.0), uniform=st.booleans(), narrowest=st.sampled_from([1e-2, 5e-2]))
 @settings(deadline=None)
 def test_reconstruction_is_a_density_with_the_mean(mean, uniform, narrowest):
-    left, length, tilt = reconstruct(mean, 4.0, uniform, narrowest)
-    assert narrowest <= length <= 4.0 + 1e-12
-    assert 1.0 - 0.5 * abs(tilt) * length > -1e-9
+    x = table_of(mean, 1.0, uniform, narrowest)
+    left, length, tilt = x[int(LOWER)], x[int(UPPER)] - x[int(LOWER)], x[int(TILT)]
+    assert narrowest - 1e-12 <= length <= 4.0 + 1e-12
+    assert abs(tilt) <= 1.0
     middle = left + 0.5 * length
-    assert middle + tilt * length**2 / 12.0 == pytest.approx(mean, abs=1e-12)
+    assert middle + tilt * length / 6.0 == pytest.approx(mean, abs=1e-12)
+    assert x[int(MEAN)] == mean
     assert abs(middle) + 0.5 * length <= 2.0 + narrowest
 
 
@@ -212,8 +239,8 @@ def test_chain_moves_in_the_mean_as_the_reduction(linear, refractory):
     """From one state, the mean over many draws of every count, moment and deviation is the deterministic step."""
     model = SpikingNetwork(refractory=refractory)
     layout, state, work = reduction(model, linear_in_bin=linear)
-    moves = new_moves(state.count.shape[1])
     rng = np.random.default_rng(11)
+    moves = new_moves(layout, state.count.shape[1], rng)
     while state.clock[0] < 200 or state.spikes.sum() < 10:
         chain_step(layout, state, work, moves, drive_of(model), rng)
     expected = copied(state)
@@ -240,8 +267,8 @@ def test_chain_moves_in_the_mean_as_the_reduction(linear, refractory):
 def test_chain_keeps_whole_neurons():
     model = SpikingNetwork()
     layout, state, work = reduction(model)
-    moves = new_moves(state.count.shape[1])
     rng = np.random.default_rng(2)
+    moves = new_moves(layout, state.count.shape[1], rng)
     for _ in range(3000):
         chain_step(layout, state, work, moves, drive_of(model), rng)
         assert np.array_equal(state.count.sum(1) + state.pool, layout.size)
@@ -254,8 +281,8 @@ def test_noise_of_pending_spikes_is_that_of_the_network():
     """Stationary variance over realisations of the mean of H, no spikes arriving but a constant number."""
     model = SpikingNetwork(external_rate=(0.0, 0.0))
     layout, state, work = reduction(model)
-    moves = new_moves(state.count.shape[1])
     rng = np.random.default_rng(4)
+    moves = new_moves(layout, state.count.shape[1], rng)
     j = 0
     target = layout.target[j]
     state.pending[:] = 50.0

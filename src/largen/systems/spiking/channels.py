@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from largen.checks import require
 from largen.systems.spiking.bins import bin_edges, reset_bin
-from largen.systems.spiking.markov import CLOSURES, JOINT, PAPER, Layout
+from largen.systems.spiking.layout import CLOSURES, JOINT, PAPER, Layout
+from largen.systems.spiking.transfer import MOST_BINS
 
 PAPER_BELOW = 40.0
 """The reference implementation's bins reach to -40 for a threshold of 100."""
@@ -45,6 +47,9 @@ def build_layout(
     P = len(size)
     code = CLOSURES[closure]
     edges = edges_of(model, width, closure)
+    require(
+        len(edges) <= MOST_BINS, "bin_width", f"give fewer than {MOST_BINS} bins", f"{width:g} ({len(edges) - 1} bins)"
+    )
     leak = 1.0 / np.broadcast_to(model.membrane_time, (P,))
     gain = np.where(leak > 0.0, leak, 1.0)
     refractory = np.broadcast_to(model.refractory_time, (P,))

@@ -193,7 +193,7 @@ def _run_numba(
     if rng is None:
         run_steps(layout, state, work, drive, *outputs)
     else:
-        run_chain(layout, state, work, new_moves(bins), drive, *outputs, rng)
+        run_chain(layout, state, work, new_moves(layout, bins, rng), drive, *outputs, rng)
     _check_run(spikes, pending, float(work.lost[0]), layout.dt)
     values = {"rate": _rates(spikes, steps, layout), "pending": pending}
     if density:

@@ -1,4 +1,4 @@
-"""One step of the discrete-state reduction, and of the coarse-grained Markov chain behind it (numba).
+"""One step of the discrete-state reduction (numba).
 
 Populations keep, per voltage bin, the number of neurons and the first moment of V about the bin's centre; synapse
 classes keep the mean of the pending spikes. Classes of one target that share the decay time and the sign act through
@@ -6,112 +6,61 @@ their sum X = sum s H alone: they are merged, exactly, into channels with the me
 deviation c = sum over the bin's neurons of (X - mean). `step` is a map of the `State`, smooth where the
 reconstruction is; `chain` draws the same transfers as multinomial moves of integer counts.
 
-Source: CLWTX 2024 (arXiv 2411.14801); the `joint` closure, the linear density and the chain's noise are largen's own.
+A step is a finite-volume scheme: the neurons of a population move by a whole number of bins together, then bins
+exchange number, first moment and deviations by fluxes through the few edges that the noise can reach. Mass is
+conserved whatever the fluxes are.
+
+Source: CLWTX 2024 (arXiv 2411.14801); the `joint` closure and the linear density are largen's own.
 """
 
-from typing import NamedTuple
+from numba import uint64
 
-import numpy as np
-from numba import njit
+from largen.systems.spiking.layout import CLOSURES as CLOSURES
+from largen.systems.spiking.layout import JOINT, PAPER
+from largen.systems.spiking.layout import Layout as Layout
+from largen.systems.spiking.layout import State as State
+from largen.systems.spiking.layout import new_state as new_state
+from largen.systems.spiking.layout import new_work as new_work
+from largen.systems.spiking.transfer import (
+    BEYOND,
+    CENTRE,
+    COUNT,
+    CROSSED,
+    DENSITY,
+    DRIFT,
+    GATE,
+    LANES,
+    MEAN,
+    MOVED,
+    NOISE,
+    PER,
+    PULL,
+    ROW,
+    STEEPENING,
+    VARIANCE,
+    advance,
+    compiled,
+    cross,
+    entry,
+    reach,
+    reconstruct,
+)
 
-from largen.systems.spiking.transfer import REACH, moments, normal_pairs, reconstruct
-
-PAPER, WHITE, JOINT = 0, 1, 2
-CLOSURES = {"paper": PAPER, "white": WHITE, "joint": JOINT}
 EMPTY = 1e-20
 """A bin with at most this fraction of the population tells nothing of pending spikes: a mean over it is rounding."""
+FAINT = 1e-16
+"""Bins with at most this fraction, at either end, move with the others but exchange nothing."""
 SPARSE = 1e-8
 """A bin with less than this fraction of the population has no slope of the pending spikes."""
 LEAST_STRETCH = 0.1
 """A step may not press a bin together more than this."""
 
-
-class Layout(NamedTuple):
-    """The constants of a reduction: P populations, K bins, C channels, J classes (target, source)."""
-
-    size: np.ndarray  # (P,) neurons
-    leak: np.ndarray  # (P,) 1/tau_m
-    drive_mean: np.ndarray  # (P,) mean of V per external kick
-    drive_variance: np.ndarray  # (P,) variance of V per external kick
-    leave: np.ndarray  # (P,) probability of leaving the refractory pool in a step
-    delay: np.ndarray  # (P,) steps in the refractory pool if fixed, else 0
-    channels: np.ndarray  # (P + 1,) first channel of each population
-    rate: np.ndarray  # (C,) 1/tau
-    inhibitory: np.ndarray  # (C,) 1 or 0
-    classes: np.ndarray  # (C + 1,) first class of each channel
-    source: np.ndarray  # (J,)
-    target: np.ndarray  # (J,)
-    probability: np.ndarray  # (J,)
-    strength: np.ndarray  # (J,)
-    dt: float
-    width: float
-    lowest: float  # lowest edge
-    reset: int  # bin that starts at the reset potential
-    span: float  # threshold minus reversal potential of inhibition
-    reversal: float
-    narrowest: float  # shortest support of a density in a bin
-    closure: int
-    sloped: bool  # pending spikes linear within a bin (`linear_in_bin`)
-    stretched: bool  # drift linear within a bin, else constant
+# The rows of a channel: X - mean per neuron and its slope in V; then, with N neurons, N (X - mean) at the bin's
+# centre, its slope, and the part that goes with the density at an edge.
+OFFSET, RISE, PLACE, ALONG, WIDEN = (uint64(row * ROW) for row in range(5))
 
 
-class State(NamedTuple):
-    """State between two steps; `step` and `chain_step` change it in place."""
-
-    count: np.ndarray  # (P, K) neurons per bin
-    moment: np.ndarray  # (P, K) sum of V - centre
-    pool: np.ndarray  # (P,) refractory neurons
-    deviation: np.ndarray  # (C, K) sum of X - mean over a bin's neurons
-    pool_deviation: np.ndarray  # (C,)
-    pending: np.ndarray  # (J,) mean of H
-    variance: np.ndarray  # (C,) variance of X
-    spikes: np.ndarray  # (P,) spikes of the last step
-    queue: np.ndarray  # (P, longest delay) refractory neurons by the step of their spike
-    queue_deviation: np.ndarray  # (C, longest delay) what they carried
-    clock: np.ndarray  # (1,) steps done
-
-
-class Work(NamedTuple):
-    """Scratch space of a step; nothing in it outlives one."""
-
-    mean: np.ndarray  # (C,) mean of X
-    square: np.ndarray  # (C,) sum of s^2 E[H]
-    unexplained: np.ndarray  # (C,) variance of X within bins
-    offset: np.ndarray  # (C, K) mean of X - mean in a bin
-    slope: np.ndarray  # (C, K) its slope in V
-    bins: np.ndarray  # (6, K) per source bin: left, length, tilt, centre of mass, noise, gate
-    edges: np.ndarray  # (2, K) first edge within reach, and the first above
-    z: np.ndarray  # (pairs,) standardised edges
-    cdf: np.ndarray
-    pdf: np.ndarray
-    count: np.ndarray  # (K + 1,) the new counts of one population; above the last bin: the spikes
-    moment: np.ndarray  # (K + 1,)
-    deviation: np.ndarray  # (C, K + 1)
-    lost: np.ndarray  # (1,) largest fraction of a population in bins that inhibition folds
-
-
-def new_state(layout: Layout, bins: int) -> State:
-    """All neurons at rest: V = 0 in the bin above reset, no spike pending."""
-    P, C, J = len(layout.size), len(layout.rate), len(layout.source)
-    longest = max(int(layout.delay.max()), 1)
-    shapes = ((P, bins), (P, bins), P, (C, bins), C, J, C, P, (P, longest), (C, longest))
-    state = State(*[*map(np.zeros, shapes), np.zeros(1, dtype=np.int64)])
-    state.count[:, layout.reset] = layout.size
-    state.moment[:, layout.reset] = -0.5 * layout.width * layout.size
-    if layout.closure == PAPER:  # the reference starts with a sum of potentials of 1e-4
-        state.moment[:, layout.reset] += 1e-4
-    return state
-
-
-def new_work(layout: Layout, bins: int) -> Work:
-    """Scratch space for `step` and `chain_step`."""
-    C, pairs, cells = len(layout.rate), 2 * bins * bins, bins + 1
-    before = [np.zeros(shape) for shape in (C, C, C, (C, bins), (C, bins), (6, bins))]
-    after = [np.zeros(shape) for shape in (pairs, pairs, pairs, cells, cells, (C, cells), 1)]
-    return Work(*[*before, np.zeros((2, bins), dtype=np.int64), *after])
-
-
-@njit(cache=True, error_model="numpy")
+@compiled(fastmath={"contract", "reassoc"})
 def sum_classes(layout, state, work):
     """Mean of X and sum of s^2 E[H] per channel."""
     for c in range(len(layout.rate)):
@@ -124,223 +73,258 @@ def sum_classes(layout, state, work):
         work.square[c] = square
 
 
-@njit(cache=True, error_model="numpy")
-def explain(layout, state, work, a):
-    """Part of X that the bin tells: its mean per bin, its slope, and the variance that is left."""
-    bins = state.count.shape[1]
-    count, moment = state.count[a], state.moment[a]
-    empty = EMPTY * layout.size[a]
-    for c in range(layout.channels[a], layout.channels[a + 1]):
-        between = 0.0
-        offset, slope = work.offset[c], work.slope[c]
-        for k in range(bins):
-            offset[k] = state.deviation[c, k] / count[k] if count[k] > empty else 0.0
-            between += offset[k] * state.deviation[c, k]
-            slope[k] = 0.0
-        if state.pool[a] > empty:
-            between += state.pool_deviation[c] ** 2 / state.pool[a]
-        work.unexplained[c] = max(state.variance[c] - between / layout.size[a], 0.0)
-    if layout.sloped:
-        _van_leer(layout, count, moment, work, a)
+@compiled(fastmath={"contract", "reassoc"})
+def _explain(x, h, q, bins, deviation, c):
+    """Mean deviation per bin; returns the sum of squares that it explains."""
+    between = 0.0
+    for k in range(uint64(bins)):
+        offset = deviation[c, k] * x[PER + k]
+        h[q, OFFSET + k] = offset
+        between += offset * deviation[c, k]
+    return between
 
 
-@njit(cache=True, error_model="numpy")
-def _van_leer(layout, count, moment, work, a):
+@compiled
+def _van_leer(x, h, q, bins, width, sparse):
     """Slope of the offset over V: harmonic mean of the left and right differences where their signs agree."""
-    w = layout.width
-    sparse = SPARSE * layout.size[a]
-    for k in range(1, len(count) - 1):
-        if count[k - 1] < sparse or count[k] < sparse or count[k + 1] < sparse:
-            continue
-        here = moment[k] / count[k]
-        left = max(w + here - moment[k - 1] / count[k - 1], 0.25 * w)
-        right = max(w + moment[k + 1] / count[k + 1] - here, 0.25 * w)
-        for c in range(layout.channels[a], layout.channels[a + 1]):
-            offset = work.offset[c]
-            below = (offset[k] - offset[k - 1]) / left
-            above = (offset[k + 1] - offset[k]) / right
-            if below * above > 0.0:
-                work.slope[c, k] = 2.0 * below * above / (below + above)
+    least = 0.25 * width
+    for k in range(uint64(1), uint64(bins - 1)):
+        above, below = k + uint64(1), k - uint64(1)
+        mean, offset = x[MEAN + k], h[q, OFFSET + k]
+        left = max(width + mean - x[MEAN + below], least)
+        right = max(width + x[MEAN + above] - mean, least)
+        fall, rise = (offset - h[q, OFFSET + below]) * right, (h[q, OFFSET + above] - offset) * left
+        filled = min(min(x[COUNT + below], x[COUNT + k]), x[COUNT + above]) >= sparse
+        agree = filled and fall * rise > 0.0
+        h[q, RISE + k] = 2.0 * fall * rise / ((fall + rise) * left * right) if agree else 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
+def _drive(x, bins, drift, variance, leak, dt, reversal, span):
+    """Drift, noise and stretch without synapses."""
+    for k in range(uint64(bins)):
+        potential = x[CENTRE + k] + x[MEAN + k]
+        x[GATE + k] = (potential - reversal) / span
+        x[DRIFT + k] = drift - leak * potential
+        x[VARIANCE + k] = variance
+        x[PULL + k] = 1.0 - dt * leak
+        x[STEEPENING + k] = 0.0
+
+
+@compiled
+def _pull(x, h, q, bins, mean, rate, noise, inhibitory, stiffness, dt):
+    """Add a channel to drift, noise and stretch; `stiffness` is dt over the span of inhibition, or 0 for none."""
+    plus, minus = (0.0, 1.0) if inhibitory else (1.0, 0.0)
+    for k in range(uint64(bins)):
+        current = rate * (mean + h[q, OFFSET + k])
+        sign = plus - minus * x[GATE + k]
+        x[DRIFT + k] += sign * current
+        x[VARIANCE + k] += sign * sign * noise
+        x[PULL + k] -= minus * stiffness * current
+        x[STEEPENING + k] += dt * rate * sign * h[q, RISE + k]
+
+
+@compiled
+def _carry(x, h, q, bins, shared, inhibitory):
+    """What the fluxes of a channel need; `shared`: covariance of X and V' per unit of sign."""
+    plus, minus = (0.0, 1.0) if inhibitory else (1.0, 0.0)
+    for k in range(uint64(bins)):
+        n = x[COUNT + k]
+        along = n * h[q, RISE + k]
+        sign = plus - minus * x[GATE + k]
+        h[q, ALONG + k] = along
+        h[q, PLACE + k] = n * h[q, OFFSET + k] - along * x[MOVED + k]
+        h[q, WIDEN + k] = along * x[NOISE + k] * x[NOISE + k] - n * sign * shared
+
+
+@compiled
+def _folded(x, bins):
+    """Number of neurons of the fullest bin that inhibition turns over in this step."""
+    most = 0.0
+    for k in range(uint64(bins)):
+        if x[PULL + k] < LEAST_STRETCH:
+            most = max(most, x[COUNT + k])
+    return most
+
+
+@compiled
 def shift(layout, state, work, a, drive):
-    """Drift and noise of every bin: the density after the drift, and the edges within reach of the noise.
-
-    Returns:
-        Number of standardised edges in `work.z`, two per edge and bin.
-    """
-    dt, w = layout.dt, layout.width
-    bins = state.count.shape[1]
-    first, stop = work.edges[0], work.edges[1]
-    filled = 0
-    for k in range(bins):
-        n = state.count[a, k]
-        first[k] = stop[k] = 0
-        if n <= 0.0:
-            continue
-        mean = min(max(state.moment[a, k] / n, -0.5 * w), 0.5 * w)
-        left, length, tilt = reconstruct(mean, w, layout.closure == PAPER, layout.narrowest)
-        centre = layout.lowest + (k + 0.5) * w
-        potential = centre + mean
-        gate = (potential - layout.reversal) / layout.span
-        drift = drive * layout.drive_mean[a] - layout.leak[a] * potential
-        variance = drive * layout.drive_variance[a]
-        pull, steepening = 1.0 - dt * layout.leak[a], 0.0
-        for c in range(layout.channels[a], layout.channels[a + 1]):
-            rate = layout.rate[c]
-            current = rate * (work.mean[c] + work.offset[c, k])
-            sign = -gate if layout.inhibitory[c] else 1.0
-            drift += sign * current
-            if layout.closure == JOINT:
-                variance += dt * sign * sign * work.unexplained[c] * rate * rate
-            else:
-                variance += sign * sign * state.variance[c] * rate * rate
-            if layout.stretched:
-                steepening += dt * sign * rate * work.slope[c, k]
-                if layout.inhibitory[c]:
-                    pull -= dt * current / layout.span
-        if pull < LEAST_STRETCH:
-            work.lost[0] = max(work.lost[0], n / layout.size[a])
-        stretch = max(pull + steepening, LEAST_STRETCH)
-        moved = mean + dt * drift
-        left = moved + stretch * (left - mean)
-        length *= stretch
-        noise = max(np.sqrt(dt * variance), 0.1 * layout.narrowest)
-        work.bins[0, k] = left
-        work.bins[1, k] = length
-        work.bins[2, k] = tilt / stretch
-        work.bins[3, k] = moved
-        work.bins[4, k] = noise
-        work.bins[5, k] = gate
-        # Edge j is the left end of bin j, at (j - k - 1/2) w from the centre of bin k. The lowest is no edge:
-        # what falls below it stays in the lowest bin.
-        low = int(np.ceil((left - REACH * noise) / w + k + 0.5))
-        high = int(np.floor((left + length + REACH * noise) / w + k + 0.5)) + 1
-        first[k] = min(max(low, 1), bins + 1)
-        stop[k] = max(min(high, bins + 1), first[k])
-        for j in range(first[k], stop[k]):
-            from_left = ((j - k - 0.5) * w - left) / noise
-            work.z[filled] = from_left
-            work.z[filled + 1] = from_left - length / noise
-            filled += 2
-    return filled
-
-
-@njit(cache=True, error_model="numpy")
-def transfer(layout, state, work, a, k, j, slot):
-    """Mass, first moment and density below edge j of the neurons that were in bin k, per neuron."""
-    left, length, tilt = work.bins[0, k], work.bins[1, k], work.bins[2, k]
-    edge = (j - k - 0.5) * layout.width
-    z, cdf, pdf = work.z, work.cdf, work.pdf
-    return moments(
-        edge, left, length, tilt, work.bins[4, k],
-        z[slot], z[slot + 1], cdf[slot], cdf[slot + 1], pdf[slot], pdf[slot + 1],
-    )  # fmt: skip
-
-
-@njit(cache=True, error_model="numpy")
-def deviation_below(layout, work, c, k, g0, g1, f):
-    """Deviation of X carried below an edge, per neuron of bin k."""
-    noise, gate = work.bins[4, k], work.bins[5, k]
-    sign = -gate if layout.inhibitory[c] else 1.0
-    shared = sign * work.unexplained[c] * layout.dt * layout.rate[c]  # covariance of X and V'
-    within = g1 - work.bins[3, k] * g0 + noise * noise * f
-    return work.offset[c, k] * g0 - shared * f + work.slope[c, k] * within
-
-
-@njit(cache=True, error_model="numpy")
-def _move(layout, state, work, a):
-    """Move mass, first moment and deviations of all bins of a population into `work.count`, ... ."""
-    bins = state.count.shape[1]
-    w = layout.width
+    """Fill the table of the bins of a population: densities, drift, noise and what the channels carry."""
+    x, bins, dt = work.bins, state.count.shape[1], layout.dt
+    size, low, high = layout.size[a], layout.channels[a], layout.channels[a + 1]
     joint = layout.closure == JOINT
-    low, high = layout.channels[a], layout.channels[a + 1]
-    work.count[:] = 0.0
-    work.moment[:] = 0.0
-    work.deviation[low:high] = 0.0
-    slot = 0
-    for k in range(bins):
-        n = state.count[a, k]
-        if n <= 0.0:
-            continue
-        below0 = below1 = below_f = 0.0
-        first, stop = work.edges[0, k], work.edges[1, k]
-        for j in range(first, stop + 1):
-            if j < stop:
-                g0, g1, f = transfer(layout, state, work, a, k, j, slot)
-                g0 = min(max(g0, below0), 1.0)
-                slot += 2
-            else:
-                g0, g1, f = 1.0, work.bins[3, k], 0.0
-            cell = min(j - 1, bins)
-            mass = n * (g0 - below0)
-            work.count[cell] += mass
-            work.moment[cell] += n * (g1 - below1) + mass * (k - cell) * w
-            if joint:
-                for c in range(low, high):
-                    work.deviation[c, cell] += n * (
-                        deviation_below(layout, work, c, k, g0, g1, f)
-                        - deviation_below(layout, work, c, k, below0, below1, below_f)
-                    )
-            below0, below1, below_f = g0, g1, f
+    reconstruct(
+        x, bins, state.count, state.moment, a,
+        layout.width, layout.narrowest, layout.closure == PAPER, EMPTY * size,
+    )  # fmt: skip
+    _drive(
+        x, bins, drive * layout.drive_mean[a], drive * layout.drive_variance[a], layout.leak[a],
+        dt, layout.reversal, layout.span,
+    )  # fmt: skip
+    for c in range(low, high):
+        q, rate, inhibitory = c - low, layout.rate[c], layout.inhibitory[c] > 0
+        noise = state.variance[c]
+        if joint:
+            between = _explain(x, work.channels, q, bins, state.deviation, c)
+            if state.pool[a] > EMPTY * size:
+                between += state.pool_deviation[c] ** 2 / state.pool[a]
+            work.unexplained[c] = max(noise - between / size, 0.0)
+            noise = dt * work.unexplained[c]
+            if layout.sloped:
+                _van_leer(x, work.channels, q, bins, layout.width, SPARSE * size)
+        stiffness = dt / layout.span if layout.stretched else 0.0
+        steep = dt if layout.stretched else 0.0
+        _pull(x, work.channels, q, bins, work.mean[c], rate, noise * rate * rate, inhibitory, stiffness, steep)
+    work.lost[0] = max(work.lost[0], _folded(x, bins) / size)
+    advance(x, bins, dt, layout.narrowest, LEAST_STRETCH)
+    if joint:
+        for c in range(low, high):
+            shared = work.unexplained[c] * dt * layout.rate[c]
+            _carry(x, work.channels, c - low, bins, shared, layout.inhibitory[c] > 0)
 
 
-@njit(cache=True, error_model="numpy")
-def leaving(layout, state, work, a):
-    """Mean number of neurons that leave the refractory pool in this step; its spikes are in `work.count`."""
-    spikes = work.count[-1]
-    pool = state.pool[a] + spikes
+@compiled
+def occupied(x, bins, least):
+    """First bin with more than `least` neurons, rounded down to a block, and number of blocks up to the last."""
+    first, last = 0, bins - 1
+    while last > 0 and not x[COUNT + uint64(last)] > least:
+        last -= 1
+    while first < last and not x[COUNT + uint64(first)] > least:
+        first += 1
+    lanes = int(LANES)
+    return first // lanes * lanes, last // lanes - first // lanes + 1
+
+
+@compiled
+def _gather(x, y, flux, first, stop, shift):
+    """Add what crosses one edge of every bin to the fluxes through the edges where they are."""
+    for k in range(uint64(first), uint64(stop)):
+        n = x[COUNT + k]
+        flux[0, k + uint64(shift)] += n * y[0, CROSSED + k]
+        flux[1, k + uint64(shift)] += n * y[0, BEYOND + k]
+
+
+@compiled
+def _gather_channel(h, q, y, flux, first, stop, shift, edge):
+    """The same for the deviations of a channel."""
+    for k in range(uint64(first), uint64(stop)):
+        carried = (h[q, PLACE + k] + edge * h[q, ALONG + k]) * y[0, CROSSED + k]
+        flux[q + 2, k + uint64(shift)] += (
+            carried + h[q, WIDEN + k] * y[0, DENSITY + k] - h[q, ALONG + k] * y[0, BEYOND + k]
+        )
+
+
+@compiled
+def _settle(x, count, moment, a, flux, width, by):
+    """New numbers and moments, from moves by whole bins and fluxes; returns the spikes.
+
+    The flux through the lowest end of bin 0 stands at `bins`; nothing crosses it.
+    """
+    bins = count.shape[1]
+    base = uint64(bins)
+    flux[0, base] = flux[1, base] = 0.0
+    for k in range(base):
+        lower, upper = flux[0, base + k], flux[0, base + k + uint64(1)]
+        count[a, k] = upper - lower
+        moment[a, k] = 0.5 * width * (lower + upper) - (flux[1, base + k + uint64(1)] - flux[1, base + k])
+    for k in range(max(0, -by), min(bins, bins - by)):
+        n = x[COUNT + uint64(k)]
+        count[a, k + by] += n
+        moment[a, k + by] += n * (x[MOVED + uint64(k)] - by * width)
+    for k in range(min(bins, -by)):
+        n = x[COUNT + uint64(k)]
+        count[a, 0] += n
+        moment[a, 0] += n * (x[MOVED + uint64(k)] + k * width)
+    for k in range(base):
+        count[a, k] = max(count[a, k], 0.0)
+    spikes = -flux[0, 2 * bins]
+    for k in range(max(0, bins - by), bins):
+        spikes += x[COUNT + uint64(k)]
+    return max(spikes, 0.0)
+
+
+@compiled
+def _settle_channel(x, h, q, deviation, c, flux, by):
+    """The same for the deviations of a channel; returns what the spiking neurons carry."""
+    bins, row = deviation.shape[1], q + 2
+    base = uint64(bins)
+    flux[row, base] = 0.0
+    for k in range(base):
+        deviation[c, k] = flux[row, base + k + uint64(1)] - flux[row, base + k]
+    for k in range(max(0, -by), min(bins, bins - by)):
+        deviation[c, k + by] += x[COUNT + uint64(k)] * h[q, OFFSET + uint64(k)]
+    for k in range(min(bins, -by)):
+        deviation[c, 0] += x[COUNT + uint64(k)] * h[q, OFFSET + uint64(k)]
+    brought = -flux[row, 2 * bins]
+    for k in range(max(0, bins - by), bins):
+        brought += x[COUNT + uint64(k)] * h[q, OFFSET + uint64(k)]
+    return brought
+
+
+@compiled
+def _exchange(layout, state, work, a):
+    """Move the neurons of a population to their new bins."""
+    x, y, bins = work.bins, work.edge, state.count.shape[1]
+    low = layout.channels[a]
+    high = layout.channels[a + 1] if layout.closure == JOINT else low
+    for row in range(2 + high - low):
+        for k in range(work.flux.shape[1]):
+            work.flux[row, k] = 0.0
+    first, blocks = occupied(x, bins, FAINT * layout.size[a])
+    stop = min(first + blocks * int(LANES), bins)
+    begin, end, by = reach(x, first, stop, layout.width, bins)
+    for e in range(begin, end):
+        edge = (e - 0.5) * layout.width
+        cross(x, y, 0, first, blocks, edge, 1.0 if e <= by else -1.0)
+        _gather(x, y, work.flux, first, stop, bins + e)
+        for c in range(low, high):
+            _gather_channel(work.channels, c - low, y, work.flux, first, stop, bins + e, edge)
+    state.spikes[a] = _settle(x, state.count, state.moment, a, work.flux, layout.width, by)
+    for c in range(low, high):
+        work.brought[c] = _settle_channel(x, work.channels, c - low, state.deviation, c, work.flux, by)
+
+
+@compiled
+def leaving(layout, state, a):
+    """Mean number of neurons that leave the refractory pool in this step, this step's spikes included."""
+    pool = state.pool[a] + state.spikes[a]
     if layout.delay[a] > 0:
         return state.queue[a, state.clock[0] % layout.delay[a]]
     if layout.closure == PAPER:
-        return abs((spikes - pool * layout.leave[a] / layout.dt) * layout.dt)
+        return abs((state.spikes[a] - pool * layout.leave[a] / layout.dt) * layout.dt)
     return pool * layout.leave[a]
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def refract(layout, state, work, a, back):
-    """The refractory pool takes the spikes and returns `back` neurons to the reset potential."""
-    bins = state.count.shape[1]
-    spikes = work.count[bins]
+    """The refractory pool takes the spikes and returns `back` neurons to the reset potential; deviations decay."""
     delay = layout.delay[a]
     place = state.clock[0] % max(delay, 1)
-    pool = state.pool[a] + spikes
+    pool = state.pool[a] + state.spikes[a]
     if delay > 0:
-        state.queue[a, place] = spikes
+        state.queue[a, place] = state.spikes[a]
     state.pool[a] = pool - back
-    for c in range(layout.channels[a], layout.channels[a + 1]):
-        brought = work.deviation[c, bins]
-        carried = state.pool_deviation[c] + brought
-        if delay > 0:
-            returned = state.queue_deviation[c, place] * (1.0 - layout.dt * layout.rate[c]) ** delay
-            state.queue_deviation[c, place] = brought
-        else:
-            returned = carried * back / pool if pool > 0.0 else 0.0
-        state.pool_deviation[c] = carried - returned
-        work.deviation[c, layout.reset] += returned
-    work.count[layout.reset] += back
-    work.moment[layout.reset] -= 0.5 * layout.width * back
-    state.spikes[a] = spikes
-
-
-@njit(cache=True, error_model="numpy")
-def store(layout, state, work, a):
-    """Write the new counts back; deviations decay with the mean they deviate from."""
-    bins = state.count.shape[1]
-    for k in range(bins):
-        state.count[a, k] = work.count[k]
-        state.moment[a, k] = work.moment[k]
+    state.count[a, layout.reset] += back
+    state.moment[a, layout.reset] -= 0.5 * layout.width * back
+    if layout.closure != JOINT:
+        return
     for c in range(layout.channels[a], layout.channels[a + 1]):
         stay = 1.0 - layout.dt * layout.rate[c]
-        state.pool_deviation[c] *= stay
-        for k in range(bins):
-            state.deviation[c, k] = work.deviation[c, k] * stay
+        carried = state.pool_deviation[c] + work.brought[c]
+        if delay > 0:
+            returned = state.queue_deviation[c, place] * stay**delay
+            state.queue_deviation[c, place] = work.brought[c]
+        else:
+            returned = carried * back / pool if pool > 0.0 else 0.0
+        state.pool_deviation[c] = (carried - returned) * stay
+        state.deviation[c, layout.reset] += returned
+        for k in range(state.deviation.shape[1]):
+            state.deviation[c, k] *= stay
 
 
-@njit(cache=True, error_model="numpy")
+@compiled(fastmath={"contract", "reassoc"})
 def _receive(layout, state, work, arrivals):
-    """Pending spikes: release from the old mean, then this step's arrivals."""
+    """Pending spikes: release from the old mean, then the arrivals."""
     for c in range(len(layout.rate)):
         part = layout.dt * layout.rate[c]
         fresh = 0.0
@@ -352,7 +336,7 @@ def _receive(layout, state, work, arrivals):
         state.variance[c] += (work.square[c] - 2.0 * state.variance[c]) * part + fresh
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def step(layout, state, work, drive):
     """Advance the deterministic reduction by one step.
 
@@ -362,31 +346,30 @@ def step(layout, state, work, drive):
         work: Scratch space.
         drive: External kicks per ms, shape (P,).
     """
-    before = state.spikes.copy() if layout.closure == PAPER else state.spikes
+    for a in range(len(layout.size)):
+        work.before[a] = state.spikes[a]
     sum_classes(layout, state, work)
     for a in range(len(layout.size)):
-        if layout.closure == JOINT:
-            explain(layout, state, work, a)
-        pairs = shift(layout, state, work, a, drive[a])
-        normal_pairs(work.z, pairs, work.cdf, work.pdf)
-        _move(layout, state, work, a)
-        refract(layout, state, work, a, leaving(layout, state, work, a))
-        store(layout, state, work, a)
-    _receive(layout, state, work, before)
+        shift(layout, state, work, a, drive[a])
+        _exchange(layout, state, work, a)
+        refract(layout, state, work, a, leaving(layout, state, a))
+    _receive(layout, state, work, work.before if layout.closure == PAPER else state.spikes)
     state.clock[0] += 1
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def sample(layout, state, i, pending, occupied, refractory):
     """Write the state to the i-th output; `occupied` and `refractory` may have no outputs at all."""
     for j in range(len(layout.source)):
         pending[layout.target[j], layout.source[j], i] = state.pending[j]
     if refractory.shape[1] > 0:
-        occupied[:, :, i] = state.count
-        refractory[:, i] = state.pool
+        for a in range(len(state.pool)):
+            refractory[a, i] = state.pool[a]
+            for k in range(state.count.shape[1]):
+                occupied[a, k, i] = state.count[a, k]
 
 
-@njit(cache=True, error_model="numpy")
+@entry
 def run_steps(layout, state, work, drive, steps, spikes, pending, occupied, refractory):
     """Run the deterministic reduction.
 
@@ -405,6 +388,7 @@ def run_steps(layout, state, work, drive, steps, spikes, pending, occupied, refr
     for i in range(len(steps)):
         while done < steps[i]:
             step(layout, state, work, drive[min(done, len(drive) - 1)])
-            spikes[:, i] += state.spikes
+            for a in range(len(state.spikes)):
+                spikes[a, i] += state.spikes[a]
             done += 1
         sample(layout, state, i, pending, occupied, refractory)

@@ -1,145 +1,186 @@
-"""Exact transfer of a voltage bin's density through one Euler step with Gaussian noise.
+"""Exact transfer of the bins' densities through one Euler step with Gaussian noise (numba, vectorised over bins).
 
 In a bin of width w only the number of neurons and their mean potential are known. `reconstruct` puts a density
-there; the step shifts and stretches it and adds a normal variable; `moments` gives the exact mass, first moment and
-density of the result below an edge. All potentials are relative to the centre of the source bin, so that nothing
-large cancels.
+there; a step shifts and stretches it and adds a normal variable. What crosses an edge l follows from three
+integrals of the law of V' = V + increment, its density F(l), its distribution G0(l) and U(l) = E[(l - V')+]: they are
+combinations of the iterated integrals of the normal density at the two ends of the support. Every edge is seen from
+its nearer side (V' < l below the mean, V' > l above it), so that all of them are small where little crosses.
+
+All potentials are relative to the centre of the source bin. Everything about the bins of one population stands in
+one array of rows of `ROW` numbers, so that the compiler knows the distance between any two rows and turns the loops
+over bins into vector instructions. Indices are unsigned for the same reason.
 
 Source: CLWTX 2024 (arXiv 2411.14801) for the uniform density; the linear density, the stretch and the moments of
 pending spikes are largen's own.
 """
 
-import math
+from functools import partial
 
 import numpy as np
-from numba import njit
+from numba import njit, uint64
+
+from largen.numerics.erf import normal_pair
+
+# Counting references to the arrays that a step touches would cost as much as half its arithmetic (`_nrt`). Sums keep
+# the order of the source; only products and sums may fuse.
+entry = partial(njit, cache=True, error_model="numpy", fastmath={"contract"}, no_cfunc_wrapper=True, _nrt=False)
+compiled = partial(entry, no_cpython_wrapper=True)
+"""A part of a step: quicker to compile, callable from compiled code only."""
 
 REACH = 7.5
 """Normal tails beyond this many standard deviations (3e-14) count as 0."""
+LANES = uint64(8)
+"""Bins that the innermost loops take at once."""
+MOST_BINS = 2048
+ROW = MOST_BINS + int(LANES)
+
+# The rows of a table of bins.
+(
+    CENTRE,
+    COUNT,
+    MEAN,
+    PER,
+    LENGTH,
+    TILT,
+    DRIFT,
+    VARIANCE,
+    PULL,
+    STEEPENING,
+    GATE,
+    MOVED,
+    LOWER,
+    UPPER,
+    NOISE,
+    STEEPNESS,
+) = (uint64(row * ROW) for row in range(16))
+BIN_ROWS = 16
+# The rows of one edge of the band: what has crossed it, per neuron of each bin.
+CROSSED, BEYOND, DENSITY, SQUARE, SLOPE = (uint64(row * ROW) for row in range(5))
+EDGE_ROWS = 5
 
 
-@njit(cache=True, error_model="numpy")
-def reconstruct(mean, width, uniform, narrowest):
-    """Density in a bin from its mean, relative to the centre of the bin.
+@entry
+def reconstruct(x, bins, count, moment, a, width, narrowest, uniform, empty):
+    """Read a population's bins and put a density into each, from its number and mean.
 
-    The density is (1 + tilt (x - mid)) / length on (left, left + length), mid being the middle of that interval;
-    it has the given mean exactly. `linear` fills the bin as long as it is positive, then becomes a triangle at the
-    nearer edge; `uniform` (the paper) touches the nearer edge. A support is never shorter than `narrowest`, and
-    then may leave the bin by less than that.
-
-    Returns:
-        left, length, tilt.
-    """
-    to_edge = 0.5 * width - abs(mean)
-    if uniform:
-        length = max(2.0 * to_edge, narrowest)
-        return mean - 0.5 * length, length, 0.0
-    if abs(mean) <= width / 6.0:
-        return -0.5 * width, width, 12.0 * mean / (width * width)
-    length = max(3.0 * to_edge, narrowest)
-    if mean < 0.0:
-        return mean - length / 3.0, length, -2.0 / length
-    return mean - 2.0 * length / 3.0, length, 2.0 / length
-
-
-# 2^r = sum of r^q (log 2)^q / q!, to 1e-17 on (-1/2, 1/2), and whole powers of 2 from -64 to 0.
-E1, E2, E3, E4, E5, E6, E7, E8, E9, E10, E11, E12, E13 = (math.log(2.0) ** q / math.factorial(q) for q in range(1, 14))
-POWERS = 2.0 ** np.arange(-64.0, 1.0)
-
-
-@njit(cache=True, error_model="numpy")
-def _exp_half_square(x):
-    """exp(-x^2/2) for 0 <= x <= 9."""
-    power = -0.5 / math.log(2.0) * x * x
-    whole = np.rint(power)
-    r = power - whole
-    series = E6 + r * (E7 + r * (E8 + r * (E9 + r * (E10 + r * (E11 + r * (E12 + r * E13))))))
-    series = 1.0 + r * (E1 + r * (E2 + r * (E3 + r * (E4 + r * (E5 + r * series)))))
-    return series * POWERS[np.int64(whole) + 64]
-
-
-@njit(cache=True, error_model="numpy")
-def normal_pairs(z, count, cdf, pdf):
-    """Fill the normal distribution function and density at z[:count]; absolute error below 1e-15.
-
-    The tail is Hart's rational function 5666 times the density (G. West, Better approximations to cumulative normal
-    functions, Wilmott 2005). No branch and no call, so that the loop becomes vector instructions: 3 ns a pair.
-    """
-    for i in range(count):
-        x = min(abs(z[i]), 9.0)
-        bell = _exp_half_square(x)
-        above = ((3.52624965998911e-2 * x + 0.700383064443688) * x + 6.37396220353165) * x + 33.912866078383
-        above = ((above * x + 112.079291497871) * x + 221.213596169931) * x + 220.206867912376
-        below = ((8.83883476483184e-2 * x + 1.75566716318264) * x + 16.064177579207) * x + 86.7807322029461
-        below = (((below * x + 296.564248779674) * x + 637.333633378831) * x + 793.826512519948) * x
-        tail = bell * above / (below + 440.413735824752)
-        cdf[i] = 1.0 - tail if z[i] > 0.0 else tail
-        pdf[i] = 0.3989422804014327 * bell
-
-
-@njit(cache=True, error_model="numpy")
-def moments(edge, left, length, tilt, noise, za, zb, cdf_a, cdf_b, pdf_a, pdf_b):
-    """Mass, first moment and density of V' = V + noise * normal below an edge, V with the given density.
+    The density rises linearly from (1 - TILT)/LENGTH to (1 + TILT)/LENGTH over the support, and has the mean
+    exactly. The linear one fills the bin while it is positive, then becomes a triangle at the nearer edge; the
+    uniform one (the paper) touches the nearer edge. A support is never shorter than `narrowest`, and then may leave
+    the bin by less than that. In a bin that counts as empty the mean is the centre.
 
     Args:
-        edge: Edge l.
-        left: Lower end a of the density of V.
-        length: b - a.
-        tilt: Slope of the density, relative to its mean value.
-        noise: Standard deviation of the normal part.
-        za: (l - a)/noise.
-        zb: (l - b)/noise.
-        cdf_a: Normal distribution function at za.
-        cdf_b: Normal distribution function at zb.
-        pdf_a: Normal density at za.
-        pdf_b: Normal density at zb.
+        x: Table of bins; COUNT, MEAN, PER (1/number or 0), LENGTH, TILT are written.
+        bins: Number of bins.
+        count: Neurons per bin, shape (population, bin).
+        moment: Sum of V - centre, shape (population, bin).
+        a: The population.
+        width: Width w of the bins.
+        narrowest: Shortest support.
+        uniform: Whether the density is uniform.
+        empty: Number up to which a bin counts as empty.
+    """
+    half = 0.5 * width
+    spread, steep = (2.0, 0.0) if uniform else (3.0, 6.0 / width)
+    for k in range(uint64(bins)):
+        n = count[a, k]
+        per = 1.0 / n if n > empty else 0.0
+        mean = min(max(moment[a, k] * per, -half), half)
+        x[COUNT + k] = n
+        x[PER + k] = per
+        x[MEAN + k] = mean
+        x[LENGTH + k] = min(max(spread * (half - abs(mean)), narrowest), width)
+        x[TILT + k] = min(max(steep * mean, -1.0), 1.0)
+
+
+@entry
+def advance(x, bins, dt, narrowest, least_stretch):
+    """Drift and stretch the densities: from DRIFT, VARIANCE, PULL and STEEPENING to MOVED, LOWER, UPPER, NOISE."""
+    quietest = 0.1 * narrowest
+    for k in range(uint64(bins)):
+        moved = x[MEAN + k] + dt * x[DRIFT + k]
+        length = x[LENGTH + k] * max(x[PULL + k] + x[STEEPENING + k], least_stretch)
+        noise = max(np.sqrt(dt * x[VARIANCE + k]), quietest)
+        lower = moved - (x[TILT + k] * (1.0 / 6.0) + 0.5) * length
+        x[MOVED + k] = moved
+        x[LOWER + k] = lower
+        x[UPPER + k] = lower + length
+        x[NOISE + k] = noise
+        x[STEEPNESS + k] = 1.0 / noise
+
+
+@compiled
+def reach(x, first, stop, width, bins):
+    """Edges that the neurons of bins first ... stop - 1 can cross, in bins from their own: the lower end of a bin is 0.
 
     Returns:
-        G0 = P(V' < l), G1 = E[V'; V' < l], F = density of V' at l.
+        First edge, the one above the last, and by how many bins the neurons move on the whole.
     """
-    # Integrals of Phi, z Phi and z^2 Phi from zb to za.
-    phi = pdf_a - pdf_b
-    Phi = cdf_a - cdf_b
-    z_Phi_a, z_Phi_b = za * cdf_a, zb * cdf_b
-    i0 = (z_Phi_a + pdf_a) - (z_Phi_b + pdf_b)
-    z2_a, z2_b = za * (z_Phi_a + pdf_a), zb * (z_Phi_b + pdf_b)
-    i1 = 0.5 * ((z2_a - cdf_a) - (z2_b - cdf_b))
-    i2 = ((za * z2_a + 2.0 * pdf_a) - (zb * z2_b + 2.0 * pdf_b)) / 3.0
-    to_mid = edge - (left + 0.5 * length)
-    s1 = noise * i1
-    g0 = i0 + tilt * (to_mid * i0 - s1)
-    g1 = edge * i0 - s1 - noise * Phi
-    g1 += tilt * (to_mid * (edge * i0 - s1 - noise * Phi) - edge * s1 + noise * noise * (i2 - phi))
-    f = Phi + tilt * (to_mid * Phi + noise * phi)
-    return g0 * noise / length, g1 * noise / length, f / length
+    low, high = np.inf, -np.inf
+    for k in range(uint64(first), uint64(stop)):
+        tail = REACH * x[NOISE + k]
+        low = min(low, x[LOWER + k] - tail)
+        high = max(high, x[UPPER + k] + tail)
+    # Bins further away than `bins` hold no edge to cross. Where a potential is not a number there is no edge either,
+    # and it stays in the state.
+    if not (low >= -np.inf and high <= np.inf and low <= high):
+        return 1, 1, 0
+    low = np.ceil(min(max(low / width + 0.5, 1.0 - bins), bins + 1.0))
+    high = np.floor(min(max(high / width + 0.5, low - 1.0), float(bins)))
+    begin, end = int(low), int(high) + 1
+    return begin, end, (begin + end - 1) // 2
 
 
-@njit(cache=True, error_model="numpy")
-def second_moments(edge, left, length, tilt, noise, za, zb, cdf_a, cdf_b, pdf_a, pdf_b, g0, f):
-    """Second moments of V and V' = V + noise * normal below an edge; arguments as for `moments`, and G0 and F.
+@njit(error_model="numpy", fastmath={"contract"}, inline="always")
+def _cross(x, y, row, first, blocks, edge, usual, squares):
+    """See `cross`; SQUARE and SLOPE are written with `squares` only."""
+    for k in range(uint64(first), uint64(first) + uint64(blocks) * LANES):
+        moved, noise, steepness, tilt = x[MOVED + k], x[NOISE + k], x[STEEPNESS + k], x[TILT + k]
+        length = x[UPPER + k] - x[LOWER + k]
+        side = 1.0 if edge < moved else -1.0
+        passed = 0.5 * (usual - side)
+        a = side * steepness * (edge - x[LOWER + k])
+        b = side * steepness * (edge - x[UPPER + k])
+        a0, pdf_a = normal_pair(a)
+        b0, pdf_b = normal_pair(b)
+        # Iterated integrals of the normal density from minus infinity to a and to b.
+        a1, b1 = a * a0 + pdf_a, b * b0 + pdf_b
+        a2, b2 = 0.5 * (a * a1 + a0), 0.5 * (b * b1 + b0)
+        a3, b3 = (a * a2 + a1) * (1.0 / 3.0), (b * b2 + b1) * (1.0 / 3.0)
+        ratio = noise / length
+        low, high, tilted = 1.0 - tilt, 1.0 + tilt, 2.0 * side * tilt * ratio
+        y[row, CROSSED + k] = ratio * (low * a1 - high * b1 + tilted * (a2 - b2)) + passed
+        y[row, BEYOND + k] = side * ratio * noise * (low * a2 - high * b2 + tilted * (a3 - b3)) + passed * (
+            edge - moved
+        )
+        y[row, DENSITY + k] = side * ratio * steepness * (low * a0 - high * b0 + tilted * (a1 - b1))
+        if squares:
+            a4, b4 = 0.25 * (a * a3 + a2), 0.25 * (b * b3 + b2)
+            square = 2.0 * ratio * noise * noise * (low * a3 - high * b3 + tilted * (a4 - b4))
+            whole = (edge - moved) ** 2 + noise * noise + length * length * (1.0 / 12.0) * (1.0 - tilt * tilt / 3.0)
+            y[row, SQUARE + k] = square + passed * whole
+            steps = low * pdf_a - high * pdf_b + tilted * (a0 - b0)
+            y[row, SLOPE + k] = ratio * steepness * steepness * steps
 
-    By E[e h(V')] = noise^2 E[h'(V')] for the normal part e, they need only E[V^2; V' < l] and E[V; V' = l].
 
-    Returns:
-        E[V^2; V' < l], E[V V'; V' < l], E[V'^2; V' < l].
+@entry
+def cross(x, y, row, first, blocks, edge, usual):
+    """What crosses an edge: CROSSED, BEYOND and DENSITY of the neurons of each bin.
+
+    Args:
+        x: Table of bins.
+        y: Edges of the band, shape (edge, rows), one of which is written. CROSSED is P(V' < l) and BEYOND is
+            E[(l - V')+], or where V' is usually below the edge l, -P(V' > l) and E[(V' - l)+]; DENSITY is the
+            density F of V' at l.
+        row: The edge in `y`.
+        first: First bin.
+        blocks: Number of blocks of LANES bins.
+        edge: Position l of the edge relative to the centre of each bin.
+        usual: 1 if V' is usually above the edge, else -1.
     """
-    # Integrals of z^q Phi (q = 0 ... 3) and of z^q phi (q = 0, 1, 2) from zb to za.
-    u_a, u_b = za * cdf_a + pdf_a, zb * cdf_b + pdf_b
-    z2_a, z2_b = za * za, zb * zb
-    i0 = u_a - u_b
-    i1 = 0.5 * ((za * u_a - cdf_a) - (zb * u_b - cdf_b))
-    i2 = ((z2_a * u_a + 2.0 * pdf_a) - (z2_b * u_b + 2.0 * pdf_b)) / 3.0
-    i3 = 0.25 * ((za * (z2_a * u_a + 3.0 * pdf_a) - 3.0 * cdf_a) - (zb * (z2_b * u_b + 3.0 * pdf_b) - 3.0 * cdf_b))
-    j0 = cdf_a - cdf_b
-    j1 = pdf_b - pdf_a
-    j2 = j0 - (za * pdf_a - zb * pdf_b)
-    # V = l - noise z, with density (flat - steep z) / length.
-    flat = 1.0 + tilt * (edge - left - 0.5 * length)
-    steep = tilt * noise
-    square = edge * edge * (flat * i0 - steep * i1)
-    square -= 2.0 * edge * noise * (flat * i1 - steep * i2)
-    square += noise * noise * (flat * i2 - steep * i3)
-    square *= noise / length
-    at_edge = (edge * (flat * j0 - steep * j1) - noise * (flat * j1 - steep * j2)) / length
-    product = square - noise * noise * at_edge
-    return square, product, product + noise * noise * (g0 - edge * f)
+    _cross(x, y, row, first, blocks, edge, usual, False)
+
+
+@entry
+def cross_squares(x, y, row, first, blocks, edge, usual):
+    """As `cross`, with SQUARE, E[(V' - l)^2; V' < l] or -E[(V' - l)^2; V' > l], and SLOPE = dF/dl too."""
+    _cross(x, y, row, first, blocks, edge, usual, True)
