@@ -171,9 +171,7 @@ def _done(work: _Work, queue: list[Curve], share: float) -> float:
     return min((finished + share) / (finished + 1 + len(queue)), 1.0)
 
 
-def _range(
-    dynamics: Dynamics, parameter: str, to: float, within: tuple[float, float] | None
-) -> tuple[float, float]:
+def _range(dynamics: Dynamics, parameter: str, to: float, within: tuple[float, float] | None) -> tuple[float, float]:
     low, high = dynamics.bounds
     if not low <= to <= high:
         raise InputError(
@@ -183,7 +181,9 @@ def _range(
         within = (min(dynamics.value, to), max(dynamics.value, to))
     first, last = (real("within", value) for value in within)
     must = f"be an interval that holds the model's value {dynamics.value:g} and `to`"
-    require(first <= min(dynamics.value, to) and last >= max(dynamics.value, to) and last > first, "within", must, within)
+    require(
+        first <= min(dynamics.value, to) and last >= max(dynamics.value, to) and last > first, "within", must, within
+    )
     return max(first, low), min(last, high)
 
 

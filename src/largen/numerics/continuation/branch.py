@@ -93,7 +93,9 @@ def trace(
             b, step, used = _advance(a, step, steps)
         except NotConverged as failure:
             why = "" if np.isnan(failure.residual) else f"{failure}"
-            yield Ending(Stop.STEP_MINIMUM, Stop.STEP_MINIMUM.value.format(at=a.parameter, step=step, why=why))
+            yield Ending(
+                Stop.STEP_MINIMUM, Stop.STEP_MINIMUM.value.format(at=a.parameter, step=steps.smallest, why=why)
+            )
             return
         why = a.problem.end(a.z, b.z)
         if why:

@@ -167,9 +167,7 @@ class Cycles(AbstractProblem):
         blocks = self._blocks(z, by_x)
         count, _, size = value.shape
         states = len(self.reference.states)
-        rows = np.broadcast_to(
-            np.arange(count * DEGREE * size).reshape(count, DEGREE, size, 1, 1), blocks.shape
-        )
+        rows = np.broadcast_to(np.arange(count * DEGREE * size).reshape(count, DEGREE, size, 1, 1), blocks.shape)
         columns = self.index[:, None, None, :, None] * size + np.arange(size)
         columns = np.broadcast_to(columns, blocks.shape)
         m = states * size
@@ -217,7 +215,11 @@ class Cycles(AbstractProblem):
             orbit, along, since = orbit.on(mesh), along.on(mesh), 0
         new = Cycles(self.law, orbit, self.unit, self.span, self.scale, self.rows if len(self.rows) else None)
         new.since, new.double = since, self.double
-        return new, np.append(orbit.states.ravel(), z[-2:]), np.append(along.states.ravel(), tangent[-2:])
+        # The tangent must obey the new phase condition: shifts along the orbit leave it a tangent.
+        places = phases(orbit.mesh)
+        shift = orbit.at(places + 1e-5) - orbit.at(places - 1e-5)
+        states = along.states - np.sum(new.phase * along.states) / np.sum(new.phase * shift) * shift
+        return new, np.append(orbit.states.ravel(), z[-2:]), np.append(states.ravel(), tangent[-2:])
 
     def objection(self, before: np.ndarray, after: np.ndarray) -> str:
         """A period that jumps or is not positive."""

@@ -21,9 +21,11 @@ from largen.numerics.continuation.linear import Krylov
 
 MODES = 8
 """Size of the basis of leading modes."""
+PRODUCTS = 24
+"""Products with the monodromy matrix remembered for the preconditioner."""
 SWEEPS = 6
-SETTLED = 1e-4
-"""Change of the leading multipliers in a sweep at which they are taken as known."""
+CHECKED, SETTLED = 4, 1e-3
+"""The basis is good when so many leading modes v obey |M v - mu v| < SETTLED |v|."""
 
 
 class Repeated(eqx.Module):
@@ -105,6 +107,7 @@ class Shooting(AbstractProblem):
         self.kept = rows @ reference
         self.near: tuple[np.ndarray, np.ndarray] | None = None
         self.double = False
+        self.products: list[tuple[np.ndarray, np.ndarray]] = []
         if basis is None:
             basis = np.random.default_rng(0).standard_normal((len(reference), MODES)) * scale[:, None]
             basis[:, 0] = direction
@@ -127,18 +130,37 @@ class Shooting(AbstractProblem):
         def apply(v: np.ndarray) -> np.ndarray:
             moved = np.asarray(_product(self.law, z[:-2], z[-2], z[-1], np.asarray(self.count), v))
             dx = v[:-2]
+            self._remember(v, moved)
             return np.append(moved - dx + self.rows.T @ (self.rows @ dx), self.phase @ dx)
 
         if self.near is None:
             self._sweep(z)
         return self.residual(z), Krylov(apply, self._preconditioner, tolerance=1e-3)
 
+    def _remember(self, change: np.ndarray, moved: np.ndarray) -> None:
+        """Keep what a product told of the monodromy matrix, for the next preconditioners."""
+        assert self.near is not None
+        dx = change[:-2]
+        size = float(np.linalg.norm(dx / self.scale))
+        if size > 1e-12:
+            image = moved - self.near[1][:, -2:] @ change[-2:]
+            self.products.append((dx / size, image / size))
+            del self.products[:-PRODUCTS]
+
     def _preconditioner(self, row: np.ndarray) -> Any:
-        """Solve with the bordered matrix in which the monodromy matrix is known on the basis only."""
+        """Solve with the bordered matrix in which the monodromy matrix is known by its leading modes and products."""
         assert self.near is not None
         size = len(self.reference)
         basis, image = self.near
-        monodromy = image[:, :-2] @ np.linalg.pinv(basis)
+        # The newest come first: an orthonormal basis of the changes, newest first, with their images.
+        pairs = self.products[::-1]
+        known = np.column_stack([change for change, _ in pairs] + [basis])
+        images = np.column_stack([moved for _, moved in pairs] + [image[:, :-2]])
+        orthonormal, triangle = np.linalg.qr(known)
+        kept = np.abs(np.diag(triangle)) > 1e-2 * np.linalg.norm(triangle, axis=0)
+        known, images = known[:, kept], images[:, kept]
+        orthonormal, triangle = np.linalg.qr(known)
+        monodromy = scipy.linalg.solve_triangular(triangle, images.T, trans="T", lower=False).T @ orthonormal.T
         matrix = np.zeros((size + 2, size + 2))
         matrix[:size, :size] = monodromy - np.eye(size) + 2.0 * self.rows.T @ self.rows  # C M = C
         matrix[:size, size:] = image[:, -2:]
@@ -159,20 +181,21 @@ class Shooting(AbstractProblem):
         self.near = basis, image
         inside = np.linalg.lstsq(basis / self.scale[:, None], image[:, :MODES] / self.scale[:, None], rcond=None)[0]
         values, vectors = np.linalg.eig(inside)
+        modes = scaled @ vectors
+        left = np.linalg.norm(image[:, :MODES] / self.scale[:, None] @ vectors - modes * values, axis=0)
+        leading = np.argsort(-np.abs(values), kind="stable")[:CHECKED]
+        self.unsettled = float(np.max((left / np.linalg.norm(modes, axis=0))[leading]))
         self.basis = image[:, :MODES]
         self.modes = values, basis @ vectors
         return values
 
     def spectrum(self, z: np.ndarray, linear: Any) -> dict[str, np.ndarray]:
         """Leading multipliers; the one that is 1 along the orbit is set apart."""
-        before = np.full(4, np.inf)
         values = np.zeros(0)
         for _ in range(SWEEPS):
             values = self._sweep(z)
-            leading = values[np.argsort(-np.abs(values), kind="stable")][:4]
-            if np.max(np.abs(np.abs(leading) - np.abs(before))) < SETTLED:
+            if self.unsettled < SETTLED:
                 break
-            before = leading
         return without_trivial(values)
 
     def adapted(self, z: np.ndarray, tangent: np.ndarray) -> tuple[AbstractProblem, np.ndarray, np.ndarray]:
@@ -182,8 +205,11 @@ class Shooting(AbstractProblem):
         new = Shooting(
             self.law.law, x, ahead - x, z[-2], self.dt, self.span, self.scale, self.rows, self.unit, self.basis
         )
-        new.kept, new.near, new.double = self.kept, self.near, self.double
-        return new, z, tangent
+        new.kept, new.near, new.double, new.products = self.kept, self.near, self.double, self.products
+        # The tangent must obey the new phase condition: shifts along the orbit leave it a tangent.
+        along = tangent.copy()
+        along[:-2] -= (new.phase @ tangent[:-2]) / (new.phase @ (ahead - x)) * (ahead - x)
+        return new, z, along
 
     def objection(self, before: np.ndarray, after: np.ndarray) -> str:
         """A period that jumps or is not positive."""

@@ -115,7 +115,7 @@ def _kind(point: Point, group: str, key: str) -> str:
 
 
 def _is_branch(point: Point) -> bool:
-    return "branch_point" in point.special.kind or point.special.kind == "unclassified"
+    return "branch_point" in point.special.kind or point.special.kind in ("unclassified", "not_smooth")
 
 
 def _rename(point: Point, kind: str) -> Point:
