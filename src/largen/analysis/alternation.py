@@ -14,22 +14,23 @@ ALIKE = 0.01  # relative s.d. of event sizes below which a deterministic orbit's
 _FEWEST = 8
 
 
-def alternation(size: np.ndarray) -> float:
+def alternation(size: np.ndarray) -> np.ndarray:
     """How strictly strong and weak events alternate: minus the correlation of an event's size with the next one's.
 
     1 where every strong event is followed by a weak one and conversely (period 2), 0 for independent events (the
     bias -1/(number of events) of a serial correlation is taken off), negative where sizes persist.
 
     Args:
-        size: Sizes in order, shape (event,); NaN with fewer than eight, 0 where all are alike.
+        size: Sizes in order, shape (..., event); NaN with fewer than eight, 0 where all are alike.
     """
-    if size.size < _FEWEST:
-        return np.nan
-    if size.std() <= 1e-12 * np.abs(size).max(initial=0.0):
-        return 0.0
-    centred = size - size.mean()
-    lagged = np.sum(centred[1:] * centred[:-1]) / np.sum(centred**2)
-    return float(-lagged - 1.0 / size.size)
+    count = size.shape[-1]
+    if count < _FEWEST:
+        return np.full(size.shape[:-1], np.nan)
+    centred = size - size.mean(-1, keepdims=True)
+    square = np.sum(centred**2, axis=-1)
+    alike = square <= count * (1e-12 * np.abs(size).max(-1)) ** 2
+    lagged = np.sum(centred[..., 1:] * centred[..., :-1], axis=-1) / np.where(alike, 1.0, square)
+    return np.where(alike, 0.0, -lagged - 1.0 / count)
 
 
 def contrast(size: np.ndarray) -> float:
@@ -50,13 +51,10 @@ def false_alarm(sequences: list[np.ndarray], surrogates: int, rng: np.random.Gen
     if not usable:
         return np.nan, np.nan
     weight = np.array([sizes.size for sizes in usable], np.float64)
-
-    def mean(sample: list[np.ndarray]) -> float:
-        return float(np.average([alternation(sizes) for sizes in sample], weights=weight))
-
-    seen = mean(usable)
-    beaten = sum(mean([rng.permutation(sizes) for sizes in usable]) >= seen - 1e-12 for _ in range(surrogates))
-    return seen, (1 + beaten) / (1 + surrogates)
+    seen = np.average([alternation(sizes) for sizes in usable], weights=weight)
+    shuffled = [alternation(rng.permuted(np.tile(sizes, (surrogates, 1)), axis=1)) for sizes in usable]
+    beaten = np.sum(np.average(shuffled, axis=0, weights=weight) >= seen - 1e-12)
+    return float(seen), float((1 + beaten) / (1 + surrogates))
 
 
 def event_statistics(
@@ -151,7 +149,7 @@ def _statistics(signals: Signals, edges: Mapping[str, np.ndarray]) -> dict[str, 
     return {
         "size_density": np.array([_density(row, edges["size"]) for row in cycles.size]),
         "interval_density": _density(interval, edges["interval"]),
-        "alternation": np.array(alternation(network)),
+        "alternation": alternation(network),
         "contrast": np.array(contrast(network)),
     }
 

@@ -376,7 +376,7 @@ def _labelled(
     by_block = np.array([one.blocks.T for one in found]) / problem.dt
     count = len(found)
     spread = value.std(0, ddof=1) / np.sqrt(count) if count > 1 else error[0]
-    unit = {"ms": "1/ms", "step": "1"}.get(problem.unit, "1")
+    unit = {"ms": "1/ms", "step": "1/step"}.get(problem.unit, "1")
     each = ("realisation", "mode")
     table = {
         "exponent": (each, value, "Lyapunov exponent"),

@@ -115,7 +115,8 @@ def _of_one(
 ) -> xr.Dataset:
     signals = read(run, start, finest=FINEST)
     rate = states.activity(signals, smoothing)
-    rule = states.find_rule(rate, signals.step, thresholds, gap)
+    needed = method == "thresholds" or window is None
+    rule = states.find_rule(rate, signals.step, thresholds, gap, needed=needed)
     if method == "thresholds":
         width, path = 1, states.by_thresholds(rate, signals.step, rule)
         values = _with_errors(path, signals.stochastic, _ratios)
@@ -190,8 +191,6 @@ def _doubts(visits: Visits, rule: states.Rule, signals: Signals, method: str) ->
     for state, label in enumerate(_LABELS):
         if not np.any(visits.left & (visits.state == state)):
             found.append(f"no exit from the state `{label}` was seen: its dwell is not available")
-    if method == "hidden_markov" and rule.gap == 0 and signals.stochastic:
-        found.append("fewer than two bursts")
     return found
 
 

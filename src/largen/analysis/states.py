@@ -40,8 +40,13 @@ def peaks(rate: np.ndarray) -> np.ndarray:
     return rate[:, 1:-1][inner]
 
 
-def find_rule(rate: np.ndarray, step: float, thresholds: tuple[float, float] | None, gap: float | None) -> Rule:
-    """Fill in what was not given: Otsu's threshold on the peaks, half of it, 3/2 of the median interval."""
+def find_rule(
+    rate: np.ndarray, step: float, thresholds: tuple[float, float] | None, gap: float | None, *, needed: bool = True
+) -> Rule:
+    """Fill in what was not given: Otsu's threshold on the peaks, half of it, 3/2 of the median interval.
+
+    Thresholds that cannot be found are an error where they are needed, else NaN.
+    """
     heights = peaks(rate)
     heights = heights[heights > 1e-9 * max(heights.max(initial=0.0), 1e-300)]
     distinct = heights.size >= 2 and np.ptp(heights) > 1e-9 * heights.max()
@@ -54,13 +59,13 @@ def find_rule(rate: np.ndarray, step: float, thresholds: tuple[float, float] | N
         between = float(np.mean((heights > centres[0] + third) & (heights < centres[1] - third)))
     if thresholds is not None:
         low, high = thresholds
-    elif not distinct:
+    elif not distinct and needed:
         raise InputError(
             "Argument `thresholds` must be given for this Dataset: its rate has no two kinds of peak to choose "
             "them from. It may have one state only."
         )
     if gap is None:
-        intervals = np.concatenate([np.diff(onsets) for onsets, _ in map(lambda x: bursts(x, low, high), rate)])
+        intervals = np.concatenate([np.diff(bursts(row, low, high)[0]) for row in rate])
         gap = 1.5 * float(np.median(intervals)) * step if intervals.size else 0.0
     return Rule(float(low), float(high), float(gap), between)
 

@@ -99,7 +99,7 @@ def _maximise(
     mean = np.einsum("rt,rts->s", series, weight) / total
     sd = np.sqrt(np.einsum("rts,rts->s", (series[..., None] - mean) ** 2, weight) / total)
     transition = moves / np.maximum(moves.sum(1, keepdims=True), 1e-300)
-    start = weight[:, 0].mean(0)
+    start = (weight[:, 0].sum(0) + 0.5) / (len(series) + 1)  # half an observation of each: no start is impossible
     order = np.argsort(mean)
     return HiddenMarkov(
         mean[order],
@@ -127,49 +127,48 @@ def _densities(series: np.ndarray, model: HiddenMarkov) -> np.ndarray:
 def _expect(series, density, transition, start):
     """Posterior of every state, expected number of moves between states, and the log likelihood."""
     sequences, steps = series.shape
-    weight, moves, log_likelihood = np.empty((sequences, steps, 2)), np.zeros((2, 2)), 0.0
+    weight, moves = np.empty((sequences, steps, 2)), np.zeros((2, 2))
+    scale = np.empty(steps)
+    log_likelihood = 0.0
     for r in range(sequences):
-        scale = np.empty(steps)
+        quiet, busy = start[0], start[1]
         for t in range(steps):
-            total = 0.0
-            for j in range(2):
-                ahead = start[j]
-                if t > 0:
-                    ahead = weight[r, t - 1, 0] * transition[0, j] + weight[r, t - 1, 1] * transition[1, j]
-                weight[r, t, j] = ahead * density[r, t, j]
-                total += weight[r, t, j]
-            scale[t] = max(total, 1e-300)
-            weight[r, t] /= scale[t]
+            quiet, busy = quiet * density[r, t, 0], busy * density[r, t, 1]
+            scale[t] = max(quiet + busy, 1e-300)
+            quiet, busy = quiet / scale[t], busy / scale[t]
+            weight[r, t, 0], weight[r, t, 1] = quiet, busy
             log_likelihood += np.log(scale[t]) + density[r, t, 2]
-        after = np.ones(2)
+            quiet, busy = (
+                quiet * transition[0, 0] + busy * transition[1, 0],
+                quiet * transition[0, 1] + busy * transition[1, 1],
+            )
+        quiet = busy = 1.0  # from here on, how well each state explains what follows
         for t in range(steps - 2, -1, -1):
-            behind = np.zeros(2)
+            quiet = quiet * density[r, t + 1, 0] / scale[t + 1]
+            busy = busy * density[r, t + 1, 1] / scale[t + 1]
             for i in range(2):
-                for j in range(2):
-                    part = transition[i, j] * density[r, t + 1, j] * after[j] / scale[t + 1]
-                    moves[i, j] += weight[r, t, i] * part
-                    behind[i] += part
-            for i in range(2):
-                weight[r, t, i] *= behind[i]
-            after = behind
+                moves[i, 0] += weight[r, t, i] * transition[i, 0] * quiet
+                moves[i, 1] += weight[r, t, i] * transition[i, 1] * busy
+            quiet, busy = (
+                transition[0, 0] * quiet + transition[0, 1] * busy,
+                transition[1, 0] * quiet + transition[1, 1] * busy,
+            )
+            weight[r, t, 0] *= quiet
+            weight[r, t, 1] *= busy
     return weight, moves, log_likelihood
 
 
-@njit(cache=True, error_model="numpy")
-def _viterbi(log_density, log_transition, log_start):
+def _viterbi(log_density: np.ndarray, log_transition: np.ndarray, log_start: np.ndarray) -> np.ndarray:
+    """All sequences at once, step by step."""
     sequences, steps, _ = log_density.shape
+    came = np.empty((steps, sequences, 2), np.int64)
+    best = log_start + log_density[:, 0]
+    for t in range(1, steps):
+        ways = best[:, :, None] + log_transition  # (sequence, from, to)
+        came[t] = ways.argmax(1)
+        best = ways.max(1) + log_density[:, t]
     path = np.empty((sequences, steps), np.int64)
-    came = np.empty((steps, 2), np.int64)
-    for r in range(sequences):
-        best = log_start + log_density[r, 0]
-        for t in range(1, steps):
-            new = np.empty(2)
-            for j in range(2):
-                stay, move = best[0] + log_transition[0, j], best[1] + log_transition[1, j]
-                came[t, j] = 1 if move > stay else 0
-                new[j] = max(stay, move) + log_density[r, t, j]
-            best = new
-        path[r, steps - 1] = 1 if best[1] > best[0] else 0
-        for t in range(steps - 1, 0, -1):
-            path[r, t - 1] = came[t, path[r, t]]
+    path[:, -1] = best.argmax(1)
+    for t in range(steps - 1, 0, -1):
+        path[:, t - 1] = came[t][np.arange(sequences), path[:, t]]
     return path
