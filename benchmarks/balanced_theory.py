@@ -214,7 +214,7 @@ def asynchrony():
           "excess kurtosis e, i (se) | KS p e, i |")  # fmt: skip
     print("|---|---|---|---|---|---|---|")
     model, times = BalancedNetwork.balanced(), np.concatenate([[0.0], np.arange(3.0, 5.1, 0.25)])
-    counts = {200: 400, 800: 400, 3200: 100}
+    counts = {200: 400, 800: 300, 3200: 50}
     networks = [
         ln.simulate(model, times, n=n, realisations=r, seed=5, method="tau_leap", record="state")
         for n, r in counts.items()
