@@ -35,6 +35,7 @@ LAYER = {
     "fitting": 6,
     "presentation": 6,
     "runs": 6,
+    "bifurcations": 6,
     "sweeps": 6,
     "examples": 6,
     "cli": 7,

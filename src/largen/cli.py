@@ -222,6 +222,52 @@ def convergence(
 
 
 @app.command()
+def bifurcation(
+    model: Model,
+    parameter: Annotated[str, typer.Option("--parameter", "-p", help="Its name, such as 'probability[e,i]'.")],
+    to: Annotated[float, typer.Option("--to", help="Value at which to stop.")],
+    begin: Annotated[
+        float | None, typer.Option("--from", help="Value at which to begin; the model's if absent.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Results folder.")] = None,
+    n: Size = None,
+    cycles: Annotated[bool, typer.Option(help="Follow the periodic orbits born at Hopf points.")] = True,
+    switch: Annotated[bool, typer.Option(help="Follow branches that cross.")] = True,
+    points: Annotated[int, typer.Option("--points", help="Points after which a branch is cut.")] = 300,
+    changes: Changes = None,
+    options: Options = None,
+    overwrite: Overwrite = False,
+    functions: Functions = False,
+    as_json: AsJson = False,
+) -> None:
+    """Follow stationary states and orbits of the limit along a parameter, with their special points."""
+    from largen import bifurcations, runs
+
+    job = runs.read_job(
+        model,
+        functions=functions,
+        n=n,
+        changes=changes or (),
+        options=options or (),
+        verbs=("dynamics",),
+        of_file=False,
+    )
+    with runs.results_folder(out, f"{Path(model).stem}-bifurcation", overwrite) as folder:
+        found = bifurcations.diagram(
+            job,
+            parameter,
+            begin,
+            to,
+            folder,
+            progress=_progress(as_json),
+            cycles=cycles,
+            switch=switch,
+            points=points,
+        )
+    _print(bifurcations.as_plain(found, folder), as_json, lambda: bifurcations.show(found, folder))
+
+
+@app.command()
 def sweep(
     file: Annotated[str | None, typer.Argument(metavar="FILE", help="A model file with a `sweep` block.")] = None,
     store: Annotated[

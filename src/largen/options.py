@@ -11,6 +11,7 @@ _SHARED = {
     "network": {"self", "times", "n", "rng", "method", "record", "tick", "options"},
     "limit": {"self", "times", "n", "rtol", "atol", "options"},
     "smooth": {"self", "times", "n", "options"},
+    "dynamics": {"self", "parameter", "n", "options"},
 }
 
 

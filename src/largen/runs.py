@@ -99,7 +99,8 @@ def read_job(
     name = Path(model).stem
     pairs = [_pair("--set", change) for change in changes]
     system = system.replace(**{key: _number(value) for key, value in pairs})
-    valid = {key for verb in (*verbs, "limit") for key in options_of(system, verb)}
+    shared = () if "dynamics" in verbs else ("limit",)
+    valid = {key for verb in (*verbs, *shared) if hasattr(system, verb) for key in options_of(system, verb)}
     chosen = {key: _number(value) for key, value in (_pair("--option", option) for option in options)}
     known_keys(f"option of the {system.system} system", chosen, valid)
     if times is not None:

@@ -179,7 +179,7 @@ def test_trouble_has_a_sentence():
     assert ending.stop is Stop.STEP_MINIMUM
     assert "could not be followed beyond 0.49" in ending.sentence
     assert "smallest_step" in ending.sentence
-    points, _, ending = follow(corner, 0.5, -1.0, -1.0, 1.0)
+    _, _, ending = follow(corner, 0.5, -1.0, -1.0, 1.0)
     assert ending.stop in (Stop.REACHED, Stop.STEP_MINIMUM)
     _, _, ending = follow(fold, 1.0, 1.0, -1.0, 1.0, sign=-1.0, points=5)
     assert ending.stop is Stop.MOST_POINTS
@@ -190,7 +190,7 @@ def test_trouble_has_a_sentence():
 
 def test_a_closed_curve_is_recognised():
     # The circle x^2 + p^2 = 1/4.
-    points, special, ending = follow(lambda x, p: x * x + p * p - 0.25, 0.5, 0.0, -1.0, 1.0, largest=0.05)
+    _, special, ending = follow(lambda x, p: x * x + p * p - 0.25, 0.5, 0.0, -1.0, 1.0, largest=0.05)
     assert ending.stop is Stop.CLOSED
     assert sorted(round(point.parameter, 6) for point in special) == [-0.5, 0.5]
     assert {point.special.kind for point in special} == {"fold"}

@@ -2,7 +2,11 @@
 
 from largen.analysis.alternation import event_statistics as event_statistics
 from largen.analysis.attractors import fixed_points as fixed_points
+from largen.analysis.bifurcation import follow as follow
 from largen.analysis.correlations import asynchrony as asynchrony
+from largen.analysis.cycles import limit_cycle as limit_cycle
+from largen.analysis.equations import Flow as Flow
+from largen.analysis.equations import Map as Map
 from largen.analysis.events import firing_events as firing_events
 from largen.analysis.events import orbit as orbit
 from largen.analysis.fluctuations import fluctuations as fluctuations

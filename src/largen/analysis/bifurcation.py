@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -153,7 +154,7 @@ def follow(
             if curve.origin in work.used:
                 continue
             known = len(work.special)
-            _trace(work, curve, low, high, steps, each, lambda share: tick(_done(work, queue, share)))
+            _trace(work, curve, low, high, steps, each, partial(_tick, tick, work, len(queue)))
             queue += _next(work, known, cycles, switch)
         result = _label(system, parameter, n, to, work)
     for name, value in (refine or {}).items():
@@ -166,9 +167,10 @@ def follow(
     return result
 
 
-def _done(work: _Work, queue: list[Curve], share: float) -> float:
+def _tick(tick: Callable[[float], None], work: _Work, waiting: int, share: float) -> None:
+    """Report the fraction of the branches known so far."""
     finished = len(work.branches)
-    return min((finished + share) / (finished + 1 + len(queue)), 1.0)
+    tick(min((finished + share) / (finished + 1 + waiting), 1.0))
 
 
 def _range(dynamics: Dynamics, parameter: str, to: float, within: tuple[float, float] | None) -> tuple[float, float]:

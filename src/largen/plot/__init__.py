@@ -1,5 +1,7 @@
 """Pictures of Datasets: every function takes Datasets and returns Matplotlib Axes (or, for pages, a Figure)."""
 
+from largen.plot.bifurcation import bifurcation as bifurcation
+from largen.plot.bifurcation import diagram_page as diagram_page
 from largen.plot.common import bands as bands
 from largen.plot.common import convergence as convergence
 from largen.plot.common import distance as distance

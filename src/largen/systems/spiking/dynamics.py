@@ -16,7 +16,7 @@ from largen.checks import InputError, require
 from largen.system import Dynamics, Observable
 from largen.systems.spiking import markov_jax
 from largen.systems.spiking.resolution import automatic_width
-from largen.systems.spiking.step_jax import Parameters, Scheme, State, step
+from largen.systems.spiking.step_jax import Parameters, Scheme, State, _by_channel, step
 
 SETTLING = 400.0
 """Time for which the reduction runs from rest before Newton's method takes over (ms)."""
@@ -30,6 +30,8 @@ VARIABLE = (
     "reversal",
 )
 RATE = Observable("rate", ("population",), "Hz", "firing rate")
+MOST_EXCESS = 20.0
+"""Excess of pending spikes in a bin, in standard deviations, beyond which an iterate is not believed."""
 EMPTY = 1e-9
 """Share of a population below which a bin is no variable of its own."""
 
@@ -55,7 +57,7 @@ class ReductionStep(eqx.Module):
         def once(_: Any, state: State) -> State:
             return step(_settled(state, parameters.size), external, parameters, self.scheme)[0]
 
-        return self.vector(jax.lax.fori_loop(0, count, once, self.state(x)))
+        return self.vector(jax.lax.fori_loop(0, count, once, self.sound(x, parameters)))
 
     def numbers(self, p: jax.Array, dt: jax.Array) -> tuple[Parameters, jax.Array]:
         """The model's numbers at this parameter, and the external rates, each with the last axis `set`."""
@@ -67,6 +69,33 @@ class ReductionStep(eqx.Module):
     def state(self, x: jax.Array) -> State:
         """The state that a vector holds."""
         return State(*self._form()[1](x * self.unit), jnp.zeros(1, jnp.int32))
+
+    def sound(self, x: jax.Array, p: Parameters) -> State:
+        """The state that a vector holds, made possible where an iterate of Newton's method is not.
+
+        On a solution nothing changes. Off it a bin of few neurons may come out with a negative number or a mean
+        outside the bin, from which the map would go astray.
+        """
+        state = self.state(x)
+        number, refractory = jnp.maximum(state.number, 0.0), jnp.maximum(state.refractory, 0.0)
+        most = (0.5 * self.scheme.width + p.narrowest) * number
+        moment = jnp.clip(state.moment, -most, most)
+        state = state._replace(
+            number=number,
+            moment=moment,
+            refractory=refractory,
+            pending=jnp.maximum(state.pending, 0.0),
+            variance=jnp.maximum(state.variance, 0.0),
+        )
+        if not self.scheme.joint:
+            return state
+        variance = _by_channel(p.strength**2 * state.variance, self.scheme)
+        widest = MOST_EXCESS * jnp.sqrt(variance + 1e-6)
+        bins, pool = widest * number[:, :, None], widest * refractory[:, None]
+        return state._replace(
+            excess=jnp.clip(state.excess, -bins, bins),
+            refractory_excess=jnp.clip(state.refractory_excess, -pool, pool),
+        )
 
     def vector(self, state: State) -> jax.Array:
         """The vector of a state."""
@@ -84,7 +113,7 @@ class ReductionStep(eqx.Module):
     def observe(self, x: jax.Array, p: jax.Array, dt: jax.Array) -> dict[str, jax.Array]:
         """Firing rates during the next step (Hz), and the fault of that step (0 if all is well)."""
         parameters, external = self.numbers(p, dt)
-        after, (fired, _) = step(self.state(x), external, parameters, self.scheme)
+        after, (fired, _) = step(self.sound(x, parameters), external, parameters, self.scheme)
         return {"rate": 1e3 * fired[:, 0] / (parameters.size[:, 0] * dt), "_fault": after.fault.astype(float)}
 
 
