@@ -19,6 +19,9 @@ from largen.numerics.streams import stream
 from largen.simulation import simulate
 from largen.systems.rate import RateNetwork, SeparableKernel, TableKernel, UncorrelatedKernel
 from largen.systems.rate import limit as rate_limit
+from largen.systems.rate.activations import Activation
+from largen.systems.rate.recursion import Problem, discrete_grid, forward
+from largen.systems.rate.sources import Sources
 from largen.systems.rate.weights import ExplicitWeights, draw
 
 
@@ -31,6 +34,17 @@ def best(function, repeats=3):
         function()
         times.append(time.process_time() - start)
     return min(times)
+
+
+def interleaved(*functions, repeats=12):
+    """Least CPU time of each of several functions, called in turn so that all meet the same load."""
+    times = [[] for _ in functions]
+    for _ in range(repeats + 1):
+        for function, own in zip(functions, times, strict=True):
+            start = time.process_time()
+            function()
+            own.append(time.process_time() - start)
+    return [min(own[1:]) for own in times]
 
 
 def row(what, value, baseline=""):
@@ -53,10 +67,28 @@ def limits():
             def solve(model=model, steps=steps):
                 return rate_limit.solve(model, np.arange(steps + 1.0), rtol=1e-8, atol=1e-10, lags=5)
 
-            seconds = best(solve, 2)
+            seconds = best(solve, 6)
             series = 2 * len(model.kernel.coupling().field)  # of the covariance and of its frozen part
             pairs = series * (steps + 1) * (steps + 2) / 2
             row(f"recursion, {name}, T = {steps}", f"{seconds:.2f} s", f"{seconds / pairs * 1e6:.3f} us a pair and lag")
+
+
+def expectations():
+    """One row of covariances of rates, tail below 1e-8 of their variance, without the rest of the recursion."""
+    t = 400
+    for name, model in (
+        ("separable, probit", RateNetwork()),
+        ("table, lags 0..5, tanh", RateNetwork(kernel=table_kernel(5), activation="tanh", gain=0.5)),
+    ):
+        coupling, grid = model.kernel.coupling(), discrete_grid(t + 1, float(model.gamma), float(model.noise))
+        sources = Sources(Activation(model.activation, float(model.gain)), coupling, t + 1, 1e-8, 1e-10)
+        numbers = ("mean_weight", "threshold_mean", "threshold_variance", "initial_mean", "initial_variance")
+        law = forward(Problem(*(float(getattr(model, number)) for number in numbers)), grid, sources)
+        driven = np.stack([law.driven[:, t], law.frozen[:, t]])
+        own = np.stack([law.private[t], law.shared[t]])
+        (seconds,) = interleaved(lambda s=sources, d=driven, o=own: [s.row(t, d, o) for _ in range(50)], repeats=8)
+        pairs = 50 * 2 * len(coupling.field) * (t + 1)
+        row(f"expectations, {name}", f"{seconds / pairs * 1e6:.3f} us a pair", f"tail {sources.tail:.0e}")
 
 
 def networks():
@@ -64,17 +96,24 @@ def networks():
         for dtype in (np.float32, np.float64):
             rng = stream(0, "bench")
             matrix = draw(UncorrelatedKernel(1.0), n, 0.0, rng, dtype)
-            couple, size = ExplicitWeights(matrix), matrix.nbytes / 1e9
-            bandwidth = size / best(matrix.sum, 5)
-            one = best(lambda couple=couple, n=n, dtype=dtype: couple(np.ones((n, 1), dtype)), 5)
-            eight = best(lambda couple=couple, n=n, dtype=dtype: couple(np.ones((n, 8), dtype)), 3)
+            couple, size, rates = ExplicitWeights(matrix), matrix.nbytes / 1e9, np.ones((n, 8), dtype)
+            read, one, eight = interleaved(
+                matrix.sum,
+                lambda couple=couple, rates=rates: couple(rates[:, :1]),
+                lambda couple=couple, rates=rates: couple(rates),
+                repeats=12 if n == 4000 else 5,
+            )
             name = f"N = {n}, {np.dtype(dtype).name}"
-            row(f"network step, {name}", f"{size / one:.1f} GB/s", f"{bandwidth:.1f} GB/s to sum the matrix")
+            beside = f"{100 * read / one:.0f} % of {size / read:.1f} GB/s (sum of the matrix)"
+            row(f"network step, {name}", f"{size / one:.1f} GB/s", beside)
             row(f"8 replicas at once, {name}", f"{eight * 1e3:.0f} ms", f"{8 * one / eight:.1f} times cheaper")
             del matrix, couple
             spectrum = np.ones((n, n // 2 + 1), np.complex64 if dtype is np.float32 else np.complex128)
-            bare = best(lambda spectrum=spectrum, n=n: fft.irfft2(spectrum, (n, n)), 2)
-            drawn = best(lambda rng=rng, n=n, dtype=dtype: draw(SeparableKernel(), n, 0.0, rng, dtype), 2)
+            bare, drawn = interleaved(
+                lambda spectrum=spectrum, n=n: fft.irfft2(spectrum, (n, n)),
+                lambda rng=rng, n=n, dtype=dtype: draw(SeparableKernel(), n, 0.0, rng, dtype),
+                repeats=8 if n == 4000 else 3,
+            )
             row(f"drawing the weights, {name}", f"{drawn:.2f} s", f"{drawn / bare:.2f} times the bare FFT")
 
 
@@ -101,5 +140,6 @@ if __name__ == "__main__":
     if "--large" in sys.argv:
         large()
     limits()
+    expectations()
     networks()
     million()

@@ -146,11 +146,11 @@ def error_bars(count=1000):
 
 def stay_correlated():
     """Lag covariance of correlated and of independent weights, frozen and dynamic, in limit and network."""
-    title = "Covariance of two neurons at T = 8: limit | 64 networks of N = 2000 (two replicas each)"
+    title = "Covariance of two neurons at T = 8: limit | 256 networks of N = 1000 (two replicas each)"
     table(title, "weights", "lag", "all", "frozen", "dynamic")
     for label, model in (("correlated", ln.RateNetwork.correlated()), ("independent", ln.RateNetwork.independent())):
         limit = ln.solve_limit(model, TIMES)
-        network = ln.simulate(model, TIMES, n=2000, realisations=64, seed=1, replicas=2)
+        network = ln.simulate(model, TIMES, n=1000, realisations=256, seed=1, replicas=2)
         for lag in (0, 1, 2):
             cells = []
             at = [dataset.sel(lag=lag).isel(LAST) for dataset in (limit, network)]

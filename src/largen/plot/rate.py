@@ -92,7 +92,15 @@ def correlation_against_lag(theory: xr.Dataset, *, network: xr.Dataset | None = 
         )
         if network is not None:
             error = 2 * network[f"{name}_se"] if f"{name}_se" in network else None
-            ax.errorbar(network["lag"], network[name], yerr=error, fmt="o", color=_PART_COLOURS[word], mfc="white")
+            ax.errorbar(
+                network["lag"],
+                network[name],
+                yerr=error,
+                fmt="o",
+                color=_PART_COLOURS[word],
+                mfc="white",
+                label=f"network, {word}",
+            )
     ax.axhline(0.0, color="0.7", lw=0.8)
     ax.set_xticks(theory["lag"].values)
     ax.legend(fontsize=7, frameon=False)
