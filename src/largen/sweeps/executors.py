@@ -14,6 +14,14 @@ Call = tuple[Any, ...]
 IN_FLIGHT = 4
 """Tasks handed to each worker beforehand."""
 
+PATIENCE = 30.0
+"""Seconds between looks at what has finished, should the scheduler not say so."""
+
+DIED = (
+    "The worker died each time it tried this point, most likely for want of memory: take fewer workers, or a smaller "
+    "network, and run the same again."
+)
+
 
 class Lost(Exception):
     """A task whose worker died every time; the message says so."""
@@ -33,16 +41,20 @@ def local_client(workers: int) -> Iterator[Any]:
     distributed = need_dask()
     from dask import config
 
-    # No dashboard, no files in the working directory; a worker that dies is replaced and its task tried again.
+    settings = {
+        "distributed.worker.multiprocessing-method": "spawn",
+        "distributed.logging.distributed": "critical",
+        "distributed.scheduler.allowed-failures": 1,
+        # Without this a worker that needs longer to start again, as on a busy machine, would be given up.
+        "distributed.deploy.lost-worker-timeout": "1 day",
+    }
     with (
-        config.set(
-            {"distributed.worker.multiprocessing-method": "spawn", "distributed.logging.distributed": "critical"}
-        ),
+        config.set(settings),
         distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             processes=True,
-            dashboard_address=None,
+            dashboard_address=":0",
             silence_logs="CRITICAL",
             env=ONE_THREAD,
             preload=["largen.sweeps.quiet_worker"],
@@ -80,35 +92,32 @@ def on_client(client: Any, function: Callable[..., bytes], calls: Sequence[Call]
 def _windowed(
     client: Any, function: Callable[..., bytes], calls: Sequence[Call], order: Sequence[int], most: int | None
 ) -> Iterator[tuple[int, bytes | Lost]]:
-    from distributed import as_completed
+    from distributed import wait
     from distributed.scheduler import KilledWorker
 
     waiting = iter(order)
     flying: dict[Any, int] = {}
-    done = as_completed([], loop=client.loop)
 
     def launch() -> None:
         room = most or max(IN_FLIGHT * max(len(client.ncores()), 1), 8)
         while len(flying) < room and (index := next(waiting, None)) is not None:
             future = client.submit(function, *calls[index], key=f"largen-{uuid.uuid4().hex}", pure=False)
             flying[future] = index
-            done.add(future)
 
     try:
         launch()
-        for future in done:
-            index = flying.pop(future)
-            try:
-                yield index, future.result()
-            except KilledWorker:
-                yield (
-                    index,
-                    Lost(
-                        "The worker died each time it tried this point, most likely for want of memory: take fewer "
-                        "workers, or a smaller network, and run the same again."
-                    ),
-                )
-            future.release()
+        while flying:
+            with contextlib.suppress(TimeoutError):
+                wait(list(flying), timeout=PATIENCE, return_when="FIRST_COMPLETED")
+            for future in [future for future in flying if future.done()]:
+                try:
+                    result: bytes | Lost = future.result(timeout=PATIENCE)
+                except TimeoutError:  # its worker died before it handed the result over: it is being done again
+                    continue
+                except KilledWorker:
+                    result = Lost(DIED)
+                yield flying.pop(future), result
+                future.release()
             launch()
     finally:
         with contextlib.suppress(Exception):

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ def gather(
             _fill(columns, name, variable, task.points, count)
     variables: dict[str, Any] = {}
     for name, (variable, data) in sorted(columns.items()):
+        data = _padded(data, [len(coords[dim].data) if dim in coords else 0 for dim in variable.dims])
         data = data.astype(np.str_) if data.dtype == object else data
         variables[name] = (
             (*table.dims, *variable.dims),
@@ -87,13 +88,19 @@ def _fill(
         raise InputError(
             f"Observable `{name}` must have the same dims at every point, but has {known.dims}, {part.dims}."
         )
-    if any(a > b for a, b in zip(shape, data.shape[1:], strict=True)):
-        larger = np.maximum(shape, data.shape[1:])
-        more = np.full((count, *larger), "" if words else np.nan, dtype=data.dtype)
-        more[tuple(map(slice, data.shape))] = data
-        data = more
-        columns[name] = known, data
+    data = _padded(data, shape)
+    columns[name] = known, data
     data[(list(points), *map(slice, shape))] = part.data
+
+
+def _padded(data: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """The array with its dims after the first at least as large as `shape`: NaN, or no words, in what is new."""
+    larger = np.maximum(shape, data.shape[1:]).astype(int)
+    if tuple(larger) == data.shape[1:]:
+        return data
+    more = np.full((len(data), *larger), "" if data.dtype == object else np.nan, dtype=data.dtype)
+    more[tuple(slice(size) for size in data.shape)] = data
+    return more
 
 
 def _coords(

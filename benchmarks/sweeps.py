@@ -1,0 +1,212 @@
+"""Sweeps that are killed, and how fast sweeps are.
+
+What: (kill) a 64-point sweep of spiking networks and limits with two workers, SIGKILLed at twenty random moments,
+whole process group or one worker, and restarted; its store must have the bytes of an undisturbed run with one worker,
+and no finished task may be done again. (speed) 10 000 balanced limits in one call, 1000 spiking reductions of 1 s,
+the overhead of a task, two workers against one on 64 networks.
+Source: issue 7. Run time: kill about 5 minutes, speed about 4 minutes, on two idle cores.
+Command: python benchmarks/sweeps.py kill|speed [limits|reductions|overhead|workers ...] [--out docs/FILE.md]
+"""
+
+import argparse
+import filecmp
+import os
+import platform
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import largen as ln
+
+TIMES = np.round(np.arange(2001) * 0.1, 9)  # ms
+
+
+def killed_sweep(store: str, workers: int) -> None:
+    """The sweep that is killed: 64 points, a limit and a network each."""
+    ln.sweep(
+        ln.SpikingNetwork(),
+        ln.Grid({"probability[e,i]": np.linspace(0.6, 1.0, 16), "external_rate": [5.0, 6.0, 7.0, 8.0]}),
+        run=("limit", "network"),
+        times=TIMES,
+        realisations=8,
+        bin_width=10.0,
+        observables=["rate", "rate.series"],
+        store=store,
+        workers=workers,
+    )
+
+
+def start(store: Path) -> subprocess.Popen:
+    command = [sys.executable, __file__, "child", str(store), "2"]
+    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def children(pid: int) -> list[int]:
+    """Worker processes: descendants that run Python's spawned main."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                line = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if int(words[1]) == pid and b"spawn_main" in line:
+                found.append(int(entry.name))
+    return found
+
+
+def finished(store: Path) -> dict[str, tuple[int, int]]:
+    """Finished tasks: inode and time of each file."""
+    files = Path(f"{store}.tasks").glob("[0-9a-f]*.task")
+    return {file.name: ((found := file.stat()).st_ino, found.st_mtime_ns) for file in files}
+
+
+def kill(rows: list[tuple[str, str]], kills: int = 20, seed: int = 1) -> None:
+    draw = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        quiet, hurt = Path(folder, "quiet.zarr"), Path(folder, "hurt.zarr")
+        killed_sweep(str(quiet), workers=1)
+        every = len(finished(quiet))
+        groups = singles = again = 0
+        seen: dict[str, tuple[int, int]] = {}
+        child = start(hurt)
+        last = None
+        for number in range(kills):
+            goal = len(finished(hurt)) + draw.randint(0, 2 * every // kills)
+            until = time.monotonic() + 120.0
+            while len(finished(hurt)) < goal and child.poll() is None and time.monotonic() < until:
+                time.sleep(0.01)
+            time.sleep(draw.random() * (3.0 if goal == 0 else 0.5))
+            now = finished(hurt)
+            again += sum(now.get(name) != mark for name, mark in seen.items())
+            seen = now
+            workers = children(child.pid)
+            if number % 2 and workers:
+                os.kill(draw.choice(workers), signal.SIGKILL)
+                singles += 1
+            else:
+                if child.poll() is None:
+                    os.killpg(child.pid, signal.SIGKILL)
+                    groups += 1
+                child.wait()
+                last = child.returncode
+                child = start(hurt)
+            print(f"kill {number + 1}: {len(now)} of {every} tasks were done", flush=True)
+        while child.wait() != 0:
+            child = start(hurt)
+        now = finished(hurt)
+        again += sum(now.get(name) != mark for name, mark in seen.items())
+        same = [equal(quiet, hurt), equal(Path(f"{quiet}.tasks"), Path(f"{hurt}.tasks"))]
+        rows += [
+            ("tasks (64 points: 64 networks, limits in batches)", f"{every}"),
+            ("SIGKILL to the whole process group, then restarted", f"{groups}"),
+            ("SIGKILL to a single worker", f"{singles}"),
+            ("result byte for byte that of an undisturbed run with 1 worker", "yes" if same[0] else "NO"),
+            ("task files likewise", "yes" if same[1] else "NO"),
+            ("tasks lost", f"{every - len(now)}"),
+            ("finished tasks that were done again", f"{again}"),
+        ]
+        assert all(same)
+        assert again == 0
+        assert last is None or last == -signal.SIGKILL
+
+
+def equal(one: Path, two: Path) -> bool:
+    """Whether two folders hold the same names and bytes; the record of the sweep included, the lock empty."""
+    names = [sorted(p.relative_to(top).as_posix() for p in top.rglob("*") if p.is_file()) for top in (one, two)]
+    return names[0] == names[1] and not any(filecmp.cmpfiles(one, two, names[0], shallow=False)[1:])
+
+
+# Speed ----------------------------------------------------------------------------------------------------------------
+
+
+def limits(folder: str, rows: list[tuple[str, str]]) -> None:
+    model, times = ln.BalancedNetwork(), np.arange(0.0, 5.0, 0.05)
+    small = ln.Grid({"drive[e]": np.linspace(0.63, 0.66, 4), "coupling[e,i]": [2.0, 2.1]})
+    ln.sweep(model, small, times=times, store=f"{folder}/warm.nc")  # compiles
+    over = ln.Grid({"drive[e]": np.linspace(0.63, 0.66, 100), "coupling[e,i]": np.linspace(1.97, 2.05, 100)})
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = ln.sweep(model, over, times=times, store=f"{folder}/limits.nc")
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    share = float((found["status"] == "completed").mean())
+    rows.append((f"10 000 balanced limits in one call ({100 * share:.1f} % exist)", f"{wall:.2f} s, {cpu:.2f} CPU s"))
+
+
+def reductions(folder: str, rows: list[tuple[str, str]]) -> None:
+    model, times = ln.SpikingNetwork(), np.round(np.arange(10_001) * 0.1, 9)
+    ln.sweep(model, ln.Grid({"probability[e,i]": [0.8]}), times=times, bin_width=10.0, store=f"{folder}/warm2.nc")
+    over = ln.Grid({"probability[e,i]": np.linspace(0.5, 1.0, 1000)})
+    wall, cpu = time.perf_counter(), time.process_time()
+    ln.sweep(model, over, times=times, bin_width=10.0, engine="numba", store=f"{folder}/reductions.nc")
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    rows.append(("1000 spiking reductions of 1 s, w = 10, numba", f"{wall:.1f} s, {cpu:.1f} CPU s"))
+
+
+def overhead(folder: str, rows: list[tuple[str, str]]) -> None:
+    """A network that takes next to no time: what is left is the overhead of a task."""
+    model, times = ln.SpikingNetwork(size=(3, 1)), np.array([0.0, 0.1, 0.2])
+    for workers in (1, 2):
+        spent = {}
+        for count in (40, 400):
+            over = ln.Grid({"external_rate": np.linspace(5.0, 7.0, count)})
+            wall, cpu = time.perf_counter(), time.process_time()
+            ln.sweep(
+                model, over, run="network", times=times, workers=workers, store=f"{folder}/many-{workers}-{count}.nc"
+            )
+            spent[count] = time.perf_counter() - wall, time.process_time() - cpu
+        wall, cpu = ((b - a) / 360 * 1e3 for a, b in zip(spent[40], spent[400], strict=True))
+        where = "in process" if workers == 1 else f"{workers} workers (CPU: of the parent)"
+        rows.append((f"a task next to nothing, {where}", f"{wall:.2f} ms, {cpu:.2f} CPU ms"))
+
+
+def workers(folder: str, rows: list[tuple[str, str]]) -> None:
+    model, times = ln.SpikingNetwork(), np.round(np.arange(10_001) * 0.1, 9)
+    over = ln.Grid({"probability[e,i]": np.linspace(0.6, 1.0, 64)})
+    arguments = {"run": "network", "times": times, "realisations": 24}
+    ln.sweep(model, ln.Grid({"probability[e,i]": [0.8]}), store=f"{folder}/warm3.nc", **arguments)
+    spent = {}
+    for count in (1, 2):
+        begun = time.perf_counter()
+        ln.sweep(model, over, workers=count, store=f"{folder}/networks-{count}.nc", **arguments)
+        spent[count] = time.perf_counter() - begun
+    load = os.getloadavg()[0]
+    words = f"{spent[1]:.1f} s and {spent[2]:.1f} s: {spent[1] / spent[2]:.2f} times (load {load:.1f})"
+    rows.append(("64 networks with one worker and with two", words))
+
+
+SPEED = {"limits": limits, "reductions": reductions, "overhead": overhead, "workers": workers}
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["child"]:
+        killed_sweep(sys.argv[2], int(sys.argv[3]))
+        return
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("kill", "speed"))
+    parser.add_argument("which", nargs="*", help=", ".join(SPEED))
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    rows: list[tuple[str, str]] = []
+    if given.what == "kill":
+        kill(rows)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            for name in given.which or SPEED:
+                SPEED[name](folder, rows)
+    lines = ["| what | found |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)]
+    command = f"`python benchmarks/sweeps.py {' '.join(sys.argv[1:])}`"
+    lines += ["", f"{command}, {os.cpu_count()} cores, Python {platform.python_version()}."]
+    print("\n".join(lines))
+    if given.out:
+        given.out.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,355 @@
+"""Sweeps: the same bytes however they ran, nothing lost, nothing done twice, a sentence for every trouble."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+import largen as ln
+import troubled
+from largen import cli
+from largen.sweeps import executors, status
+
+TIMES = np.arange(0.0, 2.0, 0.1)
+OVER = ln.Grid({"tau[a]": [0.5, 1.0, 2.0, 4.0], "noise": [0.5, 1.0]})
+ALL = {"times": TIMES, "run": ("limit", "network"), "n": 20, "realisations": 2, "seed": 7}
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(troubled.FOLDER, str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    store = tmp_path_factory.mktemp("undisturbed") / "s.zarr"
+    return store, ln.sweep(troubled.Troubled(), OVER, store=store, **ALL)
+
+
+def content(store):
+    """Every file of a store by name."""
+    tops = (store, store.with_name(store.name + ".tasks"))
+    return {path.relative_to(top): path.read_bytes() for top in tops for path in top.rglob("*") if path.is_file()}
+
+
+def tasks(store):
+    return sorted(Path(f"{store}.tasks").glob("*.task"))
+
+
+def test_a_sweep_is_what_its_points_are_alone(undisturbed):
+    _, found = undisturbed
+    assert found.sizes["tau[a]"] == 4
+    assert set(found["status"].values.ravel()) == {"completed"}
+    point = found.sel({"tau[a]": 2.0, "noise": 1.0})
+    model = troubled.Troubled().replace(**{"tau[a]": 2.0, "noise": 1.0})
+    network = ln.simulate(model, TIMES, n=20, realisations=2, seed=int(point["seed"]))
+    late = network["mean"].sel(time=slice(TIMES[0] + 0.25 * (TIMES[-1] - TIMES[0]), None)).mean("time")
+    np.testing.assert_allclose(point["network_mean"], late.mean("realisation"), rtol=1e-13)
+    np.testing.assert_allclose(point["network_mean_se"], late.std("realisation", ddof=1) / np.sqrt(2))
+    limit = ln.solve_limit(model, TIMES)["mean"].sel(time=slice(0.475, None))
+    np.testing.assert_allclose(point["limit_mean"], limit.mean("time"), rtol=1e-13)
+    assert found["tau[a]"].attrs["units"] == "ms"
+    assert len(np.unique(found["seed"])) == 8
+
+
+def test_the_result_on_disk_is_the_result(undisturbed, tmp_path):
+    store, found = undisturbed
+    assert xr.open_zarr(store, chunks=None).load().identical(found)
+    as_file = tmp_path / "s.nc"
+    assert ln.sweep(troubled.Troubled(), OVER, store=as_file, **ALL).identical(found)
+    assert ln.load(as_file).identical(found)
+
+
+def test_a_point_s_bytes_depend_on_nothing_else(undisturbed, tmp_path):
+    _, found = undisturbed
+    alone = ln.Grid({"noise": [1.0], "tau[a]": [2.0]})  # another order, another place
+    one = ln.sweep(troubled.Troubled(), alone, store=tmp_path / "one.nc", **ALL)
+    point = found.sel({"tau[a]": 2.0, "noise": 1.0})
+    for name in found.data_vars:
+        assert one[name].values.tobytes() == point[name].values.tobytes()
+    assert int(one["seed"].item()) == int(point["seed"])
+
+
+def test_only_what_is_missing_cut_or_foreign_is_done_again(undisturbed, tmp_path):
+    _, found = undisturbed
+    store = tmp_path / "s.zarr"
+    ln.sweep(troubled.Troubled(), OVER, store=store, **ALL)
+    before = content(store)
+    files = tasks(store)
+    assert len(files) == 9  # one batch of limits, eight networks
+    files[0].write_bytes(files[0].read_bytes()[:-7])
+    files[1].write_bytes(files[2].read_bytes())  # whole, but another task's
+    files[3].unlink()
+    kept = {path: path.stat().st_ino for path in [files[2], *files[4:]]}
+    next(store.rglob("*mean/0.0.0")).write_bytes(b"junk")
+    assert ln.sweep(troubled.Troubled(), OVER, store=store, **ALL).identical(found)
+    assert content(store) == before
+    assert {path: path.stat().st_ino for path in kept} == kept
+
+
+def test_another_sweep_in_the_same_store_is_refused_or_extends_it(tmp_path):
+    store = tmp_path / "s.nc"
+    few, many = (ln.Grid({"tau[a]": values}) for values in ([1.0, 2.0], [1.0, 2.0, 3.0]))
+    ln.sweep(troubled.Troubled(), few, store=store, **ALL)
+    networks = {path: path.stat().st_ino for path in tasks(store)}
+    with pytest.raises(ln.InputError, match="holds another sweep: its over is"):
+        ln.sweep(troubled.Troubled(), many, store=store, **ALL)
+    found = ln.sweep(troubled.Troubled(), many, store=store, extend=True, **ALL)
+    assert found.sizes["tau[a]"] == 3
+    assert len(tasks(store)) == len(networks) + 2  # a network and the new batch of limits
+    assert {path: path.stat().st_ino for path in networks} == networks
+
+
+def test_trouble_at_a_point_is_its_status(tmp_path):
+    kinds = [troubled.FINE, troubled.RAISES, troubled.NO_MEMORY, troubled.FAILS_ONCE]
+    over = ln.Grid({"trouble": [float(kind) for kind in kinds], "tau[a]": [1.0, -1.0]})
+    given = {"store": tmp_path / "s.nc", **ALL}
+    found = ln.sweep(troubled.Troubled(), over, **given)
+    first = found.isel({"tau[a]": 0})
+    assert first["status"].values.tolist() == ["completed", "failed", "failed", "failed"]
+    words = ["", "network: ValueError: planted", "out of memory", "OSError: planted once"]
+    assert all(word in text for word, text in zip(words, first["message"].values.tolist(), strict=True))
+    assert np.isfinite(first["limit_mean"]).all()  # the limit is no worse for it
+    assert np.isnan(first["network_mean"][1:]).all()
+    assert "limit, network: Argument `tau[a]` must be greater than 0" in found["message"].values[0, 1]
+    now = status(tmp_path / "s.nc")
+    assert now["points"] == {"completed": 5, "stopped": 0, "failed": 11, "missing": 0}
+    assert ln.sweep(troubled.Troubled(), over, **given).identical(found), "failed points wait for retry_failed"
+    again = ln.sweep(troubled.Troubled(), over, retry_failed=True, **given).isel({"tau[a]": 0})
+    assert again["status"].values.tolist() == ["completed", "failed", "failed", "completed"]
+
+
+def test_a_limit_lost_on_the_way_is_stopped(tmp_path):
+    over = ln.Grid({"tau[a]": [1.0]})
+    names = ["mean", "mean.series", "mean.last"]
+    found = ln.sweep(
+        troubled.Troubled(), over, times=TIMES, store=tmp_path / "s.nc", stop=1.0, start=0.0, observables=names
+    )
+    assert found["status"].item() == "stopped"
+    assert "lost at t = 1" in found["message"].item()
+    series = found["limit_mean_series"].isel({"tau[a]": 0, "population": 0})
+    assert np.isfinite(series).values.tolist() == [True] * 11 + [False] * 9
+    assert float(found["limit_mean_last"][0, 0]) == float(series[10])
+
+
+def test_ctrl_c_keeps_what_is_done(undisturbed, tmp_path):
+    whole = ln.Grid({"trouble": [0.0, float(troubled.INTERRUPTED_ONCE)], "tau[a]": [1.0, 2.0]})
+    store = tmp_path / "s.nc"
+    with pytest.raises(ln.Interrupted, match="of 5 tasks") as stop:
+        ln.sweep(troubled.Troubled(), whole, store=store, **ALL)
+    kept = {path: path.stat().st_ino for path in tasks(store)}
+    assert 3 <= len(kept) < 5
+    assert stop.value.partial is not None
+    assert "missing" in stop.value.partial["status"].values
+    assert ln.load(store).identical(stop.value.partial)
+    found = ln.sweep(troubled.Troubled(), whole, store=store, **ALL)
+    assert set(found["status"].values.ravel()) == {"completed"}
+    assert {path: path.stat().st_ino for path in kept} == kept
+
+
+def test_a_full_disk_is_a_sentence_and_loses_nothing(undisturbed, tmp_path, monkeypatch):
+    store, _ = undisturbed
+    other = tmp_path / "s.zarr"
+    room = iter(range(5))
+
+    def fsync(handle, real=os.fsync):
+        if next(room, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle)
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", fsync)
+        with pytest.raises(ln.InputError, match=r"No space left on device.*free some space"):
+            ln.sweep(troubled.Troubled(), OVER, store=other, **ALL)
+    assert len(tasks(other)) == 4  # the record of the sweep took one of the five
+    assert not list(Path(f"{other}.tasks").glob(".*.part"))
+    ln.sweep(troubled.Troubled(), OVER, store=other, **ALL)
+    assert content(other) == content(store)
+
+
+def test_workers_that_die_and_workers_that_do_not(undisturbed, tmp_path):
+    """Two processes: one dies once (its task is done again), one point kills every worker (it is named)."""
+    store, found = undisturbed
+    other = tmp_path / "s.zarr"
+    with executors.local_client(2) as client:
+        assert ln.sweep(troubled.Troubled(), OVER, store=other, client=client, **ALL).identical(found)
+        assert content(other) == content(store)
+        kinds = [troubled.FINE, troubled.DIES_ONCE, troubled.DIES, troubled.NO_MEMORY]
+        over = ln.Grid({"trouble": [float(kind) for kind in kinds]})
+        hurt = ln.sweep(troubled.Troubled(), over, store=tmp_path / "hurt.nc", client=client, **ALL)
+    assert hurt["status"].values.tolist() == ["completed", "completed", "missing", "failed"]
+    assert "The worker died each time" in hurt["message"].values[2]
+    assert len(tasks(tmp_path / "hurt.nc")) == 4  # three networks and the limits: a dead worker leaves no file
+
+
+def test_a_killed_sweep_goes_on_where_it_was(undisturbed, tmp_path):
+    """The whole process group is killed while two workers are busy; another process finishes."""
+    over = ln.Grid({"tau[a]": np.linspace(1.0, 2.0, 12)})
+    slow = troubled.Troubled(pause=0.02)
+    code = """
+import numpy as np, troubled, largen as ln
+if __name__ == "__main__":
+    ln.sweep(troubled.Troubled(pause=0.02), ln.Grid({"tau[a]": np.linspace(1.0, 2.0, 12)}), workers=2,
+             times=np.arange(0.0, 2.0, 0.1), run=("limit", "network"), n=20, realisations=2, seed=7, store="s.zarr")
+"""
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    search = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    store, said = tmp_path / "s.zarr", tmp_path / "stderr"
+    environment = os.environ | {"PYTHONPATH": search}
+    with said.open("w") as out:
+        child = subprocess.Popen(
+            [sys.executable, str(script)], cwd=tmp_path, env=environment, start_new_session=True, stderr=out
+        )
+        while len(tasks(store)) < 3 and child.poll() is None:
+            time.sleep(0.01)
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL, said.read_text()
+    kept = {path: path.stat().st_ino for path in tasks(store)}
+    assert len(kept) >= 3
+    ln.sweep(slow, over, store=store, **ALL)
+    assert {path: path.stat().st_ino for path in kept} == kept
+    quiet = tmp_path / "quiet.zarr"
+    ln.sweep(slow, over, store=quiet, **ALL)
+    assert content(store) == content(quiet)
+
+
+def test_comparisons_and_a_function_of_one_s_own(tmp_path):
+    over = ln.Sobol({"tau[a]": (1.0, 2.0)}, count=4)
+    given = {**ALL, "run": ("network", "compare"), "realisations": 8}
+    found = ln.sweep(
+        troubled.Troubled(), over, store=tmp_path / "s.nc", observables=["second.max", troubled.largest], **given
+    )
+    assert found["compare_z"].dims == ("point", "component")
+    verdicts = {"agrees", "differs by a finite-size effect", "theory off", "simulation too short to tell"}
+    assert set(found["compare_verdict"].values.ravel()) <= verdicts
+    assert np.isfinite(found["compare_finite_z"]).all()
+    assert found["network_largest"].dims == ("point",)
+    assert found["network_second_max"].dims == ("point", "population")
+    assert found["tau[a]"].dims == ("point",)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"observables": ["men"]}, "Did you mean `mean`"),
+        ({"observables": ["mean.medain"]}, "median|mean"),
+        ({"observables": [lambda dataset: 0.0]}, "importable"),
+        ({"observables": ["os:nothing"]}, "importable"),
+        ({"observables": ["mean", "mean.mean"]}, "twice"),
+        ({"run": "limits"}, "Did you mean 'limit'|`limit`"),
+        ({"run": ()}, "name some of"),
+        ({"run": "network", "n": None}, "Try n=2000"),
+        ({"run": "compare", "realisations": 1}, "at least 2"),
+        ({"start": 3.0}, "at most the last time"),
+        ({"stpo": 3.0}, "Did you mean `stop`"),
+        ({"store": "x.txt"}, "must end in .zarr or .nc"),
+        ({"workers": 0}, "`workers` must be at least 1"),
+        ({"over": {"tau": [1.0]}, "must be a Grid, Random or Sobol"),
+    ],
+)
+def test_what_a_sweep_cannot_use_is_a_sentence_before_any_work(tmp_path, change, sentence):
+    given = {"store": tmp_path / "s.nc", "over": OVER, **ALL} | change
+    with pytest.raises(ln.InputError, match=sentence):
+        ln.sweep(troubled.Troubled(), **given)
+    assert not list(tmp_path.glob("*.tasks"))
+
+
+def test_a_missing_package_is_a_sentence(tmp_path, monkeypatch):
+    for name in ("distributed", "zarr"):
+        monkeypatch.setitem(sys.modules, name, None)
+    over = ln.Grid({"tau[a]": [1.0]})
+    with pytest.raises(ln.InputError, match=r"needs the package zarr: pip install 'largen\[sweep\]'"):
+        ln.sweep(troubled.Troubled(), over, store=tmp_path / "s.zarr", **ALL)
+    with pytest.raises(ln.InputError, match=r"need the package dask: pip install 'largen\[sweep\]'"):
+        ln.sweep(troubled.Troubled(), over, store=tmp_path / "s.nc", workers=2, **ALL)
+    assert ln.sweep(troubled.Troubled(), over, store=tmp_path / "s.nc", **ALL)["status"].item() == "completed"
+
+
+# The command line -----------------------------------------------------------------------------------------------------
+
+FILE = """
+system: spiking
+parameters: {size: [3, 1]}
+run: {times: {stop: 2.0, step: 0.1}, realisations: 2}
+sweep:
+  over: {kind: grid, values: {"probability[e,i]": {start: 0.5, stop: 1.0, count: 3}, external_rate: [60.0, 70.0]}
+  run: [limit, network]
+  observables: [rate]
+  options: {bin_width: 25.0}
+"""
+
+
+def test_the_command_line_sweeps_says_how_far_and_draws(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("map.yaml").write_text(FILE)
+    assert cli.main(["sweep", "map.yaml", "--json", "--map", "limit_rate", "--seed", "3"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["done"] == found["tasks"] == 7
+    assert Path(found["map"]).stat().st_size > 1000
+    assert cli.main(["sweep", "map.yaml", "--status"]) == 0
+    assert "12 completed" in capsys.readouterr().out
+    assert cli.main(["sweep", "map.yaml"]) == 2
+    assert "holds another sweep: its seed is 3, but yours is 0" in capsys.readouterr().err
+    assert cli.main(["sweep", "--status", "--store", "none.zarr"]) == 2
+    assert "There is no sweep in `none.zarr`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("realisations: 2", "realisations: !!python/object/apply:os.system ['touch boom']", "plain values"),
+        ("count: 3", "count: 1000000000000", "at most 1000000 points"),
+        ("external_rate:", '"../../boom":', "must look like"),
+        ("[60.0, 70.0]", "&a [60.0, *a]", "not a YAML|aliases"),
+        ("run: [limit", "store: ../boom.zarr\n  run: [limit", "Unknown key of `sweep` `store`"),
+        ("bin_width: 25.0", "store: ../boom.zarr", "store"),
+        ("[rate]", '["os:system"]', "importing it runs code"),
+        ("[rate]", "[{rate: 1}]", "must hold names"),
+        ("sweep:", "swep:", "Did you mean `sweep`"),
+        ("kind: grid", "kind: os", "one of grid, random, sobol"),
+    ],
+)
+def test_a_hostile_file_is_refused(tmp_path, monkeypatch, capsys, old, new, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert old in FILE
+    Path("map.yaml").write_text(FILE.replace(old, new))
+    assert cli.main(["sweep", "map.yaml"]) == 2
+    assert any(word in capsys.readouterr().err for word in sentence.split("|"))
+    assert [path.name for path in tmp_path.rglob("*")] == ["map.yaml"]
+    assert not (tmp_path.parent / "boom.zarr").exists()
+
+
+# Maps -----------------------------------------------------------------------------------------------------------------
+
+
+def test_maps_show_lines_colours_special_points_and_failures(undisturbed, tmp_path):
+    _, found = undisturbed
+    axes = Figure().subplots(2, 2).ravel()
+    line = found.isel(noise=0)
+    ln.plot.map(line, "network_mean", ax=axes[0], special=[("Hopf", 1.5), ("fold", 2.5)])
+    assert [text.get_text() for text in axes[0].texts] == ["Hopf", "fold"]
+    np.testing.assert_array_equal(axes[0].lines[0].get_ydata(), line["network_mean"].values[:, 0])
+    assert len(axes[0].collections) == 2  # two bands of two standard errors
+    bad = found.copy(deep=True)
+    bad["status"][1, 1] = "failed"
+    curve = {"transition": [(0.5, 0.5), (4.0, 1.0)]}
+    ln.plot.map(bad, "limit_mean", ax=axes[1], population="a", special={"Hopf": 1.5}, curves=curve)
+    crosses = next(line for line in axes[1].lines if line.get_marker() == "x")
+    assert crosses.get_xydata().tolist() == [[1.0, 1.0]]
+    assert axes[1].get_xlabel() == "tau[a] (ms)"
+    sample = ln.Random({"tau[a]": (1.0, 2.0), "noise": (0.5, 1.0)}, count=5)
+    ln.plot.map(ln.sweep(troubled.Troubled(), sample, times=TIMES, store=tmp_path / "s.nc"), ax=axes[2])
+    assert axes[2].collections[0].get_offsets().shape == (5, 2)
+    with pytest.raises(ln.InputError, match="variable of the sweep"):
+        ln.plot.map(found, "rate", ax=axes[3])
