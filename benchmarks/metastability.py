@@ -124,7 +124,7 @@ dwell is the time in a state over the exits seen, which the cut first and last d
 {definitions}
 
 The specification has 148/104 ms (chain) and 151/108 ms (network) for bursting/quiet, without the definition. Where a
-burst's ends are drawn moves time from one state to the other; the sum of both dwells depends on the gap alone: 252 ms
+burst's ends are drawn moves time from one state to the other; the sum of both dwells mostly depends on the gap: 252 ms
 (chain) and 259 ms (network) there, which a gap of about 1.65 intervals gives here. With the natural 1.5 the runs agree
 within the errors and quiet is 7 to 13 ms shorter, of which some 7 ms are a burst's own width. Windows of the hidden
 Markov model are bursting if they hold any burst, so that its runs are longer and its quiet dwells shorter by about a
