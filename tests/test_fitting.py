@@ -46,9 +46,13 @@ def test_rate_parameters_are_recovered_and_new_numbers_compile_nothing(rate_targ
     assert evaluation._evaluate._cached._cache_size() == before
 
 
-def test_balanced_set_s1_is_recovered_and_its_unidentifiable_pair_is_named():
-    model = ln.BalancedNetwork.rank_one()
-    target = ln.solve_limit(model, np.linspace(0.0, 3.0, 7), rtol=1e-11, atol=1e-12)
+@pytest.fixture(scope="module")
+def balanced_target():
+    return ln.solve_limit(ln.BalancedNetwork.rank_one(), np.linspace(0.0, 3.0, 7), rtol=1e-11, atol=1e-12)
+
+
+def test_balanced_set_s1_is_recovered_and_its_unidentifiable_pair_is_named(balanced_target):
+    model, target = ln.BalancedNetwork.rank_one(), balanced_target
     true = {"gain[e].slope": 1.0, "gain[i].maximum": 2.5, "tau[i]": 1.0, "input[e]": 0.6, "input[i]": 0.1}
     start = model.replace(**{k: 1.1 * v for k, v in true.items()})
     result = ln.fit(start, target, free=list(true), starts=1, check=False, rtol=1e-11, atol=1e-12)
@@ -189,11 +193,11 @@ def test_bad_input_is_a_sentence(rate_target, change, words):
         ln.fit(ln.RateNetwork(), rate_target, n=1000 if "through" in change else None, **arguments)
 
 
-def test_targets_that_do_not_fit_are_sentences(rate_target):
+def test_targets_that_do_not_fit_are_sentences(rate_target, balanced_target):
     network = ln.simulate(ln.RateNetwork(), TIMES, n=50, realisations=2, seed=1)
     cases = [
         (network, "have at least 3 realisations"),
-        (ln.solve_limit(ln.BalancedNetwork(), np.linspace(0, 1, 3)), "be of the rate system"),
+        (balanced_target, "be of the rate system"),
         ({"mean": (np.zeros(3), 0.1)}, "must have shape"),
         ({"meen": 0.0}, "Did you mean `mean`"),
         ({"mean": (np.zeros(5), -0.1)}, "positive errors"),
@@ -208,7 +212,7 @@ def test_targets_that_do_not_fit_are_sentences(rate_target):
     with pytest.raises(ln.InputError, match="cannot be free from its value 0, which is its bound"):
         ln.fit(ln.RateNetwork(noise=0.0), rate_target, free=["noise"])
     with pytest.raises(ln.InputError, match="the coupling is not of full rank"):
-        ln.fit(ln.BalancedNetwork.rank_one(), ln.solve_limit(ln.BalancedNetwork(), [0.0, 1.0]), free=["coupling[e,e]"])
+        ln.fit(ln.BalancedNetwork.rank_one(), balanced_target, free=["coupling[e,e]"])
     with pytest.raises(ln.InputError, match="no differentiable limit"):
         ln.fit(Toy(), ln.solve_limit(Toy(), TIMES), free=["tau[a]"])
 

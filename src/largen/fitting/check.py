@@ -9,7 +9,7 @@ from scipy import stats
 
 from largen.checks import InputError, LimitError, integer
 from largen.comparison import AGREES, FINITE_SIZE, compare
-from largen.fitting.measured import Data, Measured, measure
+from largen.fitting.measured import FEWEST, Data, Measured, measure
 from largen.limits import solve_limit
 from largen.options import options_of
 from largen.simulation import simulate
@@ -74,6 +74,7 @@ def networks_like(
     count = realisations
     if count is None:
         count = int(target.sizes.get("realisation", DEFAULT_REALISATIONS)) if attrs else DEFAULT_REALISATIONS
+        count = max(count, FEWEST)
     valid = options_of(system, "network")
     options = {key: attrs[key] for key in _CARRIED if key in valid and key in attrs and attrs[key] != "none"}
     if "lags" in valid and isinstance(target, xr.Dataset) and "lag" in target.sizes:
@@ -82,7 +83,7 @@ def networks_like(
     return Networks(
         times,
         integer("n", size, low=1),
-        integer("realisations", count, low=3),
+        integer("realisations", count, low=FEWEST),
         seed + 1 if attrs.get("seed") == seed else seed,
         method,
         options,
@@ -158,7 +159,10 @@ def _by_comparison(model: AbstractSystem, target: xr.Dataset, network: xr.Datase
     finite = None
     n = int(network.attrs["n"])
     if target.attrs.get("kind") == "limit" and float(target.attrs["n"]) != n:
-        options = model.finite_options(realisations=network.sizes["realisation"], seed=int(network.attrs["seed"]) + 7)
+        options: dict[str, Any] = {}
+        if "lag" in network.sizes and "lags" in options_of(model, "limit"):
+            options["lags"] = network.sizes["lag"] - 1
+        options |= model.finite_options(realisations=network.sizes["realisation"], seed=int(network.attrs["seed"]) + 7)
         try:
             finite = solve_limit(model, network["time"].values, n=n, **options)
         except (InputError, LimitError):

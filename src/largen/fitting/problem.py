@@ -20,7 +20,7 @@ from largen.options import options_of
 from largen.system import AbstractSmoothLimit, AbstractSystem
 
 RETREATS = 4
-LONGEST = 600.0
+LONGEST = 400.0
 """Of a stationary spiking network the limit is solved over this many ms at most."""
 
 
