@@ -1,278 +1,282 @@
-"""One step of the spiking network: the plain numba kernel that reads like the model, and the law's reference.
+"""The spiking network's steps, in chunks of neurons that stay in the first cache.
 
 Source: Chang, Li, Wang, Tao & Xiao 2024 (arXiv 2411.14801), sec. 2. One step of length dt, for all neurons:
 
-1. `_fire`: V moves by the current of the pending spikes of the step before, the leak and the external drive;
-   a neuron above threshold spikes, is reset to 0 and waits.
-2. `_release`: of H pending spikes Poisson(H dt/tau) are released, H of them at most.
-3. `_arrive_*`: every spike of this step reaches each neuron of population a with probability p_ab, which
-   makes Bin(nf_b, p_ab) new pending spikes, drawn afresh (annealed) or along one fixed graph (quenched).
+1. Of H pending spikes Poisson(H dt/tau) are released, H of them at most; then the spikes of the step before arrive,
+   Bin(nf_b, p_ab) of them, drawn afresh (annealed) or counted along one fixed graph (quenched).
+2. V moves by the current of the pending spikes, the leak and the external drive.
+3. A neuron above threshold spikes, is reset to 0 and waits.
+
+State is single precision (V is double where a step is too small for that) and 32-bit whole numbers; every discrete
+draw is one 32-bit word against an alias row. tests/systems/spiking/plain_kernel.py has the same law in plain loops.
 """
 
-from typing import NamedTuple
+import math
 
 import numpy as np
-from numba import njit
+from numba import float32, int32, uint32, uint64
 
-from largen.systems.spiking.tables import DIGITS, GUIDES, Rows, binomial, guide_into, look_up, look_up_row
+from largen.numerics.alias import draw_all, draw_each
+from largen.numerics.compiled import kernel
+from largen.numerics.lanes import fill, next_word
+from largen.numerics.normal import normals
+from largen.systems.spiking.graph import Graph, count_arrivals
+from largen.systems.spiking.state import (
+    CHUNK,
+    Constants,
+    Output,
+    Scratch,
+    State,
+    Streams,
+    record_pending,
+    record_spikes,
+    sample,
+)
+from largen.systems.spiking.tables import HIGH, NEVER, Arrivals, Release, make_arrivals
+
+BASE, FIRST, BITS, START, MOST = 0, 1, 2, 3, 4
+"""Of `Scratch.share`: pending spikes of all neurons of the population, released in one draw with the arrivals; what
+every neuron gets for certain; bits of the row of what it gets by chance, 0 for none; where this row starts; largest
+number of pending spikes before the step."""
+
+_LONGEST = 2.0**31 - 1.0
+_BLOCK = 32  # neurons that are searched for spikes together
+_SHARED = 4096  # neurons of a population from which on a row is made for what all have pending
 
 
-class Constants(NamedTuple):
-    """The model as the kernels read it.
+@kernel
+def _base(c: Constants, s: State, release: Release, a: int, b: int) -> int:
+    """Pending spikes that all neurons of population a have from b, 0 where a row for them does not pay."""
+    r, size, least, most = c.table[a, b], c.edge[a + 1] - c.edge[a], s.reach[a, b, 0], s.reach[a, b, 1]
+    if size < _SHARED or most >> release.digit[r] == 0 or least < release.safe[r]:
+        return 0
+    # The room for the row holds the law of a release with this mean.
+    return min(least, int((c.edge[b + 1] - c.edge[b]) / c.release[a, b]))
 
-    Attributes:
-        edge: Population a has the neurons edge[a] to edge[a + 1] - 1, shape (P + 1,).
-        inhibitory: Shape (P,).
-        kick: strength/decay, [target][source], per ms.
-        probability: [target][source].
-        release: dt/decay, [target][source].
-        table: Position of each release rate in the release tables, -1 for none, [target][source].
-        leak: dt/membrane_time, shape (P,).
-        kick_external: Size of one external kick: 1, or 1/membrane_time, shape (P,).
-        wait: refractory_time/dt, shape (P,).
-        fixed_wait: Whether the refractory period is fixed rather than exponential.
-        quenched: Whether the graph is fixed.
-        threshold: M.
-        reversal: V_I.
-        dt: Step (ms).
+
+@kernel
+def _prepare(c: Constants, s: State, release: Release, arrivals: Arrivals, share, nf: np.ndarray, a: int) -> None:
+    """Prepare what population a gets from each source b in this step, share[b]; nf: spikes of the step before."""
+    for b in range(nf.size):
+        base = _base(c, s, release, a, b)
+        spikes = 0 if c.quenched else nf[b]
+        share[b, BASE], share[b, FIRST], share[b, BITS], share[b, MOST] = base, 0, 0, s.reach[a, b, 1]
+        if c.probability[a, b] > 0.0 and spikes + base > 0:
+            first, bits, start = make_arrivals(arrivals, a, b, spikes, base * c.release[a, b])
+            share[b, FIRST], share[b, BITS], share[b, START] = first, bits, start
+        s.reach[a, b, 0], s.reach[a, b, 1], s.reach[a, b, 2] = NEVER, 0, 0
+
+
+@kernel
+def _clear(values: np.ndarray, count: int) -> None:
+    for i in range(uint64(count)):
+        values[i] = 0
+
+
+@kernel
+def _release(release: Release, r: int, most: int, lanes: np.ndarray, k: Scratch, count: int) -> None:
+    """Draw k.released[i] from Poisson(k.rest[i] dt/tau), i < count; most: the largest rest. The rests are used up."""
+    digit, rest, high, draw, released = release.digit[r], k.rest, k.high, k.draw, k.released
+    if most >> digit == 0:
+        fill(lanes, k.lanes, count)
+        draw_each(k.words, rest, release.low, release.start[r, 0], release.bits[r, 0], released, k.entry, count)
+        return
+    _clear(released, count)
+    while most >> digit > 0:  # the upper digit, again where it does not hold all
+        shift, first = int32(digit), release.first[r]
+        for i in range(uint64(count)):
+            high[i] = min(int32(rest[i] >> shift), int32(HIGH - 1))
+            rest[i] -= int32(high[i] << shift)
+        fill(lanes, k.lanes, count)
+        draw_each(k.words, high, release.high, release.start[r, 1], release.bits[r, 1], draw, k.entry, count)
+        for i in range(uint64(count)):
+            released[i] += int32(draw[i] + first[uint32(high[i])])
+        most -= min(most >> digit, HIGH - 1) << digit
+    fill(lanes, k.lanes, count)
+    draw_each(k.words, rest, release.low, release.start[r, 0], release.bits[r, 0], draw, k.entry, count)
+    for i in range(uint64(count)):
+        released[i] += draw[i]
+
+
+@kernel
+def _subtract(pending: np.ndarray, b: int, low: int, count: int, base: int, rest: np.ndarray) -> None:
+    """What a chunk has pending from b beyond the base."""
+    all_have, start = int32(base), uint64(low)
+    for i in range(uint64(count)):
+        rest[i] = int32(pending[b, start + i] - all_have)
+
+
+@kernel
+def _add(counted: np.ndarray, b: int, low: int, count: int, arrived: np.ndarray) -> None:
+    """Add what arrives at a chunk along the graph."""
+    start = uint64(low)
+    for i in range(uint64(count)):
+        arrived[i] += counted[b, start + i]
+
+
+@kernel
+def _update(
+    pending: np.ndarray,
+    b: int,
+    low: int,
+    count: int,
+    k: Scratch,
+    first: int,
+    kick: float,
+    current: np.ndarray,
+) -> tuple[int, int, int]:
+    """H = max(H - released, 0) + arrived + first, and its current; returns least, most and sum of H."""
+    released, arrived, start = k.released, k.arrived, uint64(low)
+    certain, strength = int32(first), float32(kick)
+    least, most, total = int32(2**31 - 1), int32(0), 0
+    for i in range(uint64(count)):
+        h = int32(max(int32(pending[b, start + i] - released[i]), int32(0)))
+        h = int32(max(int32(h + arrived[i] + certain), int32(0)))
+        pending[b, start + i] = h
+        current[i] += strength * float32(h)
+        least, most = min(least, h), max(most, h)
+        total += h
+    return int(least), int(most), int(total)
+
+
+@kernel
+def _move(s: State, low: int, count: int, k: Scratch, kicks: tuple[float, float], leak: float, form: tuple) -> None:
+    """V += dt (excitation - g(V) inhibition) - leak V + external kicks, unless the neuron is refractory.
+
+    Args:
+        s: State.
+        low: First neuron of the chunk.
+        count: Its neurons.
+        k: Currents and normal numbers.
+        kicks: Mean and standard deviation of the external kicks.
+        leak: dt/tau_m.
+        form: (dt, reversal, 1/(threshold - reversal)).
     """
-
-    edge: np.ndarray
-    inhibitory: np.ndarray
-    kick: np.ndarray
-    probability: np.ndarray
-    release: np.ndarray
-    table: np.ndarray
-    leak: np.ndarray
-    kick_external: np.ndarray
-    wait: np.ndarray
-    fixed_wait: bool
-    quenched: bool
-    threshold: float
-    reversal: float
-    dt: float
+    voltage, wait, excitation, inhibition, z = s.voltage, s.wait, k.excitation, k.inhibition, k.normal
+    drift, noise, loss, start = float32(kicks[0]), float32(kicks[1]), float32(leak), uint64(low)
+    dt, reversal, slope = float32(form[0]), float32(form[1]), float32(form[2])
+    for i in range(uint64(count)):
+        v = float32(voltage[start + i])
+        g = (v - reversal) * slope
+        change = dt * (excitation[i] - g * inhibition[i]) - loss * v + (drift + noise * z[i])
+        free = wait[start + i] == int32(0)
+        voltage[start + i] += change if free else float32(0.0)
+        wait[start + i] -= int32(0) if free else int32(1)
 
 
-class State(NamedTuple):
-    """The network's state, all populations in one row; starts at rest (all zero).
-
-    Attributes:
-        voltage: V, shape (N,).
-        pending: H by source population, shape (P, N), int32.
-        wait: Steps for which a neuron stays refractory, shape (N,), int32.
-        fired: The neurons that spiked in this step, by number, shape (N,), int32.
-        fired_to: Those of population b are fired[fired_to[b]:fired_to[b + 1]], shape (P + 1,).
-        graph: Bit i of row j: neuron j reaches neuron i, shape (N, ceil(N/64)), uint64; (0, 0) if annealed.
-    """
-
-    voltage: np.ndarray
-    pending: np.ndarray
-    wait: np.ndarray
-    fired: np.ndarray
-    fired_to: np.ndarray
-    graph: np.ndarray
+@kernel
+def _fire(c: Constants, s: State, a: int, low: int, high: int, fired: int, lanes: np.ndarray) -> int:
+    """List the neurons low..high - 1 above threshold, reset them and let them wait; returns the spikes listed."""
+    voltage, threshold = s.voltage, s.voltage.dtype.type(c.threshold)
+    for start in range(low, high, _BLOCK):
+        first, above = uint64(start), int32(0)
+        for i in range(uint64(min(_BLOCK, high - start))):
+            above += int32(voltage[first + i] > threshold)
+        if above > 0:
+            for i in range(start, min(start + _BLOCK, high)):
+                if voltage[i] > threshold:
+                    voltage[i] = 0.0
+                    s.wait[i] = refractory_steps(c.wait[a], c.fixed_wait, lanes)
+                    s.fired[fired] = i
+                    fired += 1
+    return fired
 
 
-class Streams(NamedTuple):
-    """One generator per purpose."""
-
-    noise: np.random.Generator
-    synapses: np.random.Generator
-    refractory: np.random.Generator
-
-
-class Output(NamedTuple):
-    """What is recorded; arrays of length 0 where nothing is asked for.
-
-    Attributes:
-        steps: Steps after which to sample, shape (time,), steps[0] = 0.
-        spikes: Spikes since the sample before, shape (P, time), int64.
-        pending: Sum of H over the target neurons, shape (target, source, time), int64.
-        histogram: Neurons per voltage bin, shape (P, bin, time), int32.
-        refractory: Refractory neurons, shape (P, time), int32.
-        bins: (width, index of the bin that holds 0) of the histogram.
-        chosen: Neurons whose voltage is recorded, by number.
-        voltage: Their V, shape (neuron, time).
-        spike_step: Step of each spike recorded since Python looked last, shape (room,), int64.
-        spike_neuron: Its neuron, by number, shape (room,), int32.
-        cursor: (next sample, spikes recorded), int64.
-    """
-
-    steps: np.ndarray
-    spikes: np.ndarray
-    pending: np.ndarray
-    histogram: np.ndarray
-    refractory: np.ndarray
-    bins: tuple[float, int]
-    chosen: np.ndarray
-    voltage: np.ndarray
-    spike_step: np.ndarray
-    spike_neuron: np.ndarray
-    cursor: np.ndarray
-
-
-@njit(cache=True, error_model="numpy")
-def _fire(c: Constants, s: State, rates: np.ndarray, streams: Streams) -> None:
-    """Move every voltage by one step and list the spikes; rates: external kicks per ms, shape (P,)."""
-    populations = c.inhibitory.size
-    count = 0
-    for a in range(populations):
-        drift = rates[a] * c.dt * c.kick_external[a]
-        noise = np.sqrt(rates[a] * c.dt) * c.kick_external[a]
-        for i in range(c.edge[a], c.edge[a + 1]):
-            if s.wait[i] > 0:
-                s.wait[i] -= 1
-                continue
-            excitation, inhibition = 0.0, 0.0
-            for b in range(populations):
-                if c.inhibitory[b]:
-                    inhibition += c.kick[a, b] * s.pending[b, i]
-                else:
-                    excitation += c.kick[a, b] * s.pending[b, i]
-            v = s.voltage[i]
-            g = (v - c.reversal) / (c.threshold - c.reversal)
-            v += c.dt * (excitation - g * inhibition) - c.leak[a] * v + drift
-            if noise > 0.0:
-                v += noise * streams.noise.standard_normal()
-            if v > c.threshold:
-                v = 0.0
-                s.wait[i] = _refractory_steps(c.wait[a], c.fixed_wait, streams.refractory)
-                s.fired[count] = i
-                count += 1
-            s.voltage[i] = v
-        s.fired_to[a + 1] = count
-
-
-@njit(cache=True, error_model="numpy")
-def _refractory_steps(mean: float, fixed: bool, rng: np.random.Generator) -> int:
+@kernel
+def refractory_steps(mean: float, fixed: bool, lanes: np.ndarray) -> int:
     """Steps that a neuron misses after its spike.
 
     Leaving with probability q = 1 - exp(-dt/tau_r) a step, first in the spike step itself, is geometric: the
     whole part of an exponential time. A fixed period is rounded to whole steps, 1 at least.
     """
-    steps = max(np.rint(mean), 1.0) if fixed else mean * rng.standard_exponential()
-    return int(min(steps, 2147483647.0))
+    if fixed:
+        return int(min(max(np.rint(mean), 1.0), _LONGEST))
+    word = next_word(lanes[0], lanes[1], lanes[2], lanes[3], uint64(0))
+    return int(min(-mean * math.log((float(word >> uint64(11)) + 0.5) * 2.0**-53), _LONGEST))
 
 
-@njit(cache=True, error_model="numpy")
-def _release(c: Constants, s: State, rows: Rows, rng: np.random.Generator) -> None:
-    """Release Poisson(H dt/tau) of the pending spikes of every neuron and class."""
-    for a in range(c.inhibitory.size):
-        for b in range(c.inhibitory.size):
-            if c.probability[a, b] == 0.0:
-                continue
-            rate, table = c.release[a, b], c.table[a, b]
-            pending, row = s.pending[b], 2 * DIGITS * table
-            for i in range(c.edge[a], c.edge[a + 1]):
-                h = pending[i]
-                if h == 0:
-                    continue
-                if h >= DIGITS * DIGITS or table < 0:
-                    released = rng.poisson(h * rate)
-                else:
-                    released = look_up_row(rng.random(), row + h % DIGITS, rows)
-                    if h >= DIGITS:
-                        released += look_up_row(rng.random(), row + DIGITS + h // DIGITS, rows)
-                pending[i] = max(h - released, 0)
+@kernel
+def advance(
+    c: Constants, s: State, streams: Streams, release: Release, arrivals: Arrivals, graph: Graph, k: Scratch,
+    drive: np.ndarray, out: Output, step: int, stop: int, last: bool,
+) -> int:  # fmt: skip
+    """Take the steps step + 1..stop, fewer if the room for spikes runs out; returns the last step taken.
 
-
-@njit(cache=True, error_model="numpy")
-def _arrive_annealed(c: Constants, s: State, rng: np.random.Generator) -> None:
-    """Give every neuron its Bin(nf, p) new pending spikes: one table per class, shared by its neurons."""
-    guide = np.empty(GUIDES, np.int32)
-    for a in range(c.inhibitory.size):
-        for b in range(c.inhibitory.size):
-            p = c.probability[a, b]
-            nf = s.fired_to[b + 1] - s.fired_to[b]
-            if p == 0.0 or nf == 0:
-                continue
-            pending = s.pending[b]
-            if p == 1.0:
-                for i in range(c.edge[a], c.edge[a + 1]):
-                    pending[i] += nf
-                continue
-            first, cdf = binomial(nf, p)
-            guide_into(cdf, guide)
-            for i in range(c.edge[a], c.edge[a + 1]):
-                pending[i] += first + look_up(rng.random(), cdf, guide)
-
-
-@njit(cache=True, error_model="numpy")
-def _arrive_quenched(c: Constants, s: State) -> None:
-    """Send every spike of this step to its neuron's targets on the graph."""
-    neurons = s.voltage.size
-    for b in range(c.inhibitory.size):
-        pending = s.pending[b]
-        for k in range(s.fired_to[b], s.fired_to[b + 1]):
-            row = s.graph[s.fired[k]]
-            for word in range(row.size):
-                bits = row[word]
-                base = 64 * word
-                for bit in range(min(64, neurons - base)):
-                    pending[base + bit] += np.int32((bits >> np.uint64(bit)) & np.uint64(1))
-
-
-@njit(cache=True, error_model="numpy")
-def draw_graph(c: Constants, graph: np.ndarray, first: int, last: int, rng: np.random.Generator) -> None:
-    """Draw the rows first..last-1 of the graph: independent links, self-links kept."""
-    populations = c.inhibitory.size
-    b = 0
-    for j in range(first, last):
-        while j >= c.edge[b + 1]:
-            b += 1
-        for a in range(populations):
-            p = c.probability[a, b]
-            for i in range(c.edge[a], c.edge[a + 1]):
-                if rng.random() < p:
-                    graph[j, i >> 6] |= np.uint64(1) << np.uint64(i & 63)
-
-
-@njit(cache=True, error_model="numpy")
-def sample(c: Constants, s: State, out: Output) -> None:
-    """Record the state after a step that is to be sampled."""
-    k = out.cursor[0]
-    populations = c.inhibitory.size
-    for a in range(populations):
-        for b in range(populations):
-            pending, total = s.pending[b], 0
-            for i in range(c.edge[a], c.edge[a + 1]):
-                total += pending[i]
-            out.pending[a, b, k] = total
-        if out.histogram.size:
-            width, origin = out.bins
-            top = out.histogram.shape[1] - 1
-            for i in range(c.edge[a], c.edge[a + 1]):
-                if s.wait[i] > 0:
-                    out.refractory[a, k] += 1
-                else:
-                    cell = np.floor(s.voltage[i] / width) + origin
-                    out.histogram[a, int(min(max(cell, 0.0), float(top))), k] += 1
-    for j in range(out.chosen.size):
-        out.voltage[j, k] = s.voltage[out.chosen[j]]
-    out.cursor[0] = k + 1
-
-
-@njit(cache=True, error_model="numpy")
-def advance(c: Constants, s: State, rates: np.ndarray, rows: Rows, streams: Streams, out: Output, step: int, stop: int):
-    """Take the steps step + 1..stop, fewer if the room for spikes runs out; returns the last step taken."""
-    while step < stop:
+    Args:
+        c: The model; likewise the other tuples.
+        s: State.
+        streams: Random numbers.
+        release: Rows of the releases.
+        arrivals: Rows of the arrivals.
+        graph: The fixed graph.
+        k: Room for a chunk.
+        drive: External kicks per ms, shape (steps, P), or (1, P) for a constant.
+        out: What is recorded.
+        step: Step that was taken last.
+        stop: Step to reach.
+        last: Whether to let the last step's spikes arrive, which ends the run.
+    """
+    populations, nf, share, reach = c.inhibitory.size, k.nf, k.share, s.reach
+    form = (c.dt, c.reversal, 1.0 / (c.threshold - c.reversal))
+    while step < stop or last:
         if out.spike_step.size and out.spike_step.size - out.cursor[1] < s.voltage.size:
             return step
-        _fire(c, s, rates[min(step, rates.shape[0] - 1)], streams)
-        _release(c, s, rows, streams.synapses)
-        if c.quenched:
-            _arrive_quenched(c, s)
-        else:
-            _arrive_annealed(c, s, streams.synapses)
+        for b in range(populations):
+            nf[b] = s.fired_to[b + 1] - s.fired_to[b]
+            if c.quenched and nf[b] > 0:
+                count_arrivals(graph, s.fired[s.fired_to[b] : s.fired_to[b + 1]], b)
+
+        fired = 0
+        for a in range(populations):
+            rate = drive[min(step, drive.shape[0] - 1), a]
+            kicks = (rate * c.dt * c.kick_external[a], np.sqrt(rate * c.dt) * c.kick_external[a])
+            _prepare(c, s, release, arrivals, share, nf, a)
+            for low in range(c.edge[a], c.edge[a + 1], CHUNK):
+                high = min(low + CHUNK, c.edge[a + 1])
+                count = high - low
+                _clear(k.excitation, count)
+                _clear(k.inhibition, count)
+                for b in range(populations):
+                    base, most, bits = share[b, BASE], share[b, MOST], share[b, BITS]
+                    if c.probability[a, b] == 0.0 or most + nf[b] == 0:
+                        reach[a, b, 0] = 0
+                        continue
+                    _subtract(s.pending, b, low, count, base, k.rest)
+                    if most > base:
+                        _release(release, c.table[a, b], most - base, streams.synapses, k, count)
+                    else:
+                        _clear(k.released, count)
+                    if bits > 0:
+                        fill(streams.synapses, k.lanes, count)
+                        draw_all(k.words, arrivals.rows, share[b, START], bits, k.arrived, k.entry, count)
+                    else:
+                        _clear(k.arrived, count)
+                    if c.quenched and nf[b] > 0:
+                        _add(graph.arrivals, b, low, count, k.arrived)
+                    first, strength = share[b, FIRST], c.kick[a, b]
+                    if c.inhibitory[b]:
+                        extent = _update(s.pending, b, low, count, k, first, strength, k.inhibition)
+                    else:
+                        extent = _update(s.pending, b, low, count, k, first, strength, k.excitation)
+                    reach[a, b, 0] = min(reach[a, b, 0], extent[0])
+                    reach[a, b, 1] = max(reach[a, b, 1], extent[1])
+                    reach[a, b, 2] += extent[2]
+                if step < stop:
+                    if kicks[1] > 0.0:
+                        fill(streams.noise, k.lanes, count)
+                        normals(k.words, k.normal, count)
+                    else:
+                        _clear(k.normal, count)
+                    _move(s, low, count, k, kicks, c.leak[a], form)
+                    fired = _fire(c, s, a, low, high, fired, streams.refractory)
+            s.fired_to[a + 1] = fired
+
+        if out.steps[out.cursor[0] - 1] == step:
+            record_pending(s, out)
+        if step >= stop:
+            return step
         step += 1
-        k = out.cursor[0]
-        for a in range(c.inhibitory.size):
-            out.spikes[a, k] += s.fired_to[a + 1] - s.fired_to[a]
-        if out.spike_step.size:
-            for j in range(s.fired_to[-1]):
-                out.spike_step[out.cursor[1]] = step
-                out.spike_neuron[out.cursor[1]] = s.fired[j]
-                out.cursor[1] += 1
-        if step == out.steps[k]:
+        record_spikes(s, out, step)
+        if step == out.steps[out.cursor[0]]:
             sample(c, s, out)
     return step

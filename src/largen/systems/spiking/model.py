@@ -155,11 +155,20 @@ class SpikingNetwork(AbstractFlowSystem):
         """A membrane time constant of 20 ms with a matching drive."""
         return cls(membrane_time=20.0, external_rate=(160.0, 160.0))
 
-    def plan(self, times: np.ndarray, *, n: int, method: str | None, record: tuple[str, ...], dt: float = 0.1) -> Plan:
+    def plan(
+        self,
+        times: np.ndarray,
+        *,
+        n: int,
+        method: str | None,
+        record: tuple[str, ...],
+        dt: float = 0.1,
+        graph: str = "auto",
+    ) -> Plan:
         """Check dt against the times and estimate memory and CPU time; see `network`."""
         from largen.systems.spiking import network
 
-        return network.plan(self.scaled(n), times, record=record, dt=dt)
+        return network.plan(self.scaled(n), times, record=record, dt=dt, graph=graph)
 
     def network(
         self,
@@ -171,11 +180,12 @@ class SpikingNetwork(AbstractFlowSystem):
         record: tuple[str, ...],
         tick: Callable[[float], None],
         dt: float = 0.1,
+        graph: str = "auto",
     ) -> Arrays:
-        """Run the network with n neurons in steps of dt (ms); exact in law at that dt."""
+        """Run the network with n neurons in steps of dt (ms); exact in law at that dt. See `network.run`."""
         from largen.systems.spiking import network
 
-        return network.run(self.scaled(n), times, rng=rng, record=record, tick=tick, dt=dt)
+        return network.run(self.scaled(n), times, rng=rng, record=record, tick=tick, dt=dt, graph=graph)
 
     def limit(
         self,

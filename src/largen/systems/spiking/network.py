@@ -1,26 +1,38 @@
 """The finite spiking network: from a model and times to the arrays of one realisation.
 
 The network is exact in law at its time step dt; `kernel` has the step. Annealed: O(N) a step, no synapse
-stored. Quenched: one bit per ordered pair of neurons.
+stored. Quenched: one bit per ordered pair of neurons, stored or made again at every spike.
 """
 
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from largen.checks import InputError, one_of, real
+from largen.memory import available_memory
+from largen.numerics.lanes import lanes
 from largen.system import Arrays, Plan
 from largen.systems.spiking.drive import sample_drive
-from largen.systems.spiking.kernel import Constants, Output, State, Streams, advance, draw_graph, sample
-from largen.systems.spiking.tables import Rows, poisson_rows, poisson_rows_bytes
+from largen.systems.spiking.graph import Graph, empty_graph, store_rows
+from largen.systems.spiking.kernel import advance
+from largen.systems.spiking.state import Constants, Output, Scratch, State, Streams, sample, scratch
+from largen.systems.spiking.tables import (
+    Arrivals,
+    Release,
+    arrival_bytes,
+    arrival_rows,
+    release_bytes,
+    release_rows,
+)
 
+GRAPHS = ("auto", "stored", "regenerated")
 RECORDABLE = ("spikes", "voltage", "voltage_density")
 VOLTAGES = 10  # neurons per population whose voltage is recorded
 BINS = 25  # voltage bins between reset and threshold
-_CHUNK = 4_000_000  # neuron-steps between two ticks: about .2 s
-_TABLES = 64e6  # bytes for release tables; beyond (very many distinct decays) Poisson is drawn without
+_CHUNK = 20_000_000  # neuron-steps between two ticks: about .2 s
+_LINKS = 1_000_000_000  # synapses drawn between two ticks
 _ROOM = 1 << 16  # spikes recorded between two returns to Python
 
 
@@ -53,16 +65,13 @@ def _resolve(model: Any, times: np.ndarray, record: tuple[str, ...], dt: float) 
     return dt, _sample_steps(times, dt)
 
 
-def _release_tables(release: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct release rates that get a table, and for each class its position there (-1: none)."""
+def _release_rates(release: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct release rates, and for each class its position there."""
     rates, where = np.unique(np.where(probability > 0, release, 0.0), return_inverse=True)
-    where = where.reshape(release.shape)
-    if poisson_rows_bytes(rates) > _TABLES:
-        return rates[:0], np.full(release.shape, -1)
-    return rates, where
+    return rates, where.reshape(release.shape).astype(np.int64)
 
 
-def plan(model: Any, times: np.ndarray, *, record: tuple[str, ...], dt: float) -> Plan:
+def plan(model: Any, times: np.ndarray, *, record: tuple[str, ...], dt: float, graph: str = "auto") -> Plan:
     """Check a run's options and estimate what one realisation takes.
 
     Args:
@@ -70,16 +79,18 @@ def plan(model: Any, times: np.ndarray, *, record: tuple[str, ...], dt: float) -
         times: Output times (ms), shape (time,).
         record: Any of "spikes", "voltage", "voltage_density".
         dt: Step (ms); every times[i] - times[0] must be a multiple.
+        graph: See `run`.
 
     Raises:
-        InputError: An unknown word in `record`, a bad dt, or a time that is not a multiple of dt.
+        InputError: An unknown word in `record` or `graph`, a bad dt, or a time that is not a multiple of dt.
     """
     dt, steps = _resolve(model, times, record, dt)
     populations, neurons = len(model.size), int(np.sum(model.size))
-    release = dt / model.decay
-    tables = poisson_rows_bytes(_release_tables(release, model.probability)[0])
+    rates, _ = _release_rates(dt / model.decay, model.probability)
+    tables = release_bytes(rates) + arrival_bytes(model.size, model.probability)
     state = neurons * (8.0 + 4.0 * populations + 4.0 + 4.0)
-    graph = neurons * 8.0 * np.ceil(neurons / 64) if model.connectivity == "quenched" else 0.0
+    stored, words = _graph_rows(model, graph)
+    bits = 8.0 * words * (stored + 64.0) + 256.0 * words * populations
     outputs = 16.0 * len(steps) * populations * (1 + populations)
     if "voltage_density" in record:
         outputs += 12.0 * len(steps) * populations * _bins(model)[0]
@@ -90,8 +101,19 @@ def plan(model: Any, times: np.ndarray, *, record: tuple[str, ...], dt: float) -
         outputs += 40.0 * spikes + 12.0 * max(_ROOM, 2 * neurons)
     if callable(model.external_rate):
         outputs += 8.0 * steps[-1] * populations
-    seconds = 1e-9 * float(steps[-1]) * neurons * (16.0 + 14.0 * populations)
-    return Plan("time_step", state + graph + outputs + tables, seconds)
+    seconds = 1e-9 * float(steps[-1]) * neurons * (3.0 + 3.0 * populations)
+    return Plan("time_step", state + bits + outputs + tables, seconds)
+
+
+def _graph_rows(model: Any, graph: str) -> tuple[int, int]:
+    """Stored rows and words per row of the graph; (0, 0) for an annealed network."""
+    one_of("graph", graph, GRAPHS)
+    if model.connectivity == "annealed":
+        return 0, 0
+    neurons = int(np.sum(model.size))
+    words = -(-neurons // 64)
+    fits = 8.0 * neurons * words < 0.5 * available_memory()
+    return (neurons if graph == "stored" or (graph == "auto" and fits) else 0), words
 
 
 def _bins(model: Any) -> tuple[int, int]:
@@ -100,19 +122,20 @@ def _bins(model: Any) -> tuple[int, int]:
     return BINS + below, below
 
 
-def _constants(model: Any, dt: float) -> tuple[Constants, Rows]:
+def _constants(model: Any, dt: float) -> tuple[Constants, np.ndarray]:
+    """Constants of the kernels, and the distinct release rates."""
     populations = len(model.size)
     membrane = np.array(np.broadcast_to(model.membrane_time, (populations,)))
     probability = np.array(model.probability)
     release = dt / model.decay
-    rates, table = _release_tables(release, probability)
+    rates, table = _release_rates(release, probability)
     constants = Constants(
         edge=np.concatenate([[0], np.cumsum(model.size)]).astype(np.int64),
         inhibitory=np.array(model.inhibitory),
         kick=model.strength / model.decay,
         probability=probability,
         release=release,
-        table=table.astype(np.int64),
+        table=table,
         leak=dt / membrane,
         kick_external=np.where(np.isfinite(membrane), 1.0 / membrane, 1.0),
         wait=np.array(np.broadcast_to(model.refractory_time, (populations,))) / dt,
@@ -122,20 +145,50 @@ def _constants(model: Any, dt: float) -> tuple[Constants, Rows]:
         reversal=float(model.reversal),
         dt=dt,
     )
-    return constants, poisson_rows(rates)
+    return constants, rates
 
 
-def _rest(constants: Constants) -> State:
-    """The network at rest: V = 0, nothing pending, nobody refractory."""
+def _voltage_type(constants: Constants, drive: np.ndarray) -> type:
+    """Single precision where the noise of a step is a thousand times its rounding, so that the errors average out."""
+    noise = np.sqrt(drive * constants.dt) * constants.kick_external
+    return np.float32 if np.min(noise) > 2.0**-14 * constants.threshold else np.float64
+
+
+class Network(NamedTuple):
+    """All that the kernels need, in their order."""
+
+    constants: Constants
+    state: State
+    streams: Streams
+    release: Release
+    arrivals: Arrivals
+    graph: Graph
+    scratch: Scratch
+
+
+def at_rest(
+    model: Any, dt: float, rng: Callable[..., np.random.Generator], drive: np.ndarray, *, graph: str = "auto"
+) -> Network:
+    """The network at rest: V = 0, nothing pending, nobody refractory; a stored graph is not yet drawn."""
+    constants, rates = _constants(model, dt)
     populations, neurons = constants.inhibitory.size, int(constants.edge[-1])
-    rows = neurons if constants.quenched else 0
-    return State(
-        voltage=np.zeros(neurons),
-        pending=np.zeros((populations, neurons), np.int32),
-        wait=np.zeros(neurons, np.int32),
-        fired=np.zeros(neurons, np.int32),
-        fired_to=np.zeros(populations + 1, np.int64),
-        graph=np.zeros((rows, -(-rows // 64)), np.uint64),
+    rows, words = _graph_rows(model, graph)
+    key = rng("graph").bit_generator.seed_seq.generate_state(2, np.uint64)  # pyright: ignore[reportAttributeAccessIssue]
+    return Network(
+        constants,
+        State(
+            voltage=np.zeros(neurons, _voltage_type(constants, drive)),
+            pending=np.zeros((populations, neurons), np.int32),
+            reach=np.zeros((populations, populations, 3), np.int64),
+            wait=np.zeros(neurons, np.int32),
+            fired=np.zeros(neurons, np.int32),
+            fired_to=np.zeros(populations + 1, np.int64),
+        ),
+        Streams(lanes(rng("noise")), lanes(rng("synapses")), lanes(rng("refractory"))),
+        release_rows(rates),
+        arrival_rows(model.size, constants.probability),
+        empty_graph(constants.edge, constants.probability, key, rows=rows, words=words),
+        scratch(populations),
     )
 
 
@@ -171,6 +224,7 @@ def run(
     record: tuple[str, ...],
     tick: Callable[[float], None],
     dt: float,
+    graph: str = "auto",
 ) -> Arrays:
     """Run one realisation of the network from rest.
 
@@ -181,6 +235,8 @@ def run(
         record: Any of "spikes", "voltage", "voltage_density".
         tick: Called about every .2 s of CPU time with the fraction done; may raise to stop.
         dt: Step (ms).
+        graph: How a quenched network keeps its graph: "stored" in N^2 bits, "regenerated" at every spike, or
+            "auto": stored if it takes less than half the free memory. The same bytes come out.
 
     Returns:
         `rate` (population, time), Hz: spikes in (times[i-1], times[i]] per neuron and second, 0 at times[0];
@@ -191,34 +247,33 @@ def run(
         neurons of every population.
     """
     dt, steps = _resolve(model, times, record, dt)
-    constants, rows = _constants(model, dt)
-    state = _rest(constants)
-    neurons, total = int(constants.edge[-1]), int(steps[-1])
-    if constants.quenched:
-        generator = rng("graph")
-        block = max(1, _CHUNK // neurons)
-        for first in range(0, neurons, block):
-            draw_graph(constants, state.graph, first, min(first + block, neurons), generator)
-            tick(0.0)
-    rates = sample_drive(model.external_rate, float(times[0]), total, dt, len(model.size))
-    streams = Streams(rng("noise"), rng("synapses"), rng("refractory"))
+    total = int(steps[-1])
+    drive = sample_drive(model.external_rate, float(times[0]), total, dt, len(model.size))
+    network = at_rest(model, dt, rng, drive, graph=graph)
+    constants, neurons = network.constants, int(network.constants.edge[-1])
+    stored = neurons if len(network.graph.stored) else 0
+    block = max(1, _LINKS // neurons)
+    for first in range(0, stored, block):
+        store_rows(network.graph, first, min(first + block, stored))
+        tick(0.0)
     out = _output(model, constants, steps, record)
-    sample(constants, state, out)
+    sample(constants, network.state, out)
     heard: list[tuple[np.ndarray, np.ndarray]] = []
     chunk = max(1, _CHUNK // neurons)
     step = 0
     while step < total:
-        _check_room(state, chunk)
-        step = advance(constants, state, rates, rows, streams, out, step, min(step + chunk, total))
+        _check_pending(network.state, chunk)
+        step = advance(*network, drive, out, step, min(step + chunk, total), False)
         heard.append((out.spike_step[: out.cursor[1]].copy(), out.spike_neuron[: out.cursor[1]].copy()))
         out.cursor[1] = 0
         tick(step / total)
+    advance(*network, drive, out, total, total, True)
     return _arrays(model, times, constants, out, heard, record)
 
 
-def _check_room(state: State, steps: int) -> None:
+def _check_pending(state: State, steps: int) -> None:
     """Refuse to go on where counts of pending spikes could pass the range of 32 bits."""
-    most = int(state.pending.max())
+    most = int(state.reach[:, :, 1].max())
     if most + steps * state.voltage.size >= 2**31:
         raise InputError(f"Argument `decay` must keep the pending spikes of a neuron below 2^31, but one has {most}.")
 

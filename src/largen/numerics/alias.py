@@ -1,0 +1,234 @@
+"""Draws from tabulated laws on the whole numbers, one 32-bit word each: Walker's alias method in one packed row.
+
+Source: Walker 1977 (ACM Trans. Math. Softw. 3:253) and Vose 1991 (IEEE Trans. Softw. Eng. 17:972) for the method.
+
+A law is rounded to whole multiples of 2^-32, so that a row is exact in integers: the probability of every value is
+off by 2^-33 at most (the likeliest one takes what is left over). A row of 2^bits columns has one uint32 per column:
+the threshold in its upper 32 - bits bits, the alias in its lower ones. Of a random word the upper bits are the
+column and the lower ones the fraction that is compared with the threshold.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import uint32, uint64
+
+from largen.numerics.compiled import inlined, kernel
+
+_ONE = 2**32
+
+
+class Law(NamedTuple):
+    """Room for making laws of a limited width, and the law made last.
+
+    Attributes:
+        pmf: Probabilities, float64, shape (width,).
+        less: Probabilities of what is subtracted.
+        weight: Whole weights with sum 2^32, int64.
+        left: Weights by column, int64, shape of a power of two.
+        short: Columns, int64.
+        long: Columns, int64.
+        extent: (smallest value, number of values), int64, shape (2,).
+    """
+
+    pmf: np.ndarray
+    less: np.ndarray
+    weight: np.ndarray
+    left: np.ndarray
+    short: np.ndarray
+    long: np.ndarray
+    extent: np.ndarray
+
+
+def law(variance: float) -> Law:
+    """Make room for laws whose variance is at most this one."""
+    width = int(2 * _reach(variance)) + 2
+    columns = 1 << bits_for(width)
+    return Law(
+        pmf=np.empty(width),
+        less=np.empty(width),
+        weight=np.empty(width, np.int64),
+        left=np.empty(columns, np.int64),
+        short=np.empty(columns, np.int64),
+        long=np.empty(columns, np.int64),
+        extent=np.zeros(2, np.int64),
+    )
+
+
+@inlined
+def _reach(variance: float) -> int:
+    """Distance from the mean beyond which less than 1e-20 is left (Bernstein)."""
+    return int(32.0 + 10.0 * np.sqrt(variance))
+
+
+@kernel
+def _panjer(x: Law, a: float, b: float, mode: int, top: int, variance: float) -> None:
+    """Make the law with pmf(k + 1)/pmf(k) = a + b/(k + 1) on 0..top, from its mode outwards."""
+    low = max(mode - _reach(variance), 0)
+    high = min(mode + _reach(variance), top)
+    pmf, middle = x.pmf, mode - low
+    pmf[middle], total = 1.0, 1.0
+    first, last = middle, middle
+    while first > 0 and pmf[first] > 1e-14:
+        pmf[first - 1] = pmf[first] / (a + b / (first + low))
+        first -= 1
+        total += pmf[first]
+    while last < high - low and pmf[last] > 1e-14:
+        pmf[last + 1] = pmf[last] * (a + b / (last + 1 + low))
+        last += 1
+        total += pmf[last]
+    for j in range(last - first + 1):
+        pmf[j] = pmf[first + j] / total
+    x.extent[0], x.extent[1] = first + low, last - first + 1
+
+
+@kernel
+def binomial(x: Law, n: int, p: float) -> None:
+    """Make the law of Bin(n, p), without the values below 1e-14 of the likeliest."""
+    if p >= 1.0:
+        x.pmf[0] = 1.0
+        x.extent[0], x.extent[1] = n, 1
+        return
+    odds = p / (1.0 - p)
+    _panjer(x, -odds, (n + 1) * odds, min(int((n + 1) * p), n), n, n * p * (1.0 - p))
+
+
+@kernel
+def poisson(x: Law, mean: float) -> None:
+    """Make the law of Poisson(mean), without the values below 1e-14 of the likeliest."""
+    _panjer(x, 0.0, mean, int(mean), 2**62, mean)
+
+
+@kernel
+def binomial_less_poisson(x: Law, n: int, p: float, mean: float) -> None:
+    """Make the law of Bin(n, p) - Poisson(mean), the two independent."""
+    poisson(x, mean)
+    first_less, count_less = x.extent[0], x.extent[1]
+    for j in range(count_less):
+        x.less[count_less - 1 - j] = x.pmf[j]
+    binomial(x, n, p)
+    first, count = x.extent[0], x.extent[1]
+    for i in range(count, count + count_less - 1):
+        x.pmf[i] = 0.0
+    for i in range(count - 1, -1, -1):  # from above, in place: what is read has not yet been written
+        weight, shifted = x.pmf[i], x.pmf[i:]
+        shifted[0] = 0.0
+        for j in range(uint64(count_less)):
+            shifted[j] += weight * x.less[j]
+    x.extent[0], x.extent[1] = first - first_less - count_less + 1, count + count_less - 1
+
+
+@kernel
+def to_whole(x: Law) -> None:
+    """Round the law to multiples of 2^-32, x.weight, and drop what has none at its ends."""
+    left, mode, count = _ONE, 0, x.extent[1]
+    low, high = count, 0
+    for j in range(count):
+        weight = int(x.pmf[j] * _ONE + 0.5)
+        x.weight[j] = weight
+        left -= weight
+        if x.pmf[j] > x.pmf[mode]:
+            mode = j
+        if weight > 0:
+            low, high = min(low, j), j + 1
+    x.weight[mode] += left
+    for j in range(low, high):
+        x.weight[j - low] = x.weight[j]
+    x.extent[0] += low
+    x.extent[1] = high - low
+
+
+@kernel
+def bits_for(columns: int) -> int:
+    """Return the bits of a row with at least so many columns, 1 at least."""
+    bits = 1
+    while 1 << bits < columns:
+        bits += 1
+    return bits
+
+
+@kernel
+def fill_row(x: Law, offset: int, row: np.ndarray, bits: int) -> None:
+    """Fill the alias row of a law made whole.
+
+    Args:
+        x: The law.
+        offset: Value of column 0: what a draw gives is the value less this.
+        row: 2^bits columns, uint32.
+        bits: Such that all values fit.
+    """
+    columns, capacity = 1 << bits, _ONE >> bits
+    left, shorts, longs = x.left, 0, 0
+    for j in range(columns):
+        left[j] = 0
+    for j in range(x.extent[1]):
+        left[x.extent[0] - offset + j] = x.weight[j]
+    for j in range(columns):
+        row[j] = j  # a full column needs no threshold: its alias is itself
+        if left[j] < capacity:
+            x.short[shorts] = j
+            shorts += 1
+        elif left[j] > capacity:
+            x.long[longs] = j
+            longs += 1
+    while shorts > 0:  # in whole numbers, as long as a column is short another is long
+        shorts -= 1
+        j, giver = x.short[shorts], x.long[longs - 1]
+        row[j] = (left[j] << bits) | giver
+        left[giver] -= capacity - left[j]
+        if left[giver] <= capacity:
+            longs -= 1
+            if left[giver] < capacity:
+                x.short[shorts] = giver
+                shorts += 1
+
+
+@inlined
+def decide(word: np.uint32, entry: np.uint32, bits: Any) -> Any:
+    """Value of a draw: the word's column, or its alias if the fraction is not below the threshold."""
+    mask = uint32((uint32(1) << bits) - uint32(1))
+    own = uint32(word >> uint32(uint32(32) - bits))
+    return own if uint32(word << bits) < uint32(entry & ~mask) else uint32(entry & mask)
+
+
+@kernel
+def draw_all(
+    words: np.ndarray, rows: np.ndarray, start: int, bits: int, value: np.ndarray, entry: np.ndarray, count: int
+) -> None:
+    """Draw value[i], i < count, all from one row.
+
+    Args:
+        words: Random words, uint32.
+        rows: Alias rows, uint32.
+        start: Where the row starts.
+        bits: Of the row, which has 2^bits columns.
+        value: Draws, int32.
+        entry: Room for uint32. The look-ups have a loop of their own, so that the other one is vectorised.
+        count: Number of draws.
+    """
+    width, origin = uint32(bits), uint64(start)
+    shift = uint32(uint32(32) - width)
+    for i in range(uint64(count)):
+        entry[i] = rows[origin + uint32(words[i] >> shift)]
+    for i in range(uint64(count)):
+        value[i] = decide(words[i], entry[i], width)
+
+
+@kernel
+def draw_each(
+    words: np.ndarray,
+    which: np.ndarray,
+    rows: np.ndarray,
+    start: int,
+    bits: int,
+    value: np.ndarray,
+    entry: np.ndarray,
+    count: int,
+) -> None:
+    """Draw value[i] from row which[i] (int32) of equally long rows that lie one after another; see `draw_all`."""
+    width, origin = uint32(bits), uint64(start)
+    shift = uint32(uint32(32) - width)
+    for i in range(uint64(count)):
+        entry[i] = rows[origin + uint32((uint32(which[i]) << width) | uint32(words[i] >> shift))]
+    for i in range(uint64(count)):
+        value[i] = decide(words[i], entry[i], width)

@@ -1,0 +1,154 @@
+"""Random bit rows of a given probability, and counts over many rows: 64 at a time.
+
+A row is the fixed random links of one source, one bit per target. Its bits come from xoshiro256++ lanes that are
+seeded by (key, source): a stored row and one made again when it is needed are the same to the bit.
+
+Source: comparison of a random binary fraction with p bit by bit, Knuth & Yao 1976; carry-save adders, Warren 2013,
+Hacker's Delight, sec. 5-1; SplitMix64 for the seeds, Steele, Lea & Flood 2014.
+"""
+
+import numpy as np
+from numba import int32, uint32, uint64
+
+from largen.numerics.compiled import kernel
+from largen.numerics.lanes import LANES, next_word
+
+EIGHT = 8
+PLANES = 32
+"""Bits of a count."""
+
+_LANES = uint64(LANES)
+_GOLDEN = uint64(0x9E3779B97F4A7C15)
+_ALL = uint64(0xFFFFFFFFFFFFFFFF)
+
+
+def fraction_bits(probability: np.ndarray) -> np.ndarray:
+    """Binary digits of probabilities: round(p 2^63), uint64; p = 1 is 2^63."""
+    return np.rint(np.ldexp(np.asarray(probability, dtype=np.float64), 63)).astype(np.uint64)
+
+
+@kernel
+def seed_row(key: np.ndarray, source: int, state: np.ndarray) -> None:
+    """Seed the lanes (state, shape (4, LANES)) of one source's row; key: uint64, shape (2,)."""
+    start = key[0] + uint64(source) * uint64(4 * LANES) * _GOLDEN
+    for k in range(uint64(4)):
+        row = state[k]
+        for lane in range(_LANES):  # SplitMix64, each source its own stretch of it
+            x = start + (_LANES * k + lane + uint64(1)) * _GOLDEN
+            x = (x ^ (x >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
+            x = (x ^ (x >> uint64(27))) * uint64(0x94D049BB133111EB)
+            row[lane] = (x ^ (x >> uint64(31))) ^ key[1]
+
+
+@kernel
+def draw_links(state: np.ndarray, fraction: int, links: np.ndarray, undecided: np.ndarray) -> None:
+    """Draw 64 LANES independent bits, each 1 with the probability of `fraction_bits`.
+
+    A uniform random fraction is compared with p digit by digit, for all bits at once, until none is undecided:
+    after about 11 digits.
+
+    Args:
+        state: The lanes' state, advanced.
+        fraction: p 2^63.
+        links: Output, uint64, shape (LANES,).
+        undecided: Room, uint64, shape (LANES,).
+    """
+    a, b, c, d = state[0], state[1], state[2], state[3]
+    certain = fraction >> uint64(63)
+    for lane in range(_LANES):
+        links[lane] = _ALL * certain
+        undecided[lane] = _ALL * (uint64(1) - certain)
+    digit = uint64(62)
+    open_bits = uint64(1) - certain
+    while open_bits != uint64(0):
+        one = uint64(0) - ((fraction >> digit) & uint64(1))  # the digit of p, in all 64 places
+        open_bits = uint64(0)
+        for lane in range(_LANES):
+            x = next_word(a, b, c, d, lane)
+            links[lane] |= undecided[lane] & ~x & one
+            undecided[lane] &= ~(x ^ one)
+            open_bits |= undecided[lane]
+        if digit == uint64(0):
+            break
+        digit -= uint64(1)
+
+
+@kernel
+def draw_row(state: np.ndarray, edge: np.ndarray, fractions: np.ndarray, row: np.ndarray, work: np.ndarray) -> None:
+    """Draw one source's row: the targets edge[a] to edge[a + 1] - 1 with probability fractions[a].
+
+    Args:
+        state: The lanes' state, from `seed_row`.
+        edge: First target of each population, and the number of targets, shape (P + 1,).
+        fractions: See `fraction_bits`, shape (P,).
+        row: Output, one bit per target, uint64.
+        work: Room, uint64, shape (2, LANES).
+    """
+    links, undecided = work[0], work[1]
+    row[:] = 0
+    for a in range(fractions.size):
+        if fractions[a] == uint64(0):
+            continue
+        first, last = edge[a] >> 6, (edge[a + 1] + 63) >> 6
+        head = _ALL << uint64(edge[a] & 63)
+        tail = _ALL >> uint64((-edge[a + 1]) & 63)
+        for start in range(first, last, LANES):
+            draw_links(state, fractions[a], links, undecided)
+            if start == first:
+                links[0] &= head
+            count = min(LANES, last - start)
+            if start + count == last:
+                links[count - 1] &= tail
+            part = row[start : start + count]
+            for i in range(uint64(count)):
+                part[i] |= links[i]
+
+
+@kernel
+def _add(total: np.ndarray, x: np.ndarray, y: np.ndarray, carry: np.ndarray) -> None:
+    """Full adder in 64 places a word: total + x + y = 2 carry + total."""
+    for i in range(uint64(carry.size)):
+        both = total[i] ^ x[i]
+        carry[i] = (total[i] & x[i]) | (both & y[i])
+        total[i] = both ^ y[i]
+
+
+@kernel
+def add_eight(rows: np.ndarray, eight: np.ndarray, planes: np.ndarray, depth: int, room: np.ndarray) -> None:
+    """Add eight bit rows to counts held in bit planes: bit k of all counts is planes[k].
+
+    Args:
+        rows: Bit rows, uint64, shape (rows, words).
+        eight: Numbers of the rows to add.
+        planes: uint64, shape (PLANES, words).
+        depth: Planes that the counts may reach; the others are left alone.
+        room: uint64, shape (4, words).
+    """
+    two_a, two_b, four, carry = room[0], room[1], room[2], room[3]
+    ones, twos, fours = planes[0], planes[1], planes[2]
+    _add(ones, rows[eight[0]], rows[eight[1]], two_a)
+    _add(ones, rows[eight[2]], rows[eight[3]], two_b)
+    _add(twos, two_a, two_b, four)
+    _add(ones, rows[eight[4]], rows[eight[5]], two_a)
+    _add(ones, rows[eight[6]], rows[eight[7]], two_b)
+    _add(twos, two_a, two_b, carry)
+    _add(fours, four, carry, two_a)
+    carry, over = two_a, two_b
+    for k in range(3, depth):
+        plane = planes[k]
+        for i in range(uint64(carry.size)):
+            over[i] = plane[i] & carry[i]
+            plane[i] ^= carry[i]
+        carry, over = over, carry
+
+
+@kernel
+def expand(planes: np.ndarray, depth: int, counts: np.ndarray) -> None:
+    """Write the counts held in bit planes, int32, shape (32 x,) with at most 64 counts to a word."""
+    for q in range(counts.size // 32):
+        part = counts[32 * q : 32 * q + 32]
+        part[:] = 0
+        for k in range(depth):
+            half = uint32(planes[k, q >> 1] >> uint64(32 * (q & 1)))
+            for j in range(uint32(32)):
+                part[j] |= int32(((half >> j) & uint32(1)) << uint32(k))

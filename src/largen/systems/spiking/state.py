@@ -1,0 +1,199 @@
+"""What the kernels of the spiking network read and write, as tuples of arrays."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from largen.numerics.compiled import kernel
+
+CHUNK = 1024
+
+
+class Constants(NamedTuple):
+    """The model as the kernels read it.
+
+    Attributes:
+        edge: Population a has the neurons edge[a] to edge[a + 1] - 1, shape (P + 1,).
+        inhibitory: Shape (P,).
+        kick: strength/decay, [target][source], per ms.
+        probability: [target][source].
+        release: dt/decay, [target][source].
+        table: Position of each release rate in the release rows, [target][source].
+        leak: dt/membrane_time, shape (P,).
+        kick_external: Size of one external kick: 1, or 1/membrane_time, shape (P,).
+        wait: refractory_time/dt, shape (P,).
+        fixed_wait: Whether the refractory period is fixed rather than exponential.
+        quenched: Whether the graph is fixed.
+        threshold: M.
+        reversal: V_I.
+        dt: Step (ms).
+    """
+
+    edge: np.ndarray
+    inhibitory: np.ndarray
+    kick: np.ndarray
+    probability: np.ndarray
+    release: np.ndarray
+    table: np.ndarray
+    leak: np.ndarray
+    kick_external: np.ndarray
+    wait: np.ndarray
+    fixed_wait: bool
+    quenched: bool
+    threshold: float
+    reversal: float
+    dt: float
+
+
+class State(NamedTuple):
+    """The network's state, all populations in one row; starts at rest (all zero).
+
+    Attributes:
+        voltage: V, shape (N,), float32 or float64.
+        pending: H by source population, without the last step's arrivals, shape (P, N), int32.
+        reach: Smallest, largest and summed H of each class, int64, shape (target, source, 3).
+        wait: Steps for which a neuron stays refractory, shape (N,), int32.
+        fired: The neurons that spiked in the last step, by number, shape (N,), int32.
+        fired_to: Those of population b are fired[fired_to[b]:fired_to[b + 1]], shape (P + 1,).
+    """
+
+    voltage: np.ndarray
+    pending: np.ndarray
+    reach: np.ndarray
+    wait: np.ndarray
+    fired: np.ndarray
+    fired_to: np.ndarray
+
+
+class Streams(NamedTuple):
+    """Lanes of random words by purpose."""
+
+    noise: np.ndarray
+    synapses: np.ndarray
+    refractory: np.ndarray
+
+
+class Scratch(NamedTuple):
+    """Room for one chunk, and for what a population gets in one step.
+
+    Attributes:
+        lanes: Random words, uint64.
+        words: The same memory as 32-bit words.
+        entry: For `alias.draw_each`.
+        rest: H less what all have; int32 like the next four.
+        high: Its upper digit.
+        draw: A draw.
+        released: Spikes released.
+        arrived: Spikes that arrive.
+        excitation: Current, float32.
+        inhibition: Current, float32.
+        normal: Standard normal numbers, float32.
+        share: What a population gets from each source, int64, shape (P, 5); see `kernel`.
+        nf: Spikes of the step before, int64, shape (P,).
+    """
+
+    lanes: np.ndarray
+    words: np.ndarray
+    entry: np.ndarray
+    rest: np.ndarray
+    high: np.ndarray
+    draw: np.ndarray
+    released: np.ndarray
+    arrived: np.ndarray
+    excitation: np.ndarray
+    inhibition: np.ndarray
+    normal: np.ndarray
+    share: np.ndarray
+    nf: np.ndarray
+
+
+class Output(NamedTuple):
+    """What is recorded; arrays of length 0 where nothing is asked for.
+
+    Attributes:
+        steps: Steps after which to sample, shape (time,), steps[0] = 0.
+        spikes: Spikes since the sample before, shape (P, time), int64.
+        pending: Sum of H over the target neurons, shape (target, source, time), int64.
+        histogram: Neurons per voltage bin, shape (P, bin, time), int32.
+        refractory: Refractory neurons, shape (P, time), int32.
+        bins: (width, index of the bin that holds 0) of the histogram.
+        chosen: Neurons whose voltage is recorded, by number.
+        voltage: Their V, shape (neuron, time).
+        spike_step: Step of each spike recorded since Python looked last, shape (room,), int64.
+        spike_neuron: Its neuron, by number, shape (room,), int32.
+        cursor: (next sample, spikes recorded), int64.
+    """
+
+    steps: np.ndarray
+    spikes: np.ndarray
+    pending: np.ndarray
+    histogram: np.ndarray
+    refractory: np.ndarray
+    bins: tuple[float, int]
+    chosen: np.ndarray
+    voltage: np.ndarray
+    spike_step: np.ndarray
+    spike_neuron: np.ndarray
+    cursor: np.ndarray
+
+
+def scratch(populations: int) -> Scratch:
+    """Room for one chunk."""
+    lanes = np.empty(CHUNK // 2, np.uint64)
+    whole, real = np.empty((5, CHUNK), np.int32), np.empty((3, CHUNK), np.float32)
+    return Scratch(
+        lanes=lanes,
+        words=lanes.view(np.uint32),
+        entry=np.empty(CHUNK, np.uint32),
+        rest=whole[0],
+        high=whole[1],
+        draw=whole[2],
+        released=whole[3],
+        arrived=whole[4],
+        excitation=real[0],
+        inhibition=real[1],
+        normal=real[2],
+        share=np.zeros((populations, 5), np.int64),
+        nf=np.zeros(populations, np.int64),
+    )
+
+
+@kernel
+def sample(c: Constants, s: State, out: Output) -> None:
+    """Record the state after a step that is to be sampled; its pending spikes are recorded in the next step."""
+    k = out.cursor[0]
+    if out.histogram.size:
+        width, origin = out.bins
+        top = out.histogram.shape[1] - 1
+        for a in range(c.inhibitory.size):
+            for i in range(c.edge[a], c.edge[a + 1]):
+                if s.wait[i] > 0:
+                    out.refractory[a, k] += 1
+                else:
+                    cell = np.floor(s.voltage[i] / width) + origin
+                    out.histogram[a, int(min(max(cell, 0.0), float(top))), k] += 1
+    for j in range(out.chosen.size):
+        out.voltage[j, k] = s.voltage[out.chosen[j]]
+    out.cursor[0] = k + 1
+
+
+@kernel
+def record_spikes(s: State, out: Output, step: int) -> None:
+    """Count the step's spikes and, where asked for, list them."""
+    k = out.cursor[0]
+    for a in range(out.spikes.shape[0]):
+        out.spikes[a, k] += s.fired_to[a + 1] - s.fired_to[a]
+    if out.spike_step.size:
+        for j in range(s.fired_to[-1]):
+            out.spike_step[out.cursor[1]] = step
+            out.spike_neuron[out.cursor[1]] = s.fired[j]
+            out.cursor[1] += 1
+
+
+@kernel
+def record_pending(s: State, out: Output) -> None:
+    """Record the sums of H for the last sample."""
+    k = out.cursor[0] - 1
+    for a in range(out.pending.shape[0]):
+        for b in range(out.pending.shape[1]):
+            out.pending[a, b, k] = s.reach[a, b, 2]
