@@ -1,14 +1,18 @@
 """The weights: one exact draw of the matrix J by circulant embedding, and its product with the rates."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numba import njit
 from scipy import fft
 
+from largen.numerics.lanes import LANES, WORDS, lanes
+from largen.numerics.lanes import fill as fill_words
+from largen.numerics.normal import normals
 from largen.systems.rate.kernels import AbstractKernel, UncorrelatedKernel
 
-_ROWS = 256
+_ROWS = 64
 
 
 def draw(
@@ -26,41 +30,72 @@ def draw(
         rng: Generator.
         dtype: np.float64 or np.float32.
     """
+    fill = _normals(rng, dtype)
     if isinstance(kernel, UncorrelatedKernel):
-        weights = rng.standard_normal((n, n), dtype=dtype)
-        weights *= dtype(math.sqrt(float(kernel.variance) / n))
-        weights += dtype(mean_weight / n)
+        weights = np.empty((n, n), dtype)
+        for rows in _blocks(n):
+            fill(weights[rows])
+            weights[rows] *= dtype(math.sqrt(float(kernel.variance) / n))
+            weights[rows] += dtype(mean_weight / n)
         return weights
-    spectrum = _white(n, rng, dtype)
-    factors = kernel.factors(n)
-    roots = (
-        None if factors is None else [np.sqrt(factor).astype(dtype) for factor in (factors[0] * (n / 2), factors[1])]
-    )
-    for start in range(0, n, _ROWS):
-        rows = slice(start, min(start + _ROWS, n))
-        if roots is not None:
-            root = roots[0][rows, None] * roots[1][: n // 2 + 1]
-        else:
-            values = kernel.spectrum(n, np.arange(rows.start, rows.stop))
-            root = np.sqrt(np.maximum(values, 0.0) * (n / 2)).astype(dtype)  # n of the noise, 1/n of the weights
-        spectrum[rows] *= root
+    spectrum = _coloured(kernel, n, rng, fill, dtype)
     spectrum[0, 0] += dtype(mean_weight * n)
     spectrum = fft.ifft(spectrum, axis=0, overwrite_x=True)
     weights = np.empty((n, n), dtype)
-    for start in range(0, n, _ROWS):
-        rows = slice(start, min(start + _ROWS, n))
+    for rows in _blocks(n):
         weights[rows] = fft.irfft(spectrum[rows], n, axis=1)
     return weights
 
 
-def _white(n: int, rng: np.random.Generator, dtype: type) -> np.ndarray:
-    """The transform of white noise on the n x n torus, times sqrt(2)/n, shape (n, n // 2 + 1)."""
+def _coloured(
+    kernel: AbstractKernel, n: int, rng: np.random.Generator, fill: Callable[[np.ndarray], None], dtype: type
+) -> np.ndarray:
+    """The transform of n times the weights, their mean left out, shape (n, n // 2 + 1), in one pass."""
     half = n // 2 + 1
-    white = np.empty((n, half), np.complex128 if dtype is np.float64 else np.complex64)
-    rng.standard_normal(out=white.view(dtype), dtype=dtype)
-    for column in (0, n // 2) if n % 2 == 0 else (0,):  # these hold their own mirror images
-        white[:, column] = np.fft.fft(rng.standard_normal(n, dtype=dtype)) * math.sqrt(2.0 / n)
-    return white
+    spectrum = np.empty((n, half), np.complex128 if dtype is np.float64 else np.complex64)
+    mirrored = (0, n // 2) if n % 2 == 0 else (0,)  # these columns hold their own mirror images
+    columns = [np.fft.fft(rng.standard_normal(n)) * math.sqrt(2.0 / n) for _ in mirrored]
+    factors = kernel.factors(n)
+    # n of the noise, 1/n of the weights; a complex number of variance 2 in each frequency
+    roots = None if factors is None else [np.sqrt(x).astype(dtype) for x in (factors[0] * (n / 2), factors[1][:half])]
+    for rows in _blocks(n):
+        part = spectrum[rows]
+        fill(part.view(dtype))
+        for column, white in zip(mirrored, columns, strict=True):
+            part[:, column] = white[rows]
+        if roots is not None:
+            part *= roots[0][rows, None] * roots[1]
+        else:
+            values = kernel.spectrum(n, np.arange(rows.start, rows.stop))
+            part *= np.sqrt(np.maximum(values, 0.0) * (n / 2)).astype(dtype)
+    return spectrum
+
+
+def _blocks(n: int) -> list[slice]:
+    """Rows that fit in the cache together."""
+    return [slice(start, min(start + _ROWS, n)) for start in range(0, n, _ROWS)]
+
+
+def _normals(rng: np.random.Generator, dtype: type) -> Callable[[np.ndarray], None]:
+    """A function that fills contiguous arrays with standard normals; in single precision by vectorised Box-Muller."""
+    if dtype is np.float64:
+
+        def fill(out: np.ndarray) -> None:
+            rng.standard_normal(out=out)
+
+        return fill
+    state = lanes(rng)
+
+    def fill_single(out: np.ndarray) -> None:
+        words = np.empty(-(-out.size // WORDS) * LANES, np.uint64)
+        fill_words(state, words, out.size)  # pyright: ignore[reportCallIssue]
+        flat, words = out.reshape(-1), words.view(np.uint32)
+        even = out.size - out.size % 2
+        normals(words, flat, even)
+        if even < out.size:
+            flat[-1] = rng.standard_normal(dtype=np.float32)
+
+    return fill_single
 
 
 def product(matrix: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -96,19 +131,24 @@ class ExplicitWeights:
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def _product(matrix, x, out):
-    """Four rows at a time, so that as many streams of memory are open."""
+    """Eight rows at a time, so that as many streams of memory are open."""
     n, columns = matrix.shape
     zero = matrix.dtype.type(0)
-    for j in range(0, n - n % 4, 4):
-        a = b = c = d = zero
+    for j in range(0, n - n % 8, 8):
+        a = b = c = d = e = f = g = h = zero
         for i in range(columns):
             v = x[i]
             a += matrix[j, i] * v
             b += matrix[j + 1, i] * v
             c += matrix[j + 2, i] * v
             d += matrix[j + 3, i] * v
+            e += matrix[j + 4, i] * v
+            f += matrix[j + 5, i] * v
+            g += matrix[j + 6, i] * v
+            h += matrix[j + 7, i] * v
         out[j], out[j + 1], out[j + 2], out[j + 3] = a, b, c, d
-    for j in range(n - n % 4, n):
+        out[j + 4], out[j + 5], out[j + 6], out[j + 7] = e, f, g, h
+    for j in range(n - n % 8, n):
         a = zero
         for i in range(columns):
             a += matrix[j, i] * x[i]
