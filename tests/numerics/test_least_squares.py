@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from largen.numerics.least_squares import CONVERGED, LONG, NOWHERE, minimise
+from largen.numerics.least_squares import CONVERGED, KINK, LONG, NOWHERE, minimise
 
 
 def rosenbrock(x):
@@ -55,3 +55,15 @@ def test_a_flat_direction_does_no_harm_and_few_iterations_are_said():
     assert found.outcome == [CONVERGED]
     assert abs(found.x.sum() - 3.0) < 1e-9
     assert minimise(rosenbrock, np.array([[-1.2, 1.0]]), iterations=3).outcome == [LONG]
+
+
+def test_a_kink_is_settled_on_and_said():
+    def evaluate(x):
+        value = np.hstack([1.0 + np.abs(x - 0.3) + 0.1 * (x - 0.3), 0.01 * x])
+        slope = np.stack([np.sign(x - 0.3) + 0.1, np.full_like(x, 0.01)], axis=1)
+        return value, slope
+
+    found = minimise(evaluate, np.array([[1.0]]))
+    assert found.outcome[0] in (KINK, CONVERGED)
+    assert abs(found.x[0, 0] - 0.3) < 1e-2
+    assert found.iterations < 60

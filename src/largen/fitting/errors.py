@@ -74,6 +74,13 @@ def _direction(row: np.ndarray, names: tuple[str, ...], scale: np.ndarray) -> st
     return "changing " + (" and ".join(parts) + " together" if len(parts) > 1 else f"{parts[0]} alone")
 
 
+def response(jacobian: np.ndarray) -> np.ndarray:
+    """How the fitted parameters follow small changes of the weighted data, shape (p, datum): H^-1 J'."""
+    norm = np.linalg.norm(jacobian, axis=0)
+    norm = np.where(norm > 0, norm, 1.0)
+    return np.linalg.pinv(jacobian / norm, rcond=FLAT) / norm[:, None]
+
+
 def covariance(
     jacobian: np.ndarray, residual: np.ndarray, scores: list[np.ndarray], known: bool, found: Identifiability
 ) -> np.ndarray:
@@ -91,18 +98,17 @@ def covariance(
         known: Whether standard errors are.
         found: From `identify`.
     """
-    norm = np.linalg.norm(jacobian, axis=0)
-    norm = np.where(norm > 0, norm, 1.0)
-    inverse = np.linalg.pinv(jacobian / norm, rcond=FLAT) / norm[:, None]  # (p, datum)
+    inverse = response(jacobian)
+    count = len(inverse)
     if scores:
-        total = np.zeros((len(norm), len(norm)))
+        total = np.zeros((count, count))
         for rows in scores:
             moved = (rows - rows.mean(0)) @ inverse.T
             total += moved.T @ moved / (len(rows) * (len(rows) - 1))
     else:
         total = inverse @ inverse.T
         if not known:
-            spare = len(residual) - len(norm)
+            spare = len(residual) - count
             total = total * (residual @ residual / spare if spare > 0 else np.nan)
     total[found.unfixed, found.unfixed] = np.inf
     return total

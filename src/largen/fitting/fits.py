@@ -17,6 +17,9 @@ from largen.system import AbstractSystem
 
 THROUGH = ("limit", "finite", "network")
 ROUNDS = 10
+PROBE = 5.0
+"""Standard errors by which a parameter is moved to see how networks follow it."""
+
 SETTLED = 0.3
 """Standard errors below which a further round of networks is not worth its time."""
 
@@ -126,7 +129,7 @@ def _levelled(problem: Problem, networks: Networks, end: End, iterations: int, s
         moved = np.max(np.abs(new.value - end.value) / np.where(np.isfinite(error) & (error > 0), error, np.inf))
         end = new
         if moved <= SETTLED and count > 2:
-            return end, count
+            return _by_networks(problem, networks, end, strict), count
     if strict:
         raise LimitError(
             f"The fit did not settle: after {ROUNDS} rounds of networks a parameter still moves by {moved:.1g} of its "
@@ -134,3 +137,33 @@ def _levelled(problem: Problem, networks: Networks, end: End, iterations: int, s
             "realisations, or through='limit'."
         )
     return end._replace(outcome=f"still moving by {moved:.1g} standard errors after {ROUNDS} rounds"), ROUNDS
+
+
+def _by_networks(problem: Problem, networks: Networks, end: End, strict: bool) -> End:
+    """Correct the covariance for networks that follow the parameters unlike the limit.
+
+    At the end the fit's response R to the data holds R (network(p) - target) = 0, so that an error of the data moves p
+    by M^-1 R times it, where M = R dnetwork/dp; for the limit's own derivative M would be 1. M comes from networks with
+    each parameter moved up and down by some standard errors.
+    """
+    error = np.sqrt(np.diag(end.covariance))
+    matrix = np.eye(len(error))
+    for k in np.flatnonzero(np.isfinite(error)):
+        room = min(end.value[k] - problem.free.low[k], problem.free.high[k] - end.value[k])
+        step = min(PROBE * error[k], 0.5 * room) * np.eye(len(error))[k]
+        means = []
+        for side, sign in enumerate((1.0, -1.0)):
+            model = problem.free.put(problem.model, end.value + sign * step)
+            network = simulated(model, networks, fresh=1 + ROUNDS + 2 * int(k) + side + 1)
+            means.append(rows_of(problem.data, measure(problem.model, network, problem.limit.names)).mean(0))
+        matrix[:, k] = end.response @ (problem.weight * (means[0] - means[1])) / (2.0 * step[k])
+    if strict and np.linalg.svd(matrix, compute_uv=False)[-1] < 0.1:
+        raise LimitError(
+            "The standard errors cannot be found: some combination of the free parameters moves the limit but hardly "
+            "the networks. Free fewer parameters, take a larger n, or through='limit'."
+        )
+    fixed = np.where(np.isfinite(end.covariance), end.covariance, 0.0)
+    inverse = np.linalg.pinv(matrix)
+    spread = inverse @ fixed @ inverse.T
+    spread[~np.isfinite(error), ~np.isfinite(error)] = np.inf
+    return end._replace(covariance=spread)

@@ -10,12 +10,12 @@ import xarray as xr
 
 from largen.checks import LimitError, increasing_times, require
 from largen.files import time_grid
-from largen.fitting.errors import Identifiability, covariance, identify
+from largen.fitting.errors import Identifiability, covariance, identify, response
 from largen.fitting.evaluation import evaluate
 from largen.fitting.measured import Data, Measured, from_dataset, from_mapping, measure
 from largen.fitting.unknowns import Unknowns, unknowns
 from largen.limits import solve_limit
-from largen.numerics.least_squares import CONVERGED, NOWHERE, Minimum, minimise
+from largen.numerics.least_squares import CONVERGED, KINK, NOWHERE, Minimum, minimise
 from largen.options import options_of
 from largen.system import AbstractSmoothLimit, AbstractSystem
 
@@ -78,6 +78,7 @@ class End(NamedTuple):
         outcome: How it ended.
         cost: Half the weighted sum of squares.
         dof: Degrees of freedom of the standard errors, None for known ones.
+        response: How the parameters follow small changes of the weighted data, shape (p, datum).
     """
 
     inner: np.ndarray
@@ -89,6 +90,7 @@ class End(NamedTuple):
     outcome: str
     cost: float
     dof: int | None
+    response: np.ndarray
 
 
 def times_of(model: AbstractSystem, target: Any, times: Any) -> np.ndarray:
@@ -186,7 +188,7 @@ def lowest(minimum: Minimum, strict: bool) -> int:
             "The fit has nowhere to start: the limit cannot be differentiated there, at any start (it is lost on the "
             "way, or the series of the rate system or the step of the spiking system do not do). Start elsewhere."
         )
-    if strict and outcome != CONVERGED:
+    if strict and outcome not in (CONVERGED, KINK):
         raise LimitError(
             f"The fit did not converge: after {minimum.iterations} evaluations the best of {len(minimum.outcome)} "
             f"starts is {outcome}, at half a sum of squares of {minimum.cost[best]:.3g}. Allow more iterations or "
@@ -216,4 +218,5 @@ def conclude(problem: Problem, minimum: Minimum, best: int, shift: np.ndarray, m
         minimum.outcome[best],
         float(minimum.cost[best]),
         min((len(part) - 1 for part in rows), default=None),
+        response(jacobian),
     )

@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-CONVERGED, STUCK, LONG, NOWHERE = "converged", "stuck", "out of iterations", "not defined at the start"
+CONVERGED, KINK, STUCK = "converged", "settled where the observables are not smooth", "stuck"
+LONG, NOWHERE = "out of iterations", "not defined at the start"
 """Outcomes of one start."""
 
 _STEP = 1e-10
+_PATIENCE, _CREEP = 10, 1e-4  # evaluations, and the relative gain over all of them that is none
 _OFFSET = 1e-4
 _OFFSET_REFUSED = 1e-2  # where steps are refused: at a point where the residuals are not smooth
 
@@ -58,6 +60,7 @@ def minimise(evaluate: Evaluate, start: np.ndarray, *, iterations: int = 60, flo
     outcome = ["" if np.isfinite(c) else NOWHERE for c in cost]
     damping, growth = np.full(len(x), 1e-3), np.full(len(x), 2.0)
     scale = np.zeros_like(x)
+    history = [cost.copy()]
     done = 1
     while done < iterations and "" in outcome:
         step = np.zeros_like(x)
@@ -83,8 +86,11 @@ def minimise(evaluate: Evaluate, start: np.ndarray, *, iterations: int = 60, flo
             done_enough = _offset(residual[s], jacobian[s]) <= (_OFFSET if gain > 0 else _OFFSET_REFUSED)
             if (small and full) or done_enough or cost[s] <= 0.5 * floor * len(residual[s]):
                 outcome[s] = CONVERGED
+            elif done > _PATIENCE and history[-_PATIENCE][s] - cost[s] <= _CREEP * cost[s]:
+                outcome[s] = KINK
             elif damping[s] > 1e12:
                 outcome[s] = STUCK
+        history.append(cost.copy())
     return Minimum(x, residual, jacobian, cost, [word or LONG for word in outcome], done)
 
 
