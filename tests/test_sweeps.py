@@ -255,7 +255,7 @@ def test_comparisons_and_a_function_of_one_s_own(tmp_path):
         ({"stpo": 3.0}, "Did you mean `stop`"),
         ({"store": "x.txt"}, "must end in .zarr or .nc"),
         ({"workers": 0}, "`workers` must be at least 1"),
-        ({"over": {"tau": [1.0]}, "must be a Grid, Random or Sobol"),
+        ({"over": {"tau": [1.0]}}, "must be a Grid, Random or Sobol"),
     ],
 )
 def test_what_a_sweep_cannot_use_is_a_sentence_before_any_work(tmp_path, change, sentence):
@@ -283,7 +283,7 @@ system: spiking
 parameters: {size: [3, 1]}
 run: {times: {stop: 2.0, step: 0.1}, realisations: 2}
 sweep:
-  over: {kind: grid, values: {"probability[e,i]": {start: 0.5, stop: 1.0, count: 3}, external_rate: [60.0, 70.0]}
+  over: {kind: grid, values: {"probability[e,i]": {start: 0.5, stop: 1.0, count: 3}, external_rate: [60.0, 70.0]}}
   run: [limit, network]
   observables: [rate]
   options: {bin_width: 25.0}

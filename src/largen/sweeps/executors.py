@@ -44,7 +44,7 @@ def local_client(workers: int) -> Iterator[Any]:
     settings = {
         "distributed.worker.multiprocessing-method": "spawn",
         "distributed.logging.distributed": "critical",
-        "distributed.scheduler.allowed-failures": 1,
+        "distributed.scheduler.allowed-failures": 0,  # once more alone, see `on_client`
         # Without this a worker that needs longer to start again, as on a busy machine, would be given up.
         "distributed.deploy.lost-worker-timeout": "1 day",
     }
@@ -107,7 +107,7 @@ def _windowed(
     try:
         launch()
         while flying:
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError), client.as_current():
                 wait(list(flying), timeout=PATIENCE, return_when="FIRST_COMPLETED")
             for future in [future for future in flying if future.done()]:
                 try:

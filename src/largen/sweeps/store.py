@@ -227,7 +227,10 @@ class Store:
         """
         if self.file(key).is_dir():  # a stranger's folder of this name
             raise InputError(f"`{self.file(key)}` must be a file, but is a folder: remove it.")
-        write_atomically(self.file(key), lambda aside: aside.write_bytes(data))
+        try:
+            write_atomically(self.file(key), lambda aside: aside.write_bytes(data))
+        except InputError as error:
+            raise InputError(f"{error} The tasks that are done are kept: run the same again to go on.") from error
 
     def record(self) -> dict[str, Any]:
         """What is being swept, as `keep_record` wrote it; empty where there is none."""

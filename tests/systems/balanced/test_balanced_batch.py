@@ -1,0 +1,43 @@
+"""Limits solved together are the limits solved alone, to the byte, and refuse for the same reasons."""
+
+import numpy as np
+
+import largen as ln
+from largen.checks import LimitError
+from largen.systems.balanced import batch
+
+TIMES = np.arange(0.0, 5.0, 0.05)
+GIVEN = {"rtol": 1e-8, "atol": 1e-10}
+
+
+def models():
+    """Two regular ones, one that loses balance on the way, one that no rates can balance, and the first again."""
+    regular = [ln.BalancedNetwork(drive=(0.65 + shift, 0.48)) for shift in (0.0, 0.01)]
+    return [*regular, ln.BalancedNetwork.unstable(), ln.BalancedNetwork(drive=(0.0, 5.0)), regular[0]]
+
+
+def test_a_limit_in_a_batch_is_the_limit_alone():
+    together = ln.BalancedNetwork.limits(models(), TIMES, **GIVEN)
+    for model, found in zip(models(), together, strict=True):
+        (alone,) = batch.solve([model], TIMES, **GIVEN)
+        if isinstance(found, Exception):
+            assert isinstance(found, LimitError)
+            assert str(found) == str(alone)
+            continue
+        assert found.status == alone.status
+        for name, values in found.values.items():
+            assert values.tobytes() == alone.values[name].tobytes()
+    assert together[0].values["mean"].tobytes() == together[4].values["mean"].tobytes()
+    assert "lost its stability" in together[2].status
+    assert "balance needs the rates" in str(together[3])
+
+
+def test_a_batch_agrees_with_solve_limit_and_takes_a_short_way_to_fewer_names():
+    names = ("mean", "variance", "rate")
+    found = batch.solve(models()[:3], TIMES, names=names, **GIVEN)
+    for model, arrays in zip(models()[:3], found, strict=True):
+        limit = ln.solve_limit(model, TIMES, strict=False)
+        assert (arrays.stopped_at is None) == (limit.attrs["status"] == "completed")
+        for name in names:
+            np.testing.assert_allclose(arrays.values[name], limit[name], rtol=1e-7, atol=1e-9)
+    assert "fast_eigenvalues_real" not in found[0].values
