@@ -184,9 +184,15 @@ def after_layer(network: xr.Dataset, limit: xr.Dataset) -> np.ndarray:
     width = layer / np.sqrt(float(network.attrs["n"]))
     inside = times >= times[0] + width
     if inside.sum() < 2:
+        ended = limit.attrs["status"] != "completed"
+        enough = (layer / (times[-2] - times[0])) ** 2 if len(times) > 2 else np.inf
+        remedy = (
+            (f"the limit ends before that, so take n above {enough:.3g}" if np.isfinite(enough) else "take a larger n")
+            if ended
+            else f"give times beyond {times[0] + width:.3g}, or a larger n"
+        )
         raise InputError(
-            f"At n = {network.attrs['n']:g} the network reaches the limit only {width:.3g} after its start: "
-            f"give times beyond {times[0] + width:.3g}, or a larger n."
+            f"At n = {network.attrs['n']:g} the network reaches the limit only {width:.3g} after its start: {remedy}."
         )
     return inside
 

@@ -45,7 +45,7 @@ def test_a_limit_that_ends_within_the_boundary_layer_still_gives_a_report(tmp_pa
     assert "lost its stability at time 0.327" in words
     assert "Compared with the theory of 400 neurons alone" in words
     report = json.loads((folder / "report.json").read_text())
-    assert "reaches the limit only" in report["note"]
+    assert "the limit ends before that, so take n above" in report["note"]
     assert report["limit_n"] == 400
     for name in report["files"]:
         assert (folder / name).stat().st_size > 0
