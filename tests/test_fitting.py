@@ -117,7 +117,7 @@ def test_standard_errors_cover_the_truth_and_the_fitted_network_agrees():
 def test_a_wrong_network_is_told_apart(rate_target):
     result = rate_fit(rate_target, observables=["mean"], start=TRUE, check=True, n=20_000, realisations=20)
     assert result.attrs["verdict"] == "agrees"
-    other = ln.solve_limit(ln.RateNetwork(mean_weight=-0.5), TIMES, lags=1)
+    other = ln.solve_limit(ln.RateNetwork(initial_mean=0.5), TIMES, lags=1)
     spoiled = rate_fit(other, check=True, n=20_000, realisations=20, strict=False)
     assert spoiled.attrs["verdict"] == "differs"
     assert "differs in" in spoiled.attrs["check"]

@@ -47,5 +47,8 @@ def over(symbol: str, value: Any) -> str:
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> str:
     """Left and right sides in one `aligned` environment; a third entry stands for the sign of equality."""
-    lines = " \\\\\n".join(f"  {row[0]} &{row[2] if len(row) > 2 else '='} {row[1]}" for row in rows)
-    return f"\\begin{{aligned}}\n{lines}\n\\end{{aligned}}"
+    lines = []
+    for left, right, *sign in rows:
+        lines.append(f"  {left} &{sign[0] if sign else '='} {right}")
+    body = " \\\\\n".join(lines)
+    return f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"

@@ -68,13 +68,14 @@ def networks_like(
     seed: int,
 ) -> Networks:
     """Networks as the target was made with, as far as it was."""
-    attrs = target.attrs if isinstance(target, xr.Dataset) else {}
+    attrs: Mapping[Any, Any] = {}
+    made = DEFAULT_REALISATIONS
+    if isinstance(target, xr.Dataset):
+        attrs = target.attrs
+        made = max(int(target.sizes.get("realisation", DEFAULT_REALISATIONS)), FEWEST)
     known = attrs.get("n")
     size = n or (int(known) if known is not None and np.isfinite(known) else system.reference_size) or DEFAULT_N
-    count = realisations
-    if count is None:
-        count = int(target.sizes.get("realisation", DEFAULT_REALISATIONS)) if attrs else DEFAULT_REALISATIONS
-        count = max(count, FEWEST)
+    count = made if realisations is None else realisations
     valid = options_of(system, "network")
     options = {key: attrs[key] for key in _CARRIED if key in valid and key in attrs and attrs[key] != "none"}
     if "lags" in valid and isinstance(target, xr.Dataset) and "lag" in target.sizes:
@@ -156,20 +157,11 @@ def _by_numbers(data: Data, z: np.ndarray, count: int, where: str) -> tuple[str,
 
 def _by_comparison(model: AbstractSystem, target: xr.Dataset, network: xr.Dataset, where: str) -> tuple[str, str]:
     """Whole observables over time, by `compare`."""
-    finite = None
-    n = int(network.attrs["n"])
-    if target.attrs.get("kind") == "limit" and float(target.attrs["n"]) != n:
-        options: dict[str, Any] = {}
-        if "lag" in network.sizes and "lags" in options_of(model, "limit"):
-            options["lags"] = network.sizes["lag"] - 1
-        options |= model.finite_options(realisations=network.sizes["realisation"], seed=int(network.attrs["seed"]) + 7)
-        try:
-            finite = solve_limit(model, network["time"].values, n=n, **options)
-        except (InputError, LimitError):
-            finite = None
-    theory = target.assign_attrs(
-        kind="limit", layer=0.0 if target.attrs.get("kind") == "network" else target.attrs.get("layer", 0.0)
-    )
+    if target.attrs.get("kind") == "network":
+        theory, finite = target.assign_attrs(kind="limit", layer=0.0), None
+    else:
+        theory, finite = target, _at_size(model, target, network)
+        theory = theory if finite is None else theory[list(finite.data_vars)]
     found = compare(network, theory, finite=finite, strict=False)
     words = dict(zip(found["observable"].values.tolist(), found["verdict"].values.tolist(), strict=True))
     adjusted = dict(zip(found["observable"].values.tolist(), found["p_adjusted"].values.tolist(), strict=True))
@@ -187,3 +179,22 @@ def _by_comparison(model: AbstractSystem, target: xr.Dataset, network: xr.Datase
     if short:
         parts.append(f"is too short a simulation to tell in {', '.join(short)}")
     return "differs" if off else "agrees", f"{where} {'; '.join(parts)}."
+
+
+def _at_size(model: AbstractSystem, target: xr.Dataset, network: xr.Dataset) -> xr.Dataset | None:
+    """What the target, a limit, would be at the network's size: plus the finite-size effect of the fitted model."""
+    n = int(network.attrs["n"])
+    if float(target.attrs["n"]) == n:
+        return None
+    options: dict[str, Any] = {}
+    if "lag" in network.sizes and "lags" in options_of(model, "limit"):
+        options["lags"] = network.sizes["lag"] - 1
+    sampled = model.finite_options(realisations=network.sizes["realisation"], seed=int(network.attrs["seed"]) + 7)
+    times = network["time"].values
+    try:
+        finite = solve_limit(model, times, n=n, **(options | sampled))
+        limit = solve_limit(model, times, **options)
+    except (InputError, LimitError):  # there is no theory of n neurons: the check then cannot set its effect apart
+        return None
+    names = [str(name) for name in target.data_vars if name in finite and name in limit and name in network]
+    return (finite[names] + (target[names] - limit[names])).assign_attrs(finite.attrs)

@@ -1,6 +1,6 @@
 """What a fit aims at: observables of a Dataset or a dict, with their standard errors, as one vector."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -276,7 +276,7 @@ def _on(mask: np.ndarray, axis: int, shape: tuple[int, ...]) -> np.ndarray:
     return np.broadcast_to(spread, shape).reshape(-1)
 
 
-def _lower(dims: list[str], shape: tuple[int, ...]) -> np.ndarray:
+def _lower(dims: Sequence[Any], shape: tuple[int, ...]) -> np.ndarray:
     """Entries with time_ <= time: the others are the same numbers again."""
     grid = np.indices(shape)
     return (grid[dims.index("time_")] <= grid[dims.index("time")]).reshape(-1)

@@ -1,7 +1,7 @@
 """What is fitted to what, and where a fit ended."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import equinox as eqx
 import jax
@@ -126,7 +126,7 @@ def pose(
     size = networks_n if through == "finite" or model.reference_size is not None else None
     given = _inherited(model, target, measured) | options
     sampled = measured is None or measured.samples is not None
-    if model.system == "spiking" and sampled and not callable(model.external_rate):
+    if model.system == "spiking" and sampled and not callable(model.value("external_rate")):
         times = times[times <= times[0] + LONGEST]
     shared = {key: value for key, value in given.items() if key in options_of(model, "limit")}
     reference = solve_limit(model, times, n=size, **shared)
@@ -134,7 +134,7 @@ def pose(
     model, unknown = unknowns(model, limit, free, bounds)
     if measured is None:
         require(asked is None, "observables", "be left out where the target is a dict", asked)
-        data = from_mapping(reference, target, _shapes(limit, model))
+        data = from_mapping(reference, cast(Mapping[str, Any], target), _shapes(limit, model))
     else:
         data = from_dataset(reference, target, measured, limit.names, asked)
     count = len(unknown.names)
