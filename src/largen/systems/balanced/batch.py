@@ -14,9 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from largen.checks import InputError, LimitError
+from largen.numerics.gaussian import node_count
 from largen.system import Arrays
 from largen.systems.balanced import limit, manifold
 from largen.systems.balanced.equations import COMPLETED, GAVE_UP, Trajectory, choose_route, trajectory
+from largen.systems.balanced.gains import Probit
 from largen.systems.balanced.manifold import Structure
 
 SIZE, FEW_STEPS = 256, 512
@@ -91,56 +93,79 @@ def solve(
     results: list[Any] = [None] * len(models)
     groups: dict[Any, list[int]] = {}
     with jax.enable_x64(True):
-        for k, model in enumerate(models):
+        leaves = [jax.tree.flatten(model) for model in models]
+        for k, (model, structure) in enumerate(zip(models, _structures(models, results), strict=True)):
+            if results[k] is not None:
+                continue
             try:
                 limit.check_functions(model, times)
-                form = _form(model, route)
-                if form[0].route == "explicit":
-                    _require_rates(model)
-                groups.setdefault(form, []).append(k)
-            except (InputError, LimitError) as error:
+                groups.setdefault(_form(model, structure, route, *leaves[k]), []).append(k)
+            except InputError as error:
                 results[k] = error
+        numbers = [[leaf for leaf in found if not callable(leaf)] for found, _ in leaves]
         for (form, _), members in groups.items():
             slow = []
-            for batch, found in _batches(models, members, times, rtol, atol, form, SIZE):
+            for batch, found in _batches(numbers, members, times, rtol, atol, form, SIZE):
                 unfinished = np.isin(found.code, _UNFINISHED)
                 slow += [k for k, more in zip(batch, unfinished, strict=True) if more]
                 _deliver(results, models, batch, found, times, rtol, form, names)
             form = form._replace(max_steps=manifold.MOST_STEPS)
-            for batch, found in _batches(models, slow, times, rtol, atol, form, SIZE_SLOW):
+            for batch, found in _batches(numbers, slow, times, rtol, atol, form, SIZE_SLOW):
                 _deliver(results, models, batch, found, times, rtol, form, names)
     return results
 
 
-def _require_rates(model: Any) -> None:
-    """At full rank the balanced rates follow from the drive: refuse a model whose gains cannot give them."""
-    share = np.broadcast_to(model.fractions, (len(model.gain),))
-    weights = model.coupling * model.sign * (share / np.mean(share))
-    needed = -np.linalg.solve(weights, np.asarray(model.drive))
-    bound = np.array([float(gain.bound) for gain in model.gain])
-    if not np.all((needed > 0) & (needed < bound)):
-        raise LimitError(
-            f"There is no balanced limit: balance needs the rates {needed.round(4).tolist()}, which must lie between 0 "
-            f"and {bound.tolist()}, so that means grow as sqrt(n)."
-        )
+def _structures(models: Sequence[Any], results: list[Any]) -> list[Structure]:
+    """The structure of each model, together where possible; a model that no rates can balance gets its exception."""
+    quick = [k for k, model in enumerate(models) if _closed_form(model)]
+    aside = set(quick)
+    found = [None if k in aside else manifold.structure(model) for k, model in enumerate(models)]
+    by_size: dict[int, list[int]] = {}
+    for k in quick:
+        by_size.setdefault(len(models[k].gain), []).append(k)
+    for count, members in by_size.items():
+        signed = np.stack([models[k].coupling * models[k].sign for k in members])
+        share = np.stack([np.broadcast_to(models[k].fractions, count) for k in members])
+        weights = signed * (share / share.mean(1, keepdims=True))[:, None, :]
+        singular = np.linalg.svd(weights, compute_uv=False)
+        full = singular[:, -1] > manifold.RANK_TOLERANCE * singular[:, 0]
+        drive = np.stack([models[k].drive for k in members])
+        bound = np.array([[float(gain.maximum) for gain in models[k].gain] for k in members])
+        weights[~full] = np.eye(count)
+        needed = -np.linalg.solve(weights, drive[..., None])[..., 0]
+        impossible = full & ~np.all((needed > 0) & (needed < bound), axis=1)
+        for row, k in enumerate(members):
+            found[k] = _FULL._replace(columns=tuple(range(count))) if full[row] else manifold.structure(models[k])
+            if impossible[row]:
+                results[k] = LimitError(
+                    f"There is no balanced limit: balance needs the rates {needed[row].round(4).tolist()}, which must "
+                    f"lie between 0 and {bound[row].tolist()}, so that means grow as sqrt(n)."
+                )
+    return [structure or _FULL for structure in found]
 
 
-def _form(model: Any, route: str) -> tuple[_Form, tuple]:
+_FULL = Structure((), node_count(0.0))
+"""Full rank with gains whose means are in closed form; the columns are all of them."""
+
+
+def _closed_form(model: Any) -> bool:
+    return not callable(model.drive) and all(isinstance(gain, Probit) for gain in model.gain)
+
+
+def _form(model: Any, structure: Structure, route: str, leaves: list[Any], tree: Any) -> tuple[_Form, tuple]:
     """The model's form, and the shapes of its arrays."""
-    leaves, tree = jax.tree.flatten(model)
     functions = tuple((k, leaf) for k, leaf in enumerate(leaves) if callable(leaf))
-    shapes = tuple(np.shape(leaf) for leaf in leaves if not callable(leaf))
-    structure = manifold.structure(model)
+    shapes = tuple(leaf.shape for leaf in leaves if not callable(leaf))
     return _Form(tree, functions, structure, choose_route(model, structure, route), FEW_STEPS), shapes
 
 
 def _batches(
-    models: Sequence[Any], members: list[int], times: np.ndarray, rtol: float, atol: float, form: _Form, size: int
+    numbers: list[list[Any]], members: list[int], times: np.ndarray, rtol: float, atol: float, form: _Form, size: int
 ) -> Iterator[tuple[list[int], Trajectory]]:
     """Solve the members in batches padded to one size; their numbers and trajectories, batch by batch."""
     for first in range(0, len(members), size):
         batch = members[first : first + size]
-        rows = [[leaf for leaf in jax.tree.leaves(models[k]) if not callable(leaf)] for k in batch]
+        rows = [numbers[k] for k in batch]
         rows += [rows[-1]] * (size - len(rows))
         columns = [np.stack(column) for column in zip(*rows, strict=True)]
         found = _solve(columns, jnp.asarray(times), np.array(rtol), np.array(atol), form)
