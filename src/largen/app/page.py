@@ -84,18 +84,18 @@ class Page:
     def _make_controls(self) -> None:
         s = self.setting
         self.stop = pn.widgets.FloatInput(
-            name="Duration", value=s.stop, start=s.step * 10, end=s.step * (MOST_TIMES - 1)
+            label="Duration", value=s.stop, start=s.step * 10, end=s.step * (MOST_TIMES - 1)
         )
-        self.n = pn.widgets.IntInput(name="Neurons n", value=s.n, start=4, end=MOST_NEURONS)
-        self.realisations = pn.widgets.IntInput(name="Networks", value=8, start=1, end=MOST_REALISATIONS)
-        self.seed = pn.widgets.IntInput(name="Seed", value=1, start=0)
+        self.n = pn.widgets.IntInput(label="Neurons n", value=s.n, start=4, end=MOST_NEURONS)
+        self.realisations = pn.widgets.IntInput(label="Networks", value=8, start=1, end=MOST_REALISATIONS)
+        self.seed = pn.widgets.IntInput(label="Seed", value=1, start=0)
         for box in (self.stop, self.n, self.realisations, self.seed):
             box.width = 150
-        self.run = pn.widgets.Button(name="Run the network", button_type="primary")
-        self.stop_run = pn.widgets.Button(name="Cancel", disabled=True)
+        self.run = pn.widgets.Button(label="Run the network", color="primary")
+        self.stop_run = pn.widgets.Button(label="Cancel", disabled=True)
         self.progress = pn.indicators.Progress(value=0, max=100, sizing_mode="stretch_width")
-        self.reset = pn.widgets.Button(name="Reset")
-        self.upload = pn.widgets.FileInput(accept=".yaml,.yml", name="Load a model file")
+        self.reset = pn.widgets.Button(label="Reset")
+        self.upload = pn.widgets.FileInput(accept=".yaml,.yml", label="Load a model file")
         self.run.on_click(lambda event: self.start())
         self.stop_run.on_click(lambda event: self.cancel())
         self.reset.on_click(lambda event: self.load(self.base))
@@ -126,7 +126,7 @@ class Page:
         name = f"{number.name} ({number.unit})" if number.unit else number.name
         low, high = min(number.low, number.value), max(number.high, number.value)
         slider = pn.widgets.FloatSlider(
-            name=name, value=number.value, start=low, end=high, step=number.step, format="0.[00000]",
+            label=name, value=number.value, start=low, end=high, step=number.step, format="0.[00000]",
             sizing_mode="stretch_width", tags=[number.name],
         )  # fmt: skip
         slider.param.watch(self._moved, "value")
@@ -137,6 +137,9 @@ class Page:
     def _moved(self, event: Any) -> None:
         """Redraw soon, once, with the values there are then."""
         if self._scheduled or self._quiet:
+            return
+        if pn.state.curdoc is None:
+            self._redraw()
             return
         self._scheduled = True
         pn.state.curdoc.add_timeout_callback(self._redraw, DELAY)
@@ -263,7 +266,7 @@ class Page:
             text = bytes(event.new[:1_000_001]).decode("utf-8")
             if len(text) > 1_000_000:
                 raise InputError("The file must be at most 1 MB.")
-            model, _ = parse_model(text, "The file")
+            model = parse_model(text, "The file")[0]
             if model.system != self.base.system:
                 raise InputError(f"The file holds a model of the {model.system} system: open that system's page.")
             if model.populations != self.base.populations:
