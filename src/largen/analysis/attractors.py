@@ -37,7 +37,7 @@ def fixed_points(system: Any, *, n: int | None = None, start: Any = None, **opti
     if getattr(system, "system", "") == "balanced" and start is None:
         known_keys("option", options, ())
         return _balanced(system, n)
-    if not hasattr(system, "dynamics"):
+    if not callable(getattr(system, "dynamics", None)):
         raise InputError(
             f"analysis.fixed_points is for a BalancedNetwork, a SpikingNetwork, a Flow or a Map, but the model is a "
             f"{type(system).__name__}."

@@ -137,7 +137,12 @@ def follow(
         InputError: The parameter or an option cannot be used, or `to` is out of the parameter's bounds.
         LimitError: There is no stationary state or orbit to start from.
     """
-    require(hasattr(system, "dynamics"), "system", "be a SpikingNetwork, BalancedNetwork, Flow or Map", system)
+    require(
+        callable(getattr(system, "dynamics", None)),
+        "system",
+        "be a SpikingNetwork, BalancedNetwork, Flow or Map",
+        system,
+    )
     to = real("to", to)
     steps = Steps(
         real("first_step", first_step, above=0.0), real("smallest_step", smallest_step, above=0.0),

@@ -69,7 +69,12 @@ def limit_cycle(
     Raises:
         LimitError: The limit comes to rest or does not return, or Newton's method fails; the sentence says which.
     """
-    require(hasattr(system, "dynamics"), "system", "be a SpikingNetwork, BalancedNetwork, Flow or Map", system)
+    require(
+        callable(getattr(system, "dynamics", None)),
+        "system",
+        "be a SpikingNetwork, BalancedNetwork, Flow or Map",
+        system,
+    )
     with jax.enable_x64(True):
         dynamics: Dynamics = system.dynamics(None, n=n, **options)
         require(
@@ -137,16 +142,26 @@ def _returning(dynamics: Dynamics, times: np.ndarray, path: np.ndarray) -> tuple
     away = np.linalg.norm(scaled[first:] - scaled[first], axis=1) / size
     left = int(np.argmax(away > 0.3)) if np.any(away > 0.3) else len(away)
     inner = (away[1:-1] <= away[:-2]) & (away[1:-1] <= away[2:]) & (away[1:-1] < 1.0)
-    minima = [k for k in np.flatnonzero(inner) + 1 if k > left]
-    best = min((away[k] for k in minima), default=np.inf)
-    returns = [k for k in minima if away[k] <= max(3.0 * best, 0.02)]
-    if not returns or away[returns[0]] > NEAR + 0.5 * float(np.max(np.diff(away) ** 2) ** 0.5):
-        raise LimitError(
-            f"No orbit was found: within {times[-1] - times[0]:g} the limit does not return to where it was. "
-            "Give a longer `window` or `settle`."
-        )
-    k = returns[0]
-    return float(times[first + k] - times[first]), path[first : first + k + 1]
+    minima = [int(k) for k in np.flatnonzero(inner) + 1 if k + 1 > left]
+    passed = [_passing(scaled[first:], k) for k in minima]
+    best = min((distance for distance, _ in passed), default=np.inf) / size
+    for k, (distance, late) in zip(minima, passed, strict=True):
+        if distance <= size * min(max(3.0 * best, 0.01), NEAR):  # the first return about as close as any
+            step = float(times[1] - times[0])
+            return float(times[first + k] - times[first] - late * step), path[first : first + k + 1]
+    raise LimitError(
+        f"No orbit was found: within {times[-1] - times[0]:g} the limit does not return to where it was. "
+        "Give a longer `window` or `settle`."
+    )
+
+
+def _passing(path: np.ndarray, k: int) -> tuple[float, float]:
+    """How closely the path passes its first state near sample k, and by how many samples k is late."""
+    along = 0.5 * (path[k + 1] - path[k - 1])
+    speed = float(np.linalg.norm(along)) + 1e-300
+    gap = path[k] - path[0]
+    late = float(gap @ along) / speed
+    return float(np.linalg.norm(gap - late * along / speed)), late / speed
 
 
 def _problem(

@@ -59,6 +59,10 @@ class AbstractProblem(abc.ABC):
         """The problem for the next step (new phase condition, mesh), with z and the tangent in its unknowns."""
         return self, z, tangent
 
+    def tuned(self, z: np.ndarray) -> "AbstractProblem":
+        """The problem in which a special point near z is to be located."""
+        return self
+
     def objection(self, before: np.ndarray, after: np.ndarray) -> str:
         """Why a step from one point to the next cannot be trusted; empty if it can."""
         return ""

@@ -108,8 +108,9 @@ class Shooting(AbstractProblem):
         self.near: tuple[np.ndarray, np.ndarray] | None = None
         self.double = False
         self.products: list[tuple[np.ndarray, np.ndarray]] = []
+        self.many = min(MODES, len(reference) - len(rows))
         if basis is None:
-            basis = np.random.default_rng(0).standard_normal((len(reference), MODES)) * scale[:, None]
+            basis = np.random.default_rng(0).standard_normal((len(reference), self.many)) * scale[:, None]
             basis[:, 0] = direction
         self.basis = self._free(basis)
 
@@ -156,6 +157,7 @@ class Shooting(AbstractProblem):
         pairs = self.products[::-1]
         known = np.column_stack([change for change, _ in pairs] + [basis])
         images = np.column_stack([moved for _, moved in pairs] + [image[:, :-2]])
+        known, images = known[:, :size], images[:, :size]
         orthonormal, triangle = np.linalg.qr(known)
         kept = np.abs(np.diag(triangle)) > 1e-2 * np.linalg.norm(triangle, axis=0)
         known, images = known[:, kept], images[:, kept]
@@ -174,19 +176,21 @@ class Shooting(AbstractProblem):
         scaled, _ = np.linalg.qr(self._free(self.basis) / self.scale[:, None])
         basis = self._free(scaled * self.scale[:, None])
         size = len(self.reference)
-        changes = np.zeros((size + 2, MODES + 2))
-        changes[:size, :MODES] = basis
-        changes[size, MODES] = changes[size + 1, MODES + 1] = 1.0
+        changes = np.zeros((size + 2, self.many + 2))
+        changes[:size, : self.many] = basis
+        changes[size, self.many] = changes[size + 1, self.many + 1] = 1.0
         image = np.asarray(_products(self.law, z[:-2], z[-2], z[-1], np.asarray(self.count), jnp.asarray(changes)))
         self.near = basis, image
-        inside = np.linalg.lstsq(basis / self.scale[:, None], image[:, :MODES] / self.scale[:, None], rcond=None)[0]
+        inside = np.linalg.lstsq(basis / self.scale[:, None], image[:, : self.many] / self.scale[:, None], rcond=None)[
+            0
+        ]
         values, vectors = np.linalg.eig(inside)
         modes = scaled @ vectors
-        left = np.linalg.norm(image[:, :MODES] / self.scale[:, None] @ vectors - modes * values, axis=0)
+        left = np.linalg.norm(image[:, : self.many] / self.scale[:, None] @ vectors - modes * values, axis=0)
         left = left / np.linalg.norm(modes, axis=0)
         size = np.abs(values)
         self.unsettled = float(np.max(left * np.select([size > 0.5, size > 0.2], [1.0, 0.1], 0.0)))
-        self.basis = image[:, :MODES]
+        self.basis = image[:, : self.many]
         self.modes = values, basis @ vectors
         return values
 
@@ -211,6 +215,10 @@ class Shooting(AbstractProblem):
         along = tangent.copy()
         along[:-2] -= (new.phase @ tangent[:-2]) / (new.phase @ (ahead - x)) * (ahead - x)
         return new, z, along
+
+    def tuned(self, z: np.ndarray) -> AbstractProblem:
+        """The problem with the number of steps that suits this period; it matters where digits count."""
+        return self if round(z[-2] / self.dt) == self.count else self.adapted(z, np.zeros(len(z)))[0]
 
     def objection(self, before: np.ndarray, after: np.ndarray) -> str:
         """A period that jumps or is not positive."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.optimize
 
-from largen.numerics.continuation.core import NotConverged, Point, groups, land, point_at
+from largen.numerics.continuation.core import AbstractProblem, NotConverged, Point, groups, land, point_at
 
 NOT_SMOOTH = 0.05
 """A test function that is still this large, relative to its values on both sides, jumps instead of vanishing."""
@@ -85,6 +85,34 @@ def between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
         b: The next point, corrected in the hyperplane normal to a's tangent.
         tolerance: Length along the curve to which they are located.
     """
+    problem = a.problem
+    if problem.tuned(0.5 * (a.z + b.z)) is problem and problem.tuned(b.z) is problem:
+        yield from _between(a, b, tolerance)
+        return
+    # First roughly, then once more in the problem that suits the place.
+    rough = _Segment(a, b, tolerance).length
+    for one in _between(a, b, max(0.02 * abs(rough), tolerance)):
+        fitting = problem.tuned(one.z)
+        if fitting is problem:
+            yield from (p for p in _between(a, b, tolerance) if p.special.kind == one.special.kind)
+            continue
+        try:
+            ends = [_again(fitting, point, a.tangent) for point in (a, b)]
+        except NotConverged:
+            yield one
+            continue
+        again = [p for p in _between(*ends, tolerance) if p.special.kind == one.special.kind]
+        yield from again or [one]
+
+
+def _again(problem: AbstractProblem, point: Point, along: np.ndarray) -> Point:
+    """The same point in another problem."""
+    z, tangent, linear, _ = land(problem, point.z, along)
+    return point_at(problem, z, tangent, linear)
+
+
+def _between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
+    """The special points on the curve from a to b, all in a's problem."""
     segment = _Segment(a, b, tolerance)
     found: list[_Found] = []
     turned = a.tangent[-1] * b.tangent[-1] < 0
@@ -107,7 +135,16 @@ def between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
         place = _try(segment, lambda point: point.orientation, "branch")
         if place:
             found.append(_named(segment, place, _kind(a, "", "branch"), 0.0, ""))
-    yield from (f.point for f in sorted(found, key=lambda f: f.s))
+    for one in sorted(found, key=lambda f: f.s):
+        if not _explained(one, found, segment):
+            yield one.point
+
+
+def _explained(one: _Found, found: list[_Found], segment: _Segment) -> bool:
+    """A jump of one group where another group has its own crossing: the first goes through infinity there."""
+    others = [other for other in found if other.point.special.group != one.point.special.group]
+    near = any(abs(other.s - one.s) < 1e-2 * segment.length for other in others)
+    return one.point.special.kind == "not_smooth" and near
 
 
 def _kind(point: Point, group: str, key: str) -> str:

@@ -118,20 +118,23 @@ class ReductionStep(eqx.Module):
 
 
 def _settled(state: State, size: jax.Array) -> State:
-    """The state without the derivatives of nearly empty bins.
+    """The state in which a nearly empty bin has a number but no mean of its own.
 
     What such a bin holds means nothing for the rest, but its mean potential, a quotient of two small numbers, makes
-    modes of its own. So it is not a variable: the map says what it holds.
+    modes of its own. So its means are constants for derivatives; its number is not, so that mass is conserved.
     """
     empty = state.number < EMPTY * size
+    number = jnp.where(state.number > 0.0, state.number, 1.0)
 
-    def still(values: jax.Array, where: jax.Array) -> jax.Array:
-        return jnp.where(where, jax.lax.stop_gradient(values), values)
+    def still(sums: jax.Array, where: jax.Array, number: jax.Array, filled: jax.Array) -> jax.Array:
+        return jnp.where(where, jax.lax.stop_gradient(sums / number) * filled, sums)
+
+    def wide(values: jax.Array) -> jax.Array:
+        return values[:, :, None]
 
     return state._replace(
-        number=still(state.number, empty),
-        moment=still(state.moment, empty),
-        excess=still(state.excess, empty[:, :, None]),
+        moment=still(state.moment, empty, number, state.number),
+        excess=still(state.excess, wide(empty), wide(number), wide(state.number)),
     )
 
 

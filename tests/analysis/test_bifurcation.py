@@ -1,0 +1,202 @@
+"""`follow`, `limit_cycle` and `fixed_points`: normal forms through the public functions, orbits, both models."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.integrate
+from matplotlib.figure import Figure
+
+import largen as ln
+from largen import analysis, plot
+from largen.analysis import Flow, Map
+from largen.analysis.branches import MEANING
+from largen.cli import main
+
+PITCHFORK = Flow(lambda x, q: q["mu"] * x - x**3, [0.0], {"mu": -1.0})
+
+
+def brusselator(x, q):
+    return jnp.array([1 - (q["b"] + 1) * x[0] + x[0] ** 2 * x[1], q["b"] * x[0] - x[0] ** 2 * x[1]])
+
+
+def specials(diagram):
+    return list(zip(diagram["special_kind"].values.tolist(), diagram["special_parameter"].values, strict=True))
+
+
+def test_a_pitchfork_is_switched_in_both_directions():
+    diagram = analysis.follow(PITCHFORK, "mu", to=1.0)
+    assert [kind for kind, _ in specials(diagram)] == ["branch_point"]
+    assert diagram.sizes["branch"] == 3
+    ends = sorted(
+        float(diagram["state"].values[np.flatnonzero(diagram["on_branch"].values == k)[-1], 0]) for k in range(3)
+    )
+    np.testing.assert_allclose(ends, [-1, 0, 1], atol=1e-8)
+    regular = diagram.isel(point=np.setdiff1d(np.arange(diagram.sizes["point"]), diagram["special_point"].values))
+    middle = (regular["on_branch"] == 0) & (regular["parameter"] > 0)
+    np.testing.assert_array_equal(regular["stable"].values, ~middle.values)
+    assert set(diagram["special_meaning"].values) == {MEANING["branch_point"]}
+
+
+def test_the_logistic_map_doubles_twice_and_its_orbits_are_exact():
+    diagram = analysis.follow(Map(lambda x, q: q["r"] * x * (1 - x), [0.4], {"r": 1.5}), "r", to=3.5)
+    found = dict(specials(diagram)[::-1])
+    assert [kind for kind, _ in specials(diagram)] == ["period_doubling"] * 2
+    np.testing.assert_allclose(diagram["special_parameter"].values, [3.0, 1.0 + np.sqrt(6.0)], atol=1e-6)
+    assert found
+    two = diagram.isel(point=diagram["on_branch"].values == 1)
+    r = two["parameter"].values
+    spread = np.sqrt((r - 3) * (r + 1)) / r
+    np.testing.assert_allclose((two["state_high"] - two["state_low"]).values[:, 0], spread, atol=1e-7)
+    assert set(two["period"].values) == {2.0}
+
+
+def test_brusselator_from_its_hopf_point_agrees_with_integration():
+    flow = Flow(brusselator, [1.0, 1.0], {"b": 1.5})
+    diagram = analysis.follow(flow, "b", to=3.0, largest_step=0.08)
+    kinds = specials(diagram)
+    assert kinds[0][0] == "hopf"
+    assert kinds[0][1] == pytest.approx(2.0, abs=1e-6)
+    assert float(diagram["special_frequency"].values[0]) == pytest.approx(1 / (2 * np.pi), abs=1e-7)
+    last = diagram.isel(point=-1)
+    assert float(last["parameter"]) == pytest.approx(3.0)
+    assert bool(last["stable"])
+    x, period = last["unknowns"].values, float(last["period"])
+    back = scipy.integrate.solve_ivp(
+        lambda t, y: np.asarray(brusselator(y, {"b": 3.0})), (0, period), x, rtol=1e-10, atol=1e-12, method="DOP853"
+    )
+    np.testing.assert_allclose(back.y[:, -1], x, atol=3e-5)
+    # The multiplier is the exponential of the mean divergence (Liouville).
+    divergence = np.interp(
+        np.linspace(0, period, 4001), back.t, -(3.0 + 1) + 2 * back.y[0] * back.y[1] - back.y[0] ** 2
+    )
+    assert float(last["eigenvalue_real"][0]) == pytest.approx(
+        np.exp(np.trapezoid(divergence, dx=period / 4000)), rel=0.05
+    )
+    assert abs(float(last["trivial_multiplier_real"][0]) - 1) < 1e-4
+
+
+def morris_lecar(x, q):
+    v, w = x
+    m = 0.5 * (1 + jnp.tanh((v + 1.2) / 18))
+    end, rate = 0.5 * (1 + jnp.tanh((v - 2) / 30)), jnp.cosh((v - 2) / 60)
+    current = q["i"] - 2 * (v + 60) - 4.4 * m * (v - 120) - 8 * w * (v + 84)
+    return jnp.array([current / 20, 0.04 * rate * (end - w)])
+
+
+def test_a_morris_lecar_orbit_is_found_and_followed():
+    # Hopf set (Rinzel & Ermentrout 1989): the stationary state loses stability at I = 93.86 and regains it at 212.
+    flow = Flow(morris_lecar, [-26.0, 0.13], {"i": 150.0}, components=("v", "w"), scale=[60.0, 1.0], time_unit="ms")
+    orbit = analysis.limit_cycle(flow, settle=500.0, window=200.0)
+    times = np.linspace(0, float(orbit["period"]), 200)
+    path = scipy.integrate.solve_ivp(
+        lambda t, y: np.asarray(morris_lecar(y, {"i": 150.0})), (0, times[-1]), orbit["unknowns"].values[0],
+        t_eval=times, rtol=1e-9, atol=1e-10,
+    ).y  # fmt: skip
+    np.testing.assert_allclose(path[:, -1], path[:, 0], atol=5e-3)
+    assert bool(orbit["stable"])
+    diagram = analysis.follow(flow, "i", to=230.0, cycles=False)
+    assert specials(diagram)[0][0] == "hopf"
+    assert 200 < specials(diagram)[0][1] < 220
+
+
+def test_a_step_of_a_flow_is_followed_as_a_flow():
+    # The exact flow of r' = mu r - r^3, theta' = 2 pi: period 1 whatever dt, radius sqrt(mu).
+    def step(x, q, dt):
+        r2 = x @ x
+        grown = jnp.exp(2 * q["mu"] * dt)
+        factor = jnp.sqrt(grown / (1 + r2 * (grown - 1) / q["mu"]))
+        c, s = jnp.cos(2 * jnp.pi * dt), jnp.sin(2 * jnp.pi * dt)
+        return factor * jnp.array([c * x[0] - s * x[1], s * x[0] + c * x[1]])
+
+    system = Map(step, [0.7, 0.1], {"mu": 0.5}, dt=0.013)
+    orbit = analysis.limit_cycle(system, settle=20.0, window=3.0)
+    assert float(orbit["period"]) == pytest.approx(1.0, abs=1e-6)
+    assert float(orbit["multiplier_real"][0]) == pytest.approx(np.exp(-1.0), abs=1e-6)
+    assert float(orbit["trivial_multiplier"]) == pytest.approx(1.0, abs=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(orbit["unknowns"].values, axis=1), np.sqrt(0.5), atol=1e-6)
+    diagram = analysis.follow(system, "mu", to=1.0, start=orbit)
+    radius = np.linalg.norm(diagram["unknowns"].values, axis=1)
+    np.testing.assert_allclose(radius, np.sqrt(diagram["parameter"].values), atol=1e-5)
+
+
+def test_the_folded_balanced_network_oscillates_at_finite_size():
+    model = ln.BalancedNetwork.folded()
+    orbit = analysis.limit_cycle(model, n=2000)
+    assert float(orbit["period"]) == pytest.approx(2.43, abs=0.005)
+    assert bool(orbit["stable"])
+    with pytest.raises(ln.InputError, match="stationary states only"):
+        analysis.limit_cycle(model)
+
+
+def test_balanced_stationary_branches_pass_a_fold_of_the_manifold():
+    model = ln.BalancedNetwork.folded()
+    diagram = analysis.follow(model, "gain[e].threshold", to=1.4)
+    kinds = dict(specials(diagram))
+    assert set(kinds) == {"manifold_fold", "hopf"}
+    # There the derivative of the balance condition along the coupling's range vanishes: Q^T D R = 0.
+    at = model.replace(**{"gain[e].threshold": kinds["manifold_fold"]})
+    fast = at.fixed_points().fast
+    assert np.min(np.abs(fast)) < 1e-5
+    ends = diagram["fast_eigenvalue_real"].values[:, 0]
+    assert ends[0] * ends[-1] < 0
+    with pytest.raises(ln.InputError, match=r"drive\*"):
+        analysis.follow(model, "drive[e]", to=0.6)
+
+
+def test_spiking_stationary_states_and_their_hopf_point():
+    # The upper Hopf point of p_ei (docs/bifurcation.md): .88231 at w = 4, without slopes within a bin.
+    model = ln.SpikingNetwork.asynchronous().replace(**{"probability[e,i]": 0.87})
+    options = {"linear_in_bin": False, "bin_width": 4.0}
+    points = []
+    diagram = analysis.follow(
+        model, "probability[e,i]", to=0.9, cycles=False, first_step=0.3, largest_step=0.5, each=points.append, **options
+    )
+    assert diagram["special_kind"].values.tolist() == ["hopf"]
+    assert float(diagram["special_parameter"][0]) == pytest.approx(0.88231, abs=5e-5)
+    assert float(diagram["special_frequency"][0]) == pytest.approx(78.09, abs=0.02)
+    stable = diagram["stable"].values
+    assert not stable[0]
+    assert stable[-1]
+    assert len(points) == diagram.sizes["point"]
+    json.dumps(points, allow_nan=False)
+    assert diagram["rate"].attrs["units"] == "Hz"
+    figure = Figure()
+    network = ln.simulate(model, np.arange(0.0, 100.0, 1.0), realisations=2, seed=1)
+    axes = plot.bifurcation(diagram, ax=figure.subplots(), component="i", networks={0.87: network})
+    assert axes.get_xlabel() == "probability[e,i]"
+
+
+def test_what_cannot_be_followed_is_refused_with_a_sentence():
+    spiking = ln.SpikingNetwork()
+    for call, match in (
+        (lambda: analysis.follow(spiking, "probability", to=0.9), "must name one number"),
+        (lambda: analysis.follow(spiking, "probability[e,i]", to=1.5), "within the bounds"),
+        (lambda: analysis.follow(spiking, "size[e]", to=500.0), "be an entry of"),
+        (lambda: analysis.follow(PITCHFORK, "nu", to=1.0), "Unknown parameter `nu`"),
+        (lambda: analysis.follow(PITCHFORK, "mu", to=1.0, n=3), "no number of neurons"),
+        (lambda: analysis.follow(ln.RateNetwork(), "g", to=2.0), "be a SpikingNetwork, BalancedNetwork"),
+        (lambda: analysis.follow(PITCHFORK, "mu", to=1.0, within=(-0.5, 2.0)), "`within`"),
+    ):
+        with pytest.raises(ln.InputError, match=match):
+            call()
+    nowhere = Flow(lambda x, q: 1 + x * x + 0 * q["a"], [0.3], {"a": 0.0})
+    with pytest.raises(ln.LimitError, match="No stationary state"):
+        analysis.follow(nowhere, "a", to=1.0)
+    with pytest.raises(ln.LimitError, match="comes to rest"):
+        analysis.limit_cycle(Flow(lambda x, q: -x, [1.0, 1.0], {"a": 0.0}), settle=60.0)
+
+
+def test_the_command_line_keeps_points_diagram_and_figure(tmp_path, capsys):
+    folder = tmp_path / "found"
+    arguments = ["bifurcation", "folded", "--parameter", "gain[e].threshold", "--to", "1.4", "--out", str(folder)]
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {row["kind"] for row in found["special"]} == {"manifold_fold", "hopf"}
+    lines = (folder / "points.jsonl").read_text().splitlines()
+    assert len(lines) == sum(branch["points"] for branch in found["branches"])
+    assert ln.load(folder / "diagram.nc").sizes["point"] == len(lines)
+    assert (folder / "diagram.png").stat().st_size > 5000
+    assert main([*arguments]) == 2
+    assert "already holds results" in capsys.readouterr().err
