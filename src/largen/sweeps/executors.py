@@ -48,20 +48,25 @@ def local_client(workers: int) -> Iterator[Any]:
         # Without this a worker that needs longer to start again, as on a busy machine, would be given up.
         "distributed.deploy.lost-worker-timeout": "1 day",
     }
-    with (
-        config.set(settings),
-        distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=":0",
-            silence_logs="CRITICAL",
-            env=ONE_THREAD,
-            preload=["largen.sweeps.quiet_worker"],
-        ) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(config.set(settings))
+        try:
+            cluster = distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=":0",
+                silence_logs="CRITICAL",
+                env=ONE_THREAD,
+                preload=["largen.sweeps.quiet_worker"],
+            )
+        except RuntimeError as error:
+            raise InputError(
+                f"The workers could not be started: {error} A script that sweeps with workers must do so below "
+                "`if __name__ == '__main__':`, for every worker imports it."
+            ) from error
+        stack.enter_context(cluster)
+        yield stack.enter_context(distributed.Client(cluster, set_as_default=False))
 
 
 def need_dask() -> Any:
