@@ -18,19 +18,9 @@ from numba import njit, uint64
 
 from largen.numerics.lanes import fill, lanes
 from largen.numerics.normal import normals
+from largen.systems.spiking.drift import ALONG, OFFSET, PLACE, WIDEN, shift
 from largen.systems.spiking.layout import JOINT, Layout
-from largen.systems.spiking.markov import (
-    ALONG,
-    OFFSET,
-    PLACE,
-    WIDEN,
-    leaving,
-    occupied,
-    refract,
-    sample,
-    shift,
-    sum_classes,
-)
+from largen.systems.spiking.markov import leaving, occupied, refract, sample, sum_classes
 from largen.systems.spiking.transfer import (
     BEYOND,
     COUNT,
@@ -68,6 +58,7 @@ class Moves(NamedTuple):
     """Scratch space: what crosses every edge, where the neurons of one bin went, and random numbers in store."""
 
     edges: np.ndarray  # (edges, rows) what crosses every edge of the band; `transfer` has the rows
+    below: np.ndarray  # (2 K + 3,) probability of moving into a lower cell than each
     movers: np.ndarray  # (2 K + 3,) by cell of the band
     noise: np.ndarray  # (2 K + 3,) noise of a first moment they carry
     ahead: np.ndarray  # (2 K + 3,) mean of their V less that of the bin, before the noise of this step
@@ -87,6 +78,7 @@ def new_moves(layout: Layout, bins: int, rng: np.random.Generator) -> Moves:
     cells, most = 2 * bins + 3, int(np.diff(layout.channels).max(initial=0))
     return Moves(
         edges=np.zeros((2 * bins + 2, EDGE_ROWS * ROW)),  # only rows within reach are ever touched
+        below=np.zeros(cells),
         movers=np.zeros(cells),
         noise=np.zeros(cells),
         ahead=np.zeros(cells),
@@ -142,25 +134,25 @@ def _cross_all(layout, work, moves, first, blocks, begin, end, usual):
 def _draw_movers(moves, k, left, begin, low, high, usual, rng):
     """Draw how many of the neurons of bin k move by low - 1 ... high - 1 bins, into `moves.movers` from 0."""
     cells = high - low + 1
+    for cell in range(cells - 1):
+        e = low + cell
+        moves.below[cell] = moves.edges[e - begin, CROSSED + uint64(k)] + (1.0 if e > usual else 0.0)
     if left <= FEW:
         for cell in range(cells):
             moves.movers[cell] = 0.0
         for _ in range(int(left)):
-            u = _uniform(moves)
-            e = low
-            while e < high and u >= moves.edges[e - begin, CROSSED + uint64(k)] + (1.0 if e > usual else 0.0):
-                e += 1
-            moves.movers[e - low] += 1.0
-        return
-    below = 0.0
-    for cell in range(cells - 1):
-        e = low + cell
-        above = moves.edges[e - begin, CROSSED + uint64(k)] + (1.0 if e > usual else 0.0)
-        share = min(max((above - below) / (1.0 - below), 0.0), 1.0) if below < 1.0 else 0.0
-        moves.movers[cell] = _binomial(rng, left, share) if left > 0.0 and share > 0.0 else 0.0
-        left -= moves.movers[cell]
-        below = max(above, below)
-    moves.movers[cells - 1] = left
+            u, cell = _uniform(moves), 0
+            for edge in range(cells - 1):
+                cell += u >= moves.below[edge]
+            moves.movers[cell] += 1.0
+    else:
+        below = 0.0
+        for cell in range(cells - 1):
+            share = min(max((moves.below[cell] - below) / (1.0 - below), 0.0), 1.0) if below < 1.0 else 0.0
+            moves.movers[cell] = _binomial(rng, left, share) if left > 0.0 and share > 0.0 else 0.0
+            left -= moves.movers[cell]
+            below = max(moves.below[cell], below)
+        moves.movers[cells - 1] = left
 
 
 @inlined

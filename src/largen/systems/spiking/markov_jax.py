@@ -6,7 +6,7 @@ stands in `step_jax`, whose arrays carry a last axis `set`. Source: CLWTX 2024 (
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,11 +17,13 @@ from jax.core import Tracer
 
 from largen.checks import InputError, LimitError, known_keys, one_of, require
 from largen.systems.spiking.bins import bin_edges, reset_bin
+from largen.systems.spiking.chunks import Plan, chunk_length, plan_outputs
 from largen.systems.spiking.drive import sample_drive
 from largen.systems.spiking.step_jax import Parameters, Scheme, State, step
 
-# How far neurons may move down and up in a step beyond half a bin; enough for the six sets of docs at dt = 0.1.
-_REACH = {"joint": (12.0, 26.0), "white": (14.0, 40.0)}
+# How far neurons may move in a step, down and up from where their population moves, beyond half a bin. Edges that no
+# neuron reaches cost nothing.
+_REACH = {"joint": (20.0, 20.0), "white": (28.0, 28.0)}
 
 # Many steps ----------------------------------------------------------------------------------------------------
 
@@ -45,39 +47,12 @@ def _rest(p: Parameters, scheme: Scheme) -> State:
     )
 
 
-def _chunk_length(steps: int) -> int:
-    """A length near the square root, so that reverse mode keeps few states; a divisor if there is one near."""
-    root = max(1, math.isqrt(steps))
-    near = [length for length in range(max(1, root // 3), 3 * root + 1) if steps % length == 0]
-    return min(near, key=lambda length: abs(length - root)) if near else root
-
-
-class _Plan(NamedTuple):
-    """When the pending spikes are read out: steps `picks` of every chunk, then entries `order` of these."""
-
-    picks: Any
-    order: Any
-
-
-def _plan(output_steps: np.ndarray, steps: int) -> _Plan:
-    """Plan the outputs, given as numbers of steps from the start (0 is the start itself)."""
-    length = _chunk_length(steps)
-    wanted = np.unique(output_steps[output_steps > 0])
-    chunk, place = np.divmod(wanted - 1, length)
-    slot = np.arange(len(wanted)) - np.searchsorted(chunk, chunk)
-    most = int(slot.max(initial=0)) + 1
-    picks = np.zeros((-(-steps // length), most), np.int32)
-    picks[chunk, slot] = place
-    order = np.concatenate([[0], 1 + chunk * most + slot])
-    return _Plan(picks, order[np.searchsorted(wanted, output_steps, side="right")].astype(np.int32))
-
-
 @functools.partial(jax.jit, static_argnames=("steps", "scheme"))
 def _integrate(
-    state: State, drive: jax.Array, plan: _Plan, p: Parameters, *, steps: int, scheme: Scheme
+    state: State, drive: jax.Array, plan: Plan, p: Parameters, *, steps: int, scheme: Scheme
 ) -> tuple[jax.Array, jax.Array, State]:
     """All steps, in chunks whose inside is recomputed in reverse mode; see `run`, with a last axis `set`."""
-    length = _chunk_length(steps)
+    length = chunk_length(steps)
     chunks, left = divmod(steps, length)
     constant = len(drive) == 1
 
@@ -269,7 +244,7 @@ def _run(
     begin = _rest(p, fixed) if state is None else _one_set(state)
     rows = jnp.asarray(drive, p.dt.dtype)[:, :, None]
     require(len(rows) in (1, steps), "drive", f"have 1 row or one per step ({steps})", rows.shape[:2])
-    result = _integrate(begin, rows, _plan(output_steps, steps), p, steps=steps, scheme=fixed)
+    result = _integrate(begin, rows, plan_outputs(output_steps, steps), p, steps=steps, scheme=fixed)
     return jax.tree.map(lambda x: x[..., 0], result)
 
 
@@ -394,7 +369,7 @@ def rates(
         drive = drive[:, :, None]
     else:
         drive = rate[None]
-    plan = _plan(np.array([steps]), steps)
+    plan = plan_outputs(np.array([steps]), steps)
     spikes, _, state = _integrate(_rest(p, fixed), drive, plan, p, steps=steps, scheme=fixed)
     values = 1e3 * jnp.sum(spikes[first:], axis=0) / (p.size * (steps - first) * dt)
     for code, sentence in _FAULTS.items():

@@ -1,0 +1,205 @@
+"""Fluxes of the spiking reduction through the edges of its bins, in JAX.
+
+What crosses an edge l follows from three integrals of the law of V' = V + increment: its density F(l), its
+distribution G0(l), and U(l) = E[(l - V')+], each the derivative of the next. With a density linear in the bin they
+are combinations of the iterated integrals i1, i2, i3 of the normal distribution function i0. The neurons of a
+population first move by a whole number of bins, then cross the few edges that the noise can reach.
+
+All arrays carry a last axis `set` (parameter sets, 1 for a single model), which is contiguous.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from largen.numerics.erf import DENOMINATOR, NUMERATOR
+
+# Standard deviations beyond which a Gaussian carries nothing (one-sided tail 3e-14).
+_TAIL = 7.5
+# Bins with at most this fraction of a population move with the others, but their noise is not waited for.
+_FAINT = 1e-16
+
+
+class Scheme(NamedTuple):
+    """What is fixed when the program is compiled.
+
+    Attributes:
+        width: Bin width.
+        bins: Number of bins.
+        reset: Index of the bin [0, width).
+        channels: Channel of every class, [target][source]: sources of one target with equal decay and sign.
+        signs: Sign of every channel, [target][channel]: +1, -1, or 0 where the target has fewer channels.
+        reach: How far below and above a bin its neurons may move in a step, in bins.
+        joint: Whether the synaptic noise is carried with its correlation time (closure "joint").
+        linear: Whether the carried pending spikes are linear in the bin.
+        stretched: Whether the drift varies within a bin (closure "joint"), else it is constant there.
+    """
+
+    width: float
+    bins: int
+    reset: int
+    channels: tuple[tuple[int, ...], ...]
+    signs: tuple[tuple[int, ...], ...]
+    reach: tuple[int, int]
+    joint: bool
+    linear: bool
+    stretched: bool
+
+
+# The normal distribution and its iterated integrals ------------------------------------------------------------
+
+
+@jax.custom_jvp
+def iterated_normal(z: jax.Array) -> tuple[jax.Array, ...]:
+    """Return phi(z), Phi(z) and the next three iterated integrals of Phi from minus infinity.
+
+    i0 = Phi, n i_n = z i_(n-1) + i_(n-2) with i_(-1) = phi. Phi by Hart's rational approximation 5666, absolute
+    error 1e-15 (G. West, Better approximations to cumulative normal functions, Wilmott 2005).
+    """
+    far = jnp.minimum(jnp.abs(z), 38.0)
+    above = below = jnp.zeros_like(z)
+    for coefficient in NUMERATOR:
+        above = above * far + coefficient
+    for coefficient in DENOMINATOR:
+        below = below * far + coefficient
+    bell = jnp.exp(-0.5 * z * z)
+    tail = bell * above / below
+    density = bell * (1.0 / math.sqrt(2.0 * math.pi))
+    i0 = jnp.where(z > 0, 1.0 - tail, tail)
+    i1 = z * i0 + density
+    i2 = 0.5 * (z * i1 + i0)
+    i3 = (z * i2 + i1) * (1.0 / 3.0)
+    return density, i0, i1, i2, i3
+
+
+@iterated_normal.defjvp
+def _iterated_normal_jvp(primals, tangents):
+    (z,), (dz,) = primals, tangents
+    values = iterated_normal(z)
+    density, i0, i1, i2, _ = values
+    return values, (-z * density * dz, density * dz, i0 * dz, i1 * dz, i2 * dz)
+
+
+# Fluxes ------------------------------------------------------------------------------------------------------
+
+
+class Cells(NamedTuple):
+    """The law of V' of the neurons of each bin, before noise: all relative to the bin's centre."""
+
+    number: Any
+    mean: Any  # E[V']
+    length: Any  # of the support
+    tilt: Any  # density from 1 - tilt at the lower end to 1 + tilt at the upper, relative to uniform
+    sigma: Any
+
+
+class Band(NamedTuple):
+    """Where the neurons of a population go: its edges begin ... end - 1 count from the bins' own lower ends."""
+
+    begin: Any  # (population, set)
+    end: Any
+    by: Any  # bins that they move on the whole
+
+
+def band(cells: Cells, size: jax.Array, scheme: Scheme) -> Band:
+    """The edges that the noise can reach from the bins with more than 1e-16 of a population."""
+    half = 0.5 * cells.length + _TAIL * cells.sigma
+    middle = cells.mean - cells.tilt / 6.0 * cells.length
+    filled = cells.number > _FAINT * size
+    low = jnp.min(jnp.where(filled, middle - half, jnp.inf), axis=0)
+    high = jnp.max(jnp.where(filled, middle + half, -jnp.inf), axis=0)
+    most = float(scheme.bins)
+    begin = jnp.clip(jnp.ceil(low / scheme.width + 0.5), -most, most)
+    end = jnp.clip(jnp.floor(high / scheme.width + 0.5), begin - 1.0, most) + 1.0
+    return lax.stop_gradient(Band(begin, end, jnp.floor(0.5 * (begin + end - 1.0))))
+
+
+def spread(cells: Cells, band: Band, carried: tuple[jax.Array, ...], scheme: Scheme) -> tuple[jax.Array, ...]:
+    """Fluxes of number, moment and excess through edges; all neurons of a population move by `band.by` bins first.
+
+    Row 0 is the edge `scheme.reach[0]` bins below the lowest; edges count from where the bins move. Below the centre
+    an edge is crossed downwards (side = +1: V' < l), above it upwards (side = -1: V' > l), so that every flux is a
+    tail and small where little moves.
+    """
+    number, mean, length, tilt, sigma = cells
+    lower = mean - (tilt / 6.0 + 0.5) * length
+    upper = lower + length
+    ratio = sigma / length
+    tilted = 2.0 * tilt * ratio
+    low, high = 1.0 - tilt, 1.0 + tilt
+    inverse = 1.0 / sigma
+
+    def across(edge, usual):
+        side = jnp.where(edge < mean, 1.0, -1.0)
+        passed = 0.5 * (usual - side)
+        _, a0, a1, a2, a3 = iterated_normal(side * inverse * (edge - lower))
+        _, b0, b1, b2, b3 = iterated_normal(side * inverse * (edge - upper))
+        crossing = ratio * (low * a1 - high * b1 + side * tilted * (a2 - b2))
+        beyond = sigma * ratio * (side * (low * a2 - high * b2) + tilted * (a3 - b3))
+        crossing += passed
+        beyond += passed * (edge - mean)
+        flux, surplus = number * crossing, number * beyond
+        if not carried:
+            return flux, surplus
+        at_edge, along, by_density = carried
+        density = (side * (low * a0 - high * b0) + tilted * (a1 - b1)) / length
+        excess = (at_edge + edge[:, None] * along) * crossing[:, :, None]
+        excess += by_density * density[:, :, None] - along * beyond[:, :, None]
+        return flux, surplus, excess
+
+    down, up = scheme.reach
+    offsets = np.arange(-down, up + 2)
+    rows = scheme.bins + len(offsets) - 1
+    empty = tuple(jnp.zeros((rows, *x.shape[1:]), x.dtype) for x in (number, number, *carried[:1]))
+
+    def add(totals, row):
+        first, offset, side = row
+        parts = across((offset + band.by - 0.5) * scheme.width, side)
+        return tuple(
+            lax.dynamic_update_slice_in_dim(total, lax.dynamic_slice_in_dim(total, first, scheme.bins) + part, first, 0)
+            for total, part in zip(totals, parts, strict=True)
+        )
+
+    def body(totals, row):
+        edge = row[1] + band.by
+        reached = jnp.any((edge >= band.begin) & (edge < band.end))
+        return lax.cond(reached, add, lambda totals, _: totals, totals, row), None
+
+    edges = (
+        jnp.arange(len(offsets)),
+        jnp.asarray(offsets, number.dtype),
+        jnp.asarray(np.where(offsets <= 0, 1.0, -1.0), number.dtype),
+    )
+    return lax.scan(body, empty, edges)[0]
+
+
+def arrive(moved: jax.Array, change: jax.Array, by: jax.Array, scheme: Scheme) -> tuple[jax.Array, ...]:
+    """Add fluxes to what moved and put it into the bins where it is.
+
+    Args:
+        moved: What the bins held, shape (bin, population, ..., set).
+        change: What the fluxes brought, shape (rows - 1, population, ..., set).
+        by: Bins that it moves on the whole, shape (population, set).
+        scheme: What is fixed.
+
+    Returns:
+        New bins; the part below the lowest bin, by rows; and the sum above the threshold.
+    """
+    down, up = scheme.reach[0] + 1, scheme.reach[1] + 1
+    pads = [(down, up)] + [(0, 0)] * (moved.ndim - 1)
+    cells = jnp.pad(moved, pads) + change
+    place = np.arange(len(cells)).reshape(-1, 1, 1) - down + by
+    wanted = np.arange(scheme.bins).reshape(-1, 1, 1) + down - by
+    if moved.ndim == 4:
+        place, wanted = place[:, :, None], wanted[:, :, None]
+    inside = (wanted >= 0) & (wanted < len(cells))
+    index = jnp.clip(wanted, 0, len(cells) - 1).astype(jnp.int32)
+    index = jnp.broadcast_to(index, (scheme.bins, *moved.shape[1:]))
+    new = jnp.where(inside, jnp.take_along_axis(cells, index, axis=0, mode="promise_in_bounds"), 0.0)
+    below = jnp.where(place < 0, cells, 0.0)
+    above = jnp.sum(jnp.where(place >= scheme.bins, cells, 0.0), axis=0)
+    return new, below, above
