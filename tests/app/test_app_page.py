@@ -125,6 +125,17 @@ def test_a_network_arrives_one_realisation_after_another_and_is_compared(jobs):
     assert page.verdict.object.startswith("Cancelled")
 
 
+def test_a_spiking_network_brings_its_raster_and_density(jobs):
+    page = Page("gamma", read_model("gamma"), jobs)
+    page.stop.value, page.realisations.value = 60.0, 2
+    page.start()
+    wait_for(page, lambda: page.job is None)
+    assert page.verdict.object.startswith("Verdict:")
+    assert len(data(page, "raster e")["x"]) > 0
+    page.shown.active = list(page.tabs).index("Voltage")
+    assert len(data(page, "density networke")["y"]) > 0
+
+
 def test_too_many_or_too_large_networks_are_refused_with_a_sentence(jobs, rate_page):
     rate_page.load(rate_page.base)
     rate_page.n.value = 100_000

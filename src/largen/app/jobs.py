@@ -58,7 +58,7 @@ def run_task(send: Any, task: Task) -> None:
 
     model, parts = task.model, []
     plan = model.plan(task.times, n=task.n, method=None, record=task.record)
-    ragged = {observable.name for observable in model.observables if "spike" in observable.dims}
+    asked = {observable.name for observable in model.observables if observable.on_request}
 
     def labelled(some: Sequence[Any]) -> xr.Dataset:
         about = {"kind": "network", "n": task.n, "seed": task.seed, "method": plan.method, "attrs": {}}
@@ -70,7 +70,7 @@ def run_task(send: Any, task: Task) -> None:
             record = task.record if r == 0 else ()
             part = run_realisation(model, task.times, task.n, task.seed, plan.method, record, {}, r, tick)
             send(Event("realisation", labelled([part])))
-            values = {name: array for name, array in part.values.items() if name not in ragged}
+            values = {name: array for name, array in part.values.items() if name not in asked}
             parts.append(part._replace(values=values))
         network = labelled(parts)
         send(Event("network", network))
