@@ -15,6 +15,7 @@ pending spikes are largen's own.
 """
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numba import njit, uint64
@@ -23,8 +24,9 @@ from largen.numerics.erf import normal_pair
 
 # Counting references to the arrays that a step touches would cost as much as half its arithmetic (`_nrt`). Sums keep
 # the order of the source; only products and sums may fuse.
-entry = partial(njit, cache=True, error_model="numpy", fastmath={"contract"}, no_cfunc_wrapper=True, _nrt=False)
-compiled = partial(entry, no_cpython_wrapper=True)
+_njit: Any = njit  # `_nrt` is an option that its type stubs do not know
+entry: Any = partial(_njit, cache=True, error_model="numpy", fastmath={"contract"}, no_cfunc_wrapper=True, _nrt=False)
+compiled: Any = partial(entry, no_cpython_wrapper=True)
 """A part of a step: quicker to compile, callable from compiled code only."""
 
 REACH = 7.5
