@@ -8,6 +8,7 @@ Command:  PYTHON_WITH_BRIAN2 benchmarks/peers/brian2_spiking.py NEURONS MILLISEC
 """
 
 import json
+import pathlib
 import resource
 import sys
 import tempfile
@@ -15,7 +16,6 @@ import tempfile
 import brian2 as b2
 import numpy as np
 from brian2 import ms
-
 
 
 def run(n, duration):
@@ -35,8 +35,9 @@ def run(n, duration):
         groups[name] = b2.NeuronGroup(
             size,
             f"""
-            dv/dt = ({strength[name, "e"] * scale / exciting}*he
-                     - {strength[name, "i"] * scale / inhibiting}*hi*(v + 66)/166 + 7)/ms + 7**0.5*xi/sqrt(ms) : 1 (unless refractory)
+            dv/dt = drift/ms + 7**0.5*xi/sqrt(ms) : 1 (unless refractory)
+            drift = {strength[name, "e"] * scale / exciting}*he
+                    - {strength[name, "i"] * scale / inhibiting}*hi*(v + 66)/166 + 7 : 1
             dhe/dt = -he/({exciting}*ms) : 1
             dhi/dt = -hi/({inhibiting}*ms) : 1
             """,
@@ -49,7 +50,9 @@ def run(n, duration):
     synapses = []
     for target in sizes:
         for source in sizes:
-            link = b2.Synapses(groups[source], groups[target], on_pre=f"h{source}_post += 1", name=f"s_{target}{source}")
+            link = b2.Synapses(
+                groups[source], groups[target], on_pre=f"h{source}_post += 1", name=f"s_{target}{source}"
+            )
             link.connect(p=probability)
             synapses.append(link)
     monitors = [b2.SpikeMonitor(group) for group in groups.values()]
@@ -61,13 +64,19 @@ def run(n, duration):
     network = b2.Network(*groups.values(), *synapses, *monitors)
     network.run(duration * ms)
     b2.device.build(directory=folder, compile=True, run=True, debug=False)
-    cpu = float(open(f"{folder}/cpu.txt").read())
+    cpu = float(pathlib.Path(folder, "cpu.txt").read_text())
     rates = {
         name: float(np.sum(np.asarray(m.t / ms) > duration / 5) / sizes[name] / (0.8 * duration) * 1e3)
         for name, m in zip(sizes, monitors, strict=True)
     }
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
-    return {"peer": f"Brian2 {b2.__version__}", "n": n, "cpu_per_second": cpu / duration * 1e3, "rate": rates, "gib": memory}
+    return {
+        "peer": f"Brian2 {b2.__version__}",
+        "n": n,
+        "cpu_per_second": cpu / duration * 1e3,
+        "rate": rates,
+        "gib": memory,
+    }
 
 
 if __name__ == "__main__":

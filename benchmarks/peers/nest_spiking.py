@@ -52,7 +52,13 @@ def run(n, duration):
     spikes = nest.GetKernelStatus("local_spike_counter")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     rate = spikes / n / duration * 1e3
-    return {"peer": f"NEST {nest.__version__}", "n": n, "cpu_per_second": cpu / duration * 1e3, "rate": {"all": rate}, "gib": memory}
+    return {
+        "peer": f"NEST {nest.__version__}",
+        "n": n,
+        "cpu_per_second": cpu / duration * 1e3,
+        "rate": {"all": rate},
+        "gib": memory,
+    }
 
 
 if __name__ == "__main__":
