@@ -95,8 +95,8 @@ __all__ = (
     "sensitivity",
     "simulate",
     "solve_limit",
-    "to_neo",
     "sweep",
+    "to_neo",
     "write_model",
 )
 

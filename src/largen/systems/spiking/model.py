@@ -9,7 +9,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from largen.system import AbstractFlowSystem, Arrays, Dynamics, Observable, Plan, TimeSeries, labels_of, parameter, split
+from largen.system import (
+    AbstractFlowSystem,
+    Arrays,
+    Dynamics,
+    Observable,
+    Plan,
+    TimeSeries,
+    labels_of,
+    parameter,
+    split,
+)
 
 
 class SpikingNetwork(AbstractFlowSystem):
