@@ -583,7 +583,7 @@ class AbstractFlowSystem(AbstractSystem):
             component = _get(self, *_parse(parameter)[:2], "", self.populations)
             info = _info(component, _parse(rest)[0])
         numbers = np.unique(np.asarray(value)) if not callable(value) and np.size(value) else np.zeros(0)
-        several = np.ndim(value) > 0 and not info.scalar
+        several = not callable(value) and np.ndim(value) > 0 and not info.scalar
         if info.kind != "real" or len(numbers) != 1 or several:
             raise InputError(
                 f"Argument `parameter` must name one number, but `{parameter}` is {shown(value)}. "

@@ -72,7 +72,7 @@ def _label(system: Any, dynamics: Dynamics, found: list[np.ndarray], n: int | No
     for group in points[0].spectrum:
         table = np.array([point.spectrum[group][:SHOWN] for point in points])
         label = f"{group}_{name}".lstrip("_")
-        for part, numbers in (("real", table.real), ("imag", table.imag)):
+        for part, numbers in (("real", np.real(table)), ("imag", np.imag(table))):
             values[f"{label}_{part}"] = (("state", f"{label}_mode"), numbers, {"long_name": f"{label}, {part} part"})
     values["stable"] = ("state", np.array([point.unstable == 0 for point in points]), {"long_name": "stable"})
     values["unknowns"] = (("state", "unknown"), np.array(found), {"long_name": "the state, in own units"})

@@ -348,8 +348,8 @@ def _spectra(points: list[Point]) -> dict[str, Any]:
             first = p.spectrum.get(group, np.zeros(0))[:width]
             table[k, : len(first)] = first
         dims = ("point", f"{group.strip('_')}_mode".lstrip("_"))
-        found[f"{name}_real"] = (dims, table.real, {"long_name": f"{name.replace('_', ' ')}, real part"})
-        found[f"{name}_imag"] = (dims, table.imag, {"long_name": f"{name.replace('_', ' ')}, imaginary part"})
+        found[f"{name}_real"] = (dims, np.real(table), {"long_name": f"{name.replace('_', ' ')}, real part"})
+        found[f"{name}_imag"] = (dims, np.imag(table), {"long_name": f"{name.replace('_', ' ')}, imaginary part"})
     return found
 
 

@@ -57,7 +57,7 @@ class OneStep(eqx.Module):
     law: Any
     dt: Any
 
-    def __call__(self, x: jax.Array, p: jax.Array) -> jax.Array:
+    def __call__(self, x: Any, p: Any) -> Any:
         """The next state."""
         return self.law(x, p, self.dt)
 
@@ -145,17 +145,17 @@ def _from_doubling(dynamics: Dynamics, point: Point, index: int) -> Curve:
 
 
 @eqx.filter_jit
-def _observe(observe: Any, x: jax.Array, p: jax.Array, step: tuple[jax.Array, ...]) -> dict[str, jax.Array]:
+def _observe(observe: Any, x: Any, p: Any, step: tuple[Any, ...]) -> dict[str, Any]:
     return observe(x, p, *step)
 
 
 @eqx.filter_jit
-def _observe_many(observe: Any, x: jax.Array, p: jax.Array) -> dict[str, jax.Array]:
+def _observe_many(observe: Any, x: Any, p: Any) -> dict[str, Any]:
     return jax.vmap(lambda one: observe(one, p))(x)
 
 
 @eqx.filter_jit
-def _observe_steps(observe: Any, law: Any, x: jax.Array, p: jax.Array, dt: jax.Array, count: jax.Array) -> Any:
+def _observe_steps(observe: Any, law: Any, x: Any, p: Any, dt: Any, count: Any) -> Any:
     """Mean, lowest and highest observables over `count` steps, and after them the state."""
     first = observe(x, p, dt)
 
@@ -195,7 +195,8 @@ def observe(dynamics: Dynamics, point: Point) -> Seen:
     else:
         parts = _observe_stationary(dynamics, problem, point.z[:-1], p)
     fault = int(np.max(parts[2].get("_fault", 0.0)))
-    return Seen(*parts, fault)
+    mean, low, high = parts
+    return Seen(mean, low, high, fault)
 
 
 def _observe_stationary(dynamics: Dynamics, problem: Any, x: np.ndarray, p: np.ndarray) -> Any:

@@ -24,17 +24,17 @@ PHASES = 400
 
 
 @eqx.filter_jit
-def _run_steps(law: Any, x: jax.Array, p: jax.Array, dt: jax.Array, count: jax.Array) -> jax.Array:
+def _run_steps(law: Any, x: Any, p: Any, dt: Any, count: Any) -> Any:
     return shooting.Repeated(law)(x, count * dt, p, count)
 
 
 @eqx.filter_jit
-def _sample_steps(law: Any, x: jax.Array, p: jax.Array, dt: jax.Array, count: int) -> jax.Array:
+def _sample_steps(law: Any, x: Any, p: Any, dt: Any, count: int) -> Any:
     return jax.lax.scan(lambda y, _: (law(y, p, dt), y), x, None, length=count)[1]
 
 
 @eqx.filter_jit
-def _sample_flow(law: Any, x: jax.Array, p: jax.Array, times: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _sample_flow(law: Any, x: Any, p: Any, times: Any) -> tuple[Any, Any]:
     path = ode.integrate(
         lambda t, y, args: args[0](y, args[1]), x, times, (law, p), rtol=1e-8, atol=1e-10, solver="kvaerno5",
         max_steps=200_000,

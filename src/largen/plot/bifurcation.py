@@ -78,7 +78,7 @@ def _branch(part: xr.Dataset, name: str, ax: Axes, colour: str) -> None:
     for piece in np.split(np.arange(len(p)), cuts):
         chosen = np.arange(piece[0], min(piece[-1] + 2, len(p)))
         solid = bool(stable[piece[0]])
-        style = {"color": colour, "ls": "-" if solid else "--"}
+        style: dict[str, Any] = {"color": colour, "ls": "-" if solid else "--"}
         ax.plot(p[chosen], part[name].values[chosen], lw=1.6 if solid else 1.0, **style)
         if turning:
             low, high = part[f"{name}_low"].values[chosen], part[f"{name}_high"].values[chosen]

@@ -24,8 +24,8 @@ CYCLES = {"fold": "fold_of_cycles", "branch": "branch_point", "minus": "period_d
 
 
 @eqx.filter_jit
-def _along(law: Any, states: jax.Array, p: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    def one(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _along(law: Any, states: Any, p: Any) -> tuple[Any, Any, Any]:
+    def one(x: Any) -> tuple[Any, Any, Any]:
         return law(x, p), jax.jacfwd(law)(x, p), jax.jacfwd(law, 1)(x, p)
 
     return jax.vmap(one)(states)
@@ -123,7 +123,7 @@ class Cycles(AbstractProblem):
         np.add.at(row, self.index, np.einsum("k,kj,ikn->ijn", WEIGHTS, VALUES, slope))
         size_of_row = np.linalg.norm(row / weights) + 1e-300
         self.phase = row / size_of_row
-        self.phase_value = float(np.einsum("k,ikn,ikn->", WEIGHTS, slope, middle)) / size_of_row
+        self.phase_value: float = float(np.einsum("k,ikn,ikn->", WEIGHTS, slope, middle)) / size_of_row
         self.steps = steps
         self.since = 0
         self.double = False
@@ -177,7 +177,7 @@ class Cycles(AbstractProblem):
             body = scipy.sparse.csr_matrix(body.toarray() + spread)
         right = np.column_stack([-value.ravel(), -z[-2] * by_p.ravel()])
         lowest = np.append(self.phase.ravel(), [0.0, 0.0])
-        matrix = scipy.sparse.vstack([scipy.sparse.hstack([body, right]), lowest[None]], format="csr")
+        matrix: Any = scipy.sparse.vstack([scipy.sparse.hstack([body, right]), lowest[None]], format="csr")
         linear: Any = Dense(matrix.toarray()) if m <= MOST_DENSE else Sparse(matrix)
         linear.blocks = blocks
         return self._residual(z, slope, value), linear

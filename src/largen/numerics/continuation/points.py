@@ -30,17 +30,17 @@ STEPS = MAP | {"complex": "hopf"}
 
 
 @eqx.filter_jit
-def _value(law: Any, x: jax.Array, p: jax.Array) -> jax.Array:
+def _value(law: Any, x: Any, p: Any) -> Any:
     return law(x, p)
 
 
 @eqx.filter_jit
-def _jacobians(law: Any, x: jax.Array, p: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _jacobians(law: Any, x: Any, p: Any) -> tuple[Any, Any, Any]:
     return law(x, p), jax.jacfwd(law)(x, p), jax.jacfwd(law, 1)(x, p)
 
 
 @eqx.filter_jit
-def _product(law: Any, x: jax.Array, p: jax.Array, dx: jax.Array, dp: jax.Array) -> jax.Array:
+def _product(law: Any, x: Any, p: Any, dx: Any, dp: Any) -> Any:
     return jax.jvp(law, (x, p), (dx, dp))[1]
 
 
@@ -50,7 +50,7 @@ class Iterated(eqx.Module):
     law: Any
     times: int = eqx.field(static=True)
 
-    def __call__(self, x: jax.Array, p: jax.Array) -> jax.Array:
+    def __call__(self, x: Any, p: Any) -> Any:
         """The image of x."""
         return jax.lax.fori_loop(0, self.times, lambda _, y: self.law(y, p), x)
 
@@ -151,10 +151,12 @@ class Stationary(AbstractProblem):
             return moved - rows.T @ (rows @ moved)
 
         size = len(z) - 1
-        operator = scipy.sparse.linalg.LinearOperator((size, size), matvec=apply, dtype=float)
+        whole: Any = scipy.sparse.linalg.LinearOperator
+        operator = whole((size, size), matvec=apply, dtype=float)
         which = "LM" if self.discrete else "LR"
         start = np.random.default_rng(0).standard_normal(size)
-        return scipy.sparse.linalg.eigs(operator, k=LEADING, which=which, v0=start, return_eigenvectors=False)
+        found: Any = scipy.sparse.linalg.eigs(operator, k=LEADING, which=which, v0=start, return_eigenvectors=False)
+        return found
 
 
 def default_scale(start: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ class Repeated(eqx.Module):
 
     law: Any
 
-    def __call__(self, x: jax.Array, period: jax.Array, p: jax.Array, count: jax.Array) -> jax.Array:
+    def __call__(self, x: Any, period: Any, p: Any, count: Any) -> Any:
         """The state after `count` steps of length period/count."""
         if hasattr(self.law, "advance"):
             return self.law.advance(x, p, period / count, count)
@@ -41,14 +41,12 @@ class Repeated(eqx.Module):
 
 
 @eqx.filter_jit
-def _flow(law: Repeated, x: jax.Array, period: jax.Array, p: jax.Array, count: jax.Array) -> jax.Array:
+def _flow(law: Repeated, x: Any, period: Any, p: Any, count: Any) -> Any:
     return law(x, period, p, count)
 
 
 @eqx.filter_jit
-def _product(
-    law: Repeated, x: jax.Array, period: jax.Array, p: jax.Array, count: jax.Array, change: jax.Array
-) -> jax.Array:
+def _product(law: Repeated, x: Any, period: Any, p: Any, count: Any, change: Any) -> Any:
     """Derivative along a change of (x, T, p), shape (m,)."""
     return jax.jvp(
         lambda x, period, p: law(x, period, p, count), (x, period, p), (change[:-2], change[-2], change[-1])
@@ -56,9 +54,7 @@ def _product(
 
 
 @eqx.filter_jit
-def _products(
-    law: Repeated, x: jax.Array, period: jax.Array, p: jax.Array, count: jax.Array, changes: jax.Array
-) -> jax.Array:
+def _products(law: Repeated, x: Any, period: Any, p: Any, count: Any, changes: Any) -> Any:
     """The same along many changes, shape (m + 2, many) -> (m, many)."""
     return jax.vmap(lambda change: _product(law, x, period, p, count, change), in_axes=-1, out_axes=-1)(changes)
 
@@ -162,7 +158,7 @@ class Shooting(AbstractProblem):
         kept = np.abs(np.diag(triangle)) > 1e-2 * np.linalg.norm(triangle, axis=0)
         known, images = known[:, kept], images[:, kept]
         orthonormal, triangle = np.linalg.qr(known)
-        monodromy = scipy.linalg.solve_triangular(triangle, images.T, trans="T", lower=False).T @ orthonormal.T
+        monodromy = scipy.linalg.solve_triangular(triangle, images.T, trans=1, lower=False).T @ orthonormal.T
         matrix = np.zeros((size + 2, size + 2))
         matrix[:size, :size] = monodromy - np.eye(size) + 2.0 * self.rows.T @ self.rows  # C M = C
         matrix[:size, size:] = image[:, -2:]

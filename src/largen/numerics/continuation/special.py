@@ -6,7 +6,7 @@ at branch points only. Kuznetsov (1998), sec. 10.2.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.optimize
@@ -67,7 +67,8 @@ class _Segment:
 
     def root(self, test: Callable[[Point], float]) -> tuple[float, Point]:
         """Where the test function changes sign."""
-        s = scipy.optimize.brentq(lambda s: test(self.at(float(s))), 0.0, self.length, xtol=self.tolerance, rtol=1e-14)
+        brentq: Any = scipy.optimize.brentq
+        s = brentq(lambda s: test(self.at(float(s))), 0.0, self.length, xtol=self.tolerance, rtol=1e-14)
         return float(s), self.at(float(s))
 
     def uncertainty(self, point: Point) -> float:
@@ -97,11 +98,11 @@ def between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
             yield from (p for p in _between(a, b, tolerance) if p.special.kind == one.special.kind)
             continue
         try:
-            ends = [_again(fitting, point, a.tangent) for point in (a, b)]
+            first, last = (_again(fitting, point, a.tangent) for point in (a, b))
         except NotConverged:
             yield one
             continue
-        again = [p for p in _between(*ends, tolerance) if p.special.kind == one.special.kind]
+        again = [p for p in _between(first, last, tolerance) if p.special.kind == one.special.kind]
         yield from again or [one]
 
 

@@ -46,11 +46,13 @@ class ReductionStep(eqx.Module):
     labels: tuple[str, ...] = eqx.field(static=True)
     scheme: Scheme = eqx.field(static=True)
 
-    def __call__(self, x: jax.Array, p: jax.Array, dt: jax.Array) -> jax.Array:
+    def __call__(self, x: Any, p: Any, dt: Any) -> Any:
         """The state after one step of length dt (ms)."""
-        return self.advance(x, p, dt, 1)
+        parameters, external = self.numbers(p, dt)
+        state = _settled(self.sound(x, parameters), parameters.size, numbers_vary=False)
+        return self.vector(step(state, external, parameters, self.scheme)[0])
 
-    def advance(self, x: jax.Array, p: jax.Array, dt: jax.Array, count: Any) -> jax.Array:
+    def advance(self, x: Any, p: Any, dt: Any, count: Any) -> Any:
         """The state after `count` steps."""
         parameters, external = self.numbers(p, dt)
 
@@ -59,18 +61,18 @@ class ReductionStep(eqx.Module):
 
         return self.vector(jax.lax.fori_loop(0, count, once, self.sound(x, parameters)))
 
-    def numbers(self, p: jax.Array, dt: jax.Array) -> tuple[Parameters, jax.Array]:
+    def numbers(self, p: Any, dt: Any) -> tuple[Parameters, Any]:
         """The model's numbers at this parameter, and the external rates, each with the last axis `set`."""
         model = self.model.varied(self.name, p, self.labels) if self.name else self.model
         numbers = markov_jax._parameters(model, dt, self.narrowest, jnp.float64)
         external = jnp.broadcast_to(jnp.asarray(model.external_rate, float), (len(model.inhibitory),))
         return jax.tree.map(lambda a: a[..., None], numbers), external[:, None]
 
-    def state(self, x: jax.Array) -> State:
+    def state(self, x: Any) -> State:
         """The state that a vector holds."""
-        return State(*self._form()[1](x * self.unit), jnp.zeros(1, jnp.int32))
+        return State._make((*self._form()[1](x * self.unit), jnp.zeros(1, jnp.int32)))
 
-    def sound(self, x: jax.Array, p: Parameters) -> State:
+    def sound(self, x: Any, p: Parameters) -> State:
         """The state that a vector holds, made possible where an iterate of Newton's method is not.
 
         On a solution nothing changes. Off it a bin of few neurons may come out with a negative number or a mean
@@ -97,7 +99,7 @@ class ReductionStep(eqx.Module):
             refractory_excess=jnp.clip(state.refractory_excess, -pool, pool),
         )
 
-    def vector(self, state: State) -> jax.Array:
+    def vector(self, state: State) -> Any:
         """The vector of a state."""
         return ravel_pytree(tuple(state[:-1]))[0] / self.unit
 
@@ -110,36 +112,40 @@ class ReductionStep(eqx.Module):
         )  # fmt: skip
         return ravel_pytree(tuple(jnp.zeros((*shape, 1)) for shape in shapes))
 
-    def observe(self, x: jax.Array, p: jax.Array, dt: jax.Array) -> dict[str, jax.Array]:
+    def observe(self, x: Any, p: Any, dt: Any) -> dict[str, Any]:
         """Firing rates during the next step (Hz), and the fault of that step (0 if all is well)."""
         parameters, external = self.numbers(p, dt)
         after, (fired, _) = step(self.sound(x, parameters), external, parameters, self.scheme)
         return {"rate": 1e3 * fired[:, 0] / (parameters.size[:, 0] * dt), "_fault": after.fault.astype(float)}
 
 
-def _settled(state: State, size: jax.Array) -> State:
+def _settled(state: State, size: Any, *, numbers_vary: bool = True) -> State:
     """The state in which a nearly empty bin has a number but no mean of its own.
 
     What such a bin holds means nothing for the rest, but its mean potential, a quotient of two small numbers, makes
-    modes of its own. So its means are constants for derivatives; its number is not, so that mass is conserved.
+    modes of its own. So its means are constants for derivatives; its number is not, so that over many steps mass is
+    conserved. In one step at a stationary state Newton's method goes better with the number constant too, and what
+    that changes are modes which die out within a step.
     """
     empty = state.number < EMPTY * size
     number = jnp.where(state.number > 0.0, state.number, 1.0)
 
-    def still(sums: jax.Array, where: jax.Array, number: jax.Array, filled: jax.Array) -> jax.Array:
+    def still(sums: Any, where: Any, number: Any, filled: Any) -> Any:
         return jnp.where(where, jax.lax.stop_gradient(sums / number) * filled, sums)
 
-    def wide(values: jax.Array) -> jax.Array:
+    def wide(values: Any) -> Any:
         return values[:, :, None]
 
+    filled = state.number if numbers_vary else jnp.where(empty, jax.lax.stop_gradient(state.number), state.number)
     return state._replace(
-        moment=still(state.moment, empty, number, state.number),
-        excess=still(state.excess, wide(empty), wide(number), wide(state.number)),
+        number=filled,
+        moment=still(state.moment, empty, number, filled),
+        excess=still(state.excess, wide(empty), wide(number), wide(filled)),
     )
 
 
 @eqx.filter_jit
-def _advance(law: ReductionStep, x: jax.Array, p: jax.Array, dt: jax.Array, count: jax.Array) -> jax.Array:
+def _advance(law: ReductionStep, x: Any, p: Any, dt: Any, count: Any) -> Any:
     return law.advance(x, p, dt, count)
 
 
@@ -182,7 +188,7 @@ def build(
     )
     law = ReductionStep(model, np.array(narrowest), np.ones(()), name, model.populations, scheme)
     with jax.enable_x64(True):
-        settled = np.asarray(_advance(law, *_numbers(_rest(law), value, dt), np.asarray(round(SETTLING / dt))))
+        settled = np.asarray(_run(law, _rest(law), value, dt, round(SETTLING / dt)))
         state = jax.tree.map(np.asarray, law.state(settled))
         unit_of = _units(law, state)
         rows = _populations(law, state) * unit_of
@@ -195,11 +201,11 @@ def build(
     )  # fmt: skip
 
 
-def _numbers(x: Any, p: float, dt: float) -> tuple[Any, ...]:
-    return jnp.asarray(x), jnp.asarray(float(p)), jnp.asarray(float(dt))
+def _run(law: ReductionStep, x: Any, p: float, dt: float, count: int) -> Any:
+    return _advance(law, jnp.asarray(x), jnp.asarray(float(p)), jnp.asarray(float(dt)), jnp.asarray(count))
 
 
-def _rest(law: ReductionStep) -> jax.Array:
+def _rest(law: ReductionStep) -> Any:
     """All neurons at V = 0, nothing pending."""
     numbers, _ = law.numbers(jnp.asarray(law.model.value(law.name) if law.name else 0.0), jnp.asarray(0.1))
     return law.vector(markov_jax._rest(numbers, law.scheme))
@@ -241,9 +247,9 @@ class _Starts:
         every = max(round(1.0 / self.dt), 1)
         with jax.enable_x64(True):
             x = _rest(self.law)
-            x = _advance(self.law, *_numbers(x, p, self.dt), np.asarray(round(SETTLING / self.dt)))
+            x = _run(self.law, x, p, self.dt, round(SETTLING / self.dt))
             total = np.zeros(len(np.asarray(x)))
             for _ in range(20):
-                x = _advance(self.law, *_numbers(x, p, self.dt), np.asarray(every))
+                x = _run(self.law, x, p, self.dt, every)
                 total += np.asarray(x) / 20.0
         return [total]
