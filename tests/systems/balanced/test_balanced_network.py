@@ -14,7 +14,7 @@ from largen.limits import solve_limit
 from largen.numerics.streams import stream
 from largen.simulation import simulate
 from largen.system import TimeSeries
-from largen.systems.balanced import BalancedNetwork, CustomGain, Logistic, circuit, kernels
+from largen.systems.balanced import BalancedNetwork, CustomGain, Logistic, circuit, fast, kernels, network
 from statistics_tools import FALSE_ALARM, assert_mean
 
 S1 = BalancedNetwork.rank_one()
@@ -145,7 +145,8 @@ def test_spike_counts_are_the_integrated_rates():
             assert low <= count <= high
 
 
-def test_a_users_gain_takes_the_same_path_as_the_gain_it_copies():
+def test_a_users_gain_takes_the_same_path_as_the_gain_it_copies(monkeypatch):
+    monkeypatch.setattr(network, "_usual", lambda circuit: False)  # a copy is served by the plain kernels
     copy = CustomGain(lambda x: 1.5 * jax.nn.sigmoid(2.0 * (x - 0.5)), maximum=1.5, steepest=0.75)
     for method in ("exact", "tau_leap"):
         a, b = (
@@ -247,7 +248,7 @@ def test_automatic_method_and_estimates():
     assert S3.plan(TIMES, n=100_000, method="auto", record=()).method == "tau_leap"
     with pytest.raises(InputError, match="hours of CPU time"):
         S3.plan(TIMES, n=1_000_000, method="exact", record=())
-    assert S3.plan(TIMES, n=1_000_000, method="exact", record=(), time_limit=1e7).seconds > 1e5
+    assert S3.plan(TIMES, n=1_000_000, method="exact", record=(), time_limit=1e7).seconds > 3e4
 
 
 @pytest.mark.parametrize(
@@ -303,3 +304,28 @@ def test_unbiased_cumulants():
     for k, expected in enumerate([2.0, 2.0, 4.0]):
         assert_mean(found[:, k], expected)
     np.testing.assert_allclose(found[:, 2], [stats.kstat(row, 3) for row in z], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["exact", "tau_leap"])
+@pytest.mark.parametrize(
+    "model", [S3, S3.replace(gain=(Logistic(1.5, 2.0, 0.5), Logistic(2.0, 3.0, 0.3)))], ids=["probit", "logistic"]
+)
+def test_fast_kernels_have_the_law_of_the_plain_ones(model, method, monkeypatch):
+    """Mean, variance, third cumulant and rate of 300 networks each: Welch's t and Kolmogorov-Smirnov."""
+    fast_ones = replicates(model, method, 300, seed=21)
+    monkeypatch.setattr(network, "_usual", lambda circuit: False)
+    plain = replicates(model, method, 300, seed=22)
+    for name in OBSERVABLES:
+        a, b = (run[name].values[:, :, 1:].reshape(300, -1) for run in (fast_ones, plain))
+        assert stats.ttest_ind(a, b, axis=0, equal_var=False).pvalue.min() > FALSE_ALARM
+        assert min(stats.ks_2samp(x, y).pvalue for x, y in zip(a.T, b.T, strict=True)) > FALSE_ALARM
+
+
+def test_acceptance_between_knots_is_the_gain_itself():
+    """Both sides of a knot's bracket, and beyond the knots, against the C library's erfc and exp."""
+    world = circuit.circuit_of(S3, np.array([5, 5]), tables=False)
+    room = fast.work(world, 0.0)
+    x = np.linspace(-fast._WIDTH, fast._WIDTH, fast.KNOTS + 1)
+    np.testing.assert_allclose(room.knot[0], stats.norm.cdf(x), rtol=1e-13)
+    assert np.all(np.diff(room.knot, axis=1) >= 0)
+    assert np.max(np.diff(room.knot, axis=1)) < 0.01
