@@ -90,6 +90,24 @@ def spiking():
     )  # fmt: skip
 
 
+def bursts():
+    model = ln.SpikingNetwork().replace(**{"probability[e,i]": 0.8})
+    orbit = analysis.limit_cycle(model, window=100.0, settle=3000.0, **GOLDEN)
+    started = time.process_time()
+    clock = []
+
+    def each(point):
+        clock.append(time.process_time() - started)
+        print(f"{clock[-1]:7.1f} s", point, flush=True)
+
+    diagram = analysis.follow(
+        model, "probability[e,i]", to=0.95, within=(0.8, 0.95), start=orbit, cycles=False, switch=False, points=30,
+        each=each, first_step=0.1, largest_step=0.2, tolerance=1e-5, **GOLDEN,
+    )  # fmt: skip
+    text = f"{specials(diagram)}\n\n{branches(diagram)}\n\nCPU time {clock[-1] - clock[0]:.0f} s for {len(clock)} points."
+    section("bursts", text)
+
+
 def slopes():
     follow_spiking(
         "slopes", "p_ei, linear_in_bin", "probability[e,i]", 0.45, 1.0, {"bin_width": 4.0}, cycles=False,

@@ -123,7 +123,7 @@ class Cycles(AbstractProblem):
         np.add.at(row, self.index, np.einsum("k,kj,ikn->ijn", WEIGHTS, VALUES, slope))
         size_of_row = np.linalg.norm(row / weights) + 1e-300
         self.phase = row / size_of_row
-        self.phase_value: float = float(np.einsum("k,ikn,ikn->", WEIGHTS, slope, middle)) / size_of_row
+        self.phase_value: Any = float(np.einsum("k,ikn,ikn->", WEIGHTS, slope, middle)) / size_of_row
         self.steps = steps
         self.since = 0
         self.double = False

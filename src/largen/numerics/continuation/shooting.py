@@ -24,8 +24,8 @@ MODES = 8
 PRODUCTS = 24
 """Products with the monodromy matrix remembered for the preconditioner."""
 SWEEPS = 6
-SETTLED = 1e-3
-"""The basis is good when |M v - mu v| < SETTLED |v| for multipliers above 1/2, and 10 times that above 1/5."""
+SETTLED = 1e-4
+"""The basis is good when |M v - mu v| < SETTLED |v| for every multiplier above 1/50."""
 
 
 class Repeated(eqx.Module):
@@ -185,7 +185,7 @@ class Shooting(AbstractProblem):
         left = np.linalg.norm(image[:, : self.many] / self.scale[:, None] @ vectors - modes * values, axis=0)
         left = left / np.linalg.norm(modes, axis=0)
         size = np.abs(values)
-        self.unsettled = float(np.max(left * np.select([size > 0.5, size > 0.2], [1.0, 0.1], 0.0)))
+        self.unsettled = float(np.max(left * (size > 0.02)))
         self.basis = image[:, : self.many]
         self.modes = values, basis @ vectors
         return values
