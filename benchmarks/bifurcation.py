@@ -104,8 +104,8 @@ def bursts():
         model, "probability[e,i]", to=0.95, within=(0.8, 0.95), start=orbit, cycles=False, switch=False, points=30,
         each=each, first_step=0.1, largest_step=0.2, tolerance=1e-5, **GOLDEN,
     )  # fmt: skip
-    text = f"{specials(diagram)}\n\n{branches(diagram)}\n\nCPU time {clock[-1] - clock[0]:.0f} s for {len(clock)} points."
-    section("bursts", text)
+    spent = f"CPU time {clock[-1] - clock[0]:.0f} s for {len(clock)} points."
+    section("bursts", f"{specials(diagram)}\n\n{branches(diagram)}\n\n{spent}")
 
 
 def slopes():
