@@ -80,8 +80,8 @@ def main():
         "",
         "Written by `python benchmarks/network_law.py`. Fast: the kernel of `largen.systems.spiking` (single "
         "precision, alias rows, lanes of random words). Plain: `tests/systems/spiking/plain_kernel.py` (double "
-        "precision, inverse CDFs, NumPy's generators). Rates and synchrony (SSI, self-count included) after the first 500 ms; value ± "
-        "standard error over seeds; z is the difference in combined standard errors.",
+        "precision, inverse CDFs, NumPy's generators). Rates and synchrony (SSI, self-count included) after the "
+        "first 500 ms; value ± standard error over seeds; z is the difference in combined standard errors.",
         "",
         "## Six sets, N = 400, annealed, 40 seeds of 5 s each",
         "",

@@ -137,9 +137,10 @@ def main():
         "",
         *sizes(),
         "",
-        "## Speed of the plain kernel",
+        "## Speed",
         "",
-        "CPU nanoseconds per neuron and step on one core, with rates and pending spikes sampled every step.",
+        "CPU nanoseconds per neuron and step on one core, with rates and pending spikes sampled every step, everything "
+        "included; `network_speed.py` has the kernels alone, against their targets.",
         "",
         *speed(),
         "",

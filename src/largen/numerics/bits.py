@@ -144,11 +144,12 @@ def add_eight(rows: np.ndarray, eight: np.ndarray, planes: np.ndarray, depth: in
 
 @kernel
 def expand(planes: np.ndarray, depth: int, counts: np.ndarray) -> None:
-    """Write the counts held in bit planes, int32, shape (32 x,) with at most 64 counts to a word."""
-    for q in range(counts.size // 32):
-        part = counts[32 * q : 32 * q + 32]
-        part[:] = 0
+    """Write the counts held in bit planes, int32, shape (64 words,)."""
+    for q in range(counts.size // 64):
+        part = counts[64 * q : 64 * q + 64]
+        for j in range(uint64(64)):
+            part[j] = 0
         for k in range(depth):
-            half = uint32(planes[k, q >> 1] >> uint64(32 * (q & 1)))
-            for j in range(uint32(32)):
-                part[j] |= int32(((half >> j) & uint32(1)) << uint32(k))
+            word, weight = planes[k, q], uint32(k)
+            for j in range(uint64(64)):
+                part[j] |= int32(uint32(uint32(word >> j) & uint32(1)) << weight)
