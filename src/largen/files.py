@@ -64,8 +64,10 @@ def read_blocks(
     return parse_model(text, where, functions=functions)
 
 
-def parse_model(text: str, where: str, *, functions: bool = False) -> tuple[AbstractSystem, RunSettings]:
-    """Read a model and its run settings from the text of a model file; `where` names it in errors."""
+def parse_model(
+    text: str, where: str, *, functions: bool = False
+) -> tuple[AbstractSystem, RunSettings, dict[str, Any]]:
+    """Read what `read_blocks` does from the text of a model file; `where` names it in errors."""
     try:
         plain = _parse(text)
         require(isinstance(plain, Mapping), "file", "hold a mapping with the keys system and parameters", plain)

@@ -95,7 +95,7 @@ def _page(name: str, model: AbstractSystem, jobs: Jobs) -> Any:
     page.read_link(query)
     pn.state.add_periodic_callback(page.poll, period=POLL)
     pn.state.on_session_destroyed(lambda context: page.cancel())
-    template = pn.template.FastListTemplate(
+    template: Any = pn.template.FastListTemplate(
         title=f"largen: the {model.system} system", sidebar_width=380, theme_toggle=True,
         design=Fast, font="system-ui, sans-serif", font_url="",
     )  # fmt: skip

@@ -21,7 +21,7 @@ class View:
 
     def __init__(self, key: str, title: str, x: str, y: str, **options: Any):
         self.key = key  # names the figure's data in the browser
-        self.figure = figure(
+        self.figure: Any = figure(
             height=300, sizing_mode="stretch_width", title=title, x_axis_label=x, y_axis_label=y,
             tools="pan,box_zoom,wheel_zoom,reset,save", output_backend="canvas", **options,
         )  # fmt: skip
@@ -294,7 +294,8 @@ def spiking(limit: xr.Dataset) -> dict[str, list[View]]:
     tabs["Spectra"] = [Spectrum(limit)]
     if limit.sizes["population"] > 1:
         tabs["Orbit"] = [Plane(limit, "rate", smooth=True)]
-    return tabs | {"Voltage": [Density(limit)]}
+    tabs["Voltage"] = [Density(limit)]
+    return tabs
 
 
 def balanced(limit: xr.Dataset) -> dict[str, list[View]]:
