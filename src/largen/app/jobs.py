@@ -114,11 +114,15 @@ class Job:
             if found and event.kind == "progress" == found[-1].kind:
                 found.pop()
             found.append(event)
-        if self.process is not None and not self.done and not self.process.is_alive() and not self.connection.poll():
+        if self.process is not None and not self.done and not self._alive():
             if self.process.exitcode:
                 found.append(Event("failed", f"The network's process ended with status {self.process.exitcode}."))
             self._close()
         return found
+
+    def _alive(self) -> bool:
+        """Whether more may come."""
+        return self.process.is_alive() or (self.connection is not None and self.connection.poll())
 
     def cancel(self) -> None:
         """End the job now."""

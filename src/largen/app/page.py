@@ -12,7 +12,7 @@ import xarray as xr
 from largen.app.form import Number, numbers
 from largen.app.jobs import Event, Job, Jobs, Task
 from largen.app.views import VIEWS, View
-from largen.checks import InputError, LimitError
+from largen.checks import InputError, LimitError, integer
 from largen.files import model_text, parse_model, time_grid
 from largen.limits import solve_limit
 from largen.results import netcdf_image
@@ -167,7 +167,7 @@ class Page:
         began = time.perf_counter()
         try:
             model = self.base.replace(**self.changes())
-            extra = {"record": self.setting.limit_record} if self.setting.limit_record else {}
+            extra: dict[str, Any] = {"record": self.setting.limit_record} if self.setting.limit_record else {}
             limit = solve_limit(model, self.times, strict=False, **self.setting.options, **extra)
         except (InputError, LimitError) as error:
             self.status.object = f"No limit here. {error} The picture is the last one that had a limit."
@@ -193,8 +193,9 @@ class Page:
         assert self.limit is not None
         try:
             options = self.setting.options
-            values = int(self.n.value), int(self.realisations.value), int(self.seed.value)
-            task = Task(self.model, self.times, *values, self.setting.record, self.limit, options)
+            boxes = (("n", self.n), ("realisations", self.realisations), ("seed", self.seed))
+            n, realisations, seed = (integer(name, box.value, low=0) for name, box in boxes)
+            task = Task(self.model, self.times, n, realisations, seed, self.setting.record, self.limit, options)
             self.job = self.jobs.submit(task)
         except (InputError, LimitError) as error:
             self.verdict.object = str(error)

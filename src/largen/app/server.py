@@ -64,7 +64,7 @@ def serve(
     if address not in LOOPBACK:
         say(f"Listening at {address}: everyone who can reach this machine can run networks on it.")
     try:
-        server = pn.serve(
+        server: Any = pn.serve(
             pages, port=port, address=address, show=show, start=False, title="largen", threaded=False,
             websocket_max_message_size=2_000_000, check_unused_sessions_milliseconds=2000,
             unused_session_lifetime_milliseconds=5000,
