@@ -56,8 +56,8 @@ def spiking(n, connectivity, graph="auto", windows=6):
     """CPU ns per neuron and step: the least over windows of 50 ms or more, from 50 or 100 ms after rest on."""
     model = ln.SpikingNetwork(connectivity=connectivity).scaled(n)
     chunk = max(spiking_network._CHUNK // n, 1)
-    rest = 1000 if n <= 40_000 else 500
-    window = chunk * -(-500 // chunk)  # about three cycles of the oscillation
+    rest, least = (1000 if n <= 40_000 else 500, 500) if n < 2_000_000 else (300, 30)
+    window = chunk * -(-least // chunk)  # about three cycles of the oscillation; too long for millions of neurons
     steps = chunk * -(-rest // chunk) + window * windows
     seen = []
 
