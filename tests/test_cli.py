@@ -135,7 +135,7 @@ HOSTILE = "system: spiking\nparameters: {external_rate: !!python/object/apply:os
         ("simulate gamma --times 0:1:0.15", "times"),
         ("simulate gamma --option dt=0.15", "dt"),
         ("simulate gamma --record spike", "Did you mean `spikes`"),
-        ("simulate gamma --n 2000000 --set connectivity=quenched", "GB of memory"),
+        ("simulate gamma --n 2000000 --set connectivity=quenched --option graph=stored", "GB of memory"),
         ("simulate gamma --out no/such/folder/x.nc", "Make the folder first"),
         ("simulate gamma --out unknown.yaml", "already exists"),
         ("run gamma --out unknown.yaml", "already holds results"),
