@@ -50,7 +50,7 @@ def test_labels_and_provenance():
         ({"times": [0.0]}, "at least two times"),
         ({"times": [0.0, np.nan]}, "must be finite"),
         ({"times": "abc"}, "vector of numbers"),
-        ({"progress": 3}, "`progress` must be None, True or a function"),
+        ({"progress": 3}, "`progress` must be None, True"),
     ],
 )
 def test_refusals(arguments, sentence):
