@@ -51,6 +51,7 @@ def balanced_target():
     return ln.solve_limit(ln.BalancedNetwork.rank_one(), np.linspace(0.0, 3.0, 7), rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.long
 def test_balanced_set_s1_is_recovered_and_its_unidentifiable_pair_is_named(balanced_target):
     model, target = ln.BalancedNetwork.rank_one(), balanced_target
     true = {"gain[e].slope": 1.0, "gain[i].maximum": 2.5, "tau[i]": 1.0, "input[e]": 0.6, "input[i]": 0.1}

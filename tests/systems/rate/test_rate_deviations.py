@@ -97,6 +97,7 @@ def test_networks_of_a_thousand_neurons_fluctuate_as_predicted(standard):
     assert abs(found - expected) < 3 * expected * np.sqrt((kurtosis - 1) / draws) + 0.02 * expected
 
 
+@pytest.mark.long
 def test_a_table_kernels_fluctuations():
     model = RateNetwork(
         kernel=TableKernel([[0.1, 0.1, 0.05], [0.35, 1.0, 0.35], [0.05, 0.1, 0.1]]), activation="tanh", gain=0.7

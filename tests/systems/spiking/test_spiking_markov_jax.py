@@ -120,6 +120,7 @@ def test_golden_gradient(width, linear, golden, tolerance):
     assert abs(0.5 * (up + down) - value) < 1e-6
 
 
+@pytest.mark.long
 def test_gradient_to_every_parameter():
     """Directional derivatives in all real fields at once against central differences."""
     model = SpikingNetwork().replace(membrane_time=(60.0, 80.0), external_rate=(420.0, 560.0))
