@@ -118,6 +118,9 @@ def distance(report: xr.Dataset, *, ax: Axes, most: int = 12) -> Axes:
     size = np.abs(report["limit"].values)
     part = report.isel(component=np.flatnonzero(size > 1e-14 * size.max())[:most])
     names = part["component"].values.tolist()
+    if not names:
+        ax.text(0.5, 0.5, "the limit is zero: no relative bias", ha="center", transform=ax.transAxes, fontsize=8)
+        return tidy(ax)
     scale = np.abs(part["limit"].values) / 100
     rows = np.arange(len(names))
     half = (part["ci_high"].values - part["ci_low"].values) / 2
