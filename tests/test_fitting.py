@@ -68,6 +68,7 @@ def test_balanced_set_s1_is_recovered_and_its_unidentifiable_pair_is_named(balan
     assert np.all(result["standard_error"][:3] < 1e-6)
 
 
+@pytest.mark.long
 def test_spiking_strengths_are_recovered_and_derivatives_agree_with_differences():
     times = np.arange(2001) * 0.1
     model = ln.SpikingNetwork()

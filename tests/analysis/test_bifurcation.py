@@ -52,6 +52,7 @@ def test_the_logistic_map_doubles_twice_and_its_orbits_are_exact():
     assert set(two["period"].values) == {2.0}
 
 
+@pytest.mark.long
 def test_brusselator_from_its_hopf_point_agrees_with_integration():
     flow = Flow(brusselator, [1.0, 1.0], {"b": 1.5})
     diagram = analysis.follow(flow, "b", to=3.0, largest_step=0.08)

@@ -99,7 +99,8 @@ def test_golden_rates_and_mass():
 
 
 @pytest.mark.parametrize(
-    ("width", "linear", "golden", "tolerance"), [(4.0, False, 69.942155, 1e-5), (10.0, True, 73.575565, 1e-2)]
+    ("width", "linear", "golden", "tolerance"),
+    [(4.0, False, 69.942155, 1e-5), pytest.param(10.0, True, 73.575565, 1e-2, marks=pytest.mark.long)],
 )
 def test_golden_gradient(width, linear, golden, tolerance):
     """The threshold below which a bin has no slope makes the second one uncertain by 0.01 (spec)."""
@@ -146,6 +147,7 @@ def test_gradient_to_every_parameter():
     assert abs((up - down) / 2e-6 - forward) < 1e-5 * abs(forward)
 
 
+@pytest.mark.long
 def test_batches_equal_the_loop():
     model = SpikingNetwork()
     strengths, leaks = np.array([0.9, 0.95, 1.0]), np.array([np.inf, 400.0, np.inf])
