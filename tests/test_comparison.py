@@ -19,7 +19,6 @@ def cases(model, count, realisations, n=200):
         yield whole.isel(realisation=slice(k * realisations, (k + 1) * realisations))
 
 
-@pytest.mark.long
 def test_the_truth_is_accepted_at_the_stated_level():
     # 2000 cases with a known answer, two independent observables: Holm's level is exactly 5 % there up to
     # 0.0006; the count must lie in the binomial 95 % interval, widened to a false alarm of 1e-6 for the seed.

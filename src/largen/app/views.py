@@ -1,5 +1,6 @@
 """What the explorer draws: each view is one figure that takes a limit and the network's realisations so far."""
 
+import abc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ MOST_POINTS = 1500
 NETWORK = "#7f7f7f"
 
 
-class View:
+class View(abc.ABC):
     """One figure. `draw` puts a limit and realisations into its data sources; the figure itself is made once."""
 
     def __init__(self, key: str, title: str, x: str, y: str, **options: Any):
@@ -37,9 +38,9 @@ class View:
         """Replace the contents of a source."""
         self.sources[name].data = {column: np.asarray(values) for column, values in columns.items()}
 
+    @abc.abstractmethod
     def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:
         """Show a limit and the realisations that have arrived."""
-        raise NotImplementedError
 
 
 class Series(View):

@@ -240,7 +240,6 @@ def test_fold_in_time():
     assert -0.06 < fine.values["fast_eigenvalues_real"][0, -1] < 0
 
 
-@pytest.mark.long
 def test_derivatives_through_projection_and_solution():
     times = np.linspace(0, 1.5, 4)
     shape = manifold.structure(S1)

@@ -62,7 +62,6 @@ def test_exact_and_tau_leap_agree_in_law():
 
 
 @pytest.mark.parametrize("method", ["exact", "tau_leap"])
-@pytest.mark.long
 def test_three_populations_with_unequal_fractions_and_noise(method):
     model = BalancedNetwork(
         coupling=((1.0, 2.0, 0.5), (1.2, 1.8, 0.9), (0.7, 0.3, 1.1)),
