@@ -11,7 +11,6 @@ from largen.numerics.streams import stream
 from largen.system import Arrays, Plan
 from largen.systems.rate.activations import Activation
 from largen.systems.rate.integrated import integrated, memory
-from largen.systems.rate.kernels import UncorrelatedKernel
 from largen.systems.rate.limit import discrete_times
 from largen.systems.rate.weights import ExplicitWeights, draw, product
 
@@ -85,10 +84,9 @@ def choose(model: Any, times: np.ndarray, n: int, options: Options) -> Choice:
     replicas, inputs = options.replicas, steps.evaluations * options.replicas
     states = n * replicas * (len(times) * size + 6.0 * size) + 3.0 * 8.0 * n * len(times)
     covariances = 8.0 * 4.0 * (options.lags + 1) * len(times) ** 2
-    copies = 1.0 if isinstance(model.kernel, UncorrelatedKernel) else 2.0
     explicit = Choice(
         False,
-        copies * size * n**2 + states + covariances,
+        size * n**2 + states + covariances,
         n**2 * (_DRAW + size * steps.evaluations * (1.0 + 0.2 * (replicas - 1)) / _BANDWIDTH),
     )
     without = Choice(

@@ -21,7 +21,7 @@ def draw(
     """Draw the weights J[post, pre] of n neurons: Gaussian, mean mean_weight/n, cov Lambda(lags on the ring)/n.
 
     White noise is drawn in the half plane of frequencies, multiplied by the root of the spectrum and transformed
-    back: exact, and one inverse FFT. Beyond the result there is one temporary of its size.
+    back: exact, one inverse FFT, and no memory beyond the result's, whose rows take the place of their transforms.
 
     Args:
         kernel: The kernel, checked on this ring.
@@ -41,7 +41,7 @@ def draw(
     spectrum = _coloured(kernel, n, rng, fill, dtype)
     spectrum[0, 0] += dtype(mean_weight * n)
     spectrum = fft.ifft(spectrum, axis=0, overwrite_x=True)
-    weights = np.empty((n, n), dtype)
+    weights = spectrum.view(dtype).reshape(-1)[: n * n].reshape(n, n)  # each row ends before its transform does
     for rows in _blocks(n):
         weights[rows] = fft.irfft(spectrum[rows], n, axis=1)
     return weights
