@@ -39,6 +39,7 @@ LAYER = {
     "sweeps": 6,
     "examples": 6,
     "cli": 7,
+    "__main__": 7,
     "app": 7,
     "__init__": 8,
     "__version__": 0,
@@ -78,6 +79,13 @@ def test_help_imports_nothing_heavy():
     heavy = "('jax', 'numba', 'xarray', 'matplotlib', 'scipy', 'equinox', 'diffrax')"
     code = f"import sys; from largen.cli import main; main(['--help']); print([m for m in {heavy} if m in sys.modules])"
     assert in_a_fresh_python(code).splitlines()[-1] == "[]"
+
+
+def test_python_m_largen_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "largen", "show", "nothing"], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 2 and "nothing" in done.stderr, done.stderr
 
 
 def test_import_largen_is_lazy():
