@@ -5,12 +5,15 @@ weights: |dz|^2 = sum (weight dz)^2, so that unknowns of different size and the 
 """
 
 import abc
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 MOST_ITERATIONS = 10
+MOST_BROYDEN = 14
+"""Iterations with the Jacobian of another point; more than that, and its own is worth its price."""
 
 
 class NotConverged(RuntimeError):
@@ -36,12 +39,14 @@ class AbstractProblem(abc.ABC):
         kinds: Names of the special points by group of the spectrum: "fold", "branch", "minus" (multiplier -1),
             "complex".
         tolerance: Length of the last Newton step.
+        doubt: Error of the eigenvalues or multipliers found last.
     """
 
     weights: np.ndarray
     discrete: bool
     kinds: Mapping[str, Mapping[str, str]]
     tolerance: float = 1e-8
+    doubt: float = 0.0
 
     @abc.abstractmethod
     def linearise(self, z: np.ndarray) -> tuple[np.ndarray, Any]:
@@ -54,6 +59,10 @@ class AbstractProblem(abc.ABC):
     @abc.abstractmethod
     def spectrum(self, z: np.ndarray, linear: Any) -> dict[str, np.ndarray]:
         """Eigenvalues or multipliers by group, without those that conservation or the phase fix."""
+
+    def nearby(self, row: np.ndarray) -> Callable[[np.ndarray], np.ndarray] | None:
+        """Solve the bordered system with the Jacobian of a point nearby, where one is known and a new one is dear."""
+        return None
 
     def adapted(self, z: np.ndarray, tangent: np.ndarray) -> tuple["AbstractProblem", np.ndarray, np.ndarray]:
         """The problem for the next step (new phase condition, mesh), with z and the tangent in its unknowns."""
@@ -128,6 +137,8 @@ def correct(
 ) -> tuple[np.ndarray, Any, int]:
     """Newton's method on the problem and the hyperplane row (z - z0) = 0.
 
+    Where a new Jacobian is dear, Broyden's method is tried first, with that of a point nearby, then with the one at z.
+
     Args:
         problem: The problem.
         z: Start z0, shape (m + 1,).
@@ -140,6 +151,16 @@ def correct(
     Raises:
         NotConverged: The steps do not become small.
     """
+    for renewed in (False, True):
+        near = problem.nearby(row)
+        if near is None:
+            break
+        if renewed:
+            problem.linearise(z)
+            near = problem.nearby(row)
+        found = _broyden(problem, z, row, near) if near else None
+        if found:
+            return found[0], problem.linearise(found[0])[1], found[1] + 2 * renewed
     start, size, best = z, np.inf, np.inf
     for iteration in range(most + 1):
         residual, linear = problem.linearise(z)
@@ -155,6 +176,33 @@ def correct(
             raise NotConverged(largest, iteration)
         z = z + step
     raise NotConverged(best, most)
+
+
+def _broyden(
+    problem: AbstractProblem, z: np.ndarray, row: np.ndarray, near: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, int] | None:
+    """Broyden's method, its first Jacobian that of a point nearby; None where it does not converge fast.
+
+    The update is kept as the list of steps. Iterations are counted as half a Newton step each.
+    Source: C. T. Kelley, Iterative Methods for Linear and Nonlinear Equations (1995), algorithm `brsola`.
+    """
+    start, steps, before, slow = z, [], np.inf, 0
+    for iteration in range(MOST_BROYDEN):
+        right = np.append(-problem.residual(z), -row @ (z - start))
+        step = problem.weights * near(right)
+        for old, new in itertools.pairwise(steps):
+            step = step + new * (old @ step) / (old @ old)
+        if steps:
+            step = step / (1.0 - (steps[-1] @ step) / (steps[-1] @ steps[-1]))
+        size = float(np.linalg.norm(step))
+        slow += size > 0.7 * before
+        if not np.isfinite(size) or slow > 2 or size > 10.0 * before:
+            return None
+        z, before = z + step / problem.weights, size
+        if size < 0.01 * problem.tolerance:
+            return z, iteration // 2
+        steps.append(step)
+    return None
 
 
 def tangent_at(problem: AbstractProblem, linear: Any, along: np.ndarray) -> np.ndarray:

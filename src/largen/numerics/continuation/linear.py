@@ -7,6 +7,7 @@ products with the Jacobian are known.
 from collections.abc import Callable
 
 import numpy as np
+import scipy.linalg.lapack
 import scipy.sparse
 import scipy.sparse.linalg
 
@@ -15,22 +16,38 @@ ACCEPTED = 0.05
 
 
 class Dense:
-    """A Jacobian as a matrix."""
+    """A Jacobian as a matrix; the factors of the last bordered matrix are kept."""
 
     def __init__(self, matrix: np.ndarray):
         """Keep the matrix, shape (m, m + 1)."""
         self.matrix = matrix
+        self.row: np.ndarray | None = None
+        self.factors: tuple[np.ndarray, np.ndarray, int] | None = None
+
+    def _factors(self, row: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+        if self.factors is None or not np.array_equal(row, self.row):
+            self.row, self.factors = row.copy(), scipy.linalg.lapack.dgetrf(np.vstack([self.matrix, row]))
+        return self.factors
 
     def solve(self, row: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Solve [Jacobian; row] x = right, shape (m + 1,)."""
-        try:
-            return np.linalg.solve(np.vstack([self.matrix, row]), right)
-        except np.linalg.LinAlgError:  # exactly singular
+        lu, pivots, info = self._factors(row)
+        if info or not np.all(np.isfinite(lu)):  # exactly singular
             return np.full(len(right), np.nan)
+        return scipy.linalg.lapack.dgetrs(lu, pivots, right)[0]
 
     def orientation(self, row: np.ndarray) -> float:
         """Sign of the determinant of [Jacobian; row]; it changes at a branch point. NaN where it is not known."""
-        return float(np.linalg.slogdet(np.vstack([self.matrix, row]))[0])
+        known = row if self.row is None else self.row
+        lu, pivots, info = self._factors(known)
+        if info:
+            return float(np.linalg.slogdet(np.vstack([self.matrix, row]))[0])
+        swaps = np.sum(pivots != np.arange(len(pivots)))
+        sign = np.prod(np.sign(np.diag(lu))) * (-1.0) ** swaps
+        last = np.zeros(len(row))
+        last[-1] = 1.0
+        # det[J; row] = det[J; known] row x, with [J; known] x = (0, ..., 0, 1)
+        return float(sign * np.sign(row @ self.solve(known, last)))
 
     def apply(self, vector: np.ndarray) -> np.ndarray:
         """Product of the Jacobian with a vector, shape (m,)."""

@@ -21,6 +21,8 @@ from largen.numerics.continuation.linear import Dense, Krylov
 
 MOST_DENSE = 1000
 """Unknowns up to which the Jacobian is a matrix."""
+LEAST_BROYDEN = 60
+"""Unknowns from which on a new Jacobian is worth avoiding."""
 LEADING = 12
 """Eigenvalues computed where it is not."""
 
@@ -96,6 +98,7 @@ class Stationary(AbstractProblem):
         self.kinds = kinds or {"": MAP if discrete else FLOW}
         self.spectra = spectra
         self.dense = size <= MOST_DENSE if dense is None else dense
+        self.last: Dense | None = None
 
     def _complete(self, value: np.ndarray, x: np.ndarray) -> np.ndarray:
         if self.discrete:
@@ -115,7 +118,15 @@ class Stationary(AbstractProblem):
         matrix = by_x - np.eye(len(x)) if self.discrete else by_x
         linear = Dense(np.column_stack([matrix + self.rows.T @ self.rows, by_p]))
         linear.law = by_x  # type: ignore[attr-defined]
+        self.last = linear
         return self._complete(value, x), linear
+
+    def nearby(self, row: np.ndarray) -> Any:
+        """The last matrix, where it is large."""
+        last = self.last
+        if last is None or len(row) < LEAST_BROYDEN:
+            return None
+        return lambda right: last.solve(row, right)
 
     def _along(self, z: np.ndarray, v: np.ndarray) -> np.ndarray:
         moved = np.asarray(_product(self.law, z[:-1], z[-1], v[:-1], v[-1]))

@@ -2,12 +2,15 @@
 
 The period is no multiple of dt, so k steps of length T/k are taken, k = round(T/dt), with T unknown (shortening only
 the last step would not be smooth); k follows the orbit along the branch. The state may have hundreds of unknowns:
-products with the monodromy matrix come from forward derivatives, GMRES is preconditioned by the part of it that a
-basis of its leading modes tells, and block iteration keeps that basis and gives the multipliers.
+products with the monodromy matrix M come from forward derivatives. A block Arnoldi method started from the leading
+modes of the point before spans a space Q of 20 to 30 dimensions outside of which M is nearly zero: Q^T M Q has the
+multipliers, and the Jacobian with M Q Q^T in place of M preconditions GMRES and is the first Jacobian of Broyden's
+method at the next point. M is far from normal (its norm is in the hundreds where its multipliers are below 1), so that
+plain block iteration is not enough.
 Source: K. Lust & D. Roose, SIAM J. Sci. Comput. 19, 1188 (1998), for the use of the leading modes.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,16 +19,16 @@ import numpy as np
 import scipy.linalg
 
 from largen.numerics.continuation.collocation import CYCLES, died, merged, without_trivial
-from largen.numerics.continuation.core import AbstractProblem
+from largen.numerics.continuation.core import AbstractProblem, NotConverged
 from largen.numerics.continuation.linear import Krylov
 
 MODES = 8
-"""Size of the basis of leading modes."""
-PRODUCTS = 24
-"""Products with the monodromy matrix remembered for the preconditioner."""
-SWEEPS = 6
+"""Modes from which the Arnoldi method starts at the next point."""
+BLOCK = MODES + 2
+"""Vectors multiplied at once."""
+SWEEPS = 5
 SETTLED = 1e-4
-"""The basis is good when |M v - mu v| < SETTLED |v| for every multiplier above 1/50."""
+"""The multipliers above 1/50 are accepted with this error."""
 
 
 class Repeated(eqx.Module):
@@ -57,6 +60,28 @@ def _product(law: Repeated, x: Any, period: Any, p: Any, count: Any, change: Any
 def _products(law: Repeated, x: Any, period: Any, p: Any, count: Any, changes: Any) -> Any:
     """The same along many changes, shape (m + 2, many) -> (m, many)."""
     return jax.vmap(lambda change: _product(law, x, period, p, count, change), in_axes=-1, out_axes=-1)(changes)
+
+
+class Leading(NamedTuple):
+    """What is known of the monodromy matrix M at one point, all in the scaled unknowns.
+
+    Attributes:
+        at: The point, shape (m + 2,).
+        basis: Orthonormal vectors Q, shape (m, q).
+        image: M Q, shape (m, q).
+        sides: Derivatives of the return by the period and the parameter, shape (m, 2).
+        values: Multipliers, largest first.
+        modes: Their eigenvectors, shape (m, q).
+        error: Largest error of those above 1/50.
+    """
+
+    at: np.ndarray
+    basis: np.ndarray
+    image: np.ndarray
+    sides: np.ndarray
+    values: np.ndarray
+    modes: np.ndarray
+    error: float
 
 
 class Shooting(AbstractProblem):
@@ -101,18 +126,20 @@ class Shooting(AbstractProblem):
         phase = direction / scale**2
         self.phase = phase / np.linalg.norm(phase * scale)
         self.kept = rows @ reference
-        self.near: tuple[np.ndarray, np.ndarray] | None = None
+        self.leading: Leading | None = None
         self.double = False
-        self.products: list[tuple[np.ndarray, np.ndarray]] = []
+        # What conservation adds goes where there is something already, not into empty parts of the state.
+        held = (np.abs(reference) + 1e-12 * scale)[:, None] * rows.T
+        self.spread = np.linalg.solve(rows @ held, held.T).T if len(rows) else held
         self.many = min(MODES, len(reference) - len(rows))
         if basis is None:
             basis = np.random.default_rng(0).standard_normal((len(reference), self.many)) * scale[:, None]
             basis[:, 0] = direction
-        self.basis = self._free(basis)
+        self.basis = basis
 
     def _free(self, vectors: np.ndarray) -> np.ndarray:
         """Project conserved quantities out."""
-        return vectors - self.rows.T @ (self.rows @ vectors)
+        return vectors - self.spread @ (self.rows @ vectors)
 
     def residual(self, z: np.ndarray) -> np.ndarray:
         """Return minus start (with what conservation adds), and the phase condition."""
@@ -123,81 +150,67 @@ class Shooting(AbstractProblem):
 
     def linearise(self, z: np.ndarray) -> tuple[np.ndarray, Any]:
         """Residual and Jacobian."""
+        leading = self._learn(z)
 
         def apply(v: np.ndarray) -> np.ndarray:
             moved = np.asarray(_product(self.law, z[:-2], z[-2], z[-1], np.asarray(self.count), v))
             dx = v[:-2]
-            self._remember(v, moved)
             return np.append(moved - dx + self.rows.T @ (self.rows @ dx), self.phase @ dx)
 
-        if self.near is None:
-            self._sweep(z)
-        return self.residual(z), Krylov(apply, self._preconditioner, tolerance=1e-3)
+        return self.residual(z), Krylov(apply, lambda row: self._solver(leading, row), tolerance=1e-5)
 
-    def _remember(self, change: np.ndarray, moved: np.ndarray) -> None:
-        """Keep what a product told of the monodromy matrix, for the next preconditioners."""
-        assert self.near is not None
-        dx = change[:-2]
-        size = float(np.linalg.norm(dx / self.scale))
-        if size > 1e-12:
-            image = moved - self.near[1][:, -2:] @ change[-2:]
-            self.products.append((dx / size, image / size))
-            del self.products[:-PRODUCTS]
+    def nearby(self, row: np.ndarray) -> Any:
+        """The Jacobian with what is known of the monodromy matrix."""
+        return None if self.leading is None else self._solver(self.leading, row)
 
-    def _preconditioner(self, row: np.ndarray) -> Any:
-        """Solve with the bordered matrix in which the monodromy matrix is known by its leading modes and products."""
-        assert self.near is not None
+    def _solver(self, leading: Leading, row: np.ndarray) -> Any:
+        """Solve with the bordered matrix in which M Q Q^T stands for the monodromy matrix."""
         size = len(self.reference)
-        basis, image = self.near
-        # The newest come first: an orthonormal basis of the changes, newest first, with their images.
-        pairs = self.products[::-1]
-        known = np.column_stack([change for change, _ in pairs] + [basis])
-        images = np.column_stack([moved for _, moved in pairs] + [image[:, :-2]])
-        known, images = known[:, :size], images[:, :size]
-        orthonormal, triangle = np.linalg.qr(known)
-        kept = np.abs(np.diag(triangle)) > 1e-2 * np.linalg.norm(triangle, axis=0)
-        known, images = known[:, kept], images[:, kept]
-        orthonormal, triangle = np.linalg.qr(known)
-        monodromy = scipy.linalg.solve_triangular(triangle, images.T, trans=1, lower=False).T @ orthonormal.T
         matrix = np.zeros((size + 2, size + 2))
-        matrix[:size, :size] = monodromy - np.eye(size) + 2.0 * self.rows.T @ self.rows  # C M = C
-        matrix[:size, size:] = image[:, -2:]
+        matrix[:size, :size] = (leading.image * self.scale[:, None]) @ (leading.basis / self.scale[:, None]).T
+        matrix[:size, :size] += 2.0 * self.rows.T @ self.rows - np.eye(size)  # C M = C
+        matrix[:size, size:] = leading.sides * self.scale[:, None]
         matrix[size, :size] = self.phase
         matrix[size + 1] = row
         factors = scipy.linalg.lu_factor(matrix, check_finite=False)
         return lambda v: scipy.linalg.lu_solve(factors, v, check_finite=False)
 
-    def _sweep(self, z: np.ndarray) -> np.ndarray:
-        """Apply the monodromy matrix to the basis once: the multipliers it shows; the basis turns to its image."""
-        scaled, _ = np.linalg.qr(self._free(self.basis) / self.scale[:, None])
-        basis = self._free(scaled * self.scale[:, None])
-        size = len(self.reference)
-        changes = np.zeros((size + 2, self.many + 2))
-        changes[:size, : self.many] = basis
-        changes[size, self.many] = changes[size + 1, self.many + 1] = 1.0
-        image = np.asarray(_products(self.law, z[:-2], z[-2], z[-1], np.asarray(self.count), jnp.asarray(changes)))
-        self.near = basis, image
-        inside = np.linalg.lstsq(basis / self.scale[:, None], image[:, : self.many] / self.scale[:, None], rcond=None)[
-            0
-        ]
-        values, vectors = np.linalg.eig(inside)
-        modes = scaled @ vectors
-        left = np.linalg.norm(image[:, : self.many] / self.scale[:, None] @ vectors - modes * values, axis=0)
-        left = left / np.linalg.norm(modes, axis=0)
-        size = np.abs(values)
-        self.unsettled = float(np.max(left * (size > 0.02)))
-        self.basis = image[:, : self.many]
-        self.modes = values, basis @ vectors
-        return values
+    def _learn(self, z: np.ndarray) -> Leading:
+        """Block Arnoldi iteration on the monodromy matrix until its leading multipliers are settled."""
+        if self.leading is not None and np.array_equal(self.leading.at, z):
+            return self.leading
+        size, scale = len(self.reference), self.scale[:, None]
+        basis, image, sides = np.zeros((size, 0)), np.zeros((size, 0)), np.zeros((size, 2))
+        block = self._free(self.basis) / scale
+        for sweep in range(SWEEPS):
+            block = _complement(block, basis)[:, : size - len(self.rows) - basis.shape[1]]
+            if not block.shape[1]:  # nothing is left
+                break
+            changes = np.zeros((size + 2, BLOCK))
+            changes[:size, : block.shape[1]] = block * scale
+            if sweep == 0:
+                changes[size, -2] = changes[size + 1, -1] = 1.0
+            moved = _products(self.law, z[:-2], z[-2], z[-1], np.asarray(self.count), jnp.asarray(changes)) / scale
+            moved = np.asarray(moved)
+            if not np.all(np.isfinite(moved)):
+                raise NotConverged(np.nan, 0)
+            if sweep == 0:
+                sides = moved[:, -2:]
+            basis = np.column_stack([basis, block])
+            image = np.column_stack([image, moved[:, : block.shape[1]]])
+            values, vectors, error = _ritz(basis, image)
+            if error < SETTLED:
+                break
+            block = self._free((moved if sweep == 0 else moved[:, : block.shape[1]]) * scale) / scale
+        self.leading = Leading(z.copy(), basis, image, sides, values, basis @ vectors, error)
+        self.doubt = error
+        parts = np.column_stack([self.leading.modes.real, self.leading.modes.imag])[:, _pairs(values)]
+        self.basis = parts[:, : self.many] * scale
+        return self.leading
 
     def spectrum(self, z: np.ndarray, linear: Any) -> dict[str, np.ndarray]:
         """Leading multipliers; the one that is 1 along the orbit is set apart."""
-        values = np.zeros(0)
-        for _ in range(SWEEPS):
-            values = self._sweep(z)
-            if self.unsettled < SETTLED:
-                break
-        return without_trivial(values)
+        return without_trivial(self._learn(z).values[: MODES + 1])
 
     def adapted(self, z: np.ndarray, tangent: np.ndarray) -> tuple[AbstractProblem, np.ndarray, np.ndarray]:
         """Phase condition at this point, and the number of steps that suits its period."""
@@ -206,7 +219,9 @@ class Shooting(AbstractProblem):
         new = Shooting(
             self.law.law, x, ahead - x, z[-2], self.dt, self.span, self.scale, self.rows, self.unit, self.basis
         )
-        new.kept, new.near, new.double, new.products = self.kept, self.near, self.double, self.products
+        new.kept, new.double, new.leading = self.kept, self.double, self.leading
+        if new.leading is not None and new.count != self.count:
+            new.leading = new.leading._replace(at=np.full(len(z), np.nan))
         # The tangent must obey the new phase condition: shifts along the orbit leave it a tangent.
         along = tangent.copy()
         along[:-2] -= (new.phase @ tangent[:-2]) / (new.phase @ (ahead - x)) * (ahead - x)
@@ -238,6 +253,35 @@ class Shooting(AbstractProblem):
         return (np.asarray(_flow(self.law, z[:-2], period, z[-1], half)) - z[:-2]) / self.scale
 
 
+def _complement(block: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Orthonormal vectors that span, with the basis, what the block spans; shape (m, at most BLOCK)."""
+    block = block / np.maximum(np.linalg.norm(block, axis=0), 1e-300)
+    for _ in range(2):
+        block = block - basis @ (basis.T @ block)
+    orthonormal, triangle, _ = scipy.linalg.qr(block, mode="economic", pivoting=True)
+    kept = np.abs(np.diag(triangle)) > 1e-12
+    return orthonormal[:, kept]
+
+
+def _ritz(basis: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Multipliers in the span of the basis, largest first, their vectors in it, and the error of those above 1/50.
+
+    To first order the error of a value is at most its residual times its condition number.
+    """
+    values, vectors = np.linalg.eig(basis.T @ image)
+    order = np.lexsort((np.imag(values), -np.abs(values)))
+    values, vectors = values[order].astype(complex), vectors[:, order]
+    left = np.linalg.norm(image @ vectors - (basis @ vectors) * values, axis=0)
+    condition = np.linalg.norm(np.linalg.pinv(vectors), axis=1)
+    return values, vectors, float(np.max((left * condition)[np.abs(values) > 0.02], initial=0.0))
+
+
+def _pairs(values: np.ndarray) -> np.ndarray:
+    """Columns of [real parts, imaginary parts] that span the modes in their order: of a pair each part once."""
+    later = np.imag(values) > 0.0  # the conjugate came before
+    return np.where(later, np.arange(len(values)) + len(values), np.arange(len(values)))
+
+
 def near_hopf(
     law: Any, z: np.ndarray, mode: np.ndarray, angle: float, dt: float, span: float, scale: np.ndarray, rows: np.ndarray
 ) -> tuple[Shooting, np.ndarray, np.ndarray]:
@@ -255,17 +299,14 @@ def near_hopf(
     """
     period = 2.0 * np.pi * dt / angle
     problem = Shooting(law, z[:-1], np.real(1j * mode), period, dt, span, scale, rows)
-    basis = problem.basis.copy()
-    basis[:, 0], basis[:, 1] = np.real(mode), np.imag(mode)
-    problem.basis = problem._free(basis)
+    problem.basis[:, 0], problem.basis[:, 1] = np.real(mode), np.imag(mode)
     return problem, np.concatenate([z[:-1], [period, z[-1]]]), np.append(np.real(mode), [0.0, 0.0])
 
 
 def doubled(problem: Shooting, z: np.ndarray) -> tuple[Shooting, np.ndarray, np.ndarray]:
     """Problem, point and direction for the orbits of twice the period born at a period doubling."""
-    problem.spectrum(z, None)
-    values, vectors = problem.modes
-    mode = np.real(vectors[:, np.argmin(np.abs(values + 1.0))])
+    leading = problem._learn(z)
+    mode = np.real(leading.modes[:, np.argmin(np.abs(leading.values + 1.0))]) * problem.scale
     x = z[:-2]
     direction = problem.phase * problem.scale**2
     new = Shooting(

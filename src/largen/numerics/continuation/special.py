@@ -46,36 +46,64 @@ class _Segment:
         self.row = a.problem.weights**2 * a.tangent
         self.length = float(self.row @ (b.z - a.z))
         self.tolerance = tolerance
+        self.landed: dict[float, tuple[np.ndarray, np.ndarray, Any]] = {
+            0.0: (a.z, a.tangent, None),
+            self.length: (b.z, b.tangent, None),
+        }
         self.known = {0.0: a, self.length: b}
         self.named: list[_Found] = []
 
+    def tangent(self, s: float) -> np.ndarray:
+        """The tangent at s."""
+        return self._land(s)[1]
+
     def at(self, s: float) -> Point:
-        """The point at s; next to it where Newton's method fails (a branch point makes the matrix singular)."""
-        for shift in (0.0, 0.21, -0.37, 3.1, -5.3):
-            place = s + shift * self.tolerance
-            if s in self.known:
-                break
-            start = self.a.z + place / self.length * (self.b.z - self.a.z)
-            try:
-                z, tangent, linear, _ = land(self.a.problem, start, self.a.tangent)
-            except NotConverged:
-                continue
-            self.known[s] = point_at(self.a.problem, z, tangent, linear)
+        """The point at s."""
         if s not in self.known:
-            raise NotConverged(np.nan, 0)
+            z, tangent, linear = self._land(s)
+            self.known[s] = point_at(self.a.problem, z, tangent, linear)
         return self.known[s]
 
-    def root(self, test: Callable[[Point], float]) -> tuple[float, Point]:
-        """Where the test function changes sign."""
+    def _land(self, s: float) -> tuple[np.ndarray, np.ndarray, Any]:
+        """Onto the curve at s; next to it where Newton's method fails (a branch point makes the matrix singular)."""
+        for shift in (0.0, 0.21, -0.37, 3.1, -5.3):
+            if s in self.landed:
+                break
+            start = self._guess(s + shift * self.tolerance)
+            try:
+                self.landed[s] = land(self.a.problem, start, self.a.tangent)[:3]
+            except NotConverged:
+                continue
+        if s not in self.landed:
+            raise NotConverged(np.nan, 0)
+        return self.landed[s]
+
+    def _guess(self, s: float) -> np.ndarray:
+        """The cubic through the nearest known points on both sides, with their tangents."""
+        low = max((k for k in self.landed if (k - s) * self.length <= 0.0), key=lambda k: k / self.length, default=0.0)
+        high = min(
+            (k for k in self.landed if (k - s) * self.length > 0.0), key=lambda k: k / self.length, default=self.length
+        )
+        if low == high:
+            low = 0.0
+        step, t = high - low, (s - low) / (high - low)
+        (one, first, _), (two, last, _) = self.landed[low], self.landed[high]
+        slopes = [step * tangent / (self.row @ tangent) for tangent in (first, last)]
+        cubic = (1 + 2 * t) * (1 - t) ** 2 * one + t**2 * (3 - 2 * t) * two
+        return cubic + t * (1 - t) ** 2 * slopes[0] - t**2 * (1 - t) * slopes[1]
+
+    def root(self, test: Callable[[float], float]) -> tuple[float, Point]:
+        """Where a test function of s changes sign."""
         brentq: Any = scipy.optimize.brentq
-        s = brentq(lambda s: test(self.at(float(s))), 0.0, self.length, xtol=self.tolerance, rtol=1e-14)
+        s = brentq(lambda s: test(float(s)), 0.0, self.length, xtol=self.tolerance, rtol=1e-14)
         return float(s), self.at(float(s))
 
-    def uncertainty(self, point: Point) -> float:
-        """Of the parameter, from that of s: first and second order."""
-        bend = abs(self.b.tangent[-1] - self.a.tangent[-1]) / self.length
+    def uncertainty(self, point: Point, doubt: float = 0.0) -> float:
+        """Of the parameter, from that of s (itself in doubt where the test function is): first and second order."""
+        bend = abs((self.b.tangent[-1] - self.a.tangent[-1]) / self.length)
         spacing = 4.0 * np.spacing(abs(point.z[-1]))
-        return float(2.0 * self.tolerance * (abs(point.tangent[-1]) + bend * self.tolerance) + spacing)
+        reach = 2.0 * self.tolerance + doubt
+        return float(reach * (abs(point.tangent[-1]) + 0.5 * bend * reach) + spacing)
 
 
 def between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
@@ -90,25 +118,31 @@ def between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
     if problem.tuned(0.5 * (a.z + b.z)) is problem and problem.tuned(b.z) is problem:
         yield from _between(a, b, tolerance)
         return
-    # First roughly, then once more in the problem that suits the place.
-    rough = _Segment(a, b, tolerance).length
-    for one in _between(a, b, max(0.02 * abs(rough), tolerance)):
-        fitting = problem.tuned(one.z)
-        if fitting is problem:
-            yield from (p for p in _between(a, b, tolerance) if p.special.kind == one.special.kind)
-            continue
+    # First roughly, then once more nearby in the problem that suits the place.
+    rough = max(0.02 * abs(_Segment(a, b, tolerance).length), tolerance)
+    for one in _between(a, b, rough):
+        yield _closer(problem.tuned(one.z), one, a, b, rough, tolerance)
+
+
+def _closer(problem: AbstractProblem, rough: Point, a: Point, b: Point, reach: float, tolerance: float) -> Point:
+    """A special point on the curve from a to b, known roughly, located in another problem."""
+    near = [rough.z + side * 3.0 * reach * rough.tangent for side in (-1.0, 1.0)]
+    for ends in (near, [a.z, b.z]):
         try:
-            first, last = (_again(fitting, point, a.tangent) for point in (a, b))
+            first, last = (_again(problem, z, rough.tangent) for z in ends)
+            found = [
+                p for p in _between(first, last, tolerance) if rough.special.kind in (p.special.kind, "not_smooth")
+            ]
         except NotConverged:
-            yield one
             continue
-        again = [p for p in _between(first, last, tolerance) if p.special.kind == one.special.kind]
-        yield from again or [one]
+        if found:
+            return found[0]
+    return rough
 
 
-def _again(problem: AbstractProblem, point: Point, along: np.ndarray) -> Point:
-    """The same point in another problem."""
-    z, tangent, linear, _ = land(problem, point.z, along)
+def _again(problem: AbstractProblem, z: np.ndarray, along: np.ndarray) -> Point:
+    """The point near z in another problem."""
+    z, tangent, linear, _ = land(problem, z, along)
     return point_at(problem, z, tangent, linear)
 
 
@@ -118,12 +152,15 @@ def _between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
     found: list[_Found] = []
     turned = a.tangent[-1] * b.tangent[-1] < 0
     flipped = a.orientation * b.orientation < 0
-    fold = _try(segment, lambda point: point.tangent[-1], "fold") if turned else None
+    fold = _try(segment, lambda s: segment.tangent(s)[-1]) if turned else None
     if fold:
         kind = "branch" if flipped else "fold"
         found.append(_named(segment, fold, _kind(a, "", kind), 0.0, ""))
     for group in groups(a):
-        crossings = [crossing for k in _changed(a, b, group) for crossing in _crossing(segment, group, k)]
+        changed = _changed(a, b, group)
+        if group == "" and fold and len(changed) == 1 and _critical(fold[1]):
+            continue  # it is the zero eigenvalue of the fold itself
+        crossings = [crossing for k in changed for crossing in _crossing(segment, group, k)]
         pluses = [c for c in crossings if c.point.special.kind == "plus"]
         if group == "" and fold and pluses:  # the zero eigenvalue of the fold itself
             pluses.remove(min(pluses, key=lambda c: abs(c.s - fold[0])))
@@ -133,12 +170,20 @@ def _between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
             kind = _kind(a, group, "branch" if group == "" else "fold") if branching else "unclassified"
             found.append(crossing._replace(point=_rename(crossing.point, kind)))
     if flipped and not any(_is_branch(f.point) for f in found):
-        place = _try(segment, lambda point: point.orientation, "branch")
+        place = _try(segment, lambda s: segment.at(s).orientation)
         if place:
             found.append(_named(segment, place, _kind(a, "", "branch"), 0.0, ""))
     for one in sorted(found, key=lambda f: f.s):
         if not _explained(one, found, segment):
             yield one.point
+
+
+def _critical(point: Point) -> bool:
+    """Whether an eigenvalue is nearly zero, or a multiplier nearly 1, for its neighbours."""
+    values = point.spectrum[""]
+    target = 1.0 if point.problem.discrete else 0.0
+    away = np.sort(np.abs(values - target))
+    return len(away) > 0 and bool(away[0] < 1e-3 * (away[1] if len(away) > 1 else 1.0))
 
 
 def _explained(one: _Found, found: list[_Found], segment: _Segment) -> bool:
@@ -160,8 +205,8 @@ def _rename(point: Point, kind: str) -> Point:
     return point._replace(special=point.special._replace(kind=kind))
 
 
-def _try(segment: _Segment, test: Callable[[Point], float], what: str) -> tuple[float, Point] | None:
-    """A root, or the middle of the segment, marked as unclassified, where the curve cannot be followed there."""
+def _try(segment: _Segment, test: Callable[[float], float]) -> tuple[float, Point] | None:
+    """A root, or None where the curve cannot be followed there."""
     try:
         return segment.root(test)
     except NotConverged:
@@ -194,7 +239,7 @@ def _crossing(segment: _Segment, group: str, k: int) -> Iterator[_Found]:
 
     sides = max(abs(test(segment.a)), abs(test(segment.b)))
     try:
-        s, point = segment.root(test)
+        s, point = segment.root(lambda s: test(segment.at(s)))
     except NotConverged:
         spread = abs(segment.b.parameter - segment.a.parameter)
         special = Special("unclassified", spread, complex(np.nan), group)
@@ -214,7 +259,8 @@ def _crossing(segment: _Segment, group: str, k: int) -> Iterator[_Found]:
             kind = "plus"
     if kind == _kind(point, group, "complex") and value.imag < 0:
         value = value.conjugate()
-    uncertainty = segment.uncertainty(point)
+    slope = abs(test(segment.b) - test(segment.a)) / abs(segment.length)
+    uncertainty = segment.uncertainty(point, problem.doubt / slope)
     if not any(_twin(other, kind, s, segment) for other in segment.named):
         found = _Found(s, point._replace(special=Special(kind, uncertainty, value, group)))
         segment.named.append(found)
