@@ -14,6 +14,7 @@ LAYER = {
     "checks": 0,
     "memory": 0,
     "numerics": 0,
+    "parameters": 1,
     "system": 1,
     "plain": 1,
     "latex": 1,

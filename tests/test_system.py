@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import largen as ln
+from largen.parameters import parameters
 from largen.plain import from_plain, to_plain
-from largen.system import parameters
 
 
 def a_drive(time):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from largen.fitting import fit as fit
     from largen.fitting import sensitivity as sensitivity
     from largen.limits import solve_limit as solve_limit
+    from largen.parameters import TimeSeries as TimeSeries
     from largen.results import load as load
     from largen.results import save as save
     from largen.scaling import convergence as convergence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from largen.sweeps import Random as Random
     from largen.sweeps import Sobol as Sobol
     from largen.sweeps import sweep as sweep
-    from largen.system import TimeSeries as TimeSeries
     from largen.systems.balanced import BalancedNetwork as BalancedNetwork
     from largen.systems.balanced import CustomGain as CustomGain
     from largen.systems.balanced import Logistic as Logistic
@@ -61,7 +61,7 @@ _HOME = {
     "Random": "sweeps",
     "Sobol": "sweeps",
     "sweep": "sweeps",
-    "TimeSeries": "system",
+    "TimeSeries": "parameters",
     "BalancedNetwork": "systems.balanced",
     "CustomGain": "systems.balanced",
     "Logistic": "systems.balanced",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from largen.checks import InputError, known_keys, nearest, require, shown
-from largen.system import AbstractComponent, ParameterInfo, parameters
+from largen.parameters import AbstractComponent, ParameterInfo, parameters
 
 
 def to_plain(component: AbstractComponent, *, strict: bool = True) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import xarray as xr
 from largen.checks import InputError
 from largen.comparison import component_labels
 from largen.files import read_file
+from largen.parameters import parameters
 from largen.plain import to_plain
-from largen.system import parameters
 
 
 def _finite(value: Any) -> Any:

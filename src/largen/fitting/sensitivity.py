@@ -15,7 +15,8 @@ from largen.fitting.measured import measure
 from largen.fitting.unknowns import unknowns
 from largen.limits import solve_limit
 from largen.options import check_options, options_of
-from largen.system import AbstractComponent, AbstractSmoothLimit, AbstractSystem, parameters
+from largen.parameters import AbstractComponent, parameters
+from largen.system import AbstractSmoothLimit, AbstractSystem
 
 
 def sensitivity(

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from largen.checks import InputError, known_keys, require, shown
-from largen.system import AbstractSmoothLimit, AbstractSystem, Place, indexed_name, parameters
+from largen.parameters import Place, indexed_name, parameters
+from largen.system import AbstractSmoothLimit, AbstractSystem
 
 
 class Unknowns(NamedTuple):

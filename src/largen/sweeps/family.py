@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from largen.parameters import AbstractComponent, Place, check_bounds, check_form
 from largen.plain import to_plain
-from largen.system import AbstractComponent, AbstractSystem, Place, _check_bounds, _check_form
+from largen.system import AbstractSystem
 
 _MARK = "\ue000largen\ue000"
 
@@ -49,8 +50,8 @@ class Family:
                 whole = array.astype(np.int64)
                 array = whole if np.array_equal(whole, array) else array  # else refused by the check
             array.flags.writeable = False
-            _check_form(place.info, array, owner.count)
-            _check_bounds(place.info, array, owner.labels)
+            check_form(place.info, array, owner.count)
+            check_bounds(place.info, array, owner.labels)
             model = _with(model, place.steps, array)
         return model
 

@@ -11,7 +11,7 @@ from scipy.special import ndtr
 
 from largen.checks import InputError, LimitError
 from largen.limits import solve_limit
-from largen.system import TimeSeries
+from largen.parameters import TimeSeries
 from largen.systems.balanced import BalancedNetwork, CustomGain, Logistic, Probit, equations, limit, manifold
 
 S1 = BalancedNetwork.rank_one()

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from largen.checks import InputError, one_of
 from largen.numerics import ode
 from largen.numerics.roots import solve_small
-from largen.system import TimeSeries
+from largen.parameters import TimeSeries
 from largen.systems.balanced import manifold
 from largen.systems.balanced.gains import Logistic, Probit
 from largen.systems.balanced.manifold import Structure, at, rates

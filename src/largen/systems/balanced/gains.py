@@ -10,7 +10,7 @@ from jax.scipy.special import ndtr, ndtri
 
 from largen.numerics.gaussian import Derivative, expectation
 from largen.numerics.roots import implicit_root
-from largen.system import AbstractComponent, parameter
+from largen.parameters import AbstractComponent, parameter
 
 
 class AbstractGain(AbstractComponent):

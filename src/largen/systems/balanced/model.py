@@ -10,15 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from largen.checks import require
+from largen.parameters import TimeSeries, parameter
 from largen.system import (
     AbstractFlowSystem,
     Arrays,
     Dynamics,
     Observable,
     Plan,
-    TimeSeries,
     labels_of,
-    parameter,
     split,
 )
 from largen.systems.balanced.gains import CustomGain, Logistic, Probit

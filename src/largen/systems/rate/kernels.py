@@ -13,7 +13,7 @@ import numpy as np
 
 from largen.checks import InputError, require
 from largen.numerics.bivariate import MOST_TERMS
-from largen.system import AbstractComponent, parameter
+from largen.parameters import AbstractComponent, parameter
 
 _NEGATIVE = 1e-12
 _GRID = 256

@@ -9,15 +9,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from largen.parameters import TimeSeries, parameter
 from largen.system import (
     AbstractFlowSystem,
     Arrays,
     Dynamics,
     Observable,
     Plan,
-    TimeSeries,
     labels_of,
-    parameter,
     split,
 )
 
