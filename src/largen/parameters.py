@@ -131,6 +131,7 @@ def parameters(component: Any) -> dict[str, ParameterInfo]:
 
 
 def traced(value: Any) -> bool:
+    """Whether a value is being traced by JAX, so that it cannot be looked at."""
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
 
 
@@ -279,6 +280,7 @@ _NAME = re.compile(r"^(\w+)(?:\[([^\]]*)\])?(?:\.(.+))?$")
 
 
 def parse(name: str) -> tuple[str, tuple[str, ...], str]:
+    """Field, indices and what follows the dot: `gain[e].slope` is (gain, (e,), slope)."""
     match = _NAME.match(name.strip())
     if match is None:
         raise InputError(f"Parameter name must look like `tau`, `tau[e]` or `probability[e,i]`, but is {name!r}.")
@@ -287,6 +289,7 @@ def parse(name: str) -> tuple[str, tuple[str, ...], str]:
 
 
 def index_in(info: ParameterInfo, inside: Sequence[str], labels: tuple[str, ...]) -> tuple[int, ...]:
+    """Positions of labels or numbers in a field's array."""
     if inside and len(inside) != len(info.dims):
         raise InputError(
             f"Parameter `{info.name}` has {len(info.dims)} indices ({', '.join(info.dims) or 'none'}), "
@@ -306,12 +309,14 @@ def index_in(info: ParameterInfo, inside: Sequence[str], labels: tuple[str, ...]
 
 
 def info_of(component: Any, field: str) -> ParameterInfo:
+    """Row of the parameter table; an unknown name is an error that lists the known ones."""
     table = parameters(component)
     known_keys("parameter", [field], table)
     return table[field]
 
 
 def get(component: Any, field: str, inside: tuple[str, ...], rest: str, labels: tuple[str, ...]) -> Any:
+    """Value of a parameter, its name parsed by `parse`."""
     info = info_of(component, field)
     value = getattr(component, field)
     if inside and not callable(value):
@@ -326,6 +331,7 @@ def get(component: Any, field: str, inside: tuple[str, ...], rest: str, labels: 
 
 
 def set_to(component: Any, field: str, inside: tuple[str, ...], rest: str, value: Any, labels: tuple[str, ...]) -> Any:
+    """The component with one parameter replaced, its name parsed by `parse`."""
     info = info_of(component, field)
     old = getattr(component, field)
     if rest:
