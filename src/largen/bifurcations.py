@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 
 from largen.analysis import follow
-from largen.analysis.branches import MEANING
 from largen.checks import InputError
 from largen.presentation import json_safe
 from largen.results import save, write_atomically
@@ -84,7 +83,7 @@ def as_plain(found: xr.Dataset, folder: Path | None) -> dict[str, Any]:
             if str(key).startswith("special_shift_"):
                 shift = float(found[key].values[k])
                 row[str(key)[8:]] = shift if np.isfinite(shift) else None
-        special.append(row | {"meaning": MEANING[kind]})
+        special.append(row | {"meaning": str(found["special_meaning"].values[k])})
     return {
         "parameter": str(found.attrs["parameter"]),
         "from": float(found.attrs["from"]),

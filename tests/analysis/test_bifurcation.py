@@ -102,16 +102,16 @@ def test_a_morris_lecar_orbit_is_found_and_followed():
     assert 200 < specials(diagram)[0][1] < 220
 
 
-def test_a_step_of_a_flow_is_followed_as_a_flow():
-    # The exact flow of r' = mu r - r^3, theta' = 2 pi: period 1 whatever dt, radius sqrt(mu).
-    def step(x, q, dt):
-        r2 = x @ x
-        grown = jnp.exp(2 * q["mu"] * dt)
-        factor = jnp.sqrt(grown / (1 + r2 * (grown - 1) / q["mu"]))
-        c, s = jnp.cos(2 * jnp.pi * dt), jnp.sin(2 * jnp.pi * dt)
-        return factor * jnp.array([c * x[0] - s * x[1], s * x[0] + c * x[1]])
+def turning(x, q, dt):
+    """The exact flow of r' = mu r - r^3, theta' = 2 pi: period 1 whatever dt, radius sqrt(mu)."""
+    grown = jnp.exp(2 * q["mu"] * dt)
+    factor = jnp.sqrt(grown / (1 + (x @ x) * (grown - 1) / q["mu"]))
+    c, s = jnp.cos(2 * jnp.pi * dt), jnp.sin(2 * jnp.pi * dt)
+    return factor * jnp.array([c * x[0] - s * x[1], s * x[0] + c * x[1]])
 
-    system = Map(step, [0.7, 0.1], {"mu": 0.5}, dt=0.013)
+
+def test_a_step_of_a_flow_is_followed_as_a_flow():
+    system = Map(turning, [0.7, 0.1], {"mu": 0.5}, dt=0.013)
     orbit = analysis.limit_cycle(system, settle=20.0, window=3.0)
     assert float(orbit["period"]) == pytest.approx(1.0, abs=1e-6)
     assert float(orbit["multiplier_real"][0]) == pytest.approx(np.exp(-1.0), abs=1e-6)
@@ -120,6 +120,40 @@ def test_a_step_of_a_flow_is_followed_as_a_flow():
     diagram = analysis.follow(system, "mu", to=1.0, start=orbit)
     radius = np.linalg.norm(diagram["unknowns"].values, axis=1)
     np.testing.assert_allclose(radius, np.sqrt(diagram["parameter"].values), atol=1e-5)
+    # Downwards it dies at the Hopf point.
+    diagram = analysis.follow(system, "mu", to=-0.2, start=orbit)
+    assert "The orbit dies" in str(diagram["branch_ending"].values[0])
+    with pytest.raises(ln.LimitError, match=r"could not be started: Newton's method left a residual of .* iterations"):
+        analysis.follow(system, "mu", to=1.0, start=orbit.assign(period=orbit["period"] * 1.4))
+
+
+def test_orbits_are_switched_where_they_branch():
+    def law(x, q):  # x and y turn on the unit circle; z has a pitchfork
+        shrinking = 1 - x[0] ** 2 - x[1] ** 2
+        turn = jnp.array([x[0] * shrinking - 2 * x[1], 2 * x[0] + x[1] * shrinking])
+        return jnp.append(turn, q["mu"] * x[2] - x[2] ** 3)
+
+    flow = Flow(law, [1.0, 0.0, 0.0], {"mu": -0.5})
+    orbit = analysis.limit_cycle(flow, start=[1.0, 0.0, 0.0], settle=5.0, window=10.0)
+    diagram = analysis.follow(flow, "mu", to=0.5, start=orbit, largest_step=0.2)
+    assert specials(diagram)[0] == ("branch_point", pytest.approx(0.0, abs=1e-6))
+    ends = [diagram.isel(point=np.flatnonzero(diagram["on_branch"].values == k)[-1]) for k in range(3)]
+    np.testing.assert_allclose(sorted(float(end["state"][2]) for end in ends), [-(0.5**0.5), 0, 0.5**0.5], atol=1e-6)
+    assert [bool(end["stable"]) for end in ends] == [False, True, True]
+
+
+class Shifted:
+    """A fold whose place depends on an option, as that of a discretised limit does."""
+
+    def dynamics(self, parameter, *, n=None, width=0.0):
+        return Flow(lambda x, q: q["mu"] - 0.5 * width**2 - x * x, [1.0], {"mu": 1.0}).dynamics(parameter, n=n)
+
+
+def test_refinement_reports_how_far_special_points_move():
+    diagram = analysis.follow(Shifted(), "mu", to=-1.0, within=(-1.0, 1.0), width=0.4, refine={"width": 0.2})
+    assert specials(diagram) == [("fold", pytest.approx(0.08, abs=1e-6))]
+    assert diagram["special_shift_width"].values == pytest.approx([-0.06], abs=1e-6)
+    assert "width = 0.2" in diagram["special_shift_width"].attrs["long_name"]
 
 
 def test_the_folded_balanced_network_oscillates_at_finite_size():
@@ -187,6 +221,14 @@ def test_what_cannot_be_followed_is_refused_with_a_sentence():
         analysis.follow(nowhere, "a", to=1.0)
     with pytest.raises(ln.LimitError, match="comes to rest"):
         analysis.limit_cycle(Flow(lambda x, q: -x, [1.0, 1.0], {"a": 0.0}), settle=60.0)
+    jump = Flow(lambda x, q: jnp.where(q["a"] < 0.5, q["a"] - x, q["a"] + 1.0 - x), [0.0], {"a": 0.0})
+    ending = str(analysis.follow(jump, "a", to=1.0, smallest_step=1e-3)["branch_ending"].values[0])
+    assert "could not be followed beyond 0.49" in ending
+    assert "smallest_step" in ending
+    turned = Flow(lambda x, q: jnp.where(q["a"] < 0, -x, x), [0.0], {"a": -0.95})
+    diagram = analysis.follow(turned, "a", to=1.0)
+    assert specials(diagram) == [("not_smooth", pytest.approx(0.0, abs=1e-6))]
+    assert "not smooth" in str(diagram["special_meaning"].values[0])
 
 
 def test_the_command_line_keeps_points_diagram_and_figure(tmp_path, capsys):

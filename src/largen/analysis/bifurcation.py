@@ -377,7 +377,7 @@ def _specials(work: _Work) -> dict[str, Any]:
         "special_period": ("special", np.array([branches.period_of(row.point) for row in rows], dtype=float)),
         "special_branch": ("special", np.array([row.branch for row in rows], dtype=int)),
         "special_point": ("special", np.array(work.special, dtype=int)),
-        "special_meaning": ("special", np.array([branches.MEANING[kind] for kind in kinds], dtype=str)),
+        "special_meaning": ("special", np.array([branches.meaning(row.point) for row in rows], dtype=str)),
     }
 
 

@@ -29,6 +29,15 @@ MEANING = {
     "unclassified": "Something changes sign here that could not be named: look closer with smaller steps.",
     "not_smooth": "Stability jumps here: the equations are not smooth at this point.",
 }
+UNFOLLOWED = {
+    "branch_point": "Another branch of orbits crosses this one. It is not followed: give `follow` an orbit on it "
+    "(`limit_cycle` from a state beside this orbit) as `start`.",
+    "torus": "A periodic orbit changes its stability and a torus of quasi-periodic motion is born. Tori are not "
+    "followed: simulate the limit beyond this point to see them.",
+    "neimark_sacker": "A fixed point changes its stability and a closed curve of quasi-periodic motion is born. Such "
+    "curves are not followed: simulate the limit beyond this point to see them.",
+}
+"""What special points mean from which no branch is started."""
 
 
 class Curve(NamedTuple):
@@ -106,10 +115,18 @@ def curves_from(dynamics: Dynamics, point: Point, near: Point, index: int, span:
         return [Curve(*_from_hopf(dynamics, point, span), True, "cycle", index)]
     if kind == "period_doubling":
         return [_from_doubling(dynamics, point, index)]
-    if kind == "branch_point" and isinstance(point.problem, Stationary):
+    if kind == "branch_point" and isinstance(point.problem, Stationary | collocation.Cycles):
         along = switching.crossing_direction(point, near)
-        return [Curve(point.problem, point.z, sign * along, True, "stationary", index) for sign in (1.0, -1.0)]
+        sort = "stationary" if isinstance(point.problem, Stationary) else "cycle"
+        return [Curve(point.problem, point.z, sign * along, True, sort, index) for sign in (1.0, -1.0)]
     return []
+
+
+def meaning(point: Point) -> str:
+    """The sentence about a special point."""
+    kind = point.special.kind
+    followed = kind == "branch_point" and not isinstance(point.problem, shooting.Shooting)
+    return MEANING[kind] if followed else UNFOLLOWED.get(kind, MEANING[kind])
 
 
 def _from_hopf(dynamics: Dynamics, point: Point, span: float) -> tuple[AbstractProblem, np.ndarray, np.ndarray]:
