@@ -20,7 +20,7 @@ def save_zarr(dataset: xr.Dataset, path: Path) -> Path:
     Raises:
         InputError: zarr is not installed, the folder is not there or not writable, or something else stands there.
     """
-    _need_zarr()
+    need_zarr()
     require(path.parent.is_dir(), "path", "lie in an existing folder", str(path), "Make the folder first.")
     free = not path.exists() or _is_store(path)
     require(free, "path", "be new or name a zarr store", str(path), "Choose another name.")
@@ -52,8 +52,8 @@ def load_zarr(path: Path) -> xr.Dataset:
     Raises:
         InputError: zarr is not installed, or there is no whole zarr store.
     """
-    _need_zarr()
-    found = path if path.exists() else _old(path)
+    need_zarr()
+    found = path if path.exists() else kept_aside(path)
     require(_is_store(found), "path", "name an existing zarr store", str(path))
     try:
         with xr.open_dataset(found, engine="zarr", decode_times=False, chunks=None) as store:
@@ -70,12 +70,13 @@ def _is_store(path: Path) -> bool:
     return (path / ".zgroup").is_file()
 
 
-def _old(path: Path) -> Path:
+def kept_aside(path: Path) -> Path:
+    """Where the old store stands between two renames."""
     return path.with_name(f".{path.name}.old")
 
 
 def _exchange(aside: Path, path: Path) -> None:
-    old = _old(path)
+    old = kept_aside(path)
     if path.exists():
         if old.exists():
             shutil.rmtree(old)
@@ -92,7 +93,8 @@ def _synchronise(folder: Path) -> None:
                 os.fsync(file.fileno())
 
 
-def _need_zarr() -> None:
+def need_zarr() -> None:
+    """Refuse where zarr is not installed."""
     try:
         import zarr  # noqa: F401
     except ImportError as error:

@@ -1,8 +1,6 @@
 """From task files to one labelled Dataset, and that Dataset to zarr or netCDF: whole or not at all."""
 
-import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import xarray as xr
 
 from largen.checks import InputError
 from largen.results import load, save
+from largen.stores import kept_aside
 from largen.sweeps.points import Table
 from largen.sweeps.store import COMPLETED, FAILED, MISSING, STOPPED, Block, Variable
 from largen.sweeps.tasks import Task
@@ -124,35 +123,17 @@ def _coords(
 
 def write(dataset: xr.Dataset, path: Path) -> None:
     """Write the result as zarr (a folder) or netCDF (a file); what stood there before survives any failure."""
-    if path.suffix == ".nc":
-        save(dataset, path)
-        return
     try:
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-        try:
-            os.chmod(aside, 0o777 & ~_umask())
-            whole = {name: {"chunks": variable.shape} for name, variable in dataset.variables.items() if variable.size}
-            dataset.to_zarr(aside, mode="w", zarr_format=2, consolidated=True, encoding=whole)
-            _synchronise(aside)
-            _put_in_place(aside, path)
-        finally:
-            if aside.exists():
-                shutil.rmtree(aside)
-    except OSError as error:
-        raise InputError(
-            f"Store `{path}` could not be written: {error.strerror or error}. The finished tasks are kept; free some "
-            "space and run the same again."
-        ) from error
+        save(dataset, path)
+    except InputError as error:
+        raise InputError(f"{error} The finished tasks are kept: run the same again to go on.") from error
 
 
 def read(path: Path) -> xr.Dataset:
     """Read a result that `write` wrote."""
-    if path.suffix == ".nc":
-        return load(path)
-    need(path)
-    if not (path / ".zmetadata").is_file():
+    if not (path.exists() or kept_aside(path).exists()):
         raise InputError(f"Store `{path}` has no result yet: run the sweep.")
-    return xr.open_zarr(path, consolidated=True, chunks=None, decode_times=False).load()
+    return load(path)
 
 
 def clear(path: Path) -> None:
@@ -162,44 +143,5 @@ def clear(path: Path) -> None:
             shutil.rmtree(aside, ignore_errors=True)
         else:
             aside.unlink(missing_ok=True)
-    if not path.exists():
-        return
-    for old in path.parent.glob(f".{path.name}.old"):
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _synchronise(folder: Path) -> None:
-    for root, _, names in os.walk(folder):
-        for name in names:
-            with open(Path(root, name), "rb") as file:
-                os.fsync(file.fileno())
-
-
-def _put_in_place(aside: Path, path: Path) -> None:
-    """Exchange folders: the old one is moved away for the moment between two renames."""
-    old = path.with_name(f".{path.name}.old")
-    if old.exists():
-        shutil.rmtree(old)
     if path.exists():
-        os.rename(path, old)
-    os.rename(aside, path)
-    if old.exists():
-        shutil.rmtree(old)
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-def need(path: Path) -> None:
-    """Refuse a zarr store where zarr is not installed, before any work is done."""
-    if path.suffix == ".zarr":
-        try:
-            import zarr  # noqa: F401
-        except ImportError as error:
-            raise InputError(
-                f"Store `{path}` needs the package zarr: pip install 'largen[sweep]', or choose a name that ends "
-                "in .nc."
-            ) from error
+        shutil.rmtree(kept_aside(path), ignore_errors=True)

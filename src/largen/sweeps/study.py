@@ -14,12 +14,14 @@ from largen.options import options_of
 from largen.plain import to_plain
 from largen.progress import showing
 from largen.simulation import Interrupted
+from largen.stores import need_zarr
 from largen.sweeps import executors, gather
 from largen.sweeps.family import Family
 from largen.sweeps.observables import choose
 from largen.sweeps.points import AbstractPoints, Table
 from largen.sweeps.store import COMPLETED, FAILED, MISSING, STOPPED, Block, Store
-from largen.sweeps.tasks import RUNS, Settings, Task, class_name, code_version, payload, plan, run_task, seed_of
+from largen.sweeps.tasks import RUNS, Settings, Task, class_name, code_version, payload, plan, seed_of
+from largen.sweeps.work import run_task
 from largen.system import AbstractSystem
 
 NOT_YET = "not done yet: run the same again"
@@ -122,7 +124,8 @@ def sweep(
     )
     workers = integer("workers", workers, low=1)
     place = Store(store)
-    gather.need(place.path)
+    if place.path.suffix == ".zarr":
+        need_zarr()
     if client is not None or workers > 1:
         executors.need_dask()
         if type(model).__module__ == "__main__":

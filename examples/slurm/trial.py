@@ -1,0 +1,125 @@
+"""What happens to the sweep of `sweep.py` when SLURM takes its jobs away, or its own process dies.
+
+What: (quiet) undisturbed; (cancelled) `scancel` of a random worker job again and again; (killed) the coordinator killed
+with SIGKILL and started again; (short) jobs whose walltime is a minute, with and without a worker's own lifetime. Every
+store must have the bytes of a run in one process, and no finished task may be done again.
+Run time: about 10 minutes on two cores. Needs: a SLURM cluster, or `one_node.sh` on Debian.
+Command: python examples/slurm/trial.py PARTITION
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+POINTS = 48
+
+
+def start(store: Path, partition: str, *more: str) -> subprocess.Popen:
+    """The coordinator in a process group of its own."""
+    words = ["--jobs", "2", "--workers", "1", "--memory", "1500MB", "--partition", partition, "--points", str(POINTS)]
+    command = [sys.executable, str(HERE / "sweep.py"), store.name, *words, *more]
+    with open(store.with_suffix(".log"), "a") as log:
+        return subprocess.Popen(command, cwd=store.parent, start_new_session=True, stdout=log, stderr=log)
+
+
+def finished(store: Path) -> dict[str, int]:
+    """Inodes of the finished tasks."""
+    return {file.name: file.stat().st_ino for file in Path(f"{store}.tasks").glob("[0-9a-f]*.task")}
+
+
+def jobs() -> list[str]:
+    """Worker jobs that run."""
+    command = ["squeue", "--noheader", "--name", "dask-worker", "--states", "RUNNING", "--format", "%A"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def content(store: Path) -> dict[str, bytes]:
+    """Every file of a result and of its tasks."""
+    tops = (store, Path(f"{store}.tasks"))
+    return {
+        f"{k}/{p.relative_to(top)}": p.read_bytes()
+        for k, top in enumerate(tops)
+        for p in sorted(top.rglob("*"))
+        if p.is_file()
+    }
+
+
+def wait(child: subprocess.Popen, store: Path) -> None:
+    """Wait for the end of a sweep, which must succeed."""
+    code = child.wait(timeout=600)
+    assert code == 0, store.with_suffix(".log").read_text()[-2000:]
+
+
+def ended_by_slurm(store: Path) -> int:
+    """Jobs whose log says that SLURM ended them."""
+    return sum(b"DUE TO TIME LIMIT" in log.read_bytes() for log in (store.parent / "slurm-logs").iterdir())
+
+
+def cancelled(store: Path, partition: str) -> tuple[str, int]:
+    """Cancel a random worker job after every few tasks."""
+    draw, seen, again, count = random.Random(1), {}, 0, 0
+    child = start(store, partition)
+    while child.poll() is None:
+        goal = len(finished(store)) + draw.randint(3, 9)
+        while child.poll() is None and len(finished(store)) < goal:
+            time.sleep(0.05)
+        now = finished(store)
+        again += sum(now.get(name) != mark for name, mark in seen.items())
+        seen = now
+        if child.poll() is None and (running := jobs()):
+            subprocess.run(["scancel", draw.choice(running)], check=True)
+            count += 1
+    wait(child, store)
+    return f"`scancel` of a worker job, {count} times", again
+
+
+def killed(store: Path, partition: str) -> tuple[str, int]:
+    """Kill the coordinator after every few tasks; its jobs find no scheduler and leave."""
+    draw, seen, again, count = random.Random(2), {}, 0, 0
+    while True:
+        child = start(store, partition)
+        goal = len(finished(store)) + draw.randint(5, 15)
+        while child.poll() is None and len(finished(store)) < goal:
+            time.sleep(0.05)
+        now = finished(store)
+        again += sum(now.get(name) != mark for name, mark in seen.items())
+        seen = now
+        if child.poll() is not None:
+            wait(child, store)
+            return f"coordinator killed with SIGKILL and started again, {count} times", again
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        count += 1
+
+
+def short(store: Path, partition: str, *more: str) -> tuple[str, int]:
+    """Jobs that SLURM ends after a minute."""
+    before = ended_by_slurm(store)
+    wait(start(store, partition, "--walltime", "00:01:00", *more), store)
+    how = "lifetime of a worker 30 s" if more else "workers that know nothing of it"
+    return f"walltime 1 minute, {how}: {ended_by_slurm(store) - before} jobs ended by SLURM", 0
+
+
+def main(partition: str) -> None:
+    """Run all trials and print a table."""
+    print("| trial | bytes of the undisturbed run | finished tasks done again | s |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        reference = Path(folder).resolve() / "s0.zarr"
+        wait(start(reference, partition), reference)
+        expected = content(reference)
+        trials = (cancelled, killed, short, lambda *a: short(*a, "--lifetime", "30s", "--stagger", "5s"))
+        for number, trial in enumerate(trials, start=1):
+            begun, store = time.monotonic(), reference.with_name(f"s{number}.zarr")
+            words, again = trial(store, partition)
+            same = "yes" if content(store) == expected else "NO"
+            print(f"| {words} | {same} | {again} | {time.monotonic() - begun:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
