@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 import largen as ln
-from largen.app.form import numbers
-from largen.app.jobs import Jobs
-from largen.app.page import SETTINGS, Page
+from largen.app.diagrams import rows_of
+from largen.app.form import numbers, symbol
+from largen.app.jobs import Jobs, Network
+from largen.app.page import Page
+from largen.app.settings import SETTINGS
+from largen.app.store import Store, key
+from largen.app.view import thin
 from largen.checks import InputError
 from largen.files import model_text, read_model
 
@@ -42,7 +46,7 @@ def test_every_number_of_the_model_has_a_slider_that_reaches_it():
 def test_a_moved_slider_shows_what_solve_limit_gives(rate_page):
     rate_page.sliders["gamma"].value = 0.5
     model = read_model("correlated").replace(gamma=0.5)
-    limit = ln.solve_limit(model, np.arange(21.0))
+    limit = ln.solve_limit(model, np.arange(21.0), lags=5)
     np.testing.assert_array_equal(data(rate_page, "mean limit")["y"], limit["mean"].values)
     assert rate_page.changes() == {"gamma": 0.5}
     rate_page.load(rate_page.base)
@@ -62,14 +66,18 @@ def test_a_model_without_a_limit_keeps_the_picture_and_says_why(jobs):
     [
         ({"gamma": "0.25"}, None),
         ({"gamma": "__import__('os')"}, "not a number"),
-        ({"no_such": "1"}, "no number of this model"),
+        ({"no_such": "1"}, "no parameter of this page"),
         ({"gamma": "7"}, "must be"),
         ({"gamma": "nan"}, "must be"),
+        ({"dynamics": "sideways"}, "must be one of"),
+        ({"n": "1e9"}, "For more use `largen run`"),
+        ({"networks": "2.5"}, "not a whole number"),
+        ({"duration": "inf"}, "finite"),
     ],
 )
 def test_a_link_is_checked_like_a_file(rate_page, query, words):
     rate_page.load(rate_page.base)
-    rate_page.read_link(query)
+    rate_page.sharing.read_link(query)
     if words is None:
         assert rate_page.changes() == {"gamma": 0.25}
     else:
@@ -87,15 +95,15 @@ def test_a_link_is_checked_like_a_file(rate_page, query, words):
     ],
 )
 def test_a_hostile_file_gives_a_sentence(rate_page, text, words):
-    rate_page.upload.value = text
+    rate_page.sharing.upload.value = text
     assert words in rate_page.status.object
 
 
 def test_a_file_is_loaded_and_given_back(rate_page):
     model = read_model("correlated").replace(gamma=0.3, noise=0.7)
-    rate_page.upload.value = model_text(model).encode()
+    rate_page.sharing.upload.value = model_text(model).encode()
     assert rate_page.base.value("noise") == 0.7
-    assert rate_page._yaml().getvalue().decode() == model_text(model)
+    assert rate_page.sharing.yaml().getvalue().decode() == model_text(model)
 
 
 def wait_for(page, condition, seconds=180):
@@ -106,49 +114,160 @@ def wait_for(page, condition, seconds=180):
         time.sleep(0.05)
 
 
-def test_a_network_arrives_one_realisation_after_another_and_is_compared(jobs):
-    page = Page("correlated", read_model("correlated"), jobs)
+def test_a_network_arrives_one_by_one_is_compared_and_kept(jobs, tmp_path):
+    page = Page("correlated", read_model("correlated"), jobs, store=Store(tmp_path))
     page.n.value, page.realisations.value = 200, 4
     page.start()
     wait_for(page, lambda: page.job is None)
     assert page.verdict.object.startswith("Verdict:")
-    whole = ln.simulate(page.model, page.times, n=200, realisations=4, seed=1)
+    whole = ln.simulate(page.model, page.times, n=200, realisations=4, seed=1, lags=5)
     np.testing.assert_array_equal(page.network["mean"], whole["mean"])
+    assert page.network.attrs["n"] == whole.attrs["n"]
     shown = data(page, "mean network")["y"]
     np.testing.assert_allclose(shown, whole["mean"].mean("realisation"), atol=1e-14)
+    kept = sorted(tmp_path.glob("*.nc"))
+    assert len(kept) == 4
+    written = [path.stat().st_ino for path in kept]
+    page.realisations.value = 5  # four of the five are on disk
     page.start()
-    wait_for(page, lambda: page.job.process is not None)
+    wait_for(page, lambda: page.network is not None)
     process = page.job.process
     page.cancel()
     process.join(10)
     assert not process.is_alive()
     assert page.verdict.object.startswith("Cancelled")
+    assert [path.stat().st_ino for path in kept] == written
+    assert len(list(tmp_path.glob("*.nc"))) == 5
+    np.testing.assert_array_equal(page.network["mean"][:4], whole["mean"])
 
 
 def test_a_spiking_network_brings_its_raster_and_density(jobs):
     page = Page("gamma", read_model("gamma"), jobs)
-    page.stop.value, page.realisations.value = 60.0, 2
+    page.duration.value, page.realisations.value = 60.0, 2
     page.start()
     wait_for(page, lambda: page.job is None)
     assert page.verdict.object.startswith("Verdict:")
     assert len(data(page, "raster e")["x"]) > 0
-    page.shown.active = list(page.tabs).index("Voltage")
+    page.tab.value = "Voltage"
     assert len(data(page, "density networke")["y"]) > 0
 
 
-def test_too_many_or_too_large_networks_are_refused_with_a_sentence(jobs, rate_page):
+def test_too_many_or_too_large_networks_are_refused_with_a_sentence(rate_page):
     rate_page.load(rate_page.base)
-    rate_page.n.value = 100_000
     rate_page.jobs, before = Jobs(most_bytes=1e4), rate_page.jobs
     rate_page.start()
-    assert "must let the network fit" in rate_page.verdict.object
-    rate_page.jobs = before
-    task = type("Task", (), {"model": rate_page.model, "times": rate_page.times, "n": 10, "realisations": 1})
-    task.record = ()
-    full = Jobs(running=0, waiting=1)
-    full.submit(task)
+    assert "must fit in" in rate_page.verdict.object
+    rate_page.jobs = full = Jobs(running=0, waiting=1)
+    rate_page.start()
+    rate_page.poll()
+    assert rate_page.verdict.object.startswith("Waiting: 0 jobs")
+    task = rate_page.job.task
+    assert isinstance(task, Network)
     with pytest.raises(InputError, match="waiting already"):
         full.submit(task)
+    rate_page.close()
+    rate_page.jobs = before
+
+
+@pytest.mark.parametrize(
+    ("box", "value", "words"),
+    [("n", 10**7, "from 4 to 20000 neurons"), ("networks", 1000, "from 1 to 64"), ("duration", 1e6, "from 10 to 100")],
+)
+def test_a_session_has_caps_that_say_what_is_allowed(rate_page, box, value, words):
+    before = rate_page.boxes[box].value
+    rate_page.boxes[box].value = value
+    assert words in rate_page.status.object
+    rate_page.start()
+    assert words in rate_page.verdict.object
+    assert rate_page.job is None
+    rate_page.boxes[box].value = before
+
+
+def test_the_manifold_is_drawn_with_its_fold():
+    page = Page("folded", read_model("folded"), Jobs())
+    page.tab.value = "Manifold"
+    portrait = ln.analysis.phase_portrait(page.model, limit=page.limit, points=101)
+    np.testing.assert_array_equal(data(page, "manifold fold")["x"], portrait["fold"].values[:, 0])
+    drawn = {tuple(p) for kind in ("attracting", "repelling") for p in lines(page, f"manifold {kind}")}
+    assert drawn == {tuple(p) for p in portrait["manifold"].values.tolist()}
+
+
+def lines(page, name):
+    found = data(page, name)
+    return [p for xs, ys in zip(found["xs"], found["ys"], strict=True) for p in zip(xs, ys, strict=True)]
+
+
+def test_a_diagram_is_followed_kept_and_a_click_loads_a_point(jobs, tmp_path):
+    store = Store(tmp_path)
+    page = Page("balanced", read_model("balanced"), jobs, store=store)
+    page.tab.value = "Bifurcations"
+    panel = page.diagrams
+    panel.parameter.value, panel.end.value = "drive[e]", 0.7
+    panel.start()
+    wait_for(page, lambda: panel.job is None)
+    assert "followed to the end" in panel.words.object
+    diagram = ln.load(next(tmp_path.glob("*.nc")))
+    assert rows_of(diagram) == panel.rows
+    source = panel.view.sources["points"]
+    np.testing.assert_array_equal(source.data["x"], diagram["parameter"])
+    row = len(panel.rows) // 2
+    source.selected.indices = [row]
+    assert page.model.value("drive[e]") == panel.rows[row]["parameter"]
+    assert page.limit["mean"].values[:, -1] == pytest.approx(panel.rows[row]["mean"], abs=1e-6)  # it stays there
+    again = Page("balanced", read_model("balanced"), Jobs(running=0), store=store)
+    again.diagrams.end.value = 0.7
+    again.diagrams.start()  # from the store, for no job runs here
+    assert again.diagrams.rows == panel.rows
+    page.set_values({"drive[e]": 0.66})
+    panel.start()
+    wait_for(page, lambda: panel.job.process is not None)
+    process = panel.job.process
+    page.close()
+    process.join(10)
+    assert not process.is_alive()
+
+
+def test_what_is_kept_is_named_by_everything_it_depends_on_and_old_files_go(tmp_path):
+    model = read_model("correlated")
+    names = [
+        key("network", model, np.arange(3.0), 1), key("network", model, np.arange(3.0), 2),
+        key("network", model, np.arange(4.0), 1), key("network", model.replace(gamma=0.1), np.arange(3.0), 1),
+    ]  # fmt: skip
+    assert len(set(names)) == 4
+    assert names[0] == key("network", read_model("correlated"), np.arange(3.0), 1)
+    store = Store(tmp_path, most_bytes=40_000)
+    limit = ln.solve_limit(model, np.arange(3.0))
+    for name in "abcdefgh":
+        store.put(name, limit)
+    assert store.get("h").identical(limit)
+    assert store.get("a") is None
+    assert store.get(None) is None
+
+
+def test_a_link_to_a_model_from_a_file_carries_it_or_says_that_it_does_not(rate_page):
+    sharing = rate_page.sharing
+    rate_page.load(rate_page.origin)
+    assert sharing.asked() == {}
+    rate_page.set_values({"gamma": 0.25, "networks": 4})
+    assert sharing.asked() == {"gamma": "0.25", "networks": "4"}
+    sharing.upload.value = model_text(rate_page.origin.replace(gamma=0.3)).encode()
+    assert sharing.asked() == {"gamma": "0.3", "networks": "4"}
+    sharing.upload.value = model_text(ln.RateNetwork(activation="erf")).encode()
+    assert sharing.asked() is None
+    rate_page.load(rate_page.origin)
+
+
+def test_a_thinned_line_keeps_its_extremes():
+    y = np.random.default_rng(1).normal(size=50_001)
+    kept = thin(y)
+    assert len(kept) <= 6000
+    assert y[kept].max() == y[:50_000].max()
+    assert y[kept].min() == y[:50_000].min()
+
+
+def test_symbols_are_written_as_the_papers_do():
+    assert symbol(r"\tau_{ab}") == "<i>τ<sub>ab</sub></i>"
+    assert symbol("<b>") == "<i>&lt;b&gt;</i>"
 
 
 def test_every_system_has_a_page():

@@ -1,10 +1,14 @@
-"""The numbers of a model that a slider may move, read from the model's parameter table."""
+"""The numbers and choices of a model that a reader may change, read from the model's parameter table."""
 
+import html
+import re
+import unicodedata
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from largen.system import AbstractSystem, indexed_name, parameters
+from largen.parameters import indexed_name, parameters
+from largen.system import AbstractSystem
 
 
 class Number(NamedTuple):
@@ -14,6 +18,7 @@ class Number(NamedTuple):
         name: Its name, such as `probability[e,i]` or `gain[e].slope`.
         group: The field it belongs to.
         unit: Its unit.
+        symbol: Its field's symbol, as LaTeX.
         doc: What it is.
         value: Its value.
         low: Lower end of the slider.
@@ -24,11 +29,34 @@ class Number(NamedTuple):
     name: str
     group: str
     unit: str
+    symbol: str
     doc: str
     value: float
     low: float
     high: float
     step: float
+
+
+class Choice(NamedTuple):
+    """A word of a model, one of a few.
+
+    Attributes:
+        name: Its name.
+        doc: What it is.
+        value: Its value.
+        words: The words it may take.
+    """
+
+    name: str
+    doc: str
+    value: str
+    words: tuple[str, ...]
+
+
+def choices(model: AbstractSystem) -> list[Choice]:
+    """List the model's own choices."""
+    table = [info for info in parameters(model).values() if info.kind == "choice"]
+    return [Choice(info.name, info.doc, getattr(model, info.name), info.choices) for info in table]
 
 
 def numbers(model: AbstractSystem) -> list[Number]:
@@ -51,7 +79,7 @@ def _numbers(component: Any, labels: tuple[str, ...], prefix: str) -> Any:
                 number = float(value[index])
                 if np.isfinite(number):
                     name = prefix + indexed_name(info, index, labels)
-                    yield Number(name, group, info.unit, info.doc, number, *_range(number, info))
+                    yield Number(name, group, info.unit, info.symbol, info.doc, number, *_range(number, info))
 
 
 def _range(value: float, info: Any) -> tuple[float, float, float]:
@@ -64,3 +92,20 @@ def _range(value: float, info: Any) -> tuple[float, float, float]:
         low = info.above + (value - info.above) / 50
     step = 10.0 ** np.floor(np.log10(high - low) - 2) / 2
     return float(low), float(high), float(step)
+
+
+def symbol(latex: str) -> str:
+    r"""A symbol of the table as HTML: `\tau_{ab}` becomes a Greek letter with a subscript."""
+
+    def greek(match: re.Match[str]) -> str:
+        size = "CAPITAL" if match[1][0].isupper() else "SMALL"
+        try:
+            return unicodedata.lookup(f"GREEK {size} LETTER {match[1].replace('lambda', 'lamda').upper()}")
+        except KeyError:
+            return match[1]
+
+    text = re.sub(r"\\bar\s*(\\[A-Za-z]+|\w)", "\\\\1&#772;", html.escape(latex))
+    text = re.sub(r"\\([A-Za-z]+)\s*", greek, text)
+    text = re.sub(r"_(?:\{([^{}]*)\}|(\w))", lambda m: f"<sub>{m[1] or m[2]}</sub>", text)
+    text = re.sub(r"\^(?:\{([^{}]*)\}|(\w))", lambda m: f"<sup>{m[1] or m[2]}</sup>", text)
+    return f"<i>{text.replace('{', '').replace('}', '')}</i>"

@@ -1,18 +1,54 @@
-"""Networks in processes of their own, one at a time per page and a few at a time per server."""
+"""Long work in processes of its own: some run, some wait, no more are taken."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import xarray as xr
 
+from largen.app.store import Store, key
 from largen.checks import InputError, LimitError
 from largen.memory import require_memory
 from largen.system import AbstractSystem
 from largen.workers import start
 
+DIAGRAM_BYTES = 1.2e9
+"""Memory that following branches may take: compiled derivatives of the reduction, mostly."""
 
-class Task(NamedTuple):
+
+class Event(NamedTuple):
+    """News of a job.
+
+    Attributes:
+        kind: `progress`, `realisation`, `network`, `verdict`, `point`, `diagram` or `failed`.
+        content: A fraction; a Dataset of one realisation; one of all of them; a report; a point; a Dataset; a
+            sentence.
+    """
+
+    kind: str
+    content: Any
+
+
+class Task(Protocol):
+    """What a job does."""
+
+    @property
+    def bytes(self) -> float:
+        """Memory it takes."""
+        ...
+
+    @property
+    def words(self) -> str:
+        """What it is, as the beginning of a sentence."""
+        ...
+
+    def run(self, send: Callable[[Event], None]) -> None:
+        """Do it, in the worker, sending events."""
+        ...
+
+
+class Network(NamedTuple):
     """A network to run beside a limit.
 
     Attributes:
@@ -24,6 +60,8 @@ class Task(NamedTuple):
         record: More to record in the first realisation.
         limit: The limit that the page shows.
         options: Options of the limit.
+        network_options: Options of the network.
+        store: Where every realisation is kept.
     """
 
     model: AbstractSystem
@@ -34,58 +72,133 @@ class Task(NamedTuple):
     record: tuple[str, ...]
     limit: xr.Dataset
     options: Mapping[str, Any]
+    network_options: Mapping[str, Any] = {}
+    store: Store | None = None
+
+    @property
+    def bytes(self) -> float:
+        """Memory of the worker and of what it sends."""
+        plan = self.model.plan(self.times, n=self.n, method=None, record=self.record, **self.network_options)
+        return plan.bytes * (1 + self.realisations / 4)
+
+    @property
+    def words(self) -> str:
+        """What needs the memory."""
+        return f"A network of {self.n} neurons"
+
+    def run(self, send: Callable[[Event], None]) -> None:
+        """Run the realisations one by one, then the theory of this size and the comparison."""
+        from largen.comparison import compare
+        from largen.presentation import report_as_plain
+
+        parts = []
+        for r in range(self.realisations):
+            part = self._realisation(send, r)
+            send(Event("realisation", part))
+            parts.append(part.drop_vars([name for name, v in part.data_vars.items() if "realisation" not in v.dims]))
+        asked = [observable.name for observable in self.model.observables if observable.on_request]
+        parts = [part.drop_vars(asked, errors="ignore") for part in parts]
+        dims = {dim for variable in parts[0].data_vars.values() for dim in variable.dims}
+        whole = xr.concat(
+            parts, "realisation", data_vars="minimal", coords="minimal", compat="override", join="override"
+        )
+        network = whole.drop_vars([name for name in whole.coords if name not in dims])
+        send(Event("network", network))
+        send(Event("verdict", report_as_plain(compare(network, self.limit, finite=self._finite()))))
+
+    def _realisation(self, send: Callable[[Event], None], r: int) -> xr.Dataset:
+        """One realisation, from the store where it was run before."""
+        from largen.results import label
+        from largen.simulation import run_realisation
+
+        model, record = self.model, self.record if r == 0 else ()
+        options = dict(self.network_options)
+        plan = model.plan(self.times, n=self.n, method=None, record=record, **options)
+        asked = ("network", model, self.times, self.n, self.seed, r, plan.method, list(record), options)
+        name = key(*asked) if self.store else None
+        found = self.store.get(name) if self.store else None
+        if found is not None:
+            return found
+        tick = lambda done: send(Event("progress", (r + done) / self.realisations))  # noqa: E731
+        part = run_realisation(model, self.times, self.n, self.seed, plan.method, record, options, r, tick)
+        about = {"kind": "network", "n": self.n, "seed": self.seed, "method": plan.method, "attrs": options}
+        found = label(model, self.times, [part], realisations=True, **about).assign_coords(realisation=[r])
+        if self.store:
+            self.store.put(name, found)
+        return found
+
+    def _finite(self) -> xr.Dataset | None:
+        """The theory of this size, where there is one."""
+        from largen.limits import solve_limit
+
+        try:
+            options = {**self.options, **self.model.finite_options(realisations=self.realisations, seed=self.seed)}
+            return solve_limit(self.model, self.times, n=self.n, strict=False, **options)
+        except (InputError, LimitError):  # the network is then compared with its limit alone
+            return None
 
 
-class Event(NamedTuple):
-    """News of a job.
+class Diagram(NamedTuple):
+    """Branches to follow.
 
     Attributes:
-        kind: `progress`, `realisation`, `network`, `verdict` or `failed`.
-        content: A fraction; a Dataset of one realisation; one of all of them; a report; a sentence.
+        model: The model, at the value of the parameter from which branches start.
+        parameter: The parameter's name.
+        to: Where to stop.
+        options: Options of the system's equations.
+        store: Where the diagram is kept.
     """
 
-    kind: str
-    content: Any
+    model: AbstractSystem
+    parameter: str
+    to: float
+    options: Mapping[str, Any]
+    store: Store | None = None
+
+    POINTS = 150
+    BRANCHES = 6
+
+    @property
+    def bytes(self) -> float:
+        """Memory of the worker."""
+        return DIAGRAM_BYTES
+
+    @property
+    def words(self) -> str:
+        """What needs the memory."""
+        return "A bifurcation diagram"
+
+    @property
+    def name(self) -> str | None:
+        """Where it is kept."""
+        settings = (self.parameter, self.to, dict(self.options), self.POINTS, self.BRANCHES)
+        return key("diagram", self.model, *settings)
+
+    def run(self, send: Callable[[Event], None]) -> None:
+        """Follow the branches, sending every point as it comes."""
+        from largen.analysis import follow
+
+        found = follow(
+            self.model, self.parameter, to=self.to, points=self.POINTS, most_branches=self.BRANCHES,
+            progress=lambda done: send(Event("progress", done)), each=lambda point: send(Event("point", point)),
+            **self.options,
+        )  # fmt: skip
+        if self.store:
+            self.store.put(self.name, found)
+        send(Event("diagram", found))
 
 
-def run_task(send: Any, task: Task) -> None:
-    """Run in the worker: realisations one by one, the theory of this size, the comparison."""
-    from largen.comparison import compare
-    from largen.limits import solve_limit
-    from largen.presentation import report_as_plain
-    from largen.results import label
-    from largen.simulation import run_realisation
-
-    model, parts = task.model, []
-    plan = model.plan(task.times, n=task.n, method=None, record=task.record)
-    asked = {observable.name for observable in model.observables if observable.on_request}
-
-    def labelled(some: Sequence[Any]) -> xr.Dataset:
-        about = {"kind": "network", "n": task.n, "seed": task.seed, "method": plan.method, "attrs": {}}
-        return label(model, task.times, some, realisations=True, **about)
-
+def run_task(send: Callable[[Any], None], task: Task) -> None:
+    """Run in the worker, behind the limits of every session; what goes wrong becomes a sentence."""
+    os.nice(10)
     try:
-        for r in range(task.realisations):
-            tick = lambda done, r=r: send(Event("progress", (r + done) / task.realisations))  # noqa: E731
-            record = task.record if r == 0 else ()
-            part = run_realisation(model, task.times, task.n, task.seed, plan.method, record, {}, r, tick)
-            send(Event("realisation", labelled([part])))
-            values = {name: array for name, array in part.values.items() if name not in asked}
-            parts.append(part._replace(values=values))
-        network = labelled(parts)
-        send(Event("network", network))
-        try:
-            options = {**task.options, **model.finite_options(realisations=task.realisations, seed=task.seed)}
-            finite = solve_limit(model, task.times, n=task.n, strict=False, **options)
-        except (InputError, LimitError):  # a network without such a theory is still compared with its limit
-            finite = None
-        send(Event("verdict", report_as_plain(compare(network, task.limit, finite=finite))))
+        task.run(send)
     except (InputError, LimitError) as error:
         send(Event("failed", str(error)))
 
 
 class Job:
-    """One network on its way: waiting, running, then done."""
+    """A task on its way: waiting, running, then done."""
 
     def __init__(self, task: Task):
         self.task = task
@@ -105,24 +218,22 @@ class Job:
     def news(self) -> list[Event]:
         """What has come since the last call; the latest progress only."""
         found: list[Event] = []
-        while self.connection is not None and not self.done and self.connection.poll():
+        if self.process is None or self.done:
+            return found
+        ended = not self.process.is_alive()  # asked first: what it sent before it ended is read below
+        while self.connection.poll():
             try:
                 event = self.connection.recv()
             except EOFError:
-                self._close()
                 break
             if found and event.kind == "progress" == found[-1].kind:
                 found.pop()
             found.append(event)
-        if self.process is not None and not self.done and not self._alive():
+        if ended:
             if self.process.exitcode:
-                found.append(Event("failed", f"The network's process ended with status {self.process.exitcode}."))
+                found.append(Event("failed", f"The process ended with status {self.process.exitcode}."))
             self._close()
         return found
-
-    def _alive(self) -> bool:
-        """Whether more may come."""
-        return self.process.is_alive() or (self.connection is not None and self.connection.poll())
 
     def cancel(self) -> None:
         """End the job now."""
@@ -144,21 +255,20 @@ class Jobs:
         self._jobs: list[Job] = []
 
     def submit(self, task: Task) -> Job:
-        """Queue a network.
+        """Queue a task.
 
         Raises:
             InputError: It would take too much memory, or too many are waiting.
         """
-        plan = task.model.plan(task.times, n=task.n, method=None, record=task.record)
-        needed = plan.bytes * (1 + task.realisations / 4)
-        require_memory(needed, f"A network of {task.n} neurons")
+        needed = task.bytes
+        require_memory(needed, task.words)
         if needed > self.most_bytes:
             raise InputError(
-                f"Argument `n` must let the network fit in {self.most_bytes / 1e9:.1f} GB here, but n = {task.n} needs "
-                f"{needed / 1e9:.1f} GB. Use `largen simulate` for larger ones."
+                f"{task.words} must fit in {self.most_bytes / 1e9:.1f} GB here, but needs {needed / 1e9:.1f} GB. Take "
+                "fewer neurons, networks or a shorter duration, or use `largen simulate`."
             )
         if sum(job.waiting for job in self._jobs) >= self.waiting:
-            raise InputError(f"The server has {self.waiting} networks waiting already. Try again in a minute.")
+            raise InputError(f"The server has {self.waiting} jobs waiting already. Try again in a minute.")
         job = Job(task)
         self._jobs.append(job)
         self.advance()
@@ -179,4 +289,7 @@ class Jobs:
         """End every job."""
         for job in self._jobs:
             job.cancel()
+        for job in self._jobs:
+            if job.process is not None:
+                job.process.join(5)
         self._jobs = []

@@ -1,126 +1,136 @@
 """One page of the explorer: sliders made from the parameter table, the limit at once, the network behind it."""
 
-import io
-import time
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import functools
+import html
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import panel as pn
 import xarray as xr
 
-from largen.app.form import Number, numbers
-from largen.app.jobs import Event, Job, Jobs, Task
-from largen.app.views import VIEWS, View
-from largen.checks import InputError, LimitError, integer
-from largen.files import model_text, parse_model, time_grid
-from largen.limits import solve_limit
-from largen.results import netcdf_image
-from largen.system import AbstractSystem
+from largen.app.diagrams import Diagrams
+from largen.app.form import Choice, Number, choices, numbers, symbol
+from largen.app.jobs import Event, Job, Jobs, Network
+from largen.app.settings import SETTINGS, Run, check_run
+from largen.app.sharing import Sharing
+from largen.app.solvers import Answer, Here, limit_of, portrait_of
+from largen.app.store import Store
+from largen.app.view import ASIDE, SAID, View
+from largen.app.views import VIEWS
+from largen.checks import InputError, LimitError
+from largen.files import time_grid
+from largen.system import AbstractFlowSystem, AbstractSystem
 
-DELAY = 10  # ms between a slider's movement and the redrawing: a drag asks for far more pictures than it can see
-POLL = 150  # ms between two looks at a running network
-MOST_NEURONS, MOST_TIMES, MOST_REALISATIONS = 100_000, 20_001, 64
-
-
-class Setting(NamedTuple):
-    """How the explorer begins with a system.
-
-    Attributes:
-        stop: Last time.
-        step: Step between times.
-        n: Neurons.
-        options: Options of the limit.
-        record: What the first realisation of a network records.
-        limit_record: What the limit records.
-    """
-
-    stop: float
-    step: float
-    n: int
-    options: Mapping[str, Any] = {}
-    record: tuple[str, ...] = ()
-    limit_record: tuple[str, ...] = ()
-
-
-SETTINGS = {
-    "spiking": Setting(500.0, 0.1, 400, {"bin_width": 10.0}, ("spikes", "voltage_density"), ("voltage_density",)),
-    "balanced": Setting(10.0, 0.05, 1000),
-    "rate": Setting(20.0, 1.0, 1000),
-}
+POLL = 150
+"""ms between two looks at running jobs."""
+RUN_FIRST = "Press “Run the network” to see how far it is from the limit."
 
 
 class Page:
-    """A session: a model, its limit, and at most one network."""
+    """A session: a model, its limit, at most one network and one diagram."""
 
-    def __init__(self, name: str, model: AbstractSystem, jobs: Jobs):
-        self.name, self.base, self.model, self.jobs = name, model, model, jobs
+    def __init__(
+        self,
+        name: str,
+        model: AbstractSystem,
+        jobs: Jobs,
+        *,
+        solver: Any = None,
+        store: Store | None = None,
+        limit: xr.Dataset | None = None,
+    ):
+        """Make the page.
+
+        Args:
+            name: Name of the model, for files.
+            model: The model.
+            jobs: The server's jobs.
+            solver: Who solves limits; by default this process.
+            store: Where what was computed is kept.
+            limit: The model's limit, where it is known.
+        """
+        self.name, self.origin, self.base, self.jobs, self.store = name, model, model, jobs, store
+        self.solver = solver or Here()
         self.setting = SETTINGS[model.system]
         self.job: Job | None = None
         self.runs: list[xr.Dataset] = []
-        self.limit: xr.Dataset | None = None
-        self._scheduled = False
-        self._quiet = False
-        self.sliders: dict[str, pn.widgets.FloatSlider] = {}
-        self.status = pn.pane.Str("", css_classes=["status"])
         self.network: xr.Dataset | None = None
-        self.verdict = pn.pane.Str("Press “Run the network” to see how far it is from the limit.")
+        self._quiet, self._busy, self._again = False, False, False
+        self._portrait_of: xr.Dataset | None = None
+        self.status = pn.pane.Str("", stylesheets=SAID, sizing_mode="stretch_width")
+        self.verdict = pn.pane.Str(RUN_FIRST, stylesheets=SAID, sizing_mode="stretch_width")
         self._make_controls()
-        self.form = pn.Column()
+        self.form = pn.Column(sizing_mode="stretch_width")
         self._make_form()
-        self.solve()
-        assert self.limit is not None, self.status.object
-        self.tabs: dict[str, list[View]] = VIEWS[model.system](self.limit)
-        self.shown = pn.Tabs(
-            *((title, pn.Column(*(pn.pane.Bokeh(view.figure, sizing_mode="stretch_width") for view in views)))
-              for title, views in self.tabs.items()),
-            dynamic=True,
-        )  # fmt: skip
-        self.shown.param.watch(lambda event: self.draw(), "active")
+        if limit is None:
+            limit = limit_of(model, {}, self.times, self._options(True))
+        self.limit, self.solved = limit, (model, {}, self.run_settings)
+        self.tabs: dict[str, list[View]] = VIEWS[model.system](limit)
+        self._panes = {title: [_framed(view) for view in views] for title, views in self.tabs.items()}
+        self.diagrams: Diagrams | None = None
+        if isinstance(model, AbstractFlowSystem) and self.setting.branches:
+            self.diagrams = Diagrams(
+                model, jobs, store, first=self.setting.branches, options=self.setting.options,
+                current=lambda: self.model, load=self.set_values,
+            )  # fmt: skip
+            self.tabs["Bifurcations"] = [self.diagrams.view]
+            self._panes["Bifurcations"] = self.diagrams.layout()
+        self.tab = pn.widgets.RadioButtonGroup(
+            options=list(self.tabs), value=next(iter(self.tabs)), color="primary", variant="outline"
+        )
+        self.stage = pn.FlexBox(*self._panes[self.tab.value], sizing_mode="stretch_width")
+        self.tab.param.watch(self._turned, "value")
+        self.sharing = Sharing(self)
+        self._say_limit(Answer(limit))
         self.draw()
 
     # What the reader moves ----------------------------------------------------------------------------------
 
     def _make_controls(self) -> None:
         s = self.setting
-        self.stop = pn.widgets.FloatInput(
-            label="Duration", value=s.stop, start=s.step * 10, end=s.step * (MOST_TIMES - 1)
-        )
-        self.n = pn.widgets.IntInput(label="Neurons n", value=s.n, start=4, end=MOST_NEURONS)
-        self.realisations = pn.widgets.IntInput(label="Networks", value=8, start=1, end=MOST_REALISATIONS)
-        self.seed = pn.widgets.IntInput(label="Seed", value=1, start=0)
-        for box in (self.stop, self.n, self.realisations, self.seed):
+        self.duration = pn.widgets.FloatInput(label="Duration", value=s.stop, step=s.stop / 10)
+        self.n = pn.widgets.IntInput(label="Neurons n", value=s.n, step=max(s.n // 10, 1))
+        self.realisations = pn.widgets.IntInput(label="Networks", value=8)
+        self.seed = pn.widgets.IntInput(label="Seed", value=1)
+        self.boxes = {"duration": self.duration, "n": self.n, "networks": self.realisations, "seed": self.seed}
+        for box in self.boxes.values():
             box.width = 150
         self.run = pn.widgets.Button(label="Run the network", color="primary")
         self.stop_run = pn.widgets.Button(label="Cancel", disabled=True)
-        self.progress = pn.indicators.Progress(value=0, max=100, sizing_mode="stretch_width")
-        self.reset = pn.widgets.Button(label="Reset")
-        self.upload = pn.widgets.FileInput(accept=".yaml,.yml", label="Load a model file")
+        self.progress = pn.indicators.Progress(
+            value=0, max=100, sizing_mode="stretch_width", align="center", visible=False
+        )
+        self.reset = pn.widgets.Button(label="Reset the parameters")
         self.run.on_click(lambda event: self.start())
         self.stop_run.on_click(lambda event: self.cancel())
         self.reset.on_click(lambda event: self.load(self.base))
-        self.upload.param.watch(self._uploaded, "value")
-        self.stop.param.watch(self._moved, "value")
-        self.downloads = [
-            pn.widgets.FileDownload(callback=self._yaml, filename=f"{self.name}.yaml", label="Model (YAML)"),
-            pn.widgets.FileDownload(callback=self._netcdf, filename=f"{self.name}-limit.nc", label="Limit (netCDF)"),
-            pn.widgets.FileDownload(
-                callback=self._network, filename=f"{self.name}-network.nc", label="Network (netCDF)"
-            ),
-        ]
+        for box in self.boxes.values():
+            box.param.watch(self._moved, "value")
 
     def _make_form(self) -> None:
-        """Make one slider per number of the model, grouped by field."""
-        self.sliders = {}
+        """Make one slider per number of the model and one list per choice, grouped by field."""
+        self.sliders: dict[str, Any] = {}
+        self.choices: dict[str, Any] = {}
+        self._values: dict[str, Any] = {}
         groups: dict[str, list[Any]] = {}
-        for number in numbers(self.model):
-            self.sliders[number.name] = slider = self._slider(number)
-            groups.setdefault(number.group, []).append(slider)
-        cards = [
-            pn.Card(*group, title=name, collapsed=k > 1, sizing_mode="stretch_width", tags=[name])
+        said: set[str] = set()
+        for number in numbers(self.base):
+            slider = self.sliders[number.name] = self._slider(number)
+            self._values[number.name] = number.value
+            group = groups.setdefault(number.group, [])
+            if number.doc not in said:
+                said.add(number.doc)
+                group.append(_caption(number))
+            group.append(slider)
+        for choice in choices(self.base):
+            self.choices[choice.name] = self._select(choice)
+            self._values[choice.name] = choice.value
+            groups[choice.name] = [self.choices[choice.name]]
+        self.form.objects = [
+            pn.Card(*group, title=name, collapsed=k > 1, sizing_mode="stretch_width", margin=(2, 5))
             for k, (name, group) in enumerate(groups.items())
         ]
-        self.form.objects = cards
 
     def _slider(self, number: Number) -> Any:
         name = f"{number.name} ({number.unit})" if number.unit else number.name
@@ -132,87 +142,183 @@ class Page:
         slider.param.watch(self._moved, "value")
         return slider
 
-    # The limit -----------------------------------------------------------------------------------------------
+    def _select(self, choice: Choice) -> Any:
+        select = pn.widgets.Select(
+            label=choice.doc, options=list(choice.words), value=choice.value, sizing_mode="stretch_width"
+        )
+        select.param.watch(self._moved, "value")
+        return select
 
     def _moved(self, event: Any) -> None:
-        """Redraw soon, once, with the values there are then."""
-        if self._scheduled or self._quiet:
-            return
-        if pn.state.curdoc is None:
-            self._redraw()
-            return
-        self._scheduled = True
-        pn.state.curdoc.add_timeout_callback(self._redraw, DELAY)
+        """Solve what the sliders say now, or once the limit on its way has come."""
+        if not self._quiet:
+            self.solve()
 
-    def _redraw(self) -> None:
-        self._scheduled = False
-        if self.solve():
-            self.cancel()
-            self.runs, self.network = [], None
-            self.verdict.object = "The parameters have changed: run the network again to compare."
-            self.draw()
-            self._write_link()
+    def set_values(self, values: dict[str, Any]) -> None:
+        """Move sliders, lists and boxes, then solve once."""
+        self._quiet = True
+        for name, value in values.items():
+            if name in self.sliders:
+                slider = self.sliders[name]
+                slider.param.update(start=min(slider.start, value), end=max(slider.end, value), value=value)
+            elif name in self.choices:
+                self.choices[name].value = value
+            else:
+                self.boxes[name].value = value
+        self._quiet = False
+        self.solve()
+
+    def load(self, model: AbstractSystem) -> None:
+        """Put a model on the page; its own values become the sliders' middle."""
+        self.base = model
+        self._quiet = True
+        self._make_form()
+        self._quiet = False
+        self.solve()
+
+    # The limit -----------------------------------------------------------------------------------------------
+
+    @property
+    def run_settings(self) -> Run:
+        """What the boxes ask for.
+
+        Raises:
+            InputError: Too much for the explorer.
+        """
+        unit = self.base.time_unit
+        return check_run(self.setting, unit, *(box.value for box in self.boxes.values()))
 
     @property
     def times(self) -> np.ndarray:
         """Output times, shape (time,)."""
-        return time_grid(0.0, float(self.stop.value), self.setting.step)
+        return time_grid(0.0, self.run_settings.duration, self.setting.step)
 
-    def changes(self) -> dict[str, float]:
-        """The numbers whose sliders stand elsewhere than the model the page began with."""
-        return {name: slider.value for name, slider in self.sliders.items() if slider.value != self.base.value(name)}
+    @property
+    def model(self) -> AbstractSystem:
+        """The model whose limit is shown."""
+        base, changes, _ = self.solved
+        return base.replace(**changes)
 
-    def solve(self) -> bool:
-        """Solve the limit of what the sliders say; a model without one gives a sentence, and the old picture stays."""
-        began = time.perf_counter()
+    def changes(self) -> dict[str, Any]:
+        """What stands elsewhere than in the model that was loaded."""
+        widgets = self.sliders | self.choices
+        return {name: widget.value for name, widget in widgets.items() if widget.value != self._values[name]}
+
+    def _options(self, recorded: bool) -> dict[str, Any]:
+        record = {"record": self.setting.limit_record} if recorded and self.setting.limit_record else {}
+        return {**self.setting.options, **record}
+
+    def solve(self) -> None:
+        """Ask for the limit of what the sliders say; meanwhile the old picture stays."""
+        if self._busy:
+            self._again = True
+            return
         try:
-            model = self.base.replace(**self.changes())
-            extra: dict[str, Any] = {"record": self.setting.limit_record} if self.setting.limit_record else {}
-            limit = solve_limit(model, self.times, strict=False, **self.setting.options, **extra)
-        except (InputError, LimitError) as error:
-            self.status.object = f"No limit here. {error} The picture is the last one that had a limit."
-            return False
-        self.model, self.limit = model, limit
-        words = limit.attrs["status"]
-        self.status.object = f"Limit: {words}; solved in {1e3 * (time.perf_counter() - began):.0f} ms."
-        return True
+            asked = (self.base, self.changes(), self.run_settings)
+            times = self.times
+        except InputError as error:
+            self.status.object = str(error)
+            return
+        self._busy, self._again = True, False
+        recorded = any(view.key == "density" for view in self.tabs[self.tab.value])
+        args = (*asked[:2], times, self._options(recorded))
+        self.solver.ask(self, limit_of, args, self.later(functools.partial(self._answered, asked)))
+
+    def later(self, function: Callable[..., None]) -> Callable[..., None]:
+        """The function, to be called from outside the session: within its document, if that is still there."""
+        document = pn.state.curdoc
+        if document is None:
+            return function
+        return lambda *args: document.add_next_tick_callback(functools.partial(function, *args))
+
+    def _answered(self, asked: tuple[Any, ...], found: Answer) -> None:
+        """Show the limit, or say why there is none and keep the old picture."""
+        self._busy = False
+        if found.sentence:
+            self.status.object = f"No limit here. {found.sentence} The picture is the last one that had a limit."
+        elif found.content.sizes["time"] < 2:
+            self.status.object = (
+                f"No limit here: {found.content.attrs['status']}. The picture is the last one with one."
+            )
+        else:
+            moved = _network_differs(asked, self.solved)
+            self.limit, self.solved = found.content, asked
+            if moved:
+                self._forget_network()
+            self._say_limit(found)
+            self.draw()
+            self.sharing.write_link()
+        if self._again:
+            self.solve()
+
+    def _say_limit(self, found: Answer) -> None:
+        words = f"Limit: {self.limit.attrs['status']}"
+        words += f"; solved in {1e3 * found.seconds:.0f} ms." if found.seconds else "."
+        self.status.object = f"{words} {found.notes}".strip()
 
     def draw(self) -> None:
         """Draw the views of the tab that is open."""
-        assert self.limit is not None
-        if self.limit.sizes["time"] < 2:
-            return
-        for view in list(self.tabs.values())[self.shown.active]:
+        views = self.tabs[self.tab.value]
+        for view in views:
             view.draw(self.limit, self.runs)
+        if any(view.portrait for view in views) and self._portrait_of is not self.limit:
+            self._portrait_of = self.limit
+            base, changes, _ = self.solved
+            take = self.later(self._show_portrait)
+            self.solver.ask((self, "portrait"), portrait_of, (base, changes, self.limit), take)
+        if self.diagrams is not None and self.tab.value == "Bifurcations":
+            self.diagrams.mark(self.model)
+
+    def _show_portrait(self, found: Answer) -> None:
+        for view in self.tabs[self.tab.value]:
+            if view.portrait and found.content is not None:
+                view.show_portrait(found.content)
+            elif view.portrait:
+                view.figure.title.text = f"balanced manifold: {found.sentence}"
+
+    def _turned(self, event: Any) -> None:
+        """Show another tab."""
+        self._portrait_of = None
+        missing = any(view.key == "density" for view in self.tabs[event.new]) and "voltage_density" not in self.limit
+        if missing:
+            self.solve()
+        self.draw()
+        self.stage.objects = self._panes[event.new]
 
     # The network ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Queue the network of the model on the page."""
         self.cancel()
-        assert self.limit is not None
+        base, changes, solved = self.solved
         try:
-            options = self.setting.options
-            boxes = (("n", self.n), ("realisations", self.realisations), ("seed", self.seed))
-            n, realisations, seed = (integer(name, box.value, low=0) for name, box in boxes)
-            task = Task(self.model, self.times, n, realisations, seed, self.setting.record, self.limit, options)
+            asked = self.run_settings
+            if asked.duration != solved.duration:
+                raise InputError("The limit of this duration is on its way: press again when it is drawn.")
+            times = time_grid(0.0, asked.duration, self.setting.step)
+            task = Network(
+                base.replace(**changes), times, asked.n, asked.networks, asked.seed, self.setting.record,
+                self.limit, self.setting.options, self.setting.network_options, self.store,
+            )  # fmt: skip
             self.job = self.jobs.submit(task)
         except (InputError, LimitError) as error:
             self.verdict.object = str(error)
             return
-        self.network = None
-        self.runs, self.run.disabled, self.stop_run.disabled = [], True, False
+        self.network, self.runs = None, []
+        self.run.disabled, self.stop_run.disabled, self.progress.visible = True, False, True
         self.draw()
         self.verdict.object = "Starting a process for the network ..."
 
     def poll(self) -> None:
-        """Look for news of the network."""
+        """Look for news of the jobs."""
         self.jobs.advance()
+        if self.diagrams is not None:
+            self.diagrams.poll()
         job = self.job
         if job is None:
             return
         if job.waiting:
-            self.verdict.object = f"Waiting: {self.jobs.position(job)} networks are before this one."
+            self.verdict.object = f"Waiting: {self.jobs.position(job)} jobs are before this one."
             return
         arrived = False
         for event in job.news():
@@ -226,10 +332,11 @@ class Page:
     def _take(self, event: Event) -> None:
         if event.kind == "progress":
             self.progress.value = int(100 * event.content)
-            count = self.job.task.realisations if self.job else 0
-            self.verdict.object = f"{len(self.runs)} of {count} networks are done."
         elif event.kind == "realisation":
             self.runs.append(event.content)
+            count = self.run_settings.networks
+            self.verdict.object = f"{len(self.runs)} of {count} networks are done."
+            self.progress.value = int(100 * len(self.runs) / count)
         elif event.kind == "network":
             self.network = event.content
             self.verdict.object = "Solving the theory of this size and comparing ..."
@@ -243,93 +350,58 @@ class Page:
         """End the network that runs, if any."""
         if self.job is not None:
             self.job.cancel()
-            self.verdict.object = f"Cancelled; {len(self.runs)} networks are shown."
+            self.verdict.object = f"Cancelled; {len(self.runs)} networks are shown, and kept for the next run."
             self._ended()
 
     def _ended(self) -> None:
-        self.job, self.run.disabled, self.stop_run.disabled, self.progress.value = None, False, True, 0
+        self.job, self.run.disabled, self.stop_run.disabled = None, False, True
+        self.progress.param.update(value=0, visible=False)
         self.jobs.advance()
 
-    # Files and links -----------------------------------------------------------------------------------------
+    def _forget_network(self) -> None:
+        """The network shown belongs to other parameters."""
+        self.cancel()
+        if self.runs:
+            self.verdict.object = "The parameters have changed: run the network again to compare."
+        self.runs, self.network = [], None
 
-    def load(self, model: AbstractSystem) -> None:
-        """Put a model on the page; its own values become the sliders' middle."""
-        self.base = self.model = model
-        self._quiet = True
-        self._make_form()
-        self._quiet = False
-        self._redraw()
-
-    def _uploaded(self, event: Any) -> None:
-        if not event.new:
-            return
-        try:
-            text = bytes(event.new[:1_000_001]).decode("utf-8")
-            if len(text) > 1_000_000:
-                raise InputError("The file must be at most 1 MB.")
-            model = parse_model(text, "The file")[0]
-            if model.system != self.base.system:
-                raise InputError(f"The file holds a model of the {model.system} system: open that system's page.")
-            if model.populations != self.base.populations:
-                raise InputError("The file's populations differ from the page's: start `largen explore FILE` instead.")
-        except (InputError, UnicodeDecodeError) as error:
-            self.status.object = f"Not loaded. {error}"
-            return
-        self.load(model)
-
-    def read_link(self, query: dict[str, str]) -> None:
-        """Set the parameters that a link carries, each checked like a file's; a wrong one gives a sentence."""
-        known = {name: text for name, text in query.items() if name not in ("theme",)}
-        try:
-            for name, text in known.items():
-                if name not in self.sliders:
-                    raise InputError(f"The link names `{name}`, which is no number of this model.")
-                try:
-                    value = float(text)
-                except ValueError:
-                    raise InputError(f"The link gives `{name}` the value {text!r}, which is not a number.") from None
-                self.base.replace(**{name: value})
-            values = {name: float(text) for name, text in known.items()}
-            self.base.replace(**values)
-        except InputError as error:
-            self.status.object = f"Link not used. {error}"
-            return
-        self._quiet = True
-        for name, value in values.items():
-            slider = self.sliders[name]
-            slider.param.update(start=min(slider.start, value), end=max(slider.end, value), value=value)
-        self._quiet = False
-        if self.solve():
-            self.draw()
-
-    def _write_link(self) -> None:
-        if pn.state.location is not None:
-            names = [name for name in pn.state.location.query_params if name in self.sliders]
-            kept = {k: v for k, v in pn.state.location.query_params.items() if k not in names}
-            query = kept | {name: f"{value:.10g}" for name, value in self.changes().items()}
-            pn.state.location.search = "?" + "&".join(f"{k}={v}" for k, v in query.items()) if query else ""
-
-    def _yaml(self) -> io.BytesIO:
-        return io.BytesIO(model_text(self.model).encode())
-
-    def _netcdf(self) -> io.BytesIO:
-        assert self.limit is not None
-        return netcdf_image(self.limit)
-
-    def _network(self) -> io.BytesIO:
-        if self.network is None:
-            raise InputError("There is no finished network yet: run it first.")
-        return netcdf_image(self.network)
+    def close(self) -> None:
+        """End what the session has running: its tab was closed."""
+        self.solver.forget(self, (self, "portrait"))
+        self.cancel()
+        if self.diagrams is not None:
+            self.diagrams.cancel()
 
     # Layout --------------------------------------------------------------------------------------------------
 
     def sidebar(self) -> list[Any]:
         """What stands at the side: settings, sliders, files."""
-        files = pn.Card(self.upload, *self.downloads, title="Files", collapsed=True, sizing_mode="stretch_width")
-        settings = pn.GridBox(self.stop, self.n, self.realisations, self.seed, ncols=2)
-        return [settings, self.form, files, self.reset]
+        return [pn.GridBox(*self.boxes.values(), ncols=2), self.form, self.reset, self.sharing.card()]
 
     def main(self) -> list[Any]:
-        """What stands in the middle: status, figures, verdict."""
-        controls = pn.Row(self.run, self.stop_run, self.progress)
-        return [self.status, controls, self.verdict, self.shown]
+        """What stands in the middle: what can be done and what came of it, and the figures."""
+        controls = pn.Row(self.run, self.stop_run, self.progress, sizing_mode="stretch_width")
+        said = pn.Column(controls, self.status, self.verdict, sizing_mode="stretch_width")
+        return [said, pn.Column(self.tab, self.stage, sizing_mode="stretch_width")]
+
+
+def _network_differs(one: tuple[Any, ...], two: tuple[Any, ...]) -> bool:
+    """Whether the networks of two questions differ."""
+    return one[0] is not two[0] or one[1:] != two[1:]
+
+
+def _framed(view: View) -> Any:
+    """A figure with its description beneath."""
+    fixed = view.figure.sizing_mode == "fixed"
+    mode: Any = "fixed" if fixed else "stretch_width"
+    pane = pn.pane.Bokeh(view.figure, sizing_mode=mode)
+    if fixed or not view.about:
+        return pane
+    about = pn.pane.Str(view.about, stylesheets=ASIDE, sizing_mode="stretch_width", margin=(0, 10, 12, 10))
+    return pn.Column(pane, about, sizing_mode="stretch_width")
+
+
+def _caption(number: Number) -> Any:
+    """A field's symbol, meaning and bounds, for the reader of the form."""
+    words = f"{symbol(number.symbol)} {html.escape(number.doc)}" if number.symbol else html.escape(number.doc)
+    return pn.pane.HTML(words, stylesheets=[":host { font-size: 0.9em; opacity: 0.85 }"], sizing_mode="stretch_width")

@@ -1,27 +1,55 @@
 """The explorer's server: one page per system, sessions that never see each other, jobs that end with their tab."""
 
+import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import panel as pn
+import xarray as xr
 from panel.theme import fast
 
 from largen.app.jobs import Jobs
-from largen.app.page import POLL, SETTINGS, Page
+from largen.app.page import POLL, Page
+from largen.app.settings import SETTINGS
+from largen.app.solvers import Solvers, limit_of, portrait_of
+from largen.app.store import Store
 from largen.checks import InputError, integer, require
-from largen.files import read_model
+from largen.files import read_model, time_grid
 from largen.system import AbstractSystem
 
 EXAMPLES = {"spiking": "gamma", "balanced": "balanced", "rate": "correlated"}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+STOPPED = (
+    "The explorer's server has stopped. Every finished network and diagram is kept: start `largen explore` again and "
+    "reload this page, whose address holds the parameters."
+)
 
 
 class Fast(fast.Fast):
     """Panel's design of that name, by which it finds its files, without its web font: the explorer works offline."""
 
     _resources: ClassVar = {kind: value for kind, value in fast.Fast._resources.items() if kind != "font"}
+
+
+class Served(NamedTuple):
+    """What the sessions of a server share.
+
+    Attributes:
+        jobs: The jobs.
+        solver: Who solves limits.
+        store: Where what was computed is kept.
+        limits: The first limit of every system.
+        portrait: What a worker may compile before it is asked for.
+    """
+
+    jobs: Jobs
+    solver: Any
+    store: Store
+    limits: Mapping[str, xr.Dataset]
+    portrait: tuple[Any, ...] | None
 
 
 def serve(
@@ -50,57 +78,89 @@ def serve(
     require(port < 65536, "port", "be at most 65535", port)
     models = {system: read_model(example) for system, example in EXAMPLES.items()}
     names = dict(EXAMPLES)
+    first = "spiking"
     if model is not None:
         chosen = model if isinstance(model, AbstractSystem) else read_model(model, functions=functions)
-        models[chosen.system] = chosen
-        names[chosen.system] = Path(model).stem if isinstance(model, str) else chosen.system
-    jobs = Jobs()
+        first = chosen.system
+        models[first] = chosen
+        names[first] = Path(model).stem if isinstance(model, str) else first
+    store, jobs = Store(), Jobs()
+    store.trim()
     say("Preparing the three limits (a first run compiles for some seconds) ...")
-    for system, one in models.items():
-        Page(names[system], one, jobs)
-    pages: dict[str, Any] = {system: _maker(names[system], one, jobs) for system, one in models.items()}
-    first = chosen.system if model is not None else "spiking"
-    pages["/"] = pages[first]
+    solver = Solvers(max(1, min(2, os.cpu_count() or 1)))
+    try:
+        limits = solver.prepare(first_limits, (models,))
+        both = len(models["balanced"].populations) == 2
+        shared = Served(jobs, solver, store, limits, (models["balanced"], {}, limits["balanced"]) if both else None)
+        pages = {system: _maker(names[system], one, shared) for system, one in models.items()}
+        _serve(pages | {"/": pages[first]}, shared, port, address, show, say)
+    finally:
+        jobs.close()
+        solver.close()
+
+
+def first_limits(models: Mapping[str, AbstractSystem]) -> dict[str, xr.Dataset]:
+    """The limits with which the pages begin; in a worker, which has then compiled what they take."""
+    found = {}
+    for system, model in models.items():
+        setting = SETTINGS[system]
+        times = time_grid(0.0, setting.stop, setting.step)
+        record = {"record": setting.limit_record} if setting.limit_record else {}
+        found[system] = limit_of(model, {}, times, {**setting.options, **record})
+    return found
+
+
+def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, show: bool, say: Any) -> None:
     if address not in LOOPBACK:
-        say(f"Listening at {address}: everyone who can reach this machine can run networks on it.")
+        say(
+            f"Listening at {address}: everyone who can reach this machine can run networks on it, see no other's "
+            "session, and is asked for no password."
+        )
+    pn.config.notifications = True
+    pn.config.disconnect_notification = STOPPED
     try:
         server: Any = pn.serve(
-            pages, port=port, address=address, show=show, start=False, title="largen", threaded=False,
+            dict(pages), port=port, address=address, show=show, start=False, title="largen", threaded=False,
             websocket_max_message_size=2_000_000, check_unused_sessions_milliseconds=2000,
-            unused_session_lifetime_milliseconds=5000,
+            unused_session_lifetime_milliseconds=5000, verbose=False,
         )  # fmt: skip
     except OSError as error:
         raise InputError(
             f"Argument `port` must be free, but {port} is taken ({error.strerror}). Try --port 0."
         ) from error
     say(f"largen explores at http://{address}:{server.port}/ (Ctrl-C ends it).")
+    shared.solver.attach(server.io_loop)
+    if shared.portrait is not None:
+        shared.solver.ask("warm", portrait_of, shared.portrait, lambda found: None)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.io_loop.add_callback_from_signal(server.io_loop.stop))
     try:
         server.start()
         server.io_loop.start()
     finally:
-        jobs.close()
         server.stop()
+        say("Stopped. Finished networks and diagrams are kept for the next time.")
 
 
-def _maker(name: str, model: AbstractSystem, jobs: Jobs) -> Callable[[], Any]:
-    return lambda: _page(name, model, jobs)  # Panel serves plain functions only
+def _maker(name: str, model: AbstractSystem, shared: Served) -> Callable[[], Any]:
+    return lambda: _page(name, model, shared)  # Panel serves plain functions only
 
 
-def _page(name: str, model: AbstractSystem, jobs: Jobs) -> Any:
+def _page(name: str, model: AbstractSystem, shared: Served) -> Any:
     """Make the page of one session."""
-    page = Page(name, model, jobs)
-    query = {key: str(value) for key, value in (pn.state.location.query_params if pn.state.location else {}).items()}
-    page.read_link(query)
+    page = Page(name, model, shared.jobs, solver=shared.solver, store=shared.store, limit=shared.limits[model.system])
+    location = pn.state.location
+    page.sharing.read_link({key: str(value) for key, value in (location.query_params if location else {}).items()})
     pn.state.add_periodic_callback(page.poll, period=POLL)
-    pn.state.on_session_destroyed(lambda context: page.cancel())
+    pn.state.on_session_destroyed(lambda context: page.close())
     template: Any = pn.template.FastListTemplate(
-        title=f"largen: the {model.system} system", sidebar_width=380, theme_toggle=True,
-        design=Fast, font="system-ui, sans-serif", font_url="",
+        title=f"largen: the {model.system} system", sidebar_width=370, theme_toggle=True,
+        design=Fast, font="system-ui, sans-serif", font_url="", raw_css=[STYLE],
     )  # fmt: skip
-    links = [pn.pane.HTML(f'<a href="{system}" style="color: inherit">{system}</a>') for system in SETTINGS]
-    template.header.append(pn.Row(*links))
+    here = 'aria-current="page" style="font-weight: bold"'
+    links = [f'<a href="{system}" {here if system == model.system else ""}>{system}</a>' for system in SETTINGS]
+    style = ":host a { color: #fff; margin-right: 1em } :host a:focus-visible { outline: 2px solid #fff }"
+    template.header.append(pn.pane.HTML(" ".join(links), stylesheets=[style]))
     template.sidebar.extend(page.sidebar())
     template.main.extend(page.main())
     return template

@@ -1,0 +1,150 @@
+"""A view: one figure that takes a limit and the network's realisations so far."""
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from bokeh.models import ColumnDataSource, Legend, LegendItem
+from bokeh.plotting import figure
+
+from largen.plot.common import EXCITATORY, INHIBITORY, colours
+
+MOST_POINTS = 6000
+"""Points of a line sent to the browser; of longer series the lowest and highest of equal blocks are."""
+LIMIT, FROZEN, DYNAMIC = EXCITATORY[0], INHIBITORY[0], INHIBITORY[2]
+MOST_BLOCKS = 500
+"""Points of a network's mean, averaged over equal blocks of time where there are more: single steps are noise."""
+NETWORK = "#8c8c8c"  # seen on white and on black
+HEIGHT = 300
+SAID = [":host pre { font: inherit; white-space: pre-wrap; margin: 0 }"]
+"""Style of sentences."""
+ASIDE = [":host pre { font: inherit; font-size: 0.85em; opacity: 0.75; white-space: pre-wrap; margin: 0 }"]
+"""Style of remarks."""
+
+
+class View(abc.ABC):
+    """One figure. `draw` puts a limit and realisations into its data sources; the figure itself is made once."""
+
+    about = ""
+    """What the picture shows, for those who do not see it."""
+    portrait = False
+    """Whether `show_portrait` wants the balanced manifold."""
+
+    def __init__(self, key: str, title: str, x: str, y: str, **options: Any):
+        self.key = key  # names the figure's data in the browser
+        size = {"height": HEIGHT, "sizing_mode": "stretch_width"} | options
+        self.figure: Any = figure(
+            title=title, x_axis_label=x, y_axis_label=y, tools="pan,box_zoom,wheel_zoom,reset,save",
+            output_backend="canvas", active_scroll=None, **size,
+        )  # fmt: skip
+        self.figure.toolbar.logo = None
+        self.figure.toolbar.autohide = True
+        self.figure.name = f"{key} figure"
+        self.sources: dict[str, ColumnDataSource] = {}
+        self._items: list[tuple[LegendItem, str]] = []
+
+    def source(self, name: str, *columns: str) -> ColumnDataSource:
+        """Make a named, empty source."""
+        self.sources[name] = ColumnDataSource({column: [] for column in columns}, name=f"{self.key} {name}")
+        return self.sources[name]
+
+    def entry(self, words: str, source: str, *renderers: Any) -> None:
+        """Add to the legend, where it is seen while the source has data."""
+        self._items.append((LegendItem(label=words, renderers=list(renderers), visible=False), source))
+
+    def legend(self) -> None:
+        """Put the legend above the figure, off the data; a click hides a line."""
+        legend = Legend(items=[item for item, _ in self._items], orientation="horizontal", click_policy="hide")
+        legend.update(
+            border_line_color=None, background_fill_alpha=0, label_text_font_size="9pt", spacing=12, padding=0, margin=2
+        )
+        self.figure.add_layout(legend, "above")
+
+    def fill(self, name: str, **columns: Any) -> None:
+        """Replace the contents of a source, where they differ."""
+        new = {column: np.asarray(values) for column, values in columns.items()}
+        old = self.sources[name].data
+        if not all(len(values) for values in new.values()) and not any(len(old[column]) for column in new):
+            return
+        self.sources[name].data = new
+        for item, of in self._items:
+            if of == name and item.visible != bool(len(next(iter(new.values())))):
+                item.visible = not item.visible
+
+    def empty(self, name: str) -> None:
+        """Empty a source."""
+        self.fill(name, **{column: [] for column in self.sources[name].data})
+
+    @abc.abstractmethod
+    def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:
+        """Show a limit and the realisations that have arrived."""
+
+
+class Series(View):
+    """An observable of every population against time: the limit as lines, the network as mean and band."""
+
+    about = "lines are the limit; dotted lines and bands are the mean of the networks, with two standard errors"
+
+    def __init__(self, variable: xr.DataArray, time: xr.DataArray):
+        unit = variable.attrs.get("units", "")
+        words = str(variable.attrs.get("long_name", variable.name))
+        super().__init__(
+            str(variable.name),
+            words,
+            axis("time", time.attrs.get("units", "")),
+            axis(str(variable.name).replace("_", " "), unit),
+        )
+        self.name = str(variable.name)
+        self.labels = variable["population"].values.tolist() if "population" in variable.dims else [""]
+        for label, colour in (colours(self.labels) if self.labels != [""] else {"": LIMIT}).items():
+            word = f" {label}" if label else ""
+            band = self.source(f"band{label}", "x", "low", "high")
+            self.figure.varea("x", "low", "high", source=band, color=colour, alpha=0.25)
+            mean = self.source(f"network{label}", "x", "y")
+            dots = self.figure.line("x", "y", source=mean, color=colour, line_dash=[2, 3], width=1.5)
+            line = self.figure.line("x", "y", source=self.source(f"limit{label}", "x", "y"), color=colour, width=2)
+            self.entry(f"limit{word}", f"limit{label}", line)
+            self.entry(f"network{word}", f"network{label}", dots)
+        self.legend()
+
+    def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:
+        """Show the limit, and the mean of the realisations with a band of twice their standard error."""
+        time, lines = limit["time"].values, np.atleast_2d(limit[self.name].values)
+        many = [run[self.name].values.reshape(run.sizes["realisation"], len(self.labels), -1) for run in runs]
+        for k, label in enumerate(self.labels):
+            kept = thin(lines[k])
+            self.fill(f"limit{label}", x=time[kept], y=lines[k][kept])
+            if not runs:
+                self.empty(f"network{label}")
+                self.empty(f"band{label}")
+                continue
+            x, rows = blocks(runs[0]["time"].values, np.concatenate([one[:, k] for one in many]))
+            mean = rows.mean(axis=0)
+            error = rows.std(axis=0, ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else np.zeros_like(mean)
+            self.fill(f"network{label}", x=x, y=mean)
+            self.fill(f"band{label}", x=x, low=mean - 2 * error, high=mean + 2 * error)
+
+
+def thin(y: np.ndarray) -> np.ndarray:
+    """Indices of a series that keep at most MOST_POINTS: all, or the lowest and the highest of equal blocks."""
+    block = -(-2 * len(y) // MOST_POINTS)
+    if len(y) <= MOST_POINTS:
+        return np.arange(len(y))
+    whole = len(y) // block * block
+    rows, begin = y[:whole].reshape(-1, block), np.arange(0, whole, block)
+    both = np.stack([begin + rows.argmin(-1), begin + rows.argmax(-1)], axis=1)
+    return np.unique(both)
+
+
+def blocks(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Average series over equal blocks so that at most MOST_BLOCKS points are left."""
+    block = -(-len(x) // MOST_BLOCKS)
+    whole = len(x) // block * block
+    return x[:whole].reshape(-1, block).mean(-1), y[..., :whole].reshape(*y.shape[:-1], -1, block).mean(-1)
+
+
+def axis(words: str, unit: str) -> str:
+    """Label an axis with its unit."""
+    return f"{words} ({unit})" if unit and unit != "1" else words
