@@ -28,6 +28,7 @@ LAYER = {
     "files": 3,
     "simulation": 4,
     "limits": 4,
+    "differences": 5,
     "comparison": 5,
     "scaling": 5,
     "analysis": 5,

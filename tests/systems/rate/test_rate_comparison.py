@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import largen as ln
-from largen import comparison
 from largen.comparison import THEORY_OFF
+from largen.differences import own_laws
 from largen.systems.rate import limit as rate_limit
 from statistics_tools import assert_frequency
 
@@ -22,7 +22,7 @@ def limit():
 def laws():
     """What the theory says of one network of 1000 neurons, by observable."""
     network = ln.simulate(ln.RateNetwork(), TIMES, n=1000, seed=1)
-    return comparison._own_laws(network, len(TIMES), ["mean", "covariance", "frozen_covariance"])
+    return own_laws(network, len(TIMES), ["mean", "covariance", "frozen_covariance"])
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def known(laws, monkeypatch):
         factor = 1000 / float(network.attrs["n"])
         return {name: factor * law for name, law in laws.items()} if network.sizes["realisation"] == 1 else {}
 
-    monkeypatch.setattr(comparison, "_own_laws", found)
+    monkeypatch.setattr("largen.comparison.own_laws", found)
 
 
 def test_the_theory_knows_the_mean_and_the_covariance(laws):
@@ -102,4 +102,4 @@ def test_where_the_theory_has_nothing_to_say_the_error_is_a_bootstrap():
     )
     for model, times, options in cases:
         network = ln.simulate(model, times, n=20, seed=1, **options)
-        assert comparison._own_laws(network, len(times), ["mean", "covariance"]) == {}
+        assert own_laws(network, len(times), ["mean", "covariance"]) == {}
