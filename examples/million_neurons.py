@@ -4,7 +4,7 @@ What: networks of 10^6 rate neurons with correlated weights against their limit 
     draws). The weights would fill 4 TB in single precision; given the past, their effect on each new direction of the
     inputs is white noise, so that drawing only that is exact in law, in time O(n T^2).
 Source: largen's own construction for the network of Faugeras, MacLaurin & Tanre (docs/rate.md).
-Run time: 10 s, 500 MB.
+Run time: 15 s, 900 MB.
 Command: python examples/million_neurons.py [--small] [--out million_neurons.png]
 """
 

@@ -1,0 +1,107 @@
+"""Sphinx: pages are MyST notebooks, run when the site is built; any warning ends the build.
+
+Command: python -m sphinx -W --keep-going -b html docs docs/_build/html
+"""
+
+import hashlib
+import os
+import re
+import sys
+from importlib.metadata import version as installed
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+EXAMPLES = ROOT / "examples"
+
+# Kernels inherit the environment: the scripts of examples/ are importable, compiled programs are kept, and the
+# command line of this Python is the one that `!largen` finds.
+FOLDERS = [str(HERE), str(EXAMPLES), str(EXAMPLES / "own_system")]
+os.environ["PYTHONPATH"] = os.pathsep.join([*FOLDERS, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+os.environ["IPYTHONDIR"] = str(HERE / "_ipython")
+os.environ["COLUMNS"] = "110"
+os.environ["SLURM_EXAMPLE"] = str(EXAMPLES / "slurm" / "sweep.py")
+
+from largen.compilation import keep_compiled_programs  # noqa: E402
+
+keep_compiled_programs()
+
+project = "largen"
+author = "The largen developers"
+copyright = "2026, the largen developers"
+release = version = installed("largen")
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+exclude_patterns = ["_build", "_ipython", "README.md"]
+suppress_warnings = ["toc.empty_glob"]
+nitpicky = True
+nitpick_ignore = [("py:class", "numpy.ndarray"), ("py:class", "collections.abc.Mapping")]  # of other projects
+default_role = "code"  # `name` in a docstring is code
+
+# Pages -------------------------------------------------------------------------------------------------------------
+
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath", "fieldlist", "substitution"]
+myst_heading_anchors = 3
+nb_execution_mode = "cache"
+nb_execution_in_temp = True
+nb_render_markdown_format = "myst"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_execution_show_tb = True
+nb_output_stderr = "remove-warn"  # a warning in a page is a fault of largen or of the page
+nb_merge_streams = True
+
+
+def _state_of_the_code() -> str:
+    """What the pages' numbers depend on beside the pages: a change of any of it runs them again."""
+    digest = hashlib.sha256()
+    for folder in (ROOT / "src" / "largen", EXAMPLES, HERE / "_ipython", HERE / "tables.py"):
+        for file in sorted(folder.rglob("*.py")) + sorted(folder.rglob("*.yaml")) if folder.is_dir() else [folder]:
+            digest.update(file.relative_to(ROOT).as_posix().encode() + file.read_bytes())
+    for package in ("numpy", "jax", "numba", "diffrax", "matplotlib", "xarray"):
+        digest.update(installed(package).encode())
+    return digest.hexdigest()[:16]
+
+
+nb_execution_cache_path = str(HERE / "_build" / "executed" / _state_of_the_code())
+
+# Reference ---------------------------------------------------------------------------------------------------------
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # docstrings say shapes and units, which types do not
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+
+
+def _plain_words(app, what, name, obj, options, lines):  # noqa: ANN001
+    """Bars, stars and trailing underscores of a docstring are mathematics, not markup."""
+    for k, line in enumerate(lines):
+        parts = line.split("`")
+        parts[::2] = [re.sub(r"([|*\\])|(?<=\w)_(?!\w)", lambda found: "\\" + found[0], part) for part in parts[::2]]
+        lines[k] = "`".join(parts)
+
+
+def setup(app):  # noqa: ANN001, ANN201
+    """Before napoleon, whose own markup must stay."""
+    app.connect("autodoc-process-docstring", _plain_words, priority=400)
+
+
+# Look --------------------------------------------------------------------------------------------------------------
+
+html_theme = "furo"
+html_title = "largen"
+html_static_path = ["_static"]
+html_css_files = ["largen.css"]
+html_show_sourcelink = False
+html_copy_source = False
