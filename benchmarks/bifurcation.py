@@ -139,6 +139,48 @@ def goldens():
     section("goldens", table(heads, rows))
 
 
+def steps():
+    """Doubling and fold for two numbers of steps per period, and between them at dt = .1 exactly."""
+    rows = []
+    for kind, begin, to, period, expected in (
+        ("period_doubling", 0.74, 0.77, 18.943, ".75678 +- 1e-4, T 18.941"),
+        ("fold_of_cycles", 0.86, 0.95, 39.353, ".90538, T 39.357"),
+    ):
+        found = []
+        for count in (np.floor(period / 0.1), np.ceil(period / 0.1)):
+            options = GOLDEN | {"dt": period / count}
+            model = ln.SpikingNetwork().replace(**{"probability[e,i]": begin})
+            orbit = analysis.limit_cycle(model, window=100.0, settle=2000.0, **options)
+            diagram = analysis.follow(
+                model, "probability[e,i]", to=to, start=orbit, cycles=False, switch=False, points=25, first_step=0.1,
+                largest_step=0.2, tolerance=1e-6, **options,
+            )  # fmt: skip
+            k = diagram["special_kind"].values.tolist().index(kind)
+            p, t = float(diagram["special_parameter"][k]), float(diagram["special_period"][k])
+            slope = np.gradient(diagram["period"].values, diagram["parameter"].values)
+            near = float(slope[max(int(diagram["special_point"][k]) - 2, 0)])
+            found.append((t / count, p, t))
+            rows.append(
+                [kind.replace("_", " "), int(count), f"{t / count:.6f}", f"{p:.6f}", f"{t:.4f}", f"{near:.0f}", ""]
+            )
+            print(rows[-1], flush=True)
+        (d0, p0, t0), (d1, p1, t1) = found
+        share = (0.1 - d0) / (d1 - d0)
+        rows.append(
+            [
+                kind.replace("_", " "),
+                "-",
+                "0.1",
+                f"{p0 + share * (p1 - p0):.6f}",
+                f"{t0 + share * (t1 - t0):.4f}",
+                "",
+                expected,
+            ]
+        )
+    heads = ["kind", "steps k", "T/k (ms)", "p_ei", "T (ms)", "dT/dp before it (ms)", "prototype"]
+    section("steps", table(heads, rows))
+
+
 def balanced():
     folded = ln.BalancedNetwork.folded()
     parts = []

@@ -248,10 +248,19 @@ def died(parameter: float) -> str:
 
 
 def without_trivial(multipliers: np.ndarray) -> dict[str, np.ndarray]:
-    """Set the multiplier nearest to 1 apart: it belongs to shifts along the orbit."""
+    """Set the multiplier nearest to 1 apart: it belongs to shifts along the orbit.
+
+    Near a fold of cycles it is mixed with the one that becomes 1 there (a Jordan block), and small errors make a
+    complex pair of them; then one is 1 and the other is their product.
+    """
     multipliers = np.asarray(multipliers, dtype=complex)
     k = int(np.argmin(np.abs(multipliers - 1.0)))
-    return {"": np.delete(multipliers, k), "_trivial": multipliers[k : k + 1]}
+    trivial, others = multipliers[k : k + 1], np.delete(multipliers, k)
+    partner = np.flatnonzero(np.abs(others - np.conj(trivial)) < 1e-12)
+    if abs(trivial[0].imag) > 0.0 and len(partner):
+        others[partner[0]] = abs(trivial[0]) ** 2
+        trivial = np.ones(1, dtype=complex)
+    return {"": others, "_trivial": trivial}
 
 
 def near_hopf(
