@@ -1,5 +1,6 @@
 """Arrays -> labelled `xarray.Dataset`, and Datasets to and from files. Nothing else in largen makes labels."""
 
+import functools
 import importlib.metadata
 import io
 import json
@@ -26,6 +27,7 @@ _DIM_ATTRS = {
 }
 
 
+@functools.cache
 def versions() -> str:
     """Versions of largen and of what its numbers depend on, on one line."""
     found = [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "numba", "jax", "diffrax")]

@@ -27,6 +27,12 @@ POLL = 150
 RUN_FIRST = "Press “Run the network” to see how far it is from the limit."
 
 
+class Slider(pn.widgets.FloatSlider):
+    """Panel's slider without its pause of 50 ms: while a limit is on its way no other is asked for."""
+
+    _debounce = 0
+
+
 class Page:
     """A session: a model, its limit, at most one network and one diagram."""
 
@@ -135,7 +141,7 @@ class Page:
     def _slider(self, number: Number) -> Any:
         name = f"{number.name} ({number.unit})" if number.unit else number.name
         low, high = min(number.low, number.value), max(number.high, number.value)
-        slider = pn.widgets.FloatSlider(
+        slider = Slider(
             label=name, value=number.value, start=low, end=high, step=number.step, format="0.[00000]",
             sizing_mode="stretch_width", tags=[number.name],
         )  # fmt: skip
@@ -202,7 +208,7 @@ class Page:
     def changes(self) -> dict[str, Any]:
         """What stands elsewhere than in the model that was loaded."""
         widgets = self.sliders | self.choices
-        return {name: widget.value for name, widget in widgets.items() if widget.value != self._values[name]}
+        return {name: _short(widget.value) for name, widget in widgets.items() if widget.value != self._values[name]}
 
     def _options(self, recorded: bool) -> dict[str, Any]:
         record = {"record": self.setting.limit_record} if recorded and self.setting.limit_record else {}
@@ -229,7 +235,12 @@ class Page:
         document = pn.state.curdoc
         if document is None:
             return function
-        return lambda *args: document.add_next_tick_callback(functools.partial(function, *args))
+
+        def held(*args: Any) -> None:
+            with pn.io.hold(document):  # all that changes in one message, for the browser to paint once
+                function(*args)
+
+        return lambda *args: document.add_next_tick_callback(functools.partial(held, *args))
 
     def _answered(self, asked: tuple[Any, ...], found: Answer) -> None:
         """Show the limit, or say why there is none and keep the old picture."""
@@ -383,6 +394,14 @@ class Page:
         controls = pn.Row(self.run, self.stop_run, self.progress, sizing_mode="stretch_width")
         said = pn.Column(controls, self.status, self.verdict, sizing_mode="stretch_width")
         return [said, pn.Column(self.tab, self.stage, sizing_mode="stretch_width")]
+
+
+def _short(value: Any) -> Any:
+    """A number without the last bits that the browser's steps leave: .98 for .9800000000000001."""
+    if isinstance(value, str):
+        return value
+    short = float(f"{value:.12g}")
+    return short if abs(value - short) <= 4 * np.spacing(abs(value)) else float(value)
 
 
 def _network_differs(one: tuple[Any, ...], two: tuple[Any, ...]) -> bool:

@@ -66,7 +66,7 @@ class View(abc.ABC):
         """Replace the contents of a source, where they differ."""
         new = {column: np.asarray(values) for column, values in columns.items()}
         old = self.sources[name].data
-        if not all(len(values) for values in new.values()) and not any(len(old[column]) for column in new):
+        if all(np.array_equal(old[column], values) for column, values in new.items()):
             return
         self.sources[name].data = new
         for item, of in self._items:

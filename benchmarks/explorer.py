@@ -1,0 +1,210 @@
+"""The explorer, measured in the browser: from a moved slider to the new picture, and twenty sessions at once.
+
+What: a server of its own and Chromium. Latency: a key press on a slider's handle until the frame after the one in
+which the new limit was drawn, 30 moves a system. Sessions: 20 pages of the three systems open, all moved in the same
+moment, three times; the time until each has its new limit, and the memory of the server with its workers. Pictures:
+every page and tab into docs/explorer-*.png.
+
+Run time: 1 minute (latency), 2 (sessions), 3 (pictures). Needs the extra `test` and Debian's chromium.
+
+    python benchmarks/explorer.py latency sessions pictures      # prints tables; with --write into docs/explorer.md
+"""
+
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "explorer.md"
+BROWSER = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+SOURCE = {"spiking": "rate limite", "balanced": "mean limite", "rate": "mean limit"}
+WHAT = {
+    "spiking": "reduction, w = 10, 500 ms in steps of 0.1 ms",
+    "balanced": "limit, 10 time constants, 200 times",
+    "rate": "limit, 20 steps, 6 lags",
+}
+PRESS = """([name, count, pause]) => new Promise(resolve => {
+  const source = Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m);
+  const handles = [];
+  const walk = root => { for (const e of root.querySelectorAll("*")) {
+    if (e.classList.contains("noUi-handle")) handles.push(e);
+    if (e.shadowRoot) walk(e.shadowRoot); } };
+  walk(document);
+  const found = [];
+  let begun = 0;
+  const press = () => {
+    begun = performance.now();
+    handles[0].dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true}));
+  };
+  source.properties.data.change.connect(() => requestAnimationFrame(() => requestAnimationFrame(() => {
+    if (!begun) return;
+    found.push(performance.now() - begun);
+    begun = 0;
+    if (found.length >= count) resolve(found); else setTimeout(press, pause);
+  })));
+  press();
+})"""
+
+
+class Server:
+    """A server on a free port, and what its processes weigh."""
+
+    def __init__(self):
+        command = [sys.executable, "-u", "-m", "largen.cli", "explore", "--port", "0"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        for line in self.process.stdout:
+            if found := re.search(r"http://127.0.0.1:(\d+)/", line):
+                self.url = found[0]
+                return
+        raise SystemExit("The server did not start.")
+
+    def close(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+    def memory(self):
+        """Proportional resident memory (MB) of the server and its children."""
+        table = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout.split()[2:]
+        parents = dict(zip(map(int, table[::2]), map(int, table[1::2]), strict=True))
+        own = [pid for pid in parents if pid == self.process.pid or parents[pid] == self.process.pid]
+        total = 0
+        for pid in own:
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        return total / 1024
+
+
+def opened(browser, url, system):
+    page = browser.new_page(viewport={"width": 1400, "height": 1050})
+    page.goto(url + system)
+    page.get_by_text("Limit:").wait_for(timeout=120_000)
+    ready = "name => Bokeh.documents.some(d => d.get_model_by_name(name)?.data.y.length > 0)"
+    page.wait_for_function(ready, arg=SOURCE[system], timeout=120_000)
+    return page
+
+
+def latency(browser, server):
+    rows = ["| page | drawn | median (ms) | 90 % (ms) | the limit itself (ms) |", "|---|---|---|---|---|"]
+    for system in SOURCE:
+        page = opened(browser, server.url, system)
+        page.wait_for_timeout(2000)
+        page.evaluate(PRESS, [SOURCE[system], 5, 150])
+        solved, found = [], []
+        for _ in range(6):
+            found += page.evaluate(PRESS, [SOURCE[system], 5, 150])
+            solved.append(float(re.search(r"solved in (\d+) ms", page.get_by_text("Limit:").inner_text())[1]))
+        median, late = statistics.median(found), statistics.quantiles(found, n=10)[-1]
+        rows.append(f"| {system} | {WHAT[system]} | {median:.0f} | {late:.0f} | {statistics.median(solved):.0f} |")
+        print(rows[-1], flush=True)
+        page.close()
+    return rows
+
+
+def sessions(browser, server, count=20):
+    begun = server.memory()
+    systems = [list(SOURCE)[k % 3] for k in range(count)]
+    pages = [opened(browser, server.url, system) for system in systems]
+    there = server.memory()
+    rows = ["| round | slowest (s) | median (s) |", "|---|---|---|"]
+    begin = """([name, index]) => {
+      const source = Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m);
+      window.took = null;
+      const begun = performance.now();
+      source.properties.data.change.connect(() => { window.took ??= performance.now() - begun; });
+      const handles = [];
+      const walk = root => { for (const e of root.querySelectorAll("*")) {
+        if (e.classList.contains("noUi-handle")) handles.push(e);
+        if (e.shadowRoot) walk(e.shadowRoot); } };
+      walk(document);
+      setTimeout(() => handles[0].dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true})),
+                 Math.max(0, index - Date.now()));
+      return Math.max(0, index - Date.now());
+    }"""
+    for k in range(3):
+        at = time.time() * 1000 + 3000  # all in the same moment
+        waits = [page.evaluate(begin, [SOURCE[system], at]) for page, system in zip(pages, systems, strict=True)]
+        assert min(waits) > 0, "the pages could not be told in time"
+        took = []
+        for page, wait in zip(pages, waits, strict=True):
+            page.wait_for_function("() => window.took !== null", timeout=60_000)
+            took.append(page.evaluate("() => window.took") - wait)
+        rows.append(f"| {k + 1} | {max(took) / 1e3:.2f} | {statistics.median(took) / 1e3:.2f} |")
+        print(rows[-1], flush=True)
+    after = server.memory()
+    words = (
+        f"Memory of the server and its two solving processes: {begun:.0f} MB before, {there:.0f} MB with {count} pages "
+        f"open ({(there - begun) / count:.1f} MB a page), {after:.0f} MB after the three rounds"
+    )
+    for page in pages:
+        page.close()
+    time.sleep(10)
+    words += f", {server.memory():.0f} MB ten seconds after the tabs were closed."
+    print(words)
+    return [*rows, "", words]
+
+
+def pictures(browser, server):
+    shots = (
+        ("spiking", True, None, "light"), ("spiking", False, "Orbit", "dark"), ("balanced?initial_mean[e]=-0.2", True, None, "dark"),
+        ("rate", True, "Surfaces", "light"), ("rate", True, "Correlation and lag", "light"),
+        ("balanced", False, "Bifurcations", "light"),
+    )  # fmt: skip
+    for address, run, tab, theme in shots:
+        system = address.split("?")[0]
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(server.url + address + ("&" if "?" in address else "?") + f"theme={theme}")
+        page.get_by_text("Limit:").wait_for(timeout=60_000)
+        page.wait_for_timeout(2500)
+        if run:
+            page.get_by_role("button", name="Run the network").click()
+            page.get_by_text("Verdict:").wait_for(timeout=240_000)
+        if tab:
+            page.get_by_role("button", name=tab).click()
+        if tab == "Bifurcations":
+            page.get_by_role("button", name="Follow the branches").click()
+            page.get_by_text("followed to the end").wait_for(timeout=240_000)
+        page.wait_for_timeout(2500)
+        name = "-".join(filter(None, (system, (tab or "").split(" ")[0].lower(), theme)))
+        page.screenshot(path=str(ROOT / "docs" / f"explorer-{name}.png"))
+        print(f"docs/explorer-{name}.png")
+        page.close()
+    return []
+
+
+def write(part, rows):
+    """Put rows between the marks of a part."""
+    text = PAGE.read_text(encoding="utf-8")
+    mark, end = f"<!-- {part} -->", f"<!-- end of {part} -->"
+    before, rest = text.split(mark)
+    PAGE.write_text(before + "\n".join([mark, *rows, end]) + rest.split(end)[1], encoding="utf-8")
+
+
+def main(arguments):
+    parts = {"latency": latency, "sessions": sessions, "pictures": pictures}
+    asked = [name for name in arguments if name in parts] or list(parts)
+    server = Server()
+    try:
+        with sync_playwright() as tool:
+            browser = tool.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+            for name in asked:
+                rows = parts[name](browser, server)
+                if rows and "--write" in arguments:
+                    write(name, [f"Measured {time.strftime('%Y-%m-%d')} on {os.cpu_count()} cores.", "", *rows])
+            browser.close()
+    finally:
+        server.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
