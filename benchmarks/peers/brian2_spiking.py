@@ -69,13 +69,13 @@ def run(n, duration):
         name: float(np.sum(np.asarray(m.t / ms) > duration / 5) / sizes[name] / (0.8 * duration) * 1e3)
         for name, m in zip(sizes, monitors, strict=True)
     }
-    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
     return {
         "peer": f"Brian2 {b2.__version__}",
         "n": n,
         "cpu_per_second": cpu / duration * 1e3,
         "rate": rates,
-        "gib": memory,
+        "gb": memory,
     }
 
 

@@ -7,11 +7,11 @@ Command:  PYTHON_WITH_NEST benchmarks/peers/nest_spiking.py NEURONS MILLISECONDS
 """
 
 import json
-import resource
 import sys
 import time
 
 import nest
+from memory import peak
 
 
 def run(n, duration):
@@ -50,14 +50,13 @@ def run(n, duration):
     cpu = time.process_time() - began
     nest.Cleanup()
     spikes = nest.GetKernelStatus("local_spike_counter")
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     rate = spikes / n / duration * 1e3
     return {
         "peer": f"NEST {nest.__version__}",
         "n": n,
         "cpu_per_second": cpu / duration * 1e3,
         "rate": {"all": rate},
-        "gib": memory,
+        "gb": peak(),
     }
 
 
