@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -210,8 +211,6 @@ def balanced():
 
 
 def hysteresis():
-    import jax
-
     from largen.analysis.cycles import _run_steps, _sample_steps
 
     model = ln.SpikingNetwork()
@@ -324,5 +323,7 @@ def auto():
 
 
 if __name__ == "__main__":
+    jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "largen"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     for part in sys.argv[1:]:
         globals()[part]()
