@@ -2,7 +2,7 @@
 
 Source: the worked sets of the three systems (see docs/fitting.md, which this script writes the tables of).
 Run time: about 15 minutes of one core for all studies.
-Command: python benchmarks/fitting.py [recovery derivatives balanced rate spiking pair]
+Command: python benchmarks/fitting.py [recovery[:SET] derivatives[:SET] balanced rate diffusion spiking pair]
 """
 
 import sys
@@ -39,12 +39,17 @@ def worked():
     }
 
 
-def recovery():
+def chosen(sets):
+    """Worked sets whose names begin with one of these words; all without any."""
+    return [(name, row) for name, row in worked().items() if not sets or name.startswith(sets)]
+
+
+def recovery(*sets):
     """Noise-free observables of `solve_limit`, start 3 to 10 % off."""
     print("\n## Recovery from noise-free observables\n")
     print("| set | free parameters | start off by | largest relative error | evaluations | CPU s |")
     print("|---|---|---|---|---|---|")
-    for name, (model, true, times, of_target, of_fit) in worked().items():
+    for name, (model, true, times, of_target, of_fit) in chosen(sets):
         target = ln.solve_limit(model, times, **of_target)
         off = (
             0.1 if name in ("balanced S1", "rate D2 (discrete)", "rate (continuous)") else 0.03
@@ -58,13 +63,13 @@ def recovery():
         print(f"| {name} | {', '.join(true)} | {off:.0%} | {cells} |", flush=True)
 
 
-def derivatives():
+def derivatives(*sets):
     """Automatic derivatives against central differences, largest error relative to each observable's largest."""
     print("\n## Derivatives against central differences\n")
     print("| set | parameters | observables | largest relative difference |")
     print("|---|---|---|---|")
-    for name, (model, true, times, _, of_fit) in worked().items():
-        options = dict(of_fit)
+    for name, (model, true, times, _, of_fit) in chosen(sets):
+        options = {} if "continuous" in name else dict(of_fit)  # any step will do
         if "spiking" in name:
             options |= {"gamma": 66.0, "bin_width": 10.0}
         limit = model.smooth(times, **options)
@@ -148,6 +153,15 @@ def rate():
     coverage("D2, 40 x 20000, limit", ln.RateNetwork(), true, (0.1, -0.1, 0.1, 0.1), run, {})
 
 
+def diffusion():
+    """Rate networks in continuous time, 2000 neurons, 40 draws of the weights, through the limit."""
+    header()
+    run = {"times": np.linspace(0.0, 2.0, 9), "n": 2000, "realisations": 40, "replicas": 1, "lags": 1, "dt": 0.02}
+    true = {"kernel.variance": 1.5, "gain": 2.0, "noise": 0.5, "tau": 0.5}
+    fit = {"check": False, "step": 0.05}
+    coverage("diffusion, 40 x 2000, limit", ln.RateNetwork.diffusion(), true, (0.1, -0.1, 0.1, 0.1), run, fit)
+
+
 def spiking():
     """Spiking networks of 400 neurons, 12 runs of 1 s, through the reduction with its level from networks."""
     header()
@@ -167,5 +181,7 @@ def pair():
 
 
 if __name__ == "__main__":
-    for study in sys.argv[1:] or ("recovery", "derivatives", "balanced", "rate", "spiking", "pair"):
-        globals()[study]()
+    studies = sys.argv[1:] or ("recovery", "derivatives", "balanced", "rate", "diffusion", "spiking", "pair")
+    for study in studies:
+        name, *sets = study.split(":")  # such as "recovery:rate (continuous)"
+        globals()[name](*sets)

@@ -5,11 +5,12 @@ whole process group or one worker, and restarted; its store must have the bytes 
 and no finished task may be done again. (speed) 10 000 balanced limits in one call, 1000 spiking reductions of 1 s,
 the overhead of a task, two workers against one on 64 networks.
 Source: issue 7. Run time: kill about 5 minutes, speed about 4 minutes, on two idle cores.
-Command: python benchmarks/sweeps.py kill|speed [limits|reductions|overhead|workers ...] [--out docs/FILE.md]
+Command: python benchmarks/sweeps.py kill|speed [limits|reductions|overhead|workers[1|2] ...] [--out docs/FILE.md]
 """
 
 import argparse
 import filecmp
+import functools
 import os
 import platform
 import random
@@ -154,7 +155,7 @@ def overhead(folder: str, rows: list[tuple[str, str]]) -> None:
     model, times = ln.SpikingNetwork(size=(3, 1)), np.array([0.0, 0.1, 0.2])
     for workers in (1, 2):
         spent = {}
-        for count in (40, 400):
+        for count in (4, 40, 400):  # the first loads what is compiled
             over = ln.Grid({"external_rate": np.linspace(5.0, 7.0, count)})
             wall, cpu = time.perf_counter(), time.process_time()
             ln.sweep(
@@ -166,22 +167,21 @@ def overhead(folder: str, rows: list[tuple[str, str]]) -> None:
         rows.append((f"a task next to nothing, {where}", f"{wall:.2f} ms, {cpu:.2f} CPU ms"))
 
 
-def workers(folder: str, rows: list[tuple[str, str]]) -> None:
+def workers(folder: str, rows: list[tuple[str, str]], counts: tuple[int, ...] = (1, 2)) -> None:
+    """64 networks of 48 realisations of a second; the workers' start and end are counted."""
     model, times = ln.SpikingNetwork(), np.round(np.arange(10_001) * 0.1, 9)
     over = ln.Grid({"probability[e,i]": np.linspace(0.6, 1.0, 64)})
-    arguments = {"run": "network", "times": times, "realisations": 24}
+    arguments = {"run": "network", "times": times, "realisations": 48}
     ln.sweep(model, ln.Grid({"probability[e,i]": [0.8]}), store=f"{folder}/warm3.nc", **arguments)
-    spent = {}
-    for count in (1, 2):
+    for count in counts:
         begun = time.perf_counter()
         ln.sweep(model, over, workers=count, store=f"{folder}/networks-{count}.nc", **arguments)
-        spent[count] = time.perf_counter() - begun
-    load = os.getloadavg()[0]
-    words = f"{spent[1]:.1f} s and {spent[2]:.1f} s: {spent[1] / spent[2]:.2f} times (load {load:.1f})"
-    rows.append(("64 networks with one worker and with two", words))
+        words = f"{time.perf_counter() - begun:.1f} s (load {os.getloadavg()[0]:.1f})"
+        rows.append((f"64 networks, workers: {count}", words))
 
 
 SPEED = {"limits": limits, "reductions": reductions, "overhead": overhead, "workers": workers}
+SPEED |= {f"workers{count}": functools.partial(workers, counts=(count,)) for count in (1, 2)}
 
 
 def main() -> None:
@@ -198,7 +198,7 @@ def main() -> None:
         kill(rows)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            for name in given.which or SPEED:
+            for name in given.which or ("limits", "reductions", "overhead", "workers"):
                 SPEED[name](folder, rows)
     lines = ["| what | found |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)]
     command = f"`python benchmarks/sweeps.py {' '.join(sys.argv[1:])}`"

@@ -353,3 +353,19 @@ def test_maps_show_lines_colours_special_points_and_failures(undisturbed, tmp_pa
     assert axes[2].collections[0].get_offsets().shape == (5, 2)
     with pytest.raises(ln.InputError, match="variable of the sweep"):
         ln.plot.map(found, "rate", ax=axes[3])
+
+
+def test_maps_show_what_follow_found(undisturbed):
+    _, found = undisturbed
+    pitchfork = ln.analysis.Flow(lambda x, q: (q["tau[a]"] - 1.5) * x - x**3, [0.0], {"tau[a]": 0.5})
+    diagram = ln.analysis.follow(pitchfork, "tau[a]", to=3.0)
+    axes = Figure().subplots(2)
+    for ax, part in zip(axes, (found.isel(noise=0), found), strict=True):
+        ln.plot.map(part, "network_mean", ax=ax, special=diagram)
+        (mark,) = ax.texts
+        assert mark.get_text() == "branch_point"
+        assert mark.xy[0] == pytest.approx(1.5, abs=1e-5)
+    with pytest.raises(ln.InputError, match=r"are those of `noise`, but the sweep is over `tau.a.`"):
+        ln.plot.map(found, "network_mean", ax=axes[0], special=diagram.assign_attrs(parameter="noise"))
+    with pytest.raises(ln.InputError, match=r"what `analysis\.follow` returned"):
+        ln.plot.map(found, "network_mean", ax=axes[0], special=found.assign_attrs(parameter="tau[a]"))

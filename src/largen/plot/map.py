@@ -138,12 +138,10 @@ def _pairs(special: Any, parameter: str) -> list[tuple[str, float]]:
         mine = str(special.attrs.get("parameter", parameter))
         if mine != parameter:
             raise InputError(f"The special points are those of `{mine}`, but the sweep is over `{parameter}`.")
-        names = [str(key) for key in special.variables]
-        kinds = next((special[key] for key in ("special_kind", "kind") if key in names), None)
-        values = next((special[key] for key in ("special_value", "special_parameter", "value") if key in names), None)
-        if kinds is None or values is None:
-            return []
-        return [(str(kind), float(value)) for kind, value in zip(kinds.values, values.values, strict=True)]
+        if "special_kind" not in special:
+            raise InputError("Argument `special` must be what `analysis.follow` returned, or (kind, value) pairs.")
+        kinds, values = special["special_kind"].values, special["special_parameter"].values
+        return [(str(kind), float(value)) for kind, value in zip(kinds, values, strict=True)]
     pairs: Iterable[Any] = special.items() if isinstance(special, Mapping) else special
     return [(str(kind), float(value)) for kind, value in pairs]
 

@@ -45,6 +45,7 @@ def local_client(workers: int) -> Iterator[Any]:
         "distributed.worker.multiprocessing-method": "spawn",
         "distributed.logging.distributed": "critical",
         "distributed.scheduler.allowed-failures": 0,  # once more alone, see `on_client`
+        "distributed.worker.profile.enabled": False,  # a second thread that looks at the first a hundred times a second
         # Without this a worker that needs longer to start again, as on a busy machine, would be given up.
         "distributed.deploy.lost-worker-timeout": "1 day",
     }

@@ -1,10 +1,13 @@
 """Limits solved together are the limits solved alone, to the byte, and refuse for the same reasons."""
 
 import numpy as np
+import pytest
 
 import largen as ln
 from largen.checks import LimitError
 from largen.systems.balanced import batch
+from largen.systems.balanced.equations import GAVE_UP
+from largen.systems.balanced.manifold import MOST_STEPS
 
 TIMES = np.arange(0.0, 5.0, 0.05)
 GIVEN = {"rtol": 1e-8, "atol": 1e-10}
@@ -41,3 +44,30 @@ def test_a_batch_agrees_with_solve_limit_and_takes_a_short_way_to_fewer_names():
         for name in names:
             np.testing.assert_allclose(arrays.values[name], limit[name], rtol=1e-7, atol=1e-9)
     assert "fast_eigenvalues_real" not in found[0].values
+
+
+@pytest.mark.long
+def test_what_the_first_pass_gives_up_is_solved_with_all_steps_to_the_same_bytes(monkeypatch):
+    whole, sizes = batch._solve, []
+
+    def gives_up_on_the_second(columns, times, rtol, atol, form):
+        found = whole(columns, times, rtol, atol, form)
+        sizes.append((len(columns[0]), form.max_steps))
+        if form.max_steps > batch.FEW_STEPS:
+            return found
+        code = np.array(found.code)
+        code[1] = GAVE_UP
+        return found._replace(code=code, mean=found.mean.at[1].set(np.nan))
+
+    expected = batch.solve(models(), TIMES, **GIVEN)
+    with monkeypatch.context() as patch:
+        patch.setattr(batch, "_solve", gives_up_on_the_second)
+        found = batch.solve(models(), TIMES, **GIVEN)
+    assert sizes == [(batch.SIZE, batch.FEW_STEPS), (batch.SIZE_SLOW, MOST_STEPS)]
+    for one, two in zip(expected, found, strict=True):
+        if isinstance(one, Exception):
+            assert str(one) == str(two)
+            continue
+        assert one.status == two.status
+        for name, values in one.values.items():
+            assert values.tobytes() == two.values[name].tobytes(), name
