@@ -29,6 +29,12 @@ PAGES = {
     "rate": ("correlated", "gamma", "mean", "mean limit"),
 }
 """Example, first slider, observable and the names of its data in the browser."""
+TABS = {
+    "spiking": {"Spectra": "spectrum limite", "Orbit": "plane limit", "Voltage": "density limite"},
+    "balanced": {"Rates": "rate limite", "Manifold": "manifold stable state", "Fast eigenvalues": "eigenvalues path"},
+    "rate": {"Correlation and lag": "lags limit frozen"},
+}
+"""Further tabs, and data that is drawn there."""
 DRAWN = """name => { const m = Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m);
                      return m ? [Array.from(m.data.x), Array.from(m.data.y)] : [[], []]; }"""
 FOCUSED = """() => { let e = document.activeElement;
@@ -96,7 +102,7 @@ def visit(server, browser):
         page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(server.url + address)
-        page.get_by_text("Limit:").wait_for(timeout=PATIENCE)
+        page.get_by_role("button", name="Run the network").wait_for(timeout=PATIENCE)
         return page
 
     yield opened
@@ -152,9 +158,9 @@ def test_a_moved_slider_draws_what_solve_limit_gives_and_its_link_brings_it_back
         source.format("e"), page.evaluate(f"name => JSON.stringify(({DRAWN})(name))", source.format("e"))
     ], timeout=PATIENCE)  # fmt: skip
     same_as_limit(shared, system, limit)
-    for tab in page.locator(".bk-btn-group button").all():
-        tab.click()
-        page.wait_for_timeout(150)
+    for tab, data in TABS[system].items():
+        page.get_by_role("button", name=tab).click()
+        assert np.all(np.isfinite(drawn(page, data)))
 
 
 def test_a_wrong_link_and_a_hostile_file_give_a_sentence(visit):

@@ -70,7 +70,7 @@ class Page:
         self.form = pn.Column(sizing_mode="stretch_width")
         self._make_form()
         if limit is None:
-            limit = limit_of(model, {}, self.times, self._options(True))
+            limit = limit_of(model, {}, self.times, self.setting.limit_options)
         self.limit, self.solved = limit, (model, {}, self.run_settings)
         self.tabs: dict[str, list[View]] = VIEWS[model.system](limit)
         self._panes = {title: [_framed(view) for view in views] for title, views in self.tabs.items()}
@@ -210,10 +210,6 @@ class Page:
         widgets = self.sliders | self.choices
         return {name: _short(widget.value) for name, widget in widgets.items() if widget.value != self._values[name]}
 
-    def _options(self, recorded: bool) -> dict[str, Any]:
-        record = {"record": self.setting.limit_record} if recorded and self.setting.limit_record else {}
-        return {**self.setting.options, **record}
-
     def solve(self) -> None:
         """Ask for the limit of what the sliders say; meanwhile the old picture stays."""
         if self._busy:
@@ -226,8 +222,7 @@ class Page:
             self.status.object = str(error)
             return
         self._busy, self._again = True, False
-        recorded = any(view.key == "density" for view in self.tabs[self.tab.value])
-        args = (*asked[:2], times, self._options(recorded))
+        args = (*asked[:2], times, self.setting.limit_options)
         self.solver.ask(self, limit_of, args, self.later(functools.partial(self._answered, asked)))
 
     def later(self, function: Callable[..., None]) -> Callable[..., None]:
@@ -290,9 +285,6 @@ class Page:
     def _turned(self, event: Any) -> None:
         """Show another tab."""
         self._portrait_of = None
-        missing = any(view.key == "density" for view in self.tabs[event.new]) and "voltage_density" not in self.limit
-        if missing:
-            self.solve()
         self.draw()
         self.stage.objects = self._panes[event.new]
 

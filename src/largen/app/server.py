@@ -105,8 +105,7 @@ def first_limits(models: Mapping[str, AbstractSystem]) -> dict[str, xr.Dataset]:
     for system, model in models.items():
         setting = SETTINGS[system]
         times = time_grid(0.0, setting.stop, setting.step)
-        record = {"record": setting.limit_record} if setting.limit_record else {}
-        found[system] = limit_of(model, {}, times, {**setting.options, **record})
+        found[system] = limit_of(model, {}, times, setting.limit_options)
     return found
 
 

@@ -20,7 +20,7 @@ class Setting(NamedTuple):
         options: Options of the limit.
         network_options: Options of the network.
         record: What the first realisation of a network records.
-        limit_record: What the limit records where it is seen.
+        limit_record: What the limit records.
         branches: Parameter that is followed first, and where to; None for a system without branches.
     """
 
@@ -34,6 +34,11 @@ class Setting(NamedTuple):
     record: tuple[str, ...] = ()
     limit_record: tuple[str, ...] = ()
     branches: tuple[str, float] | None = None
+
+    @property
+    def limit_options(self) -> dict[str, Any]:
+        """Options of the limit with what it records."""
+        return {**self.options, **({"record": self.limit_record} if self.limit_record else {})}
 
 
 SETTINGS = {
