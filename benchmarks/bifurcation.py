@@ -17,6 +17,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.figure import Figure
 
 import largen as ln
 from largen import analysis, plot
@@ -208,6 +209,55 @@ def balanced():
         rows.append([n // 2, f"{float(orbit['period']):.5f}", f"{float(orbit['trivial_multiplier']) - 1:.0e}"])
     heads = ["n per population", "period", "trivial multiplier - 1"]
     section("balanced", "\n\n".join([*parts, "Relaxation oscillation, folded:", table(heads, rows)]))
+
+
+def crossings(time, values):
+    """Mean period between upward passages of the middle, and its standard error."""
+    middle = 0.5 * (values.min() + values.max())
+    up = np.flatnonzero((values[:-1] < 0.9 * middle) & (values[1:] >= 0.9 * middle))
+    at = time[up]
+    at = at[np.append(True, np.diff(at) > 0.5)]
+    return float(np.mean(np.diff(at))), float(np.std(np.diff(at)) / np.sqrt(len(at) - 1)), len(at) - 1
+
+
+def folded():
+    """The balanced manifold with its sheets, and the relaxation oscillation around its folds at finite n."""
+    model = ln.BalancedNetwork.folded()
+    sizes, times = (2000, 20_000, 200_000), np.linspace(0.0, 40.0, 8001)
+    theory = {n: ln.solve_limit(model, times[:2401], n=n) for n in sizes}
+    network = ln.simulate(model, times, n=20_000, realisations=1, seed=1)
+    path = analysis.phase_portrait(
+        model,
+        finite=theory[200_000],
+        network=network.sel(time=slice(0, 12)),
+        start=4.0,
+        window=((-0.6, 3.2), (0.45, 2.2)),
+    )
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    plot.phase_portrait(path, ax=left, arrows=False)
+    left.set_title("sheets of the balanced manifold; orbits at n = 200000 (theory), 20000 (network)", fontsize=8)
+    for n, run in theory.items():
+        right.plot(run["time"], run["mean"].isel(population=0), lw=1.0, label=f"theory, n = {n}")
+    shown = network.sel(time=slice(0, 12))
+    right.plot(
+        shown["time"], shown["mean"].isel(realisation=0, population=0), lw=0.7, color="0.3", label="network, n = 20000"
+    )
+    right.set(xlabel="time (1)", ylabel="mean state of e")
+    right.legend(frameon=False, fontsize=7)
+    figure.savefig(PAGE.parent / "bifurcation-folded.png", dpi=110)
+    rows = []
+    for n in (*sizes, 2_000_000):
+        orbit = analysis.limit_cycle(model, n=n)
+        rows.append([n, f"{float(orbit['period']):.5f}", f"{float(orbit['trivial_multiplier']) - 1:.0e}", ""])
+        if n == 20_000:
+            late = network.sel(time=slice(4.0, None))
+            mean, error, count = crossings(late["time"].values, late["mean"].values[0, 0])
+            rows[-1][-1] = f"{mean:.3f} +- {error:.3f} ({count} periods)"
+    fold = ", ".join(f"({x:.4f}, {y:.4f})" for x, y in path["fold"].values)
+    text = table(["n", "period, theory", "trivial multiplier - 1", "period, network"], rows)
+    text += f"\n\nFolds of the manifold at the orbit's mean variances: {fold}."
+    section("folded", text + "\n\n![the slow manifold with both sheets](bifurcation-folded.png)")
 
 
 def hysteresis():

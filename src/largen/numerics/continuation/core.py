@@ -158,7 +158,8 @@ def correct(
         if renewed:
             problem.linearise(z)
             near = problem.nearby(row)
-        found = _broyden(problem, z, row, near) if near else None
+        with np.errstate(over="ignore", invalid="ignore"):  # it may run away
+            found = _broyden(problem, z, row, near) if near else None
         if found:
             return found[0], problem.linearise(found[0])[1], found[1] + 2 * renewed
     start, size, best = z, np.inf, np.inf
