@@ -84,7 +84,7 @@ napoleon_use_rtype = False
 napoleon_use_ivar = True
 
 
-def _plain_words(app, what, name, obj, options, lines):  # noqa: ANN001
+def _plain_words(app, what, name, obj, options, lines):
     """Bars, stars and trailing underscores of a docstring are mathematics, not markup."""
     for k, line in enumerate(lines):
         parts = line.split("`")
@@ -92,7 +92,7 @@ def _plain_words(app, what, name, obj, options, lines):  # noqa: ANN001
         lines[k] = "`".join(parts)
 
 
-def setup(app):  # noqa: ANN001, ANN201
+def setup(app):
     """Before napoleon, whose own markup must stay."""
     app.connect("autodoc-process-docstring", _plain_words, priority=400)
 

@@ -1,9 +1,9 @@
 """From fast oscillations to quiet: the spiking network and its reduction against p_ei.
 
-What: mean, lowest and highest E rate of the reduction once it has settled, at each p_ei from rest (the
-    probability that an inhibitory spike reaches an excitatory neuron), with networks of 400 neurons on top: their mean
-    (dots) and the spread of their smoothed rate (bars, 5 to 95 %). A sweep shows stable states only; docs/bifurcation.md
-    has the branches, stable and not, and their special points by continuation.
+What: mean, lowest and highest E rate of the reduction once it has settled from rest, at each p_ei (the probability that
+    an inhibitory spike reaches an excitatory neuron), with networks of 400 neurons on top: their mean (dots) and the
+    spread of their smoothed rate (bars, 5 to 95 %). It shows stable states only; docs/bifurcation.md has the branches,
+    stable and not, and their special points, by continuation.
 Source: Chang et al. 2024 (arXiv 2411.14801), bifurcations of the gamma oscillation in p_ei.
 Run time: 20 s.
 Command: python examples/diagram_p_ei.py [--small] [--out diagram_p_ei.png]
@@ -54,7 +54,6 @@ def figure(small=False):
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(fontsize=8, frameon=False, loc="upper right", bbox_to_anchor=(1.0, 1.0))
     return page
-
 
 
 if __name__ == "__main__":

@@ -26,13 +26,14 @@ def figure(small=False):
     page = Figure(figsize=(9, 3.4), layout="constrained")
     for ax, (title, model) in zip(page.subplots(1, 2, sharey=True), models.items(), strict=True):
         limit = ln.solve_limit(model, times, lags=lags)
-        network = ln.simulate(model, times, n=200 if small else 1000, realisations=4 if small else 64, seed=1, lags=lags)
+        network = ln.simulate(
+            model, times, n=200 if small else 1000, realisations=4 if small else 64, seed=1, lags=lags
+        )
         ln.plot.correlation_against_lag(
             ln.analysis.correlation_against_lag(limit), network=ln.analysis.correlation_against_lag(network), ax=ax
         )
         ax.set_title(title, loc="left", fontsize=10)
     return page
-
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ import largen as ln
 
 def with_error(variable):
     """Mean over the draws, and two standard errors."""
-    return variable.mean("realisation"), 2 * variable.std("realisation", ddof=1) / np.sqrt(variable.sizes["realisation"])
+    return variable.mean("realisation"), 2 * variable.std("realisation", ddof=1) / np.sqrt(
+        variable.sizes["realisation"]
+    )
 
 
 def figure(small=False):

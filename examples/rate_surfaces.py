@@ -28,7 +28,6 @@ def figure(small=False):
     return ln.plot.covariance_surfaces(network, limit, lags=(0, 1))
 
 
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", action="store_true")

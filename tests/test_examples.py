@@ -94,6 +94,10 @@ def test_what_an_installed_package_offers_does_not_replace_largens_own(tmp_path)
     code = "from largen.systems import SYSTEMS; print(SYSTEMS['rate'])"
     paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, timeout=100
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=100,
     )
     assert done.stdout.strip() == "largen.systems.rate:RateNetwork", done.stderr

@@ -74,7 +74,7 @@ class WilsonCowan(AbstractSystem):
         tick(1.0)
         return Arrays({"active": np.array([path])})
 
-    # Its limit, and its exact law at n neurons -------------------------------------------------------------------------
+    # Its limit, and its exact law at n neurons ----------------------------------------------------------------------
 
     def limit(self, times, *, n, rtol, atol) -> Arrays:
         """da/dt = (1 - a) f(w a + h) - a/tau; at n neurons the mean of the master equation."""
