@@ -92,6 +92,38 @@ def spiking():
     )  # fmt: skip
 
 
+def p_ei():
+    """The diagram of 4000 neurons at the default options, with their network on top."""
+    name, size, parts = "probability[e,i]", 4000, []
+    more = {"n": size, "switch": False, "tolerance": 1e-5}
+    model = ln.SpikingNetwork().replace(**{name: 0.45})
+    parts.append(analysis.follow(model, name, to=1.0, most_branches=2, points=70, largest_step=0.06, **more))
+    for begin, to in ((0.88, 1.0), (0.88, 0.74)):
+        model = ln.SpikingNetwork().replace(**{name: begin})
+        orbit = analysis.limit_cycle(model, n=size, window=100.0, settle=2000.0)
+        parts.append(analysis.follow(
+            model, name, to=to, start=orbit, cycles=False, points=40, first_step=0.05, largest_step=0.15, **more
+        ))  # fmt: skip
+    networks = {}
+    for p in (0.5, 0.6, 0.7, 0.76, 0.82, 0.88, 0.94):
+        model = ln.SpikingNetwork().replace(**{name: p})
+        networks[p] = ln.simulate(model, np.arange(0.0, 1500.05, 0.5), n=size, realisations=1, seed=1)
+    draw_p_ei(parts, networks)
+
+
+def draw_p_ei(parts, networks):
+    figure = Figure(figsize=(8.5, 4.6), layout="constrained")
+    ax = figure.subplots()
+    for k, diagram in enumerate(parts):
+        plot.bifurcation(diagram, ax=ax, component="e", networks={} if k else networks, start=300.0)
+    known = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
+    ax.legend(known.values(), known.keys(), frameon=False, fontsize=7)
+    ax.set_title("4000 neurons: branches of the reduction; grey: histogram and peak heights of the network", fontsize=9)
+    figure.savefig(PAGE.parent / "bifurcation-p_ei.png", dpi=110)
+    text = "\n\n".join(f"{specials(diagram)}\n\n{branches(diagram)}" for diagram in parts)
+    section("p_ei", text + "\n\n![p_ei at 4000 neurons, with the network](bifurcation-p_ei.png)")
+
+
 def bursts():
     model = ln.SpikingNetwork().replace(**{"probability[e,i]": 0.8})
     orbit = analysis.limit_cycle(model, window=100.0, settle=3000.0, **GOLDEN)
