@@ -92,10 +92,8 @@ def trace(
         try:
             b, step, used = _advance(a, step, steps)
         except NotConverged as failure:
-            why = "" if np.isnan(failure.residual) else f"{failure}"
-            yield Ending(
-                Stop.STEP_MINIMUM, Stop.STEP_MINIMUM.value.format(at=a.parameter, step=steps.smallest, why=why)
-            )
+            sentence = Stop.STEP_MINIMUM.value.format(at=a.parameter, step=steps.smallest, why=failure)
+            yield Ending(Stop.STEP_MINIMUM, sentence)
             return
         why = a.problem.end(a.z, b.z)
         if why:
@@ -142,17 +140,19 @@ def _advance(a: Point, step: float, steps: Steps) -> tuple[Point, float, float]:
     """
     problem = a.problem
     while True:
-        failure, cosine = NotConverged(np.nan, 0), 0.0
         try:
             guess = a.z + step * a.tangent
             z, tangent, linear, iterations = land(problem, guess, a.tangent)
             cosine = float((problem.weights**2 * a.tangent) @ tangent)
             far = problem.length(z - guess) > 0.5 * step
-            if cosine >= STRAIGHT and not far and not problem.objection(a.z, z):
+            objection = problem.objection(a.z, z)
+            if cosine >= STRAIGHT and not far and not objection:
                 b = point_at(problem, z, tangent, linear)
                 if iterations <= FEW and cosine > 0.97:
                     return b, min(1.4 * step, steps.largest), step
                 return b, 0.7 * step if iterations > 5 else step, step
+            turns = "Newton's method ends far from its start." if far else "The curve turns too sharply."
+            failure = NotConverged(np.nan, iterations, objection or turns)
         except NotConverged as error:
             failure = error
         step *= 0.5

@@ -24,8 +24,9 @@ class NotConverged(RuntimeError):
         iterations: Iterations made.
     """
 
-    def __init__(self, residual: float, iterations: int):
-        super().__init__(f"Newton's method left a residual of {residual:.2g} after {iterations} iterations.")
+    def __init__(self, residual: float, iterations: int, why: str = ""):
+        left = f"Newton's method left a residual of {residual:.2g} after {iterations} iterations."
+        super().__init__(why or (left if np.isfinite(residual) else "Newton's method meets a singular matrix."))
         self.residual = residual
         self.iterations = iterations
 
