@@ -1,20 +1,32 @@
-"""The law of the spiking network's kernels against the plain kernel of the tests.
+"""The law of the networks' kernels against plain ones.
 
-Shows: rates and synchrony (SSI) of the six parameter sets of the specification, 40 seeds of 5 s each, with the fast
-kernel (single precision, alias rows, lanes of random words) and the plain one (double precision, inverse CDFs, NumPy's
-generators); the same at N = 4000, where the strengths are scaled by 400/N; quenched graphs against annealed synapses.
-Source: Chang, Li, Wang, Tao & Xiao 2024 (arXiv 2411.14801).
-Run time: about 8 minutes of CPU time on one core.
-Command: python benchmarks/network_law.py [FILE], by default docs/network-law.md
+Shows: (1) the spiking network: rates and synchrony (SSI) of the six parameter sets of the specification, 40 seeds of
+5 s each, with the fast kernel (single precision, alias rows, lanes of random words) and the plain one (double
+precision, inverse CDFs, NumPy's generators); the same at N = 4000, where the strengths are scaled by 400/N; quenched
+graphs against annealed synapses; (2) the balanced network: means, variances and third cumulants over 1000 replicates, with Kolmogorov-Smirnov tests; (3) what
+states in single precision would do to it at 10^6 neurons a population.
+Source: Chang, Li, Wang, Tao & Xiao 2024 (arXiv 2411.14801); MacLaurin & Vilanova 2024 (arXiv 2412.17273).
+Run time: about 12 minutes of CPU time on one core.
+Command: python benchmarks/network_law.py [all|balanced] [FILE], by default docs/network-law.md; `balanced` leaves the
+spiking part of the page as it is.
 """
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+import jax
 import numpy as np
+from scipy import stats
 
 import largen as ln
+from largen.numerics.lanes import lanes
+from largen.numerics.streams import stream
+from largen.systems.balanced import fast as balanced_fast
+from largen.systems.balanced import kernels as balanced_kernels
+from largen.systems.balanced import network as balanced_network
+from largen.systems.balanced.circuit import circuit_of, response_of
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -70,18 +82,107 @@ def head(first, second):
     ]
 
 
-def main():
-    out = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "docs" / "network-law.md")
+# The balanced network -------------------------------------------------------------------------------------------
+
+REPLICATES = 1000
+TIMES = np.array([0.0, 0.1, 3.0])  # in the boundary layer, and after it
+
+
+def replicates(method, seed, usual=True, n=400):
+    """Mean, variance and third cumulant of every replicate, shape (replicate, cumulant, population, time)."""
+    model, keep = ln.BalancedNetwork(), balanced_network._usual
+    balanced_network._usual = keep if usual else (lambda circuit: False)
+    options = {"n": n, "method": method, "record": (), "tick": lambda _: None, "neurons": 1, "time_limit": 1e9}
+    step = None if method == "exact" else 0.01
+    found = []
+    for r in range(REPLICATES):
+        run = balanced_network.run(model, TIMES, rng=partial(stream, seed, r), dt=step, **options)
+        found.append([run.values[name][:, 1:] for name in ("mean", "variance", "third_cumulant")])
+    balanced_network._usual = keep
+    return np.array(found)
+
+
+def balanced_rows():
+    """One row per method, population and time: both values, z and the p-value of Kolmogorov and Smirnov."""
+    what = ("mean", "variance", "third cumulant")
+    names = "".join(f"{name} fast | plain | z | KS p | " for name in what)
+    lines = [f"| method | population | t | {names}", "|---" * 15 + "|"]
+    for method in ("exact", "tau_leap"):
+        a, b = replicates(method, 1), replicates(method, 2, usual=False)
+        for population in range(2):
+            for i, t in enumerate(TIMES[1:]):
+                cells = []
+                for k in range(3):
+                    x, y = a[:, k, population, i], b[:, k, population, i]
+                    errors = [values.std(ddof=1) / np.sqrt(REPLICATES) for values in (x, y)]
+                    cells += [f"{v.mean():.4f} ± {e:.4f}" for v, e in zip((x, y), errors, strict=True)]
+                    cells.append(f"{(x.mean() - y.mean()) / np.hypot(*errors):+.1f}")
+                    cells.append(f"{stats.ks_2samp(x, y).pvalue:.2f}")
+                lines.append(f"| {method} | {'ei'[population]} | {t:g} | {' | '.join(cells)} |")
+                print(lines[-1], flush=True)
+    return lines
+
+
+def leaps(model, n, end, kind):
+    """Cumulants (population, three) after tau-leaping with states of a kind, and CPU ns per neuron-step."""
+    with jax.enable_x64(True):
+        sizes = model.sizes(n)
+        circuit, times = circuit_of(model, sizes, tables=False), np.array([0.0, end])
+        curve = response_of(model, times, float(np.mean(sizes)))
+    dt = 0.1 / np.sqrt(n / 2)
+    steps = round(end / dt)
+    start, z = stream(1, "initial"), np.empty(n)
+    for a, (low, high) in enumerate(zip(circuit.first[:-1], circuit.first[1:], strict=True)):
+        z[low:high] = model.initial_mean[a] + np.sqrt(model.initial_variance[a]) * start.standard_normal(high - low)
+    intensity = np.empty(n)
+    for a, (low, high) in enumerate(zip(circuit.first[:-1], circuit.first[1:], strict=True)):
+        balanced_kernels.intensities(circuit, a, z[low:high], intensity[low:high])
+    room = balanced_fast.work(circuit, float(np.max(circuit.bound * np.diff(circuit.first))) * dt * 1.5)
+    room.total[:] = np.add.reduceat(intensity, circuit.first[:-1])
+    past, words, state = np.zeros(3), lanes(stream(1, "spikes")), z.astype(kind)
+    balanced_fast.leaps(circuit, curve, state, past, room, 0.0, dt, 0, 1, words)
     began = time.process_time()
+    balanced_fast.leaps(circuit, curve, state, past, room, 0.0, dt, 1, steps, words)
+    spent = 1e9 * (time.process_time() - began) / ((steps - 1) * n)
+    parts = [state[low:high].astype(float) for low, high in zip(circuit.first[:-1], circuit.first[1:], strict=True)]
+    return np.array([balanced_kernels.cumulants(part) for part in parts]), spent
+
+
+def precision_rows(n=2_000_000, end=0.1):
+    """States in single against double precision, from the same random numbers; differences in standard errors."""
+    lines = [
+        "| strong drive | population | mean, double | variance, double | mean: difference in standard errors "
+        "| variance: the same | ns double | ns single |",
+        "|---" * 8 + "|",
+    ]
+    model = ln.BalancedNetwork()
+    for factor in (1.0, 4.0):
+        driven = model.replace(drive=factor * np.asarray(model.drive))
+        (double, slow), (single, quick) = (leaps(driven, n, end, kind) for kind in (np.float64, np.float32))
+        for a in range(2):
+            mean, variance, _ = double[a]
+            errors = np.sqrt([variance, 2 * variance**2]) / np.sqrt(n / 2)
+            z = (single[a, :2] - double[a, :2]) / errors
+            lines.append(
+                f"| {factor:g} times the default | {'ei'[a]} | {mean:.5f} | {variance:.5f} | {z[0]:+.2f} | {z[1]:+.2f} "
+                f"| {slow:.1f} | {quick:.1f} |"
+            )
+            print(lines[-1], flush=True)
+    return lines
+
+
+def spiking_part():
+    """The page up to the balanced network."""
     model = ln.SpikingNetwork()
     annealed = {name: fast(model.replace(**changes), 400, 40) for name, changes in SETS.items()}
     lines = [
-        "# The law of the spiking network's kernels",
+        "# The law of the networks' kernels",
         "",
-        "Written by `python benchmarks/network_law.py`. Fast: the kernel of `largen.systems.spiking` (single "
-        "precision, alias rows, lanes of random words). Plain: `tests/systems/spiking/plain_kernel.py` (double "
-        "precision, inverse CDFs, NumPy's generators). Rates and synchrony (SSI, self-count included) after the "
-        "first 500 ms; value ± standard error over seeds; z is the difference in combined standard errors.",
+        "Written by `python benchmarks/network_law.py`. Spiking network first. Fast: the kernel of "
+        "`largen.systems.spiking` (single precision, alias rows, lanes of random words). Plain: "
+        "`tests/systems/spiking/plain_kernel.py` (double precision, inverse CDFs, NumPy's generators). Rates and "
+        "synchrony (SSI, self-count included) after the first 500 ms; value ± standard error over seeds; z is the "
+        "difference in combined standard errors.",
         "",
         "## Six sets, N = 400, annealed, 40 seeds of 5 s each",
         "",
@@ -103,9 +204,37 @@ def main():
         quenched = fast(model.replace(connectivity="quenched", **changes), 400, 40)
         lines.append(row(name, quenched, annealed[name]))
         print(lines[-1], flush=True)
-    lines += ["", f"The whole script took {time.process_time() - began:.0f} s of CPU time."]
-    out.parent.mkdir(exist_ok=True)
-    out.write_text("\n".join(lines) + "\n")
+    return lines
+
+
+BALANCED = f"## Balanced network, N = 400, {REPLICATES} replicates"
+
+
+def balanced_part():
+    """The rest of the page."""
+    return [
+        BALANCED,
+        "",
+        "Cumulants over the neurons of a population (k-statistics), default model. Fast: `systems/balanced/fast.py`; "
+        "plain: the loops of `systems/balanced/kernels.py`; tau-leaping by steps of .01 in both.",
+        "",
+        *balanced_rows(),
+        "",
+        "## Balanced network, single against double precision, 10^6 neurons a population",
+        "",
+        "All states and sums of the balanced network are in double precision. This is what states in single precision "
+        "would do, from the same random numbers, after t = .1 (1000 steps of 1e-4); the drive is multiplied by "
+        "n^(1/2) = 1000. Standard errors are those of the population's own mean and variance.",
+        "",
+        *precision_rows(),
+    ]
+
+
+def main():
+    part = sys.argv[1] if len(sys.argv) > 1 else "all"
+    out = Path(sys.argv[2] if len(sys.argv) > 2 else ROOT / "docs" / "network-law.md")
+    kept = out.read_text().split(BALANCED)[0].rstrip().splitlines() if part == "balanced" else spiking_part()
+    out.write_text("\n".join([*kept, "", *balanced_part()]) + "\n")
 
 
 if __name__ == "__main__":

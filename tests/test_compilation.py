@@ -28,3 +28,19 @@ def test_what_the_user_has_set_stands(monkeypatch, tmp_path):
     keep_compiled_programs()
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path)
     assert os.environ["EQX_ON_ERROR"] == "raise"
+
+
+def test_a_word_while_kernels_are_compiled_and_none_when_they_are_read(tmp_path):
+    program = """
+from largen.compilation import say_when_compiling
+say_when_compiling()
+from largen.numerics.alias import bits_for
+print(bits_for(5), bits_for(9))
+"""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    runs = [
+        subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+        for _ in range(2)
+    ]
+    assert [run.stderr.count("Compiling") for run in runs] == [1, 0], runs[1].stderr
+    assert runs[0].stdout == runs[1].stdout != ""

@@ -1,10 +1,11 @@
 """One table for all benchmarks: each adds lines to a section, the end of the session writes them."""
 
+import os
 from functools import partial
 from pathlib import Path
 
 import pytest
-from report import Table, machine
+from report import CORES, Table, machine
 
 
 def pytest_addoption(parser):
@@ -18,6 +19,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: left out with --fast")
+    os.sched_setaffinity(0, {max(CORES)})  # JAX would take all cores, and its CPU time with them
     config.speed = Table()
     kept = config.getoption("--keep")
     if kept and Path(kept).exists():

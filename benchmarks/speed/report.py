@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+CORES = os.sched_getaffinity(0)
+
 PEERS = "Peers: the default spiking network, quenched, spikes recorded"
 SPIKING = "Kernels: the spiking network"
 BALANCED = "Kernels: the balanced network"

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from report import MEMORY, START
+from report import CORES, MEMORY, START
 
 PEERS = Path(__file__).parents[1] / "peers"
 FIRST = """
@@ -76,7 +76,10 @@ def together(count, steps):
     """Wall time of equal simulations at once, all started and compiled."""
     code = PAIR.format(steps=steps)
     each = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, CORES)
     running = [subprocess.Popen([sys.executable, "-c", code], **each) for _ in range(count)]
+    os.sched_setaffinity(0, own)
     for p in running:
         assert p.stdout.readline().strip() == "ready"
     began = time.perf_counter()

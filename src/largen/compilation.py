@@ -1,4 +1,4 @@
-"""Compiled JAX programs kept on disk between processes (Numba keeps its own beside the source)."""
+"""Compiled JAX programs kept on disk between processes (Numba keeps its own beside the source), and a word for it."""
 
 import hashlib
 import os
@@ -25,6 +25,11 @@ def keep_compiled_programs() -> None:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", str(QUICK))
     os.environ.setdefault("EQX_ON_ERROR", "nan")
+
+
+def say_when_compiling() -> None:
+    """Have this process say so on standard error when Numba compiles kernels; before any of them is imported."""
+    os.environ["LARGEN_SAYS_COMPILING"] = str(os.getpid())
 
 
 def _folder() -> Path:

@@ -1,9 +1,13 @@
-"""How kernels are compiled."""
+"""How kernels are compiled, and a word while they are."""
 
+import os
+import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numba
+from numba.core import event
 
 _njit: Any = numba.njit  # `_nrt` is an option that its type stubs do not know
 
@@ -21,3 +25,28 @@ def kernel(function: Callable[..., Any]) -> Any:
 def inlined(function: Callable[..., Any]) -> Any:
     """Compile a small function into each kernel that calls it."""
     return _njit(cache=True, error_model="numpy", _nrt=False, inline="always")(function)
+
+
+entry: Any = partial(_njit, cache=True, error_model="numpy", fastmath={"contract"}, no_cfunc_wrapper=True, _nrt=False)
+"""Compile a step in which products and sums may fuse; sums keep the order of the source. Otherwise as `kernel`."""
+part: Any = partial(entry, no_cpython_wrapper=True)
+"""A part of such a step: quicker to compile, callable from compiled code only."""
+
+
+class _Word(event.Listener):
+    """Say once, on standard error, that kernels are being compiled: the first run on a machine takes seconds."""
+
+    said = False
+
+    def on_start(self, event: Any) -> None:
+        """Take the start of a compilation; what is read from disk is none."""
+        if not self.said and event.data["dispatcher"].py_func.__module__.startswith("largen."):
+            self.said = True
+            print("Compiling largen's kernels: once on this machine, about 20 s.", file=sys.stderr, flush=True)
+
+    def on_end(self, event: Any) -> None:
+        """Nothing."""
+
+
+if os.environ.get("LARGEN_SAYS_COMPILING") == str(os.getpid()):  # a process of the command line, not its workers
+    event.register("numba:compile", _Word())

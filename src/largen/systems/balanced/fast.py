@@ -17,7 +17,7 @@ from largen.numerics.compiled import inlined, kernel
 from largen.numerics.erf import normal_pair
 from largen.numerics.exponential import exp, exponentials, uniforms
 from largen.numerics.lanes import fill
-from largen.systems.balanced.kernels import DONE, FULL, LOGISTIC, PAUSED, Circuit, Response, Spikes, State
+from largen.systems.balanced.kernels import DONE, FULL, LOGISTIC, PAUSED, Circuit, Response, Spikes, State, response
 
 BATCH = 512
 CHUNK = 1024
@@ -135,20 +135,6 @@ def fill_knots(circuit: Circuit, b: int, knot: np.ndarray) -> None:
     """Tabulate a built-in gain from x = -_WIDTH to _WIDTH."""
     for i in range(knot.size):
         knot[i] = _exact_fraction(circuit.kind[b], _WIDTH * (2.0 * i / KNOTS - 1.0))
-
-
-@inlined
-def response(curve: Response, time: float, a: int) -> float:
-    """Response to drive and input by cubic Hermite interpolation, as in `kernels`."""
-    x = (time - curve.start) / curve.step
-    i = min(max(int(x), 0), curve.value.shape[0] - 2)
-    s = x - i
-    rest = 1.0 - s
-    left, right = curve.value[i, a], curve.value[i + 1, a]
-    slope_left, slope_right = curve.step * curve.derivative[i, a], curve.step * curve.derivative[i + 1, a]
-    return rest * rest * ((1.0 + 2.0 * s) * left + s * slope_left) + s * s * (
-        (3.0 - 2.0 * s) * right - rest * slope_right
-    )
 
 
 @kernel

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, uint64
 
+from largen.numerics.compiled import entry, part
 from largen.numerics.lanes import fill, lanes
 from largen.numerics.normal import normals
 from largen.systems.spiking.drift import ALONG, OFFSET, PLACE, WIDEN, shift
@@ -37,9 +38,7 @@ from largen.systems.spiking.transfer import (
     SQUARE,
     TILT,
     UPPER,
-    compiled,
     cross_squares,
-    entry,
     reach,
 )
 
@@ -310,7 +309,7 @@ def _store(state, work, moves, a, first, channels):
         work.brought[first + q] = moves.deviation[q, bins]
 
 
-@compiled
+@part
 def _scatter(layout, state, work, moves, a, rng):
     """Draw where the neurons of all bins of a population go; in the mean as `markov.step` moves them."""
     x, bins = work.bins, state.count.shape[1]
@@ -330,7 +329,7 @@ def _scatter(layout, state, work, moves, a, rng):
     _store(state, work, moves, a, layout.channels[a], channels)
 
 
-@compiled
+@part
 def _receive(layout, state, work, moves):
     """Pending spikes as in the mean, with the noise of their mean over the N neurons of the target."""
     for a in range(len(layout.size)):

@@ -6,6 +6,7 @@ Source: CLWTX 2024 (arXiv 2411.14801); the `joint` closure and its slope within 
 
 from numba import uint64
 
+from largen.numerics.compiled import part
 from largen.systems.spiking.layout import JOINT, PAPER
 from largen.systems.spiking.transfer import (
     CENTRE,
@@ -21,7 +22,6 @@ from largen.systems.spiking.transfer import (
     STEEPENING,
     VARIANCE,
     advance,
-    compiled,
     reconstruct,
 )
 
@@ -37,7 +37,7 @@ LEAST_STRETCH = 0.1
 OFFSET, RISE, PLACE, ALONG, WIDEN = (uint64(row * ROW) for row in range(5))
 
 
-@compiled(fastmath={"contract", "reassoc"})
+@part(fastmath={"contract", "reassoc"})
 def _explain(x, h, q, bins, deviation, c):
     """Mean deviation per bin; returns the sum of squares that it explains."""
     between = 0.0
@@ -48,7 +48,7 @@ def _explain(x, h, q, bins, deviation, c):
     return between
 
 
-@compiled
+@part
 def _van_leer(x, h, q, bins, width, sparse):
     """Slope of the offset over V: harmonic mean of the left and right differences where their signs agree."""
     least = 0.25 * width
@@ -63,7 +63,7 @@ def _van_leer(x, h, q, bins, width, sparse):
         h[q, RISE + k] = 2.0 * fall * rise / ((fall + rise) * left * right) if agree else 0.0
 
 
-@compiled
+@part
 def _drive(x, bins, drift, variance, leak, dt, reversal, span):
     """Drift, noise and stretch without synapses."""
     for k in range(uint64(bins)):
@@ -75,7 +75,7 @@ def _drive(x, bins, drift, variance, leak, dt, reversal, span):
         x[STEEPENING + k] = 0.0
 
 
-@compiled
+@part
 def _pull(x, h, q, bins, mean, rate, noise, inhibitory, stiffness, dt):
     """Add a channel to drift, noise and stretch; `stiffness` is dt over the span of inhibition, or 0 for none."""
     plus, minus = (0.0, 1.0) if inhibitory else (1.0, 0.0)
@@ -88,7 +88,7 @@ def _pull(x, h, q, bins, mean, rate, noise, inhibitory, stiffness, dt):
         x[STEEPENING + k] += dt * rate * sign * h[q, RISE + k]
 
 
-@compiled
+@part
 def _carry(x, h, q, bins, shared, inhibitory):
     """What the fluxes of a channel need; `shared`: covariance of X and V' per unit of sign."""
     plus, minus = (0.0, 1.0) if inhibitory else (1.0, 0.0)
@@ -101,7 +101,7 @@ def _carry(x, h, q, bins, shared, inhibitory):
         h[q, WIDEN + k] = along * x[NOISE + k] * x[NOISE + k] - n * sign * shared
 
 
-@compiled
+@part
 def _folded(x, bins):
     """Number of neurons of the fullest bin that inhibition turns over in this step."""
     most = 0.0
@@ -111,7 +111,7 @@ def _folded(x, bins):
     return most
 
 
-@compiled
+@part
 def shift(layout, state, work, a, drive):
     """Fill the table of the bins of a population: densities, drift, noise and what the channels carry."""
     x, bins, dt = work.bins, state.count.shape[1], layout.dt

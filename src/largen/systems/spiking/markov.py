@@ -15,6 +15,7 @@ Source: CLWTX 2024 (arXiv 2411.14801); the `joint` closure and the linear densit
 
 from numba import uint64
 
+from largen.numerics.compiled import entry, part
 from largen.systems.spiking.drift import ALONG, OFFSET, PLACE, WIDEN, shift
 from largen.systems.spiking.layout import CLOSURES as CLOSURES
 from largen.systems.spiking.layout import JOINT, PAPER
@@ -29,9 +30,7 @@ from largen.systems.spiking.transfer import (
     DENSITY,
     LANES,
     MOVED,
-    compiled,
     cross,
-    entry,
     reach,
 )
 
@@ -39,7 +38,7 @@ FAINT = 1e-16
 """Bins with at most this fraction, at either end, move with the others but exchange nothing."""
 
 
-@compiled(fastmath={"contract", "reassoc"})
+@part(fastmath={"contract", "reassoc"})
 def sum_classes(layout, state, work):
     """Mean of X and sum of s^2 E[H] per channel."""
     for c in range(len(layout.rate)):
@@ -52,7 +51,7 @@ def sum_classes(layout, state, work):
         work.square[c] = square
 
 
-@compiled
+@part
 def occupied(x, bins, least):
     """First bin with more than `least` neurons, rounded down to a block, and number of blocks up to the last."""
     first, last = 0, bins - 1
@@ -64,7 +63,7 @@ def occupied(x, bins, least):
     return first // lanes * lanes, last // lanes - first // lanes + 1
 
 
-@compiled
+@part
 def _gather(x, y, flux, first, stop, shift):
     """Add what crosses one edge of every bin to the fluxes through the edges where they are."""
     for k in range(uint64(first), uint64(stop)):
@@ -73,7 +72,7 @@ def _gather(x, y, flux, first, stop, shift):
         flux[1, k + uint64(shift)] += n * y[0, BEYOND + k]
 
 
-@compiled
+@part
 def _gather_channel(h, q, y, flux, first, stop, shift, edge):
     """The same for the deviations of a channel."""
     for k in range(uint64(first), uint64(stop)):
@@ -83,7 +82,7 @@ def _gather_channel(h, q, y, flux, first, stop, shift, edge):
         )
 
 
-@compiled
+@part
 def _settle(x, count, moment, a, flux, width, by):
     """New numbers and moments, from moves by whole bins and fluxes; returns the spikes.
 
@@ -112,7 +111,7 @@ def _settle(x, count, moment, a, flux, width, by):
     return max(spikes, 0.0)
 
 
-@compiled
+@part
 def _settle_channel(x, h, q, deviation, c, flux, by):
     """The same for the deviations of a channel; returns what the spiking neurons carry."""
     bins, row = deviation.shape[1], q + 2
@@ -130,7 +129,7 @@ def _settle_channel(x, h, q, deviation, c, flux, by):
     return brought
 
 
-@compiled
+@part
 def _exchange(layout, state, work, a):
     """Move the neurons of a population to their new bins."""
     x, y, bins = work.bins, work.edge, state.count.shape[1]
@@ -153,7 +152,7 @@ def _exchange(layout, state, work, a):
         work.brought[c] = _settle_channel(x, work.channels, c - low, state.deviation, c, work.flux, by)
 
 
-@compiled
+@part
 def leaving(layout, state, a):
     """Mean number of neurons that leave the refractory pool in this step, this step's spikes included."""
     pool = state.pool[a] + state.spikes[a]
@@ -164,7 +163,7 @@ def leaving(layout, state, a):
     return pool * layout.leave[a]
 
 
-@compiled
+@part
 def refract(layout, state, work, a, back):
     """The refractory pool takes the spikes and returns `back` neurons to the reset potential; deviations decay."""
     delay = layout.delay[a]
@@ -191,7 +190,7 @@ def refract(layout, state, work, a, back):
             state.deviation[c, k] *= stay
 
 
-@compiled(fastmath={"contract", "reassoc"})
+@part(fastmath={"contract", "reassoc"})
 def _receive(layout, state, work, arrivals):
     """Pending spikes: release from the old mean, then the arrivals."""
     for c in range(len(layout.rate)):
@@ -226,7 +225,7 @@ def step(layout, state, work, drive):
     state.clock[0] += 1
 
 
-@compiled
+@part
 def sample(layout, state, i, pending, occupied, refractory):
     """Write the state to the i-th output; `occupied` and `refractory` may have no outputs at all."""
     for j in range(len(layout.source)):

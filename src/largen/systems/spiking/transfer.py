@@ -14,20 +14,11 @@ Source: CLWTX 2024 (arXiv 2411.14801) for the uniform density; the linear densit
 pending spikes are largen's own.
 """
 
-from functools import partial
-from typing import Any
-
 import numpy as np
 from numba import njit, uint64
 
+from largen.numerics.compiled import entry, part
 from largen.numerics.erf import normal_pair
-
-# Counting references to the arrays that a step touches would cost as much as half its arithmetic (`_nrt`). Sums keep
-# the order of the source; only products and sums may fuse.
-_njit: Any = njit  # `_nrt` is an option that its type stubs do not know
-entry: Any = partial(_njit, cache=True, error_model="numpy", fastmath={"contract"}, no_cfunc_wrapper=True, _nrt=False)
-compiled: Any = partial(entry, no_cpython_wrapper=True)
-"""A part of a step: quicker to compile, callable from compiled code only."""
 
 REACH = 7.5
 """Normal tails beyond this many standard deviations (3e-14) count as 0."""
@@ -110,7 +101,7 @@ def advance(x, bins, dt, narrowest, least_stretch):
         x[STEEPNESS + k] = 1.0 / noise
 
 
-@compiled
+@part
 def reach(x, first, stop, width, bins):
     """Edges that the neurons of bins first ... stop - 1 can cross, in bins from their own: the lower end of a bin is 0.
 
