@@ -17,10 +17,13 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 from matplotlib.figure import Figure
 
 import largen as ln
 from largen import analysis, plot
+from largen.analysis.cycles import _returning
+from largen.numerics.continuation import shooting
 
 PAGE = Path(__file__).parents[1] / "docs" / "bifurcation.md"
 GOLDEN = {"linear_in_bin": False, "stretched": False, "bin_width": 4.0}
@@ -100,7 +103,7 @@ def p_ei():
     parts.append(analysis.follow(model, name, to=1.0, most_branches=2, points=70, largest_step=0.06, **more))
     for begin, to in ((0.88, 1.0), (0.88, 0.74)):
         model = ln.SpikingNetwork().replace(**{name: begin})
-        orbit = analysis.limit_cycle(model, n=size, window=100.0, settle=2000.0)
+        orbit = settled_orbit(model.scaled(size), name, begin)
         parts.append(analysis.follow(
             model, name, to=to, start=orbit, cycles=False, points=40, first_step=0.05, largest_step=0.15, **more
         ))  # fmt: skip
@@ -122,6 +125,38 @@ def draw_p_ei(parts, networks):
     figure.savefig(PAGE.parent / "bifurcation-p_ei.png", dpi=110)
     text = "\n\n".join(f"{specials(diagram)}\n\n{branches(diagram)}" for diagram in parts)
     section("p_ei", text + "\n\n![p_ei at 4000 neurons, with the network](bifurcation-p_ei.png)")
+
+
+def settled_orbit(model, parameter, p, settle=2000.0, **options):
+    """An orbit for `follow` by the very program that follows it, which need not be compiled again."""
+    with jax.enable_x64(True):
+        dynamics = model.dynamics(parameter, n=None, **options)
+        law, p = shooting.Repeated(dynamics.law), np.asarray(p)
+
+        def ahead(x, count):
+            return np.asarray(shooting._flow(law, x, np.asarray(count * 0.1), p, np.asarray(count)))
+
+        path = [ahead(dynamics.starts(float(p))[0], round(settle / 0.1))]
+        for _ in range(1000):
+            path.append(ahead(path[-1], 1))
+        period, orbit = _returning(dynamics, 0.1 * np.arange(len(path)), np.array(path))
+    return xr.Dataset({"period": ((), period), "unknowns": (("phase", "unknown"), orbit[:-1])})
+
+
+def stretched():
+    """The diagram with the drift linear within a bin (ka of the specification), and the fold of the big oscillation."""
+    name = "probability[e,i]"
+    begin = ln.SpikingNetwork().replace(**{name: 0.45})
+    more = {"switch": False, "tolerance": 1e-6} | MIDDLE
+    whole = analysis.follow(begin, name, to=1.0, most_branches=2, largest_step=0.05, points=85, **more)
+    text = f"{specials(whole)}\n\n{branches(whole)}"
+    print(text, flush=True)
+    big = ln.SpikingNetwork().replace(**{name: 0.87})
+    orbit = settled_orbit(big, name, 0.87, **MIDDLE)
+    part = analysis.follow(
+        big, name, to=0.95, start=orbit, cycles=False, points=14, first_step=0.1, largest_step=0.2, **more
+    )
+    section("stretched", f"{text}\n\nThe big oscillation from p_ei = .87:\n\n{specials(part)}")
 
 
 def bursts():
@@ -150,13 +185,13 @@ def slopes():
 
 
 def external():
-    options = {"bin_width": 4.0}
-    follow_spiking("external", "lambda", "external_rate", 3.0, 14.0, options, cycles=False, largest_step=0.06)
+    more = {"most_branches": 3, "switch": False, "largest_step": 0.06, "points": 60, "tolerance": 1e-5}
+    follow_spiking("external", "lambda", "external_rate", 3.0, 14.0, {"bin_width": 4.0}, **more)
 
 
 def strength():
-    options = {"bin_width": 4.0}
-    follow_spiking("strength", "s_ee", "strength[e,e]", 0.7, 1.1, options, cycles=False, largest_step=0.06)
+    more = {"most_branches": 3, "switch": False, "largest_step": 0.06, "points": 60, "tolerance": 1e-5}
+    follow_spiking("strength", "s_ee", "strength[e,e]", 0.7, 1.1, {"bin_width": 4.0}, **more)
 
 
 def goldens():
@@ -315,19 +350,26 @@ def speed():
     model = ln.SpikingNetwork().replace(**{"probability[e,i]": 0.5})
     times = []
     analysis.follow(
-        model, "probability[e,i]", to=0.75, cycles=False, largest_step=0.05, **MIDDLE,
+        model, "probability[e,i]", to=0.75, cycles=False, largest_step=0.05, **GOLDEN,
         each=lambda point: times.append(time.process_time()),
     )  # fmt: skip
     fixed = np.median(np.diff(times))
-    orbit = analysis.limit_cycle(model, settle=1000.0, window=100.0, **MIDDLE)
-    clock = []
+    orbit = analysis.limit_cycle(model, settle=1000.0, window=100.0, **GOLDEN)
+    clock, special = [], []
+
+    def each(point):
+        clock.append(time.process_time())
+        special.append("special" in point)
+
     analysis.follow(
-        model, "probability[e,i]", to=0.95, start=orbit, switch=False, cycles=False, points=60, largest_step=0.02,
-        tolerance=1e-5, each=lambda point: clock.append(time.process_time()), **MIDDLE,
+        model, "probability[e,i]", to=0.95, start=orbit, switch=False, cycles=False, points=60, largest_step=0.05,
+        tolerance=1e-5, each=each, **GOLDEN,
     )  # fmt: skip
+    what = f"{len(clock)} points of cycles with multipliers, {sum(special)} of them special points located"
     rows = [
         ["a fixed point with its spectrum (median)", f"{fixed:.3f} s", "0.1 s"],
-        [f"{len(clock)} points of cycles with multipliers", f"{clock[-1] - clock[0]:.1f} s", "40 s"],
+        [what, f"{clock[-1] - clock[0]:.1f} s", "40 s for 60"],
+        ["a plain point of them (median)", f"{np.median(np.diff(clock)):.2f} s", ""],
     ]
     section("speed", table(["what", "CPU time after compilation", "target"], rows))
 
