@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from IPython.display import Markdown
 
-from largen.system import AbstractComponent, ParameterInfo, parameters
+from largen.parameters import AbstractComponent, ParameterInfo, parameters
 
 
 def parameter_table(*classes: type) -> Markdown:
