@@ -215,6 +215,7 @@ def test_a_diagram_is_followed_kept_and_a_click_loads_a_point(jobs, tmp_path):
     assert page.model.value("drive[e]") == panel.rows[row]["parameter"]
     assert page.limit["mean"].values[:, -1] == pytest.approx(panel.rows[row]["mean"], abs=1e-6)  # it stays there
     again = Page("balanced", read_model("balanced"), Jobs(running=0), store=store)
+    again.tab.value = "Bifurcations"
     again.diagrams.end.value = 0.7
     again.diagrams.start()  # from the store, for no job runs here
     assert again.diagrams.rows == panel.rows

@@ -41,8 +41,8 @@ class Branches(View):
             "parameter",
             "observable",
             height=380,
-            x_range=Range1d(0, 1),
-            y_range=Range1d(0, 1),
+            x_range=Range1d(start=0, end=1),
+            y_range=Range1d(start=0, end=1),
         )
         for name, dash, width in (("stable", "solid", 2.5), ("unstable", "dashed", 1.5), ("extremes", "solid", 0.8)):
             colour = NETWORK if name == "extremes" else LIMIT
@@ -150,12 +150,15 @@ class Diagrams:
         options: Mapping[str, Any],
         current: Callable[[], AbstractSystem],
         load: Callable[[dict[str, float]], None],
+        tell: Callable[[], Callable[[], Any]],
     ):
-        self.jobs, self.store, self.options, self.current, self.load = jobs, store, options, current, load
+        self.jobs, self.store, self.options = jobs, store, options
+        self.current, self.load, self.tell = current, load, tell
         self.populations = model.populations
         self.job: Job | None = None
         self.rows: list[dict[str, Any]] = []
         self.followed = ""
+        self.asked: str | None = None
         self.view = Branches()
         names = [number.name for number in numbers(model) if not number.name.startswith("initial")]
         name = first[0] if first[0] in names else names[0]
@@ -199,12 +202,12 @@ class Diagrams:
         try:
             begin, end = real("from", self.begin.value), real("to", self.end.value)
             task = Diagram(self.current().replace(**{name: begin}), name, end, self.options, self.store)
-            self.followed = name
-            kept = self.store.recall(task.name) if self.store else None
+            self.followed, self.asked = name, task.name
+            kept = self.store.recall(self.asked) if self.store else None
             if kept is not None:
                 self._take(Event("diagram", kept))
                 return
-            self.job = self.jobs.submit(task)
+            self.job = self.jobs.submit(task, self.tell())
         except (InputError, LimitError) as error:
             self.words.object = str(error)
             return
@@ -241,7 +244,7 @@ class Diagrams:
         elif event.kind == "diagram":
             found = event.content
             if self.store:
-                self.store.recall(self.job.task.name if self.job else None)  # into memory, for the next who asks
+                self.store.recall(self.asked)  # into memory, for the next who asks
             self.rows = rows_of(found)
             self._show()
             branches, special = found.sizes["branch"], found.sizes["special"]

@@ -200,8 +200,8 @@ def run_task(send: Callable[[Any], None], task: Task) -> None:
 class Job:
     """A task on its way: waiting, running, then done."""
 
-    def __init__(self, task: Task):
-        self.task = task
+    def __init__(self, task: Task, tell: Callable[[], Any]):
+        self.task, self.tell = task, tell
         self.process: Any = None
         self.connection: Any = None
         self.done = False
@@ -214,6 +214,13 @@ class Job:
     def waiting(self) -> bool:
         """Whether the job has not started yet."""
         return self.process is None and not self.done
+
+    @property
+    def has_news(self) -> bool:
+        """Whether its page should look."""
+        if self.done or self.process is None:
+            return not self.done
+        return self.connection.poll() or not self.process.is_alive()
 
     def news(self) -> list[Event]:
         """What has come since the last call; the latest progress only."""
@@ -254,8 +261,8 @@ class Jobs:
         self.running, self.waiting, self.most_bytes = running, waiting, most_bytes
         self._jobs: list[Job] = []
 
-    def submit(self, task: Task) -> Job:
-        """Queue a task.
+    def submit(self, task: Task, tell: Callable[[], Any] = lambda: None) -> Job:
+        """Queue a task; `tell` is called by `look` when there is news of it.
 
         Raises:
             InputError: It would take too much memory, or too many are waiting.
@@ -269,7 +276,7 @@ class Jobs:
             )
         if sum(job.waiting for job in self._jobs) >= self.waiting:
             raise InputError(f"The server has {self.waiting} jobs waiting already. Try again in a minute.")
-        job = Job(task)
+        job = Job(task, tell)
         self._jobs.append(job)
         self.advance()
         return job
@@ -280,6 +287,13 @@ class Jobs:
         for job in self._jobs[: self.running]:
             if job.waiting:
                 job.begin()
+
+    def look(self) -> None:
+        """Start those whose turn it is, and tell the pages of which there is news: idle pages cost nothing."""
+        self.advance()
+        for job in list(self._jobs):
+            if job.has_news:
+                job.tell()
 
     def position(self, job: Job) -> int:
         """How many jobs stand before this one."""

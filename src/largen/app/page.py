@@ -22,8 +22,7 @@ from largen.checks import InputError, LimitError
 from largen.files import time_grid
 from largen.system import AbstractFlowSystem, AbstractSystem
 
-POLL = 150
-"""ms between two looks at running jobs."""
+BRANCHES = "Bifurcations"
 RUN_FIRST = "Press “Run the network” to see how far it is from the limit."
 
 
@@ -72,20 +71,19 @@ class Page:
         if limit is None:
             limit = limit_of(model, {}, self.times, self.setting.limit_options)
         self.limit, self.solved = limit, (model, {}, self.run_settings)
-        self.tabs: dict[str, list[View]] = VIEWS[model.system](limit)
-        self._panes = {title: [_framed(view) for view in views] for title, views in self.tabs.items()}
+        self._makers = VIEWS[model.system](limit)
+        self.tabs: dict[str, list[View]] = {}
+        self._panes: dict[str, list[Any]] = {}
         self.diagrams: Diagrams | None = None
+        titles = list(self._makers)
         if isinstance(model, AbstractFlowSystem) and self.setting.branches:
-            self.diagrams = Diagrams(
-                model, jobs, store, first=self.setting.branches, options=self.setting.options,
-                current=lambda: self.model, load=self.set_values,
-            )  # fmt: skip
-            self.tabs["Bifurcations"] = [self.diagrams.view]
-            self._panes["Bifurcations"] = self.diagrams.layout()
+            titles.append(BRANCHES)
         self.tab = pn.widgets.RadioButtonGroup(
-            options=list(self.tabs), value=next(iter(self.tabs)), color="primary", variant="outline"
-        )
-        self.stage = pn.FlexBox(*self._panes[self.tab.value], sizing_mode="stretch_width")
+            options=titles, value=titles[0], color="primary", variant="outline",
+            stylesheets=[".bk-btn.bk-active { color: #fff !important }"],
+        )  # fmt: skip
+        self._open(titles[0])
+        self.stage = pn.FlexBox(*self._panes[titles[0]], sizing_mode="stretch_width")
         self.tab.param.watch(self._turned, "value")
         self.sharing = Sharing(self)
         self._say_limit(Answer(limit))
@@ -225,7 +223,7 @@ class Page:
         args = (*asked[:2], times, self.setting.limit_options)
         self.solver.ask(self, limit_of, args, self.later(functools.partial(self._answered, asked)))
 
-    def later(self, function: Callable[..., None]) -> Callable[..., None]:
+    def later(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, to be called from outside the session: within its document, if that is still there."""
         document = pn.state.curdoc
         if document is None:
@@ -272,7 +270,7 @@ class Page:
             base, changes, _ = self.solved
             take = self.later(self._show_portrait)
             self.solver.ask((self, "portrait"), portrait_of, (base, changes, self.limit), take)
-        if self.diagrams is not None and self.tab.value == "Bifurcations":
+        if self.diagrams is not None and self.tab.value == BRANCHES:
             self.diagrams.mark(self.model)
 
     def _show_portrait(self, found: Answer) -> None:
@@ -282,8 +280,24 @@ class Page:
             elif view.portrait:
                 view.figure.title.text = f"balanced manifold: {found.sentence}"
 
+    def _open(self, title: str) -> None:
+        """Make the views of a tab when it is first shown."""
+        if title in self.tabs:
+            return
+        if title != BRANCHES:
+            self.tabs[title] = self._makers[title]()
+            self._panes[title] = [_framed(view) for view in self.tabs[title]]
+            return
+        assert self.setting.branches is not None
+        self.diagrams = Diagrams(
+            self.origin, self.jobs, self.store, first=self.setting.branches, options=self.setting.options,
+            current=lambda: self.model, load=self.set_values, tell=lambda: self.later(self.poll),
+        )  # fmt: skip
+        self.tabs[title], self._panes[title] = [self.diagrams.view], self.diagrams.layout()
+
     def _turned(self, event: Any) -> None:
         """Show another tab."""
+        self._open(event.new)
         self._portrait_of = None
         self.draw()
         self.stage.objects = self._panes[event.new]
@@ -303,7 +317,7 @@ class Page:
                 base.replace(**changes), times, asked.n, asked.networks, asked.seed, self.setting.record,
                 self.limit, self.setting.options, self.setting.network_options, self.store,
             )  # fmt: skip
-            self.job = self.jobs.submit(task)
+            self.job = self.jobs.submit(task, self.later(self.poll))
         except (InputError, LimitError) as error:
             self.verdict.object = str(error)
             return

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, NamedTuple
 import panel as pn
 import xarray as xr
 from panel.theme import fast
+from tornado.ioloop import PeriodicCallback
 
 from largen.app.jobs import Jobs
-from largen.app.page import POLL, Page
+from largen.app.page import Page
 from largen.app.settings import SETTINGS
 from largen.app.solvers import Solvers, limit_of, portrait_of
 from largen.app.store import Store
@@ -21,6 +22,8 @@ from largen.system import AbstractSystem
 
 EXAMPLES = {"spiking": "gamma", "balanced": "balanced", "rate": "correlated"}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+POLL = 150
+"""ms between two looks at running jobs."""
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 STOPPED = (
     "The explorer's server has stopped. Every finished network and diagram is kept: start `largen explore` again and "
@@ -129,6 +132,8 @@ def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, sh
         ) from error
     say(f"largen explores at http://{address}:{server.port}/ (Ctrl-C ends it).")
     shared.solver.attach(server.io_loop)
+    looks = PeriodicCallback(shared.jobs.look, POLL)
+    looks.start()
     if shared.portrait is not None:
         shared.solver.ask("warm", portrait_of, shared.portrait, lambda found: None)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -137,6 +142,7 @@ def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, sh
         server.start()
         server.io_loop.start()
     finally:
+        looks.stop()
         server.stop()
         say("Stopped. Finished networks and diagrams are kept for the next time.")
 
@@ -150,7 +156,6 @@ def _page(name: str, model: AbstractSystem, shared: Served) -> Any:
     page = Page(name, model, shared.jobs, solver=shared.solver, store=shared.store, limit=shared.limits[model.system])
     location = pn.state.location
     page.sharing.read_link({key: str(value) for key, value in (location.query_params if location else {}).items()})
-    pn.state.add_periodic_callback(page.poll, period=POLL)
     pn.state.on_session_destroyed(lambda context: page.close())
     template: Any = pn.template.FastListTemplate(
         title=f"largen: the {model.system} system", sidebar_width=370, theme_toggle=True,

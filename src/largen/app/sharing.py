@@ -154,9 +154,10 @@ class Sharing:
         values: dict[str, Any] = dict(changes)
         if base is not page.origin:
             model = base.replace(**changes)
-            values = _differences(page.origin, model, [*page.sliders, *page.choices])
-            if values is None:
+            found = _differences(page.origin, model, [*page.sliders, *page.choices])
+            if found is None:
                 return None
+            values = found
         begin = {"duration": page.setting.stop, "n": page.setting.n, "networks": 8, "seed": 1}
         values |= {name: value for name, value in run._asdict().items() if value != begin[name]}
         return {name: value if isinstance(value, str) else repr(float(value)).removesuffix(".0")

@@ -64,7 +64,7 @@ class View(abc.ABC):
 
     def fill(self, name: str, **columns: Any) -> None:
         """Replace the contents of a source, where they differ."""
-        new = {column: np.asarray(values) for column, values in columns.items()}
+        new: Any = {column: np.asarray(values) for column, values in columns.items()}
         old = self.sources[name].data
         if all(np.array_equal(old[column], values) for column, values in new.items()):
             return
@@ -75,7 +75,10 @@ class View(abc.ABC):
 
     def empty(self, name: str) -> None:
         """Empty a source."""
-        self.fill(name, **{column: [] for column in self.sources[name].data})
+        self.fill(name, **{str(column): [] for column in self.sources[name].data})
+
+    def show_portrait(self, portrait: xr.Dataset) -> None:  # noqa: B027
+        """Show what `analysis.phase_portrait` found; only for views with `portrait`."""
 
     @abc.abstractmethod
     def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:

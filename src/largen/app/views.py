@@ -7,7 +7,7 @@ import xarray as xr
 from largen.app import views_balanced, views_rate, views_spiking
 from largen.app.view import View
 
-VIEWS: dict[str, Callable[[xr.Dataset], dict[str, list[View]]]] = {
+VIEWS: dict[str, Callable[[xr.Dataset], dict[str, Callable[[], list[View]]]]] = {
     "spiking": views_spiking.views,
     "balanced": views_balanced.views,
     "rate": views_rate.views,

@@ -1,6 +1,6 @@
 """Views of the balanced system."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -121,15 +121,17 @@ class Eigenvalues(View):
         self.fill("path", x=real.ravel(), y=imaginary.ravel())
 
 
-def views(limit: xr.Dataset) -> dict[str, list[View]]:
-    """Views of the balanced system, by tab."""
-    names = ("mean", "variance", "rate", "third_cumulant")
-    lines = {name: Series(limit[name], limit["time"]) for name in names}
-    tabs: dict[str, list[View]] = {
-        "Means and variances": [lines["mean"], lines["variance"]],
-        "Rates": [lines["rate"], lines["third_cumulant"]],
+def views(limit: xr.Dataset) -> dict[str, Callable[[], list[View]]]:
+    """Views of the balanced system, by tab, made when they are called for."""
+
+    def lines(*names: str) -> list[View]:
+        return [Series(limit[name], limit["time"]) for name in names]
+
+    tabs: dict[str, Callable[[], list[View]]] = {
+        "Means and variances": lambda: lines("mean", "variance"),
+        "Rates": lambda: lines("rate", "third_cumulant"),
     }
     if limit.sizes["population"] == 2:
-        tabs["Manifold"] = [Manifold(limit), Growth(limit)]
-    tabs["Fast eigenvalues"] = [Growth(limit), Eigenvalues(limit)] if "Manifold" not in tabs else [Eigenvalues(limit)]
+        tabs["Manifold"] = lambda: [Manifold(limit)]
+    tabs["Fast eigenvalues"] = lambda: [Growth(limit), Eigenvalues(limit)]
     return tabs

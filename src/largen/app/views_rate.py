@@ -1,6 +1,6 @@
 """Views of the rate system."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -18,7 +18,7 @@ class Surface(View):
     def __init__(self, limit: xr.Dataset, lag: int, what: str):
         who = "one neuron" if lag == 0 else f"lag {lag}"
         time = limit["time"].values
-        self.ends = (Range1d(time[0], time[-1]), Range1d(time[0], time[-1]))
+        self.ends = (Range1d(start=time[0], end=time[-1]), Range1d(start=time[0], end=time[-1]))
         super().__init__(
             f"{what} {lag}", f"{what}: {who}", "time s", "time t", sizing_mode="fixed", width=275, height=250,
             x_range=self.ends[0], y_range=self.ends[1],
@@ -136,15 +136,11 @@ def _diverging() -> list[str]:
     return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.round(ramp).astype(int)]
 
 
-def views(limit: xr.Dataset) -> dict[str, list[View]]:
-    """Views of the rate system, by tab."""
-    tabs: dict[str, list[View]] = {
-        "Mean": [Series(limit["mean"], limit["time"]), Parts(limit)],
-        "Correlation and lag": [AgainstLag(limit)],
-        "Surfaces": [
-            Surface(limit, lag, what)
-            for lag in limit["lag"].values[:2].tolist()
-            for what in ("limit", "network", "difference")
-        ],
+def views(limit: xr.Dataset) -> dict[str, Callable[[], list[View]]]:
+    """Views of the rate system, by tab, made when they are called for."""
+    lags, kinds = limit["lag"].values[:2].tolist(), ("limit", "network", "difference")
+    return {
+        "Mean": lambda: [Series(limit["mean"], limit["time"]), Parts(limit)],
+        "Correlation and lag": lambda: [AgainstLag(limit)],
+        "Surfaces": lambda: [Surface(limit, lag, what) for lag in lags for what in kinds],
     }
-    return tabs

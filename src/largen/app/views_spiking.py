@@ -1,6 +1,6 @@
 """Views of the spiking system."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import xarray as xr
@@ -20,7 +20,7 @@ class Raster(View):
     def __init__(self, limit: xr.Dataset):
         super().__init__(
             "raster", "spikes of the first network (run it)", axis("time", "ms"), "neurons",
-            x_range=Range1d(0, 1), y_range=Range1d(-5, self.ROWS + 5),
+            x_range=Range1d(start=0, end=1), y_range=Range1d(start=-5, end=self.ROWS + 5),
         )  # fmt: skip
         self.labels = limit["population"].values.tolist()
         for label, colour in colours(self.labels).items():
@@ -134,11 +134,13 @@ class Density(View):
                 self.fill(f"{who}{label}", x=centre, y=density.values / np.gradient(centre))
 
 
-def views(limit: xr.Dataset) -> dict[str, list[View]]:
-    """Views of the spiking system, by tab."""
-    tabs: dict[str, list[View]] = {"Rates": [Series(limit["rate"], limit["time"]), Raster(limit)]}
-    tabs["Spectra"] = [Spectrum(limit)]
+def views(limit: xr.Dataset) -> dict[str, Callable[[], list[View]]]:
+    """Views of the spiking system, by tab, made when they are called for."""
+    tabs: dict[str, Callable[[], list[View]]] = {
+        "Rates": lambda: [Series(limit["rate"], limit["time"]), Raster(limit)],
+        "Spectra": lambda: [Spectrum(limit)],
+    }
     if limit.sizes["population"] > 1:
-        tabs["Orbit"] = [Plane(limit)]
-    tabs["Voltage"] = [Density(limit)]
+        tabs["Orbit"] = lambda: [Plane(limit)]
+    tabs["Voltage"] = lambda: [Density(limit)]
     return tabs
