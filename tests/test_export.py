@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.mathtext import MathTextParser
 
 import largen as ln
 from largen.cli import main
@@ -64,6 +65,23 @@ def test_rate_and_spiking_equations_carry_the_models_numbers():
         ln.equations(Toy())
     with pytest.raises(ln.InputError, match="the law of n neurons is sampled"):
         ln.equations(ln.RateNetwork(), n=100)
+
+
+@pytest.mark.parametrize(
+    ("model", "n"),
+    [
+        (ln.BalancedNetwork(noise=0.3), None),
+        (ln.BalancedNetwork.rank_one(), 1000),
+        (ln.RateNetwork(), None),
+        (ln.RateNetwork.diffusion(), None),
+        (ln.SpikingNetwork(), 4000),
+        (ln.SpikingNetwork.leaky(), None),
+    ],
+)
+def test_matplotlib_sets_every_line(model, n):
+    text = ln.equations(model, n=n).removeprefix("\\begin{aligned}").removesuffix("\\end{aligned}")
+    for line in text.split("\\\\\n"):
+        assert MathTextParser("agg").parse(f"${line.replace('&', '').strip()}$").width > 10
 
 
 def test_command_line_writes_equations(capsys):

@@ -98,10 +98,10 @@ def _mean_rate(gain: Any, v: str, k: str) -> str:
     state = rf"{v} + \sqrt{{{k}}}\,\xi"
     if isinstance(gain, Logistic):
         below = total([-float(gain.slope)], [rf"({state}{_minus(gain.threshold)})"])
-        return rf"{top}\mathrm{{E}}\left[\frac{{1}}{{1 + e^{{{below}}}}}\right],\quad \xi\sim\mathcal N(0,1)"
+        return rf"{top}\mathrm{{E}}\left[\frac{{1}}{{1 + e^{{{below}}}}}\right],\quad \xi\sim\mathcal{{N}}(0,1)"
     name = getattr(gain.function, "__name__", "f") if isinstance(gain, CustomGain) else "f"
     clean = name.replace("_", r"\_").replace("<", "").replace(">", "")
-    return rf"\mathrm{{E}}\left[\mathrm{{{clean}}}({state})\right],\quad \xi\sim\mathcal N(0,1)"
+    return rf"\mathrm{{E}}\left[\mathrm{{{clean}}}({state})\right],\quad \xi\sim\mathcal{{N}}(0,1)"
 
 
 def _minus(threshold: Any) -> str:

@@ -54,7 +54,7 @@ def _dynamics(model: Any) -> tuple[str, str]:
 def _normal(mean: Any, variance: Any) -> tuple[str, ...]:
     if float(variance) == 0:
         return (number(mean),)
-    return rf"\mathcal N({number(mean)},\ {number(variance)})", r"\sim"
+    return rf"\mathcal{{N}}({number(mean)},\ {number(variance)})", r"\sim"
 
 
 def _kernel(kernel: Any) -> str:
