@@ -20,7 +20,7 @@ FOLDERS = [str(HERE), str(EXAMPLES), str(EXAMPLES / "own_system")]
 os.environ["PYTHONPATH"] = os.pathsep.join([*FOLDERS, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 os.environ["IPYTHONDIR"] = str(HERE / "_ipython")
-os.environ["COLUMNS"] = "110"
+os.environ |= {"COLUMNS": "110", "TERM": "dumb", "NO_COLOR": "1"}  # commands print plain text
 os.environ["SLURM_EXAMPLE"] = str(EXAMPLES / "slurm" / "sweep.py")
 
 from largen.compilation import keep_compiled_programs  # noqa: E402
