@@ -27,6 +27,8 @@ MODES = 8
 BLOCK = MODES + 2
 """Vectors multiplied at once."""
 SWEEPS = 5
+DYING = 0.7
+"""An orbit has shrunk through a point when the flow at its start is reversed: a cosine of less than -DYING."""
 SETTLED = 1e-4
 """The multipliers above 1/50 are accepted with this error."""
 
@@ -203,7 +205,8 @@ class Shooting(AbstractProblem):
                 break
             block = self._free((moved if sweep == 0 else moved[:, : block.shape[1]]) * scale) / scale
         self.leading = Leading(z.copy(), basis, image, sides, values, basis @ vectors, error)
-        self.doubt = error
+        # The multiplier along the orbit is 1: what it misses is what the others may miss.
+        self.doubt = max(error, float(np.min(np.abs(values - 1.0))))
         parts = np.column_stack([self.leading.modes.real, self.leading.modes.imag])[:, _pairs(values)]
         self.basis = parts[:, : self.many] * scale
         return self.leading
@@ -232,9 +235,17 @@ class Shooting(AbstractProblem):
         return self if round(z[-2] / self.dt) == self.count else self.adapted(z, np.zeros(len(z)))[0]
 
     def objection(self, before: np.ndarray, after: np.ndarray) -> str:
-        """A period that jumps or is not positive."""
+        """A period that jumps or is not positive, or a flow that has turned away."""
         one, two = before[-2], after[-2]
-        return "" if two > 0 and abs(np.log(two / one)) < 0.1 else "The period jumps."
+        if not (two > 0 and abs(np.log(two / one)) < 0.1):
+            return "The period jumps."
+        return "The flow at the start of the orbit turns." if -DYING < self._turned(after) <= 0 else ""
+
+    def _turned(self, z: np.ndarray) -> float:
+        """Cosine of the angle between the flow at the start and the direction of the phase condition."""
+        step = np.asarray(z[-2] / self.count)
+        change = (np.asarray(_flow(self.law, z[:-2], step, z[-1], np.asarray(1))) - z[:-2]) / self.scale
+        return float((self.phase * self.scale) @ change / max(np.linalg.norm(change), 1e-300))
 
     def end(self, before: np.ndarray, after: np.ndarray) -> str:
         """The orbit shrinks to a point: the flow at the start vanishes and comes out on the other side."""
@@ -242,9 +253,7 @@ class Shooting(AbstractProblem):
             halves = [self._half(z) for z in (before, after)]
             if halves[0] @ halves[1] <= 0:
                 return merged(after[-1])
-        step = np.asarray(after[-2] / self.count)
-        ahead = np.asarray(_flow(self.law, after[:-2], step, after[-1], np.asarray(1)))
-        return died(after[-1]) if self.phase @ (ahead - after[:-2]) <= 0 else ""
+        return died(after[-1]) if self._turned(after) <= -DYING else ""
 
     def _half(self, z: np.ndarray) -> np.ndarray:
         """How the state half a period later differs."""

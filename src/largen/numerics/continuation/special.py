@@ -16,6 +16,9 @@ from largen.numerics.continuation.core import AbstractProblem, NotConverged, Poi
 NOT_SMOOTH = 0.05
 """A test function that is still this large, relative to its values on both sides, jumps instead of vanishing."""
 
+DOUBTFUL = 0.01
+"""Error of the multipliers beyond which a test function that does not vanish says nothing about the equations."""
+
 
 class Special(NamedTuple):
     """What is special about a point.
@@ -249,7 +252,7 @@ def _crossing(segment: _Segment, group: str, k: int) -> Iterator[_Found]:
     problem = point.problem
     if size > sides:  # through infinity: no bifurcation of this group
         return
-    value, kind = _value(point, group, k), "not_smooth"
+    value, kind = _value(point, group, k), "unclassified" if problem.doubt > DOUBTFUL else "not_smooth"
     if size <= NOT_SMOOTH * sides or size < 1e-9:
         if abs(value.imag) > 1e-9:
             kind = _kind(point, group, "complex")
