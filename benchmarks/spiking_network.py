@@ -1,10 +1,10 @@
-"""The spiking network against the numbers of its specification, and its speed.
+"""The spiking network against the numbers of its specification.
 
-Shows: (1) CPU time per neuron-step, annealed and quenched; (2) the six parameter sets of the specification, 20 seeds
-of 5 s each, with SSI and gamma frequency from `analysis.summary`; (3) quenched graphs against annealed synapses;
-(4) how the rate depends on the size of the network.
+Shows: (1) the six parameter sets of the specification, 20 seeds of 5 s each, with SSI and gamma frequency from
+`analysis.summary`; (2) how the rate depends on the size of the network. The plain kernel and quenched graphs are in
+network_law.py, the speed in `python -m benchmarks`.
 Source: Chang, Li, Wang, Tao & Xiao 2024 (arXiv 2411.14801); the table's values are those of shared/spec/spiking.md.
-Run time: about 5 minutes of CPU time on one core.
+Run time: about a minute of CPU time on one core.
 Command: python benchmarks/spiking_network.py [FILE], by default docs/spiking-network.md
 """
 
@@ -40,28 +40,6 @@ def shown(value, error, digits=2):
     return f"{float(value):.{digits}f} ± {float(error):.{digits}f}"
 
 
-def speed():
-    """CPU time of a long run less that of a short one, the best of four each: start-up and compilation drop out."""
-    rows = ["| neurons | annealed | quenched |", "|---|---|---|"]
-    for n, short, long in ((400, 20.0, 220.0), (4000, 20.0, 100.0), (40_000, 20.0, 60.0)):
-        cells = []
-        for connectivity in ("annealed", "quenched"):
-            if connectivity == "quenched" and n > 4000:
-                cells.append("")  # the graph takes longer to draw than to run
-                continue
-            model = ln.SpikingNetwork(connectivity=connectivity)
-            best = [min(cpu(model, n, end) for _ in range(4)) for end in (short, long)]
-            cells.append(f"{1e9 * (best[1] - best[0]) / (n * (long - short) / 0.1):.1f}")
-        rows.append(f"| {n} | {' | '.join(cells)} |")
-    return rows
-
-
-def cpu(model, n, duration):
-    began = time.process_time()
-    ln.simulate(model, np.arange(0.0, duration + 0.05, 0.1), n=n)
-    return time.process_time() - began
-
-
 def published(annealed):
     rows = [
         "| set | E Hz | table | z | I Hz | table | z | SSI_E | table | gamma Hz | table |",
@@ -77,19 +55,6 @@ def published(annealed):
             f"| {name} | {shown(rate[0], error[0])} | {e} | {z_e:+.1f} | {shown(rate[1], error[1])} | {i} | {z_i:+.1f} "
             f"| {synchrony} | {ssi} | {shown(*found['gamma_frequency'], 1)} | {gamma} |"
         )
-    return rows
-
-
-def graphs(annealed):
-    rows = ["| set | E annealed | E quenched | z | I annealed | I quenched | z |", "|---|---|---|---|---|---|---|"]
-    for name, (changes, *_) in SETS.items():
-        fixed = statistics(ln.SpikingNetwork(connectivity="quenched").replace(**changes), seed=1)["rate"]
-        free = annealed[name]["rate"]
-        cells = []
-        for a in range(2):
-            z = (fixed[0][a] - free[0][a]) / np.hypot(fixed[1][a], free[1][a])
-            cells += [shown(free[0][a], free[1][a]), shown(fixed[0][a], fixed[1][a]), f"{z:+.1f}"]
-        rows.append(f"| {name} | {' | '.join(cells)} |")
     return rows
 
 
@@ -125,24 +90,11 @@ def main():
         "",
         *published(annealed),
         "",
-        "## Quenched graphs",
-        "",
-        "One fixed random graph per seed against synapses drawn afresh.",
-        "",
-        *graphs(annealed),
-        "",
         "## Size",
         "",
         "Strengths scaled by 400/n. The table's errors are .1 to .3 Hz.",
         "",
         *sizes(),
-        "",
-        "## Speed",
-        "",
-        "CPU nanoseconds per neuron and step on one core, with rates and pending spikes sampled every step, everything "
-        "included; `network_speed.py` has the kernels alone, against their targets.",
-        "",
-        *speed(),
         "",
         f"The whole script took {time.process_time() - began:.0f} s of CPU time.",
     ]

@@ -38,12 +38,11 @@ def pytest_runtest_setup(item):
     item.config.speed.begin(item.nodeid)
 
 
-def pytest_sessionfinish(session):
-    out, kept = session.config.getoption("--out"), session.config.getoption("--keep")
-    if kept:
-        session.config.speed.keep(kept)
-    if out:
-        session.config.speed.write(out)
+def pytest_runtest_teardown(item):
+    if kept := item.config.getoption("--keep"):
+        item.config.speed.keep(kept)
+    if out := item.config.getoption("--out"):
+        item.config.speed.write(out)
 
 
 @pytest.fixture

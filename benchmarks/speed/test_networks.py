@@ -58,7 +58,7 @@ def test_regenerated(n, least, add):
 
 @pytest.mark.parametrize("n", [400, *(pytest.param(n, marks=slow) for n in (4000, 40_000))])
 def test_plain(n, least, add):
-    model, steps = ln.SpikingNetwork().scaled(n), 5_000_000 // n
+    model, steps = ln.SpikingNetwork().scaled(n), max(5_000_000 // n, 400)
     seconds = least(lambda: plain_kernel.run(model, DT * steps, seed=1), rounds=2)
     add(
         SPIKING,

@@ -23,7 +23,7 @@ print(time.process_time() - began)
 WORK = {
     "import largen and its model": ("ln.SpikingNetwork()", None, None),
     "simulate, spiking network": ("ln.simulate(ln.SpikingNetwork(), times)", 20.0, 1.5),
-    "solve_limit, reduction": ("ln.solve_limit(ln.SpikingNetwork(), times, bin_width=4.0)", 10.0, 1.5),
+    "solve_limit, reduction": ("ln.solve_limit(ln.SpikingNetwork(), times, bin_width=4.0)", 20.0, 1.5),
     "solve_limit, chain": ("ln.solve_limit(ln.SpikingNetwork(), times, bin_width=4.0, finite_size=True)", None, 1.5),
     "simulate, balanced network": ("ln.simulate(ln.BalancedNetwork(), times[:11], n=400)", None, None),
 }
