@@ -53,7 +53,7 @@ class Grid(AbstractPoints):
     `Grid({"probability[e,i]": np.linspace(0.5, 1.0, 11), "connectivity": ["annealed", "quenched"]})`
     """
 
-    def __init__(self, values: Mapping[str, Sequence[Any]] | None = None, **more: Sequence[Any]):
+    def __init__(self, values: Mapping[str, Any] | None = None, **more: Any):
         self.axes = {name: _axis(name, given) for name, given in ({**(values or {}), **more}).items()}
         require(self.axes, "over", "name at least one parameter", self.axes)
         _limited(math.prod(len(axis) for axis in self.axes.values()))
