@@ -184,7 +184,8 @@ def pictures(browser, server):
     for address, run, tab, theme in shots:
         system = address.split("?")[0]
         page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.goto(server.url + address + ("&" if "?" in address else "?") + f"theme={theme}")
+        word = theme.replace("light", "default")
+        page.goto(f"{server.url}{address}{'&' if '?' in address else '?'}theme={word}")
         page.get_by_text("Limit:").wait_for(timeout=60_000)
         page.wait_for_timeout(2500)
         if run:
