@@ -80,7 +80,7 @@ def code_version(system: str) -> str:
     """Versions of everything that a task's bytes depend on, with a hash of largen's (and the system's) own source."""
     root = Path(largen.__file__).parent
     rooms = ("numerics", "systems", "analysis")
-    names = ("system", "plain", "options", "results", "simulation", "limits", "comparison")
+    names = ("system", "parameters", "plain", "options", "results", "simulation", "limits", "comparison")
     names += ("sweeps/tasks", "sweeps/work", "sweeps/observables", "sweeps/family", "sweeps/store")
     files = [path for room in rooms for path in (root / room).rglob("*.py")] + [root / f"{name}.py" for name in names]
     digest = hashlib.blake2b(digest_size=6)
