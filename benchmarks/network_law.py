@@ -3,7 +3,7 @@
 Shows: (1) the spiking network: rates and synchrony (SSI) of the six parameter sets of the specification, 40 seeds of
 5 s each, with the fast kernel (single precision, alias rows, lanes of random words) and the plain one (double
 precision, inverse CDFs, NumPy's generators); the same at N = 4000, where the strengths are scaled by 400/N; quenched
-graphs against annealed synapses; (2) the balanced network: means, variances and third cumulants over 1000
+graphs against annealed synapses; (2) the balanced network: means, variances and third cumulants over 500
 replicates, with Kolmogorov-Smirnov tests; (3) what
 states in single precision would do to it at 10^6 neurons a population.
 Source: Chang, Li, Wang, Tao & Xiao 2024 (arXiv 2411.14801); MacLaurin & Vilanova 2024 (arXiv 2412.17273).
@@ -85,7 +85,7 @@ def head(first, second):
 
 # The balanced network -------------------------------------------------------------------------------------------
 
-REPLICATES = 1000
+REPLICATES = 500
 TIMES = np.array([0.0, 0.1, 3.0])  # in the boundary layer, and after it
 
 
