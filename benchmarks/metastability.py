@@ -158,8 +158,9 @@ burst's ends are drawn moves time from one state to the other; the sum of both d
 So the specification's two pairs are consistent with dwells from onset to onset with a gap of 65 to 70 ms (the valley
 between the groups of intervals) and a threshold between these two: quiet is longer by a burst's width than in the
 first table. With 62 Hz and 65 ms the chain is within its errors and the network's quiet 9 ms short, with 78 Hz and
-70 ms the network is within its errors; what the prototype's thresholds were is not known. Intervals scatter by some 35 ms, so that a run of 20 s (75 of them) leaves 4 ms of error on quiet and 15 ms on bursting. Windows of the hidden
-Markov model are bursting if they hold any burst, so that its runs are longer and its quiet dwells shorter by about a
+70 ms the network is within its errors; what the prototype's thresholds were is not known.
+Intervals scatter by some 35 ms, so that a run of 20 s (75 of them) leaves 4 ms of error on quiet and 15 ms on
+bursting. Windows of the hidden Markov model are bursting if they hold any burst, so that its runs are longer and its quiet dwells shorter by about a
 window.
 
 ## How dwells are distributed
