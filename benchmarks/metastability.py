@@ -160,7 +160,8 @@ between the groups of intervals) and a threshold between these two: quiet is lon
 first table. With 62 Hz and 65 ms the chain is within its errors and the network's quiet 9 ms short, with 78 Hz and
 70 ms the network is within its errors; what the prototype's thresholds were is not known.
 Intervals scatter by some 35 ms, so that a run of 20 s (75 of them) leaves 4 ms of error on quiet and 15 ms on
-bursting. Windows of the hidden Markov model are bursting if they hold any burst, so that its runs are longer and its quiet dwells shorter by about a
+bursting. Windows of the hidden Markov model are bursting if they hold any burst, so that its runs are longer and its
+quiet dwells shorter by about a
 window.
 
 ## How dwells are distributed
