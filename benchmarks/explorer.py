@@ -1,29 +1,25 @@
 """The explorer, measured in the browser: from a moved slider to the new picture, and twenty sessions at once.
 
 What: a server of its own and Chromium. Latency: a key press on a slider's handle until the frame after the one in
-which the new limit was drawn, 30 moves a system. Sessions: 20 sessions of the three systems, all moved in the same
-moment, five times; the time until each has its new limit, and the memory of the server with its workers. They are
-Bokeh's own clients without a browser: twenty users have twenty machines to draw on, and twenty Chromiums on these two
-cores take 13 s of CPU for one picture each, the server and its solvers 2.3. Pictures: into docs/explorer-*.png.
+which the new limit was drawn, 30 moves a system. Sessions: 20 pages of the three systems open, a slider of each moved
+one right after the other, four times; the time until each has its new limit, and the memory of the server with its
+workers. The pages' figures are hidden: twenty users have twenty machines to draw on, and one Chromium that draws all
+twenty takes 13 s of these two cores for each round, the server and its solvers 2.3. Pictures: docs/explorer-*.png.
 
 Run time: 1 minute (latency), 2 (sessions), 3 (pictures). Needs the extra `test` and Debian's chromium.
 
     python benchmarks/explorer.py latency sessions pictures      # prints tables; with --write into docs/explorer.md
 """
 
-import asyncio
 import os
 import re
 import signal
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
-import panel  # noqa: F401 (its models, for the clients)
-from bokeh.client import pull_session
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parent.parent
@@ -116,59 +112,52 @@ def latency(browser, server):
     return rows
 
 
-class Client(threading.Thread):
-    """A session without a browser: Bokeh's own client, which speaks the same protocol and draws nothing."""
-
-    def __init__(self, url, system, gates):
-        super().__init__(daemon=True)
-        self.url, self.system, self.gates, self.took = url + system, system, gates, []
-
-    def run(self):
-        asyncio.set_event_loop(asyncio.new_event_loop())
-        session = pull_session(url=self.url)
-        slider = next(m for m in session.document.models if type(m).__name__ == "Slider")
-        source = session.document.get_model_by_name(SOURCE[self.system])
-        there = []
-        source.on_change("data", lambda attr, old, new: there.append(time.perf_counter()))
-        for gate in self.gates:
-            there.clear()
-            gate.wait()
-            begun = time.perf_counter()
-            slider.value = round(slider.value + slider.step, 10)
-            while not there:
-                session.force_roundtrip()
-                time.sleep(0.02)
-            self.took.append(there[0] - begun)
-            gate.wait()
-        session.close()
+MOVE = """name => {
+  if (!window.watched) {
+    window.watched = true;
+    const source = Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m);
+    source.properties.data.change.connect(() => { window.took ??= performance.now() - window.begun; });
+    window.handles = [];
+    const walk = root => { for (const e of root.querySelectorAll("*")) {
+      if (e.classList.contains("noUi-handle")) handles.push(e);
+      if (e.shadowRoot) walk(e.shadowRoot); } };
+    walk(document);
+  }
+  window.took = null;
+  window.begun = performance.now();
+  handles[0].dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true}));
+}"""
 
 
-def sessions(browser, server, count=20, rounds=5):
+def sessions(browser, server, count=20, rounds=4):
     begun = server.memory()
-    gates = [threading.Barrier(count + 1) for _ in range(rounds)]
-    clients = [Client(server.url, list(SOURCE)[k % 3], gates) for k in range(count)]
-    opened = time.perf_counter()
-    for client in clients:
-        client.start()
-    rows = ["| round | slowest of 20 (s) | median (s) |", "|---|---|---|"]
-    for k, gate in enumerate(gates):
-        gate.wait()
-        if k == 0:
-            opened = time.perf_counter() - opened
-            there = server.memory()
-        gate.wait()
-        took = [client.took[-1] for client in clients]
-        rows.append(f"| {k + 1} | {max(took):.2f} | {statistics.median(took):.2f} |")
+    systems = [list(SOURCE)[k % 3] for k in range(count)]
+    pages = [opened(browser, server.url, system) for system in systems]
+    there = server.memory()
+    for page in pages:
+        page.add_style_tag(content="#main, #content, .main { display: none !important }")
+    time.sleep(2)
+    rows = ["| round | sent within (s) | slowest answer (s) | median (s) |", "|---|---|---|---|"]
+    for k in range(rounds):
+        start = time.perf_counter()
+        for page, system in zip(pages, systems, strict=True):
+            page.evaluate(MOVE, SOURCE[system])
+        sent = time.perf_counter() - start
+        took = []
+        for page in pages:
+            page.wait_for_function("() => window.took !== null", polling=50, timeout=30_000)
+            took.append(page.evaluate("() => window.took") / 1e3)
+        rows.append(f"| {k + 1} | {sent:.2f} | {max(took):.2f} | {statistics.median(took):.2f} |")
         print(rows[-1], flush=True)
+        time.sleep(1)
     after = server.memory()
-    for client in clients:
-        client.join(10)
+    for page in pages:
+        page.close()
     time.sleep(10)
     words = (
-        f"All twenty pages, asked for in the same moment, were there after {opened:.1f} s. Memory of the server and "
-        f"its two solving processes: {begun:.0f} MB before, {there:.0f} MB with {count} sessions "
-        f"({(there - begun) / count:.1f} MB each), {after:.0f} MB after the rounds, {server.memory():.0f} MB ten "
-        "seconds after they were closed."
+        f"Memory of the server and its two solving processes: {begun:.0f} MB before, {there:.0f} MB with {count} pages "
+        f"open ({(there - begun) / count:.1f} MB each), {after:.0f} MB after the rounds, {server.memory():.0f} MB ten "
+        "seconds after the tabs were closed."
     )
     print(words)
     return [*rows, "", words]
