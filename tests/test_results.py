@@ -27,6 +27,11 @@ def test_load_gives_back_what_was_saved(tmp_path_factory, seed, realisations, n)
         assert list(again.data_vars) == list(dataset.data_vars)
 
 
+def test_one_population_survives_too(tmp_path):
+    network = ln.simulate(Toy(start=(1.0,), tau=(1.0,)), TIMES, n=50)
+    assert ln.load(ln.save(network, tmp_path / "x.nc")).identical(network)
+
+
 def test_reports_and_studies_survive_too(tmp_path):
     model = Toy()
     report = ln.compare(ln.simulate(model, TIMES, n=50, realisations=4), ln.solve_limit(model, TIMES))

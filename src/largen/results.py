@@ -227,6 +227,8 @@ def load(path: str | os.PathLike) -> xr.Dataset:
     """
     dataset = load_zarr(Path(path)) if Path(path).suffix == ".zarr" else _load_netcdf(path)
     dataset.encoding = {}
+    if "sizes" in dataset.attrs:  # netCDF does not tell a vector of one entry from a number
+        dataset.attrs["sizes"] = np.atleast_1d(dataset.attrs["sizes"])
     for name, variable in dataset.variables.items():
         variable.encoding = {}
         if variable.dtype == object:
