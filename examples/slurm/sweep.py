@@ -1,4 +1,4 @@
-"""A sweep whose networks run as SLURM jobs: `python sweep.py map.zarr --jobs 40` on a login node, or `coordinator.sh`.
+"""A sweep whose networks run as SLURM jobs: `python sweep.py map.zarr --jobs 40`, where it may stay.
 
 The sweep asks SLURM for jobs of eight workers (through dask-jobqueue), hands them tasks, and writes every finished task
 itself; the jobs need no access to the store. Stopped by anything, it is started again with the same words and does only
@@ -9,7 +9,7 @@ import argparse
 
 import numpy as np
 from dask.distributed import Client
-from dask_jobqueue import SLURMCluster
+from dask_jobqueue.slurm import SLURMCluster
 
 import largen as ln
 from largen.workers import ONE_THREAD
