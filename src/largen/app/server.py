@@ -158,7 +158,7 @@ def _page(name: str, model: AbstractSystem, shared: Served) -> Any:
     page.sharing.read_link({key: str(value) for key, value in (location.query_params if location else {}).items()})
     pn.state.on_session_destroyed(lambda context: page.close())
     template: Any = pn.template.FastListTemplate(
-        title=f"largen: the {model.system} system", sidebar_width=370, theme_toggle=True,
+        title=f"largen: the {model.system} system", sidebar_width=370, theme_toggle=True, busy_indicator=None,
         design=Fast, font="system-ui, sans-serif", font_url="", raw_css=[STYLE],
     )  # fmt: skip
     here = 'aria-current="page" style="font-weight: bold"'
