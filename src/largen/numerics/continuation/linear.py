@@ -5,12 +5,14 @@ products with the Jacobian are known.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import scipy.linalg.lapack
 import scipy.sparse
 import scipy.sparse.linalg
 
+_lapack: Any = scipy.linalg.lapack
 ACCEPTED = 0.05
 """Relative residual of GMRES with which Newton's method still makes progress."""
 
@@ -22,11 +24,11 @@ class Dense:
         """Keep the matrix, shape (m, m + 1)."""
         self.matrix = matrix
         self.row: np.ndarray | None = None
-        self.factors: tuple[np.ndarray, np.ndarray, int] | None = None
+        self.factors: Any = None
 
     def _factors(self, row: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-        if self.factors is None or not np.array_equal(row, self.row):
-            self.row, self.factors = row.copy(), scipy.linalg.lapack.dgetrf(np.vstack([self.matrix, row]))
+        if self.factors is None or self.row is None or not np.array_equal(row, self.row):
+            self.row, self.factors = row.copy(), _lapack.dgetrf(np.vstack([self.matrix, row]))
         return self.factors
 
     def solve(self, row: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -34,7 +36,7 @@ class Dense:
         lu, pivots, info = self._factors(row)
         if info or not np.all(np.isfinite(lu)):  # exactly singular
             return np.full(len(right), np.nan)
-        return scipy.linalg.lapack.dgetrs(lu, pivots, right)[0]
+        return _lapack.dgetrs(lu, pivots, right)[0]
 
     def orientation(self, row: np.ndarray) -> float:
         """Sign of the determinant of [Jacobian; row]; it changes at a branch point. NaN where it is not known."""

@@ -207,7 +207,7 @@ class Shooting(AbstractProblem):
         self.leading = Leading(z.copy(), basis, image, sides, values, basis @ vectors, error)
         # The multiplier along the orbit is 1: what it misses is what the others may miss.
         self.doubt = max(error, float(np.min(np.abs(values - 1.0))))
-        parts = np.column_stack([self.leading.modes.real, self.leading.modes.imag])[:, _pairs(values)]
+        parts = np.column_stack([np.real(self.leading.modes), np.imag(self.leading.modes)])[:, _pairs(values)]
         self.basis = parts[:, : self.many] * scale
         return self.leading
 
@@ -267,7 +267,8 @@ def _complement(block: np.ndarray, basis: np.ndarray) -> np.ndarray:
     block = block / np.maximum(np.linalg.norm(block, axis=0), 1e-300)
     for _ in range(2):
         block = block - basis @ (basis.T @ block)
-    orthonormal, triangle, _ = scipy.linalg.qr(block, mode="economic", pivoting=True)
+    factors: Any = scipy.linalg.qr(block, mode="economic", pivoting=True)
+    orthonormal, triangle, _ = factors
     kept = np.abs(np.diag(triangle)) > 1e-12
     return orthonormal[:, kept]
 
