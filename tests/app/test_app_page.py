@@ -1,5 +1,6 @@
 """The explorer's page without a browser: sliders, links, files, the network in its own process."""
 
+import sys
 import time
 
 import numpy as np
@@ -14,6 +15,7 @@ from largen.app.settings import SETTINGS
 from largen.app.store import Store, key
 from largen.app.view import thin
 from largen.checks import InputError
+from largen.cli import main
 from largen.files import model_text, read_model
 
 
@@ -273,3 +275,9 @@ def test_symbols_are_written_as_the_papers_do():
 
 def test_every_system_has_a_page():
     assert set(SETTINGS) == {"spiking", "balanced", "rate"}
+
+
+def test_without_the_extra_the_command_names_the_line_that_installs_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "panel", None)
+    assert main(["explore"]) == 2
+    assert "pip install 'largen[app]'" in capsys.readouterr().err
