@@ -40,7 +40,7 @@ def draw(
         return weights
     spectrum = _coloured(kernel, n, rng, fill, dtype)
     spectrum[0, 0] += dtype(mean_weight * n)
-    spectrum = fft.ifft(spectrum, axis=0, overwrite_x=True)
+    spectrum = np.asarray(fft.ifft(spectrum, axis=0, overwrite_x=True))
     weights = spectrum.view(dtype).reshape(-1)[: n * n].reshape(n, n)  # each row ends before its transform does
     for rows in _blocks(n):
         weights[rows] = fft.irfft(spectrum[rows], n, axis=1)
