@@ -185,8 +185,24 @@ def slopes():
 
 
 def external():
-    more = {"most_branches": 3, "switch": False, "largest_step": 0.06, "points": 60, "tolerance": 1e-5}
+    more = {"most_branches": 3, "switch": False, "largest_step": 0.06, "points": 120, "tolerance": 1e-5}
     follow_spiking("external", "lambda", "external_rate", 3.0, 14.0, {"bin_width": 4.0}, **more)
+
+
+def external_big():
+    """The oscillation at lambda = 6, followed up and down: none from the Hopf point leads to it within the range."""
+    name, text = "external_rate", []
+    model = ln.SpikingNetwork().replace(**{name: 6.0})
+    orbit = settled_orbit(model, name, 6.0, bin_width=4.0)
+    for to in (14.0, 3.0):
+        started = time.process_time()
+        part = analysis.follow(
+            model, name, to=to, start=orbit, cycles=False, switch=False, points=40, first_step=0.1, largest_step=0.3,
+            tolerance=1e-5, bin_width=4.0, each=lambda point: print(point, flush=True),
+        )  # fmt: skip
+        spent = f"CPU time {time.process_time() - started:.0f} s for {part.sizes['point']} points."
+        text.append(f"From lambda = 6 to {to:g}:\n\n{specials(part)}\n\n{branches(part)}\n\n{spent}")
+    section("external_big", "\n\n".join(text))
 
 
 def strength():
