@@ -194,11 +194,11 @@ def external_big():
     name, text = "external_rate", []
     model = ln.SpikingNetwork().replace(**{name: 6.0})
     orbit = settled_orbit(model, name, 6.0, bin_width=4.0)
-    for to in (14.0, 3.0):
+    for to, points in ((14.0, 20), (3.0, 30)):
         started = time.process_time()
         part = analysis.follow(
-            model, name, to=to, start=orbit, cycles=False, switch=False, points=40, first_step=0.1, largest_step=0.3,
-            tolerance=1e-5, bin_width=4.0, each=lambda point: print(point, flush=True),
+            model, name, to=to, start=orbit, cycles=False, switch=False, points=points, first_step=0.1,
+            largest_step=0.3, tolerance=1e-5, bin_width=4.0, each=lambda point: print(point, flush=True),
         )  # fmt: skip
         spent = f"CPU time {time.process_time() - started:.0f} s for {part.sizes['point']} points."
         text.append(f"From lambda = 6 to {to:g}:\n\n{specials(part)}\n\n{branches(part)}\n\n{spent}")
@@ -453,9 +453,10 @@ def auto():
         raise SystemExit("auto-07p gave no special point.")
     rows = []
     for kind, value in ours:
-        near = [float(v) for k, v in theirs if k == kind]
-        best = min(near, key=lambda v: abs(v - value)) if near else np.nan
-        rows.append([str(kind).replace("_", " "), f"{value:.7f}", f"{best:.7f}", f"{abs(best - value):.1e}"])
+        near = [float(v) for k, v in theirs if k == kind and abs(float(v) - value) < 1.0]
+        best = min(near, key=lambda v: abs(v - value)) if near else None
+        found = ("not reached", "") if best is None else (f"{best:.7f}", f"{abs(best - value):.1e}")
+        rows.append([str(kind).replace("_", " "), f"{value:.7f}", *found])
     section("auto", table(["Morris-Lecar, current", "largen", "auto-07p", "difference"], rows))
 
 
