@@ -14,6 +14,20 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = {path.stem: path.read_text() for path in sorted(DOCS.glob("*.md"))}
 MADE_HERE = [name for name, text in PAGES.items() if "kernelspec" in text]
+NO_CODE = ("text", "{include}", "{toctree}", "{eval-rst}", "{math}", "{automodule}")
+"""Kinds of blocks without code."""
+README_RUN = "python3 -m venv .venv && .venv/bin/pip install -q"
+RUN_ELSEWHERE = {
+    ("README", f"{README_RUN} . && .venv/bin/largen run gamma"): (".ci/run", "$(command_of run)"),
+    ("README", f"{README_RUN} -e '.[test]' && .venv/bin/python -m pytest -q -n 2 --dist loadfile "
+     "--max-worker-restart=0"): (".ci/run", "$(command_of test)"),
+    ("README", "import numpy as np"): ("tests/test_readme.py", "def test_the_python_block_runs_as_printed"),
+    # Installs; the README's command with other names of folders.
+    ("get-started", "python3 -m venv .venv && .venv/bin/pip install ."): (".ci/run", "$(command_of run)"),
+    # Serves until it is stopped.
+    ("explorer", "pip install 'largen[app]'"): ("tests/app/test_app_browser.py", '"largen.cli", "explore"'),
+}  # fmt: skip
+"""Page and first line of a block that is not run when its page is built, and the file that runs it."""
 MODELS = {"spiking": largen.SpikingNetwork, "balanced": largen.BalancedNetwork, "rate": largen.RateNetwork}
 
 
@@ -45,16 +59,52 @@ def test_a_page_of_a_system_names_every_parameter_beside_its_symbol(name):
         assert info.name in left_out or f"`{info.name}`" in tables or f"`{info.name}=" in tables, info.name
 
 
-@pytest.mark.parametrize("name", MADE_HERE)
-def test_code_of_a_page_that_runs_is_run(name):
-    """No block of Python or of shell stands on such a page without being a cell, but for the installation."""
-    shown = re.findall(r"^```(?:\{code-block\} *)?(python|sh|bash|console)\b.*$", PAGES[name], re.M)
-    assert len(shown) == (1 if name == "get-started" else 0)
-    cells = re.findall(r"```\{code-cell\} python\n(?:(?::.*\n)*)\n?(.*?)```", PAGES[name], re.S)
-    assert cells
-    for cell in cells:
-        if not re.search(r"^[!%]", cell, re.M):
-            ast.parse(cell)
+def blocks(text):
+    """Language or directive, options and content of every fenced block."""
+    found = re.findall(r"^ *(`{3,}|~{3,}) *([^\n]*)\n(.*?)^ *\1 *$", text, re.S | re.M)
+    for _, first, content in found:
+        options = re.match(r"(?::.*\n)*", content)[0]
+        yield first.strip(), options, content[len(options) :].strip()
+
+
+@pytest.mark.parametrize("name", [*sorted(PAGES), "README", "CHANGELOG", "CONTRIBUTING", "SCOPE"])
+def test_every_block_of_code_is_run(name):
+    """A block is a cell, the text of a script that the tests run, or one of the few that are run elsewhere."""
+    text = PAGES[name] if name in PAGES else (ROOT / f"{name}.md").read_text()
+    for kind, options, content in blocks(text):
+        if kind == "{code-cell} python":
+            assert name in MADE_HERE
+            assert not re.search("skip-execution|raises-exception", options), content
+            if not re.search(r"^[!%]", content, re.M):
+                ast.parse(content)
+        elif kind.startswith("{literalinclude}"):
+            assert kind.split()[1].startswith(("../examples/", "../CITATION.cff")), kind
+        elif not kind.startswith(NO_CODE):
+            where, needle = RUN_ELSEWHERE[name, content.splitlines()[0]]
+            assert needle in (ROOT / where).read_text(), needle
+
+
+def test_the_list_of_what_is_run_elsewhere_holds_nothing_else():
+    texts = PAGES | {"README": (ROOT / "README.md").read_text()}
+    assert all(f"\n{line}\n" in texts[page] for page, line in RUN_ELSEWHERE)
+
+
+def test_a_page_that_fails_ends_its_build():
+    conf = (DOCS / "conf.py").read_text()
+    assert 'nb_execution_mode = "cache"\n' in conf
+    assert "nb_execution_raise_on_error = True\n" in conf
+    assert "nb_execution_excludepatterns" not in conf
+
+
+def test_a_command_that_fails_ends_its_page(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(DOCS))
+    from shell import run
+
+    run("echo here; echo there >&2")
+    assert capsys.readouterr().out.split() == ["here", "there"]
+    with pytest.raises(RuntimeError, match="ended with status 3"):
+        run("exit 3")
+    assert '"shell"' in (DOCS / "_ipython" / "profile_default" / "ipython_kernel_config.py").read_text()
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))
