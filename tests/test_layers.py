@@ -19,6 +19,7 @@ LAYER = {
     "plain": 1,
     "latex": 1,
     "systems": 2,
+    "collector": 0,
     "compilation": 3,
     "options": 3,
     "progress": 3,

@@ -28,9 +28,9 @@ PROSE = {
     POPULATIONS: "CPU seconds per biological second at w = 4, numba.",
     JAX: "Double precision; CPU seconds per parameter set and biological second; the derivative is forward (jvp).",
     START: "Seconds from an empty process to the first result of 100 ms, imports included; first: with an empty "
-    "folder of compiled kernels, so that the difference is what compiling takes (target 10). Most of the second goes "
-    "to imports of other packages: JAX .42, xarray with pandas .29, Numba .19, Equinox .15, NumPy .1; Numba's "
-    "registries take .2 more.",
+    "folder of compiled kernels, so that the difference is what compiling takes (target 10). Second: the least of "
+    "five. Most of it goes to imports of other packages, of which the first line tells; largen imports them without "
+    "looking for garbage meanwhile, and so takes less than they do alone.",
     MEMORY: "Largest resident memory of a process that simulates a few steps (an empty one takes .35), beside what "
     "`simulate` estimates, and refuses, before it starts.",
 }

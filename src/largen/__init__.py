@@ -4,7 +4,10 @@ Names are imported when first used, so that `import largen` costs nothing.
 """
 
 import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from largen import collector
 
 if TYPE_CHECKING:
     from largen import analysis as analysis
@@ -103,10 +106,15 @@ __all__ = (
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(importlib.import_module(f"largen.{_HOME[name]}"), name)
+        return getattr(_room(_HOME[name]), name)
     if name in _ROOMS:
-        return importlib.import_module(f"largen.{name}")
+        return _room(name)
     raise AttributeError(f"module 'largen' has no attribute {name!r}")
+
+
+def _room(name: str) -> ModuleType:
+    with collector.at_rest():
+        return importlib.import_module(f"largen.{name}")
 
 
 def __dir__() -> list[str]:

@@ -99,7 +99,16 @@ def label(
         about["seed"] = seed
     if np.isfinite(n):
         about["sizes"] = system.sizes(int(n))
-    return xr.Dataset(variables, coords, about | _plain_attrs(attrs) | _plain_attrs(first.attrs))
+    about |= _plain_attrs(attrs) | _plain_attrs(first.attrs)
+    return xr.Dataset(_bare(variables), _bare(coords), about)
+
+
+def _bare(variables: Mapping[str, Any]) -> dict[str, xr.Variable]:
+    """Variables of NumPy arrays as they are: asked to look, xarray imports dask to see that they are none of its."""
+    return {
+        name: xr.Variable(dims, np.asarray(data), *attrs, fastpath=True)
+        for name, (dims, data, *attrs) in variables.items()
+    }
 
 
 def _coords(system: AbstractSystem, times: np.ndarray, first: Arrays, variables: Mapping[str, Any]) -> dict[str, Any]:

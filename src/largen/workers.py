@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from typing import Any
 
+from largen.collector import look_rarely
 from largen.compilation import keep_compiled_programs
 
 ONE_THREAD = {
@@ -24,6 +25,7 @@ ONE_THREAD = {
 def _start_worker() -> None:
     """Run first in every worker: Ctrl-C is the parent's to handle, and JAX is not imported yet."""
     keep_compiled_programs()
+    look_rarely()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

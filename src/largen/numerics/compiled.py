@@ -8,6 +8,7 @@ from typing import Any
 
 import numba
 from numba.core import event
+from numba.core.registry import cpu_target
 
 _njit: Any = numba.njit  # `_nrt` is an option that its type stubs do not know
 
@@ -50,3 +51,7 @@ class _Word(event.Listener):
 
 if os.environ.get("LARGEN_SAYS_COMPILING") == str(os.getpid()):  # a process of the command line, not its workers
     event.register("numba:compile", _Word())
+
+_cpu: Any = cpu_target  # its type stubs do not know the contexts
+_cpu.typing_context.refresh()  # else the first call of a kernel would load what Numba knows of NumPy and
+_cpu.target_context.refresh()  # mathematics; here it is part of the import (see `largen.collector`)

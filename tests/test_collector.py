@@ -1,0 +1,37 @@
+"""The collector of garbage rests while largen imports, and is as it was afterwards."""
+
+import gc
+import subprocess
+import sys
+
+import pytest
+
+
+def test_the_collector_rests_during_imports_and_works_as_before_after_them():
+    program = """
+import gc, sys
+seen = []
+gc.callbacks.append(lambda phase, info: seen.append(info["generation"]) if phase == "start" else None)
+import largen as ln
+del seen[:]
+before = gc.get_threshold(), gc.get_freeze_count()
+ln.SpikingNetwork, ln.simulate
+print(len(seen), gc.isenabled(), before == (gc.get_threshold(), gc.get_freeze_count()), "numba" in sys.modules)
+gc.disable()
+ln.compare
+print(gc.isenabled())
+class Loop: pass
+loop = Loop(); loop.itself = loop; gone = __import__("weakref").ref(loop); del loop
+gc.enable(); gc.collect()
+print(gone() is None)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split("\n")[:3] == ["0 True True True", "False", "True"], done.stderr
+
+
+def test_a_failing_import_wakes_the_collector():
+    import largen
+
+    with pytest.raises(ImportError):
+        largen._room("no_such_room")
+    assert gc.isenabled()
