@@ -23,6 +23,28 @@ DIED = (
 )
 
 
+LOCAL = {
+    "distributed.worker.multiprocessing-method": "spawn",
+    "distributed.logging.distributed": "critical",
+    "distributed.scheduler.allowed-failures": 0,  # once more alone, see `on_client`
+    # Without this a worker that needs longer to start again, as on a busy machine, would be given up.
+    "distributed.deploy.lost-worker-timeout": "1 day",
+    # Nor is a worker dead that cannot speak for minutes, while compiled code runs; its nanny knows when it is.
+    "distributed.scheduler.worker-ttl": None,
+    # Nobody looks at what Dask shows of itself, and a core that a worker needs is not spent on it.
+    "distributed.worker.profile.enabled": False,
+    "distributed.worker.http.routes": [],
+    "distributed.scheduler.http.routes": [],
+    "distributed.scheduler.active-memory-manager.start": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.client.scheduler-info-interval": "30s",
+}
+"""Settings of Dask for workers on this machine."""
+
+
 class Lost(Exception):
     """A task whose worker died every time; the message says so."""
 
@@ -41,22 +63,14 @@ def local_client(workers: int) -> Iterator[Any]:
     distributed = need_dask()
     from dask import config
 
-    settings = {
-        "distributed.worker.multiprocessing-method": "spawn",
-        "distributed.logging.distributed": "critical",
-        "distributed.scheduler.allowed-failures": 0,  # once more alone, see `on_client`
-        "distributed.worker.profile.enabled": False,  # a second thread that looks at the first a hundred times a second
-        # Without this a worker that needs longer to start again, as on a busy machine, would be given up.
-        "distributed.deploy.lost-worker-timeout": "1 day",
-    }
     with contextlib.ExitStack() as stack:
-        stack.enter_context(config.set(settings))
+        stack.enter_context(config.set(LOCAL))
         try:
             cluster = distributed.LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=":0",
+                dashboard_address=None,
                 silence_logs="CRITICAL",
                 env=ONE_THREAD,
                 preload=["largen.sweeps.quiet_worker"],

@@ -8,7 +8,6 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError, known_keys, nearest, shown
-from largen.presentation import SUMMARIES
 from largen.sweeps.store import Variable
 from largen.system import AbstractSystem, Observable
 
@@ -65,6 +64,8 @@ def _standard(system: AbstractSystem) -> list[Observable]:
 
 def statistics_of(system: AbstractSystem) -> tuple[str, ...]:
     """Statistics that the system's summary offers beyond its observables."""
+    from largen.presentation import SUMMARIES
+
     if system.system not in SUMMARIES:
         return ()
     from largen.analysis.summary import _NAMES
@@ -168,6 +169,7 @@ def of_dataset(
 
 def _summary(dataset: xr.Dataset, start: float) -> xr.Dataset:
     from largen import analysis
+    from largen.presentation import SUMMARIES
 
     return getattr(analysis, SUMMARIES[str(dataset.attrs["system"])])(dataset, start=start)
 

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from largen.checks import InputError, LimitError
-from largen.comparison import compare
-from largen.limits import solve_limit
 from largen.options import options_of
 from largen.plain import from_plain
 from largen.results import label
@@ -296,6 +294,9 @@ def _compared(
     here: Context, model: AbstractSystem, network: Any, n: int | None, seed: int, options: Mapping[str, Any]
 ) -> tuple[Any, str]:
     """Compare as `largen run` does: against the limit and, where there is one, the theory at this size."""
+    from largen.comparison import compare  # which takes longer to import than a small network to run
+    from largen.limits import solve_limit
+
     tolerances = {"rtol": here.settings.rtol, "atol": here.settings.atol}
     own = None if model.reference_size is None else n
     limit = solve_limit(model, here.times, n=own, strict=False, **tolerances, **options)
