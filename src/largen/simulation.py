@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-import largen.numerics.compiled  # noqa: F401 (every network needs numba)
+import largen.numerics.compiled  # noqa: F401 (as in `systems.spiking.model`)
 from largen.checks import InputError, increasing_times, integer, one_of
 from largen.memory import require_memory
 from largen.numerics.streams import stream

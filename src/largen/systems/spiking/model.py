@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+import largen.numerics.compiled  # noqa: F401 (all kernels are Numba's: loaded with largen, not by the first of them)
 from largen.parameters import TimeSeries, parameter
 from largen.system import (
     AbstractFlowSystem,
