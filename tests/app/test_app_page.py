@@ -75,6 +75,8 @@ def test_a_model_without_a_limit_keeps_the_picture_and_says_why(jobs):
         ({"n": "1e9"}, "For more use `largen run`"),
         ({"networks": "2.5"}, "not a whole number"),
         ({"duration": "inf"}, "finite"),
+        ({"theme": "light", "gamma": "0.25"}, None),
+        ({"theme": "pink"}, "there are default, light, dark"),
     ],
 )
 def test_a_link_is_checked_like_a_file(rate_page, query, words):

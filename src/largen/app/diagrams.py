@@ -12,7 +12,8 @@ from largen.analysis.branches import MEANING
 from largen.app.form import numbers
 from largen.app.jobs import Diagram, Event, Job, Jobs
 from largen.app.store import Store
-from largen.app.view import DYNAMIC, LIMIT, NETWORK, SAID, View
+from largen.app.view import DYNAMIC, LIMIT, NETWORK, View
+from largen.app.words import Words
 from largen.checks import InputError, LimitError, real
 from largen.plot.bifurcation import MARKS
 from largen.system import AbstractSystem
@@ -170,9 +171,8 @@ class Diagrams:
         self.shown = pn.widgets.Select(label="Observable", options={}, width=160)
         self.special = pn.widgets.Select(label="Special points", options={}, width=260)
         self.load_button = pn.widgets.Button(label="Load this point", disabled=True, align="end")
-        self.words = pn.pane.Str(
+        self.words = Words(
             "Nothing followed yet. The model's limit is followed as one parameter changes.",
-            stylesheets=SAID,
             sizing_mode="stretch_width",
         )
         self.parameter.param.watch(self._chosen, "value")

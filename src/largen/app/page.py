@@ -16,8 +16,9 @@ from largen.app.settings import SETTINGS, Run, check_run
 from largen.app.sharing import Sharing
 from largen.app.solvers import Answer, Here, limit_of, portrait_of
 from largen.app.store import Store
-from largen.app.view import ASIDE, SAID, View
+from largen.app.view import View
 from largen.app.views import VIEWS
+from largen.app.words import Words
 from largen.checks import InputError, LimitError
 from largen.files import time_grid
 from largen.system import AbstractFlowSystem, AbstractSystem
@@ -63,8 +64,8 @@ class Page:
         self.network: xr.Dataset | None = None
         self._quiet, self._busy, self._again = False, False, False
         self._portrait_of: xr.Dataset | None = None
-        self.status = pn.pane.Str("", stylesheets=SAID, sizing_mode="stretch_width")
-        self.verdict = pn.pane.Str(RUN_FIRST, stylesheets=SAID, sizing_mode="stretch_width")
+        self.status = Words(sizing_mode="stretch_width")
+        self.verdict = Words(RUN_FIRST, sizing_mode="stretch_width")
         self._make_controls()
         self.form = pn.Column(sizing_mode="stretch_width")
         self._make_form()
@@ -422,7 +423,7 @@ def _framed(view: View) -> Any:
     pane = pn.pane.Bokeh(view.figure, sizing_mode=mode)
     if fixed or not view.about:
         return pane
-    about = pn.pane.Str(view.about, stylesheets=ASIDE, sizing_mode="stretch_width", margin=(0, 10, 12, 10))
+    about = Words(view.about, aside=True, sizing_mode="stretch_width", margin=(0, 10, 12, 10))
     return pn.Column(pane, about, sizing_mode="stretch_width")
 
 

@@ -14,6 +14,7 @@ from tornado.ioloop import PeriodicCallback
 from largen.app.jobs import Jobs
 from largen.app.page import Page
 from largen.app.settings import SETTINGS
+from largen.app.sharing import THEMES
 from largen.app.solvers import Solvers, limit_of, portrait_of
 from largen.app.store import Store
 from largen.checks import InputError, integer, require
@@ -35,6 +36,14 @@ class Fast(fast.Fast):
     """Panel's design of that name, by which it finds its files, without its web font: the explorer works offline."""
 
     _resources: ClassVar = {kind: value for kind, value in fast.Fast._resources.items() if kind != "font"}
+
+
+class Template(pn.template.FastListTemplate):
+    """Panel's template, which would read the link by itself, and end the page at a theme that it does not know."""
+
+    @staticmethod
+    def _get_theme_from_query_args() -> None:
+        return None
 
 
 class Served(NamedTuple):
@@ -153,13 +162,15 @@ def _maker(name: str, model: AbstractSystem, shared: Served) -> Callable[[], Any
 
 def _page(name: str, model: AbstractSystem, shared: Served) -> Any:
     """Make the page of one session."""
+    said = (pn.state.session_args or {}).get("theme", [b"default"])[0].decode("utf-8", "replace").strip("'\"")
+    theme = pn.config.theme = THEMES.get(said, "default")
     page = Page(name, model, shared.jobs, solver=shared.solver, store=shared.store, limit=shared.limits[model.system])
     location = pn.state.location
     page.sharing.read_link({key: str(value) for key, value in (location.query_params if location else {}).items()})
     pn.state.on_session_destroyed(lambda context: page.close())
-    template: Any = pn.template.FastListTemplate(
+    template: Any = Template(
         title=f"largen: the {model.system} system", sidebar_width=370, theme_toggle=True, busy_indicator=None,
-        design=Fast, font="system-ui, sans-serif", font_url="", raw_css=[STYLE],
+        design=Fast, theme=theme, font="system-ui, sans-serif", font_url="", raw_css=[STYLE],
     )  # fmt: skip
     here = 'aria-current="page" style="font-weight: bold"'
     links = [f'<a href="{system}" {here if system == model.system else ""}>{system}</a>' for system in SETTINGS]

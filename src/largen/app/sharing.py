@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 
 from largen.app.settings import check_run
-from largen.app.view import ASIDE, SAID
+from largen.app.words import Words
 from largen.checks import InputError
 from largen.files import LARGEST_FILE, model_text, parse_model
 from largen.plain import to_plain
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 OTHERS = ("theme",)
 """Keys of a link that are not the model's."""
+THEMES = {"default": "default", "light": "default", "dark": "dark"}
+"""Words of a link for Panel's themes."""
 
 
 class Sharing:
@@ -40,11 +42,11 @@ class Sharing:
             pn.widgets.FileDownload(callback=callback, filename=file, label=label, sizing_mode="stretch_width")
             for label, file, callback in files
         ]
-        self.words = pn.pane.Str("", stylesheets=SAID)
+        self.words = Words()
 
     def card(self) -> Any:
         """What stands at the side."""
-        note = pn.pane.Str("The address bar holds a link to what is shown.", stylesheets=ASIDE)
+        note = Words("The address bar holds a link to what is shown.", aside=True)
         return pn.Card(self.upload, *self.downloads, self.words, note, title="Files and link", margin=(2, 5),
                        sizing_mode="stretch_width")  # fmt: skip
 
@@ -106,6 +108,8 @@ class Sharing:
         """Set what a link carries, each value checked like a file's; a wrong one gives a sentence and sets nothing."""
         page = self.page
         try:
+            if (theme := query.get("theme", "default").strip("'\"")) not in THEMES:
+                raise InputError(f"The link asks for the theme {theme[:80]!r}; there are {', '.join(THEMES)}.")
             values = {name: self._value(name, text) for name, text in query.items() if name not in OTHERS}
             boxes = {name: values.get(name, box.value) for name, box in page.boxes.items()}
             check_run(page.setting, page.base.time_unit, *boxes.values())

@@ -18,10 +18,6 @@ MOST_BLOCKS = 500
 """Points of a network's mean, averaged over equal blocks of time where there are more: single steps are noise."""
 NETWORK = "#8c8c8c"  # seen on white and on black
 HEIGHT = 300
-SAID = [":host pre { font: inherit; white-space: pre-wrap; margin: 0 }"]
-"""Style of sentences."""
-ASIDE = [":host pre { font: inherit; font-size: 0.85em; opacity: 0.75; white-space: pre-wrap; margin: 0 }"]
-"""Style of remarks."""
 
 
 class View(abc.ABC):
