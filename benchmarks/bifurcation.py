@@ -7,7 +7,6 @@ balanced 1 min, auto 1 min (needs Debian's auto-07p), speed 2 min.
 Command: OPENBLAS_NUM_THREADS=1 python benchmarks/bifurcation.py PART [PART ...]
 """
 
-import re
 import subprocess
 import sys
 import tempfile
@@ -17,146 +16,12 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xarray as xr
+from bifurcation_page import PAGE, branches, section, specials, table
+from bifurcation_spiking import GOLDEN, external, p_ei, slopes, spiking, strength, stretched
 from matplotlib.figure import Figure
 
 import largen as ln
 from largen import analysis, plot
-from largen.analysis.cycles import _returning
-from largen.numerics.continuation import shooting
-
-PAGE = Path(__file__).parents[1] / "docs" / "bifurcation.md"
-GOLDEN = {"linear_in_bin": False, "stretched": False, "bin_width": 4.0}
-MIDDLE = {"linear_in_bin": False, "bin_width": 4.0}
-
-
-def section(name, text):
-    """Replace one section of the page."""
-    begin, end = f"<!-- {name} -->", f"<!-- end {name} -->"
-    command = f"`python benchmarks/bifurcation.py {name}`"
-    body = f"{begin}\n{text.rstrip()}\n\nMade by {command}.\n{end}"
-    page = PAGE.read_text()
-    found = re.search(re.escape(begin) + ".*?" + re.escape(end), page, re.DOTALL)
-    PAGE.write_text(page.replace(found.group(0), body) if found else page.rstrip() + "\n\n" + body + "\n")
-    print(text, flush=True)
-
-
-def table(heads, rows):
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    return "\n".join([*lines, *("| " + " | ".join(str(cell) for cell in row) + " |" for row in rows)])
-
-
-def specials(diagram):
-    rows = []
-    shifts = [str(key) for key in diagram.data_vars if str(key).startswith("special_shift_")]
-    for k, kind in enumerate(diagram["special_kind"].values.tolist()):
-        p, error = float(diagram["special_parameter"][k]), float(diagram["special_uncertainty"][k])
-        frequency, period = float(diagram["special_frequency"][k]), float(diagram["special_period"][k])
-        what = (
-            f"{frequency:.4g} {diagram['special_frequency'].attrs['units']}".replace(" 1", "")
-            if np.isfinite(frequency)
-            else (f"T {period:.4f}" if np.isfinite(period) else "")
-        )
-        row = [kind.replace("_", " "), f"{p:.6f}", f"{error:.0e}", what, int(diagram["special_branch"][k])]
-        rows.append(row + [f"{float(diagram[key][k]):+.5f}" for key in shifts])
-    heads = ["kind", "value", "+-", "frequency / period", "branch", *(key[8:].replace("_", " ") for key in shifts)]
-    return table(heads, rows)
-
-
-def branches(diagram):
-    rows = []
-    for k in range(diagram.sizes["branch"]):
-        count = int((diagram["on_branch"] == k).sum())
-        rows.append([k, str(diagram["branch_kind"].values[k]), count, str(diagram["branch_ending"].values[k])])
-    return table(["branch", "of", "points", "how it ends"], rows)
-
-
-def follow_spiking(name, values, parameter, begin, to, options, **more):
-    model = ln.SpikingNetwork().replace(**{parameter: begin})
-    started = time.process_time()
-
-    def each(point):
-        if point.get("special") or point["branch"] > 0:
-            print(f"{time.process_time() - started:7.1f} s", point, flush=True)
-
-    diagram = analysis.follow(model, parameter, to=to, each=each, **options, **more)
-    spent = time.process_time() - started
-    ln.save(diagram, Path(tempfile.gettempdir()) / f"bifurcation-{name}.nc")
-    figure = plot.diagram_page(diagram, title=f"spiking reduction: {values}")
-    figure.savefig(PAGE.parent / f"bifurcation-{name}.png", dpi=110)
-    text = f"{specials(diagram)}\n\n{branches(diagram)}\n\nCPU time {spent:.0f} s for {diagram.sizes['point']} points."
-    section(name, text + f"\n\n![{values}](bifurcation-{name}.png)")
-
-
-def spiking():
-    follow_spiking(
-        "spiking", "p_ei, golden switches", "probability[e,i]", 0.45, 1.0, GOLDEN, most_branches=4,
-        largest_step=0.05, tolerance=2e-6, points=90,
-    )  # fmt: skip
-
-
-def p_ei():
-    """The diagram of 4000 neurons at the default options, with their network on top."""
-    name, size, parts = "probability[e,i]", 4000, []
-    more = {"n": size, "switch": False, "tolerance": 1e-5}
-    model = ln.SpikingNetwork().replace(**{name: 0.45})
-    parts.append(analysis.follow(model, name, to=1.0, most_branches=2, points=70, largest_step=0.06, **more))
-    for begin, to in ((0.88, 1.0), (0.88, 0.74)):
-        model = ln.SpikingNetwork().replace(**{name: begin})
-        orbit = settled_orbit(model.scaled(size), name, begin)
-        parts.append(analysis.follow(
-            model, name, to=to, start=orbit, cycles=False, points=40, first_step=0.05, largest_step=0.15, **more
-        ))  # fmt: skip
-    networks = {}
-    for p in (0.5, 0.6, 0.7, 0.76, 0.82, 0.88, 0.94):
-        model = ln.SpikingNetwork().replace(**{name: p})
-        networks[p] = ln.simulate(model, np.arange(0.0, 1500.05, 0.5), n=size, realisations=1, seed=1)
-    draw_p_ei(parts, networks)
-
-
-def draw_p_ei(parts, networks):
-    figure = Figure(figsize=(8.5, 4.6), layout="constrained")
-    ax = figure.subplots()
-    for k, diagram in enumerate(parts):
-        plot.bifurcation(diagram, ax=ax, component="e", networks={} if k else networks, start=300.0)
-    known = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
-    ax.legend(known.values(), known.keys(), frameon=False, fontsize=7)
-    ax.set_title("4000 neurons: branches of the reduction; grey: histogram and peak heights of the network", fontsize=9)
-    figure.savefig(PAGE.parent / "bifurcation-p_ei.png", dpi=110)
-    text = "\n\n".join(f"{specials(diagram)}\n\n{branches(diagram)}" for diagram in parts)
-    section("p_ei", text + "\n\n![p_ei at 4000 neurons, with the network](bifurcation-p_ei.png)")
-
-
-def settled_orbit(model, parameter, p, settle=2000.0, **options):
-    """An orbit for `follow` by the very program that follows it, which need not be compiled again."""
-    with jax.enable_x64(True):
-        dynamics = model.dynamics(parameter, n=None, **options)
-        law, p = shooting.Repeated(dynamics.law), np.asarray(p)
-
-        def ahead(x, count):
-            return np.asarray(shooting._flow(law, x, np.asarray(count * 0.1), p, np.asarray(count)))
-
-        path = [ahead(dynamics.starts(float(p))[0], round(settle / 0.1))]
-        for _ in range(1000):
-            path.append(ahead(path[-1], 1))
-        period, orbit = _returning(dynamics, 0.1 * np.arange(len(path)), np.array(path))
-    return xr.Dataset({"period": ((), period), "unknowns": (("phase", "unknown"), orbit[:-1])})
-
-
-def stretched():
-    """The diagram with the drift linear within a bin (ka of the specification), and the fold of the big oscillation."""
-    name = "probability[e,i]"
-    begin = ln.SpikingNetwork().replace(**{name: 0.45})
-    more = {"switch": False, "tolerance": 1e-6} | MIDDLE
-    whole = analysis.follow(begin, name, to=1.0, most_branches=2, largest_step=0.05, points=85, **more)
-    text = f"{specials(whole)}\n\n{branches(whole)}"
-    print(text, flush=True)
-    big = ln.SpikingNetwork().replace(**{name: 0.87})
-    orbit = settled_orbit(big, name, 0.87, **MIDDLE)
-    part = analysis.follow(
-        big, name, to=0.95, start=orbit, cycles=False, points=14, first_step=0.1, largest_step=0.2, **more
-    )
-    section("stretched", f"{text}\n\nThe big oscillation from p_ei = .87:\n\n{specials(part)}")
 
 
 def bursts():
@@ -175,39 +40,6 @@ def bursts():
     )  # fmt: skip
     spent = f"CPU time {clock[-1] - clock[0]:.0f} s for {len(clock)} points."
     section("bursts", f"{specials(diagram)}\n\n{branches(diagram)}\n\n{spent}")
-
-
-def slopes():
-    follow_spiking(
-        "slopes", "p_ei, linear_in_bin", "probability[e,i]", 0.45, 1.0, {"bin_width": 4.0}, cycles=False,
-        largest_step=0.06, refine={"bin_width": 2.0, "dt": 0.05},
-    )  # fmt: skip
-
-
-def external():
-    more = {"most_branches": 3, "switch": False, "largest_step": 0.06, "points": 120, "tolerance": 1e-5}
-    follow_spiking("external", "lambda", "external_rate", 3.0, 14.0, {"bin_width": 4.0}, **more)
-
-
-def external_big():
-    """The oscillation at lambda = 6, followed up and down: none from the Hopf point leads to it within the range."""
-    name, text = "external_rate", []
-    model = ln.SpikingNetwork().replace(**{name: 6.0})
-    orbit = settled_orbit(model, name, 6.0, bin_width=4.0)
-    for to, points in ((14.0, 20), (3.0, 30)):
-        started = time.process_time()
-        part = analysis.follow(
-            model, name, to=to, start=orbit, cycles=False, switch=False, points=points, first_step=0.1,
-            largest_step=0.3, tolerance=1e-5, bin_width=4.0, each=lambda point: print(point, flush=True),
-        )  # fmt: skip
-        spent = f"CPU time {time.process_time() - started:.0f} s for {part.sizes['point']} points."
-        text.append(f"From lambda = 6 to {to:g}:\n\n{specials(part)}\n\n{branches(part)}\n\n{spent}")
-    section("external_big", "\n\n".join(text))
-
-
-def strength():
-    more = {"most_branches": 3, "switch": False, "largest_step": 0.06, "points": 60, "tolerance": 1e-5}
-    follow_spiking("strength", "s_ee", "strength[e,e]", 0.7, 1.1, {"bin_width": 4.0}, **more)
 
 
 def goldens():
@@ -460,8 +292,16 @@ def auto():
     section("auto", table(["Morris-Lecar, current", "largen", "auto-07p", "difference"], rows))
 
 
+PARTS = {
+    part.__name__: part
+    for part in (
+        spiking, slopes, external, strength, p_ei, stretched, bursts, goldens, steps, balanced, folded, hysteresis,
+        speed, auto,
+    )
+}  # fmt: skip
+
 if __name__ == "__main__":
     jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "largen"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    for part in sys.argv[1:]:
-        globals()[part]()
+    for name in sys.argv[1:]:
+        PARTS[name]()

@@ -277,6 +277,7 @@ class Dynamics(NamedTuple):
         time_unit: Unit of periods.
         unit: Unit of the parameter.
         note: What else was decided, for the record.
+        initial: State in which the limit itself begins, shape (m,); None where the unknowns are no state.
     """
 
     form: str
@@ -295,6 +296,7 @@ class Dynamics(NamedTuple):
     time_unit: str = ""
     unit: str = ""
     note: Mapping[str, Any] = {}
+    initial: Any = None
 
 
 class AbstractFlowSystem(AbstractSystem):

@@ -85,7 +85,7 @@ class _Equations:
         observable = Observable("state", ("component",), "1", "state")
         return Dynamics(
             self.form, law, value, lambda p: [self.state], self.scale, self.conserved, self.dt, _State(),
-            (observable,), self.components, time_unit=self.time_unit,
+            (observable,), self.components, time_unit=self.time_unit, initial=self.state,
         )  # fmt: skip
 
 

@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from largen.analysis.branches import FAULTS
 from largen.checks import InputError, LimitError, integer, known_keys, one_of, real, require, shown
 from largen.memory import require_memory
+from largen.numerics.continuation.shooting import Repeated
 from largen.numerics.lyapunov import exponents as measure
 from largen.numerics.lyapunov import runge_kutta
 from largen.numerics.streams import stream
-from largen.system import AbstractSystem
+from largen.system import AbstractSystem, Dynamics
 
 _STRETCHES = 5  # per block, at least
 
@@ -34,6 +36,7 @@ class _Problem(NamedTuple):
         unit: Unit of time.
         method: In words.
         inner: Time step inside one application, where it is another.
+        observe: Function of (state, parameter, step) that knows a fault of the equations.
     """
 
     step: Callable[[Any, Any], Any]
@@ -46,6 +49,7 @@ class _Problem(NamedTuple):
     project: Callable[[Any, Any, Any], Any] | None = None
     scale: Any = None
     inner: float | None = None
+    observe: Any = None
 
 
 def lyapunov(
@@ -68,8 +72,9 @@ def lyapunov(
     - A RateNetwork without noise: the network of n neurons itself, the draws of weights, thresholds and initial states
       being those of `simulate` with this seed.
     - A SpikingNetwork: the deterministic reduction, a map at its dt. The conserved numbers of neurons, whose exponents
-      are 0 exactly, are left out. `options`: `closure`, `bin_width`, `linear_in_bin`, `stretched`, `narrowest`.
+      are 0 exactly, are left out. `options` as for `follow`.
     - A BalancedNetwork: the equations of n neurons, or the limit (n None), from the model's initial state.
+    - A `Flow` or `Map`, from its own state (`dt` is the flow's time step).
     - A function of the state (a JAX function of one array): a vector field (`kind="flow"`) or a map (`kind="map"`).
 
     Flows take steps of dt by the classical Runge-Kutta method; tangent vectors go through the very same steps.
@@ -107,7 +112,7 @@ def lyapunov(
     found = []
     with jax.enable_x64(True):
         for r in range(realisations):
-            problem = _problem(system, n, kind, state, dt, transient, seed, r, realisations, options)
+            problem = _problem(system, n, kind, state, dt, seed, r, realisations, options)
             found.append(_measured(problem, duration, transient, modes, blocks, seed))
     return _labelled(found, problem, system, n, duration, transient)
 
@@ -132,8 +137,10 @@ def _measured(problem: _Problem, duration: float, transient: float, modes: int, 
     )
     if not found.finite:
         raise LimitError("The orbit does not stay finite: it leaves to infinity, or `dt` is too long for it.")
-    if hasattr(found.last, "fault") and int(found.last.fault) != 0:
-        raise LimitError("The reduction is out of its range on this orbit: give a shorter `dt` or a larger `reach`.")
+    if problem.observe is not None:
+        fault = int(np.max(problem.observe(found.last, jnp.zeros(()), problem.args[1]).get("_fault", 0)))
+        if fault:
+            raise LimitError(FAULTS[fault])
     return found
 
 
@@ -143,27 +150,29 @@ def _problem(
     kind: str,
     state: Any,
     dt: float | None,
-    transient: float,
     seed: int,
     realisation: int,
     realisations: int,
     options: dict[str, Any],
 ) -> _Problem:
-    if not isinstance(system, AbstractSystem):
+    if not (isinstance(system, AbstractSystem) or hasattr(system, "dynamics")):
         known_keys("option of a function", options, ())
         require(callable(system), "system", "be a model or a function of the state", system)
         return _of_function(system, kind, state, dt)
+    name = getattr(system, "system", "")
     require(state is None, "state", "be left out for a model, which has its own start", state)
-    require(system.system == "rate" or realisations == 1, "realisations", "be 1: nothing is random here", realisations)
-    if system.system == "rate":
+    require(name == "rate" or realisations == 1, "realisations", "be 1: nothing is random here", realisations)
+    if name == "rate":
         known_keys("option", options, ())
         return _of_rate(system, n, dt, seed, realisation)
-    if system.system == "balanced":
+    if name == "balanced" and n is None:
         known_keys("option", options, ())
-        return _of_balanced(system, n, dt)
-    if system.system == "spiking":
-        return _of_spiking(system, n, dt, transient, options)
-    raise InputError(f"analysis.lyapunov does not know the {system.system} system: give it a function of the state.")
+        for field in ("drive", "input"):
+            require(not callable(getattr(system, field)), field, "be constant for an exponent", getattr(system, field))
+        return _of_balanced_limit(system, dt)
+    if callable(getattr(system, "dynamics", None)):
+        return _of_dynamics(system, n, dt, options)
+    raise InputError(f"analysis.lyapunov does not know the {name} system: give it a function of the state.")
 
 
 # A user's function ---------------------------------------------------------------------------------------------
@@ -249,13 +258,6 @@ def _of_rate(model: Any, n: int | None, dt: float | None, seed: int, realisation
 # The balanced network ------------------------------------------------------------------------------------------
 
 
-def _balanced_moments(y: Any, args: Any) -> Any:
-    from largen.systems.balanced import finite
-
-    model, parts, size, nodes, dt = args
-    return runge_kutta(lambda y, _: finite.field(0.0, y, (model, parts, size, 1.0, nodes)), dt)(y, None)
-
-
 def _balanced_limit(y: Any, args: Any) -> Any:
     from largen.systems.balanced import equations
 
@@ -277,92 +279,82 @@ def _along_manifold(state: Any, tangent: Any, args: Any) -> Any:
     return tangent[0] - parts.directions @ jnp.linalg.solve(manifold.fast_matrix(parts, slope), change), tangent[1]
 
 
-def _of_balanced(model: Any, n: int | None, dt: float | None) -> _Problem:
+def _of_balanced_limit(model: Any, dt: float | None) -> _Problem:
     from largen.systems.balanced import manifold
 
-    for name in ("drive", "input"):
-        require(not callable(getattr(model, name)), name, "be constant for an exponent", getattr(model, name))
-    shape = manifold.structure(model)
-    count = len(model.gain)
-    variance = jnp.asarray(model.initial_variance)
-    slowest = 0.05 * float(np.min(model.tau))
-    if n is None:
-        parts = manifold.balance(model, shape.columns)
-        start = manifold.project(model, shape, model.initial_mean, variance, 0.0)
-        if int(start.code) != manifold.FOUND:
-            raise LimitError("The limit does not exist from this start; solve_limit(model, times) says why.")
-        step = slowest if dt is None else dt
-        args = (model, parts, shape.nodes, np.array(step))
-        state = (start.mean, variance)
-        return _Problem(_balanced_limit, state, args, step, 5, "1", "Runge-Kutta", _along_manifold)
+    shape, variance = manifold.structure(model), jnp.asarray(model.initial_variance)
+    start = manifold.project(model, shape, model.initial_mean, variance, 0.0)
+    if int(start.code) != manifold.FOUND:
+        raise LimitError("The limit does not exist from this start; solve_limit(model, times) says why.")
+    step = 0.05 * float(np.min(model.tau)) if dt is None else dt
+    args = (model, manifold.balance(model, shape.columns), shape.nodes, np.array(step))
+    return _Problem(_balanced_limit, (start.mean, variance), args, step, 5, "1", "Runge-Kutta", _along_manifold)
+
+
+def _slow_and_fast(model: Any, n: int) -> tuple[float, float]:
+    """A time that is short for the balanced network's slow motion, and a step that its fast motion allows."""
+    from largen.systems.balanced import manifold
+
     sizes = jnp.asarray(model.sizes(n).astype(np.float64))
-    parts = manifold.balance(model, tuple(range(count)), sizes)
+    first = np.asarray(manifold.balance(model, tuple(range(len(model.gain))), sizes).first)
     slopes = np.array([0.25 * float(gain.bound) * float(gain.steepness) for gain in model.gain])
-    fastest = math.sqrt(float(jnp.mean(sizes))) * float(np.max(np.abs(np.asarray(parts.first)) @ slopes))
-    step = min(slowest, 1.0 / max(fastest, 1e-300)) if dt is None else dt
-    args = (model, parts, jnp.mean(sizes), shape.nodes, np.array(step))
-    state = (jnp.asarray(model.initial_mean), variance, jnp.zeros(count))
-    return _Problem(_balanced_moments, state, args, step, max(1, round(slowest / step)), "1", "Runge-Kutta")
+    fastest = math.sqrt(float(jnp.mean(sizes))) * float(np.max(np.abs(first) @ slopes))
+    slow = 0.05 * float(np.min(model.tau))
+    return slow, min(slow, 1.0 / max(fastest, 1e-300))
 
 
-# The spiking reduction -----------------------------------------------------------------------------------------
+# Whatever states its equations ---------------------------------------------------------------------------------
 
-_STATIC = ("inhibitory", "decay", "threshold")  # they decide the form of the reduction
-
-
-@functools.lru_cache(maxsize=16)
-def _spiking_step(fixed: tuple, stretch: int, options: tuple) -> Callable[[Any, Any], Any]:
-    from largen.systems.spiking import SpikingNetwork, markov_jax
-
-    constants = dict(zip(_STATIC, fixed, strict=True))
-
-    def step(state: Any, args: Any) -> Any:
-        numbers, dt, narrowest = args
-        model = SpikingNetwork(**numbers, **constants)
-        drive = jnp.broadcast_to(numbers["external_rate"], (1, len(fixed[0])))
-        steps = np.array([stretch])
-        return markov_jax.run(model, drive, steps, dt=dt, narrowest=narrowest, state=state, **dict(options))[2]
-
-    return step
+_STRETCH = 10  # steps of the spiking reduction, or of a user's, between two orthonormalisations
 
 
-def _without_mass(_: Any, tangent: Any, args: Any) -> Any:
-    """The tangent with each population's number of neurons unchanged."""
-    change = tangent.number.sum(0) + tangent.refractory
-    return tangent._replace(refractory=tangent.refractory - change)
+def _ahead(x: Any, args: Any) -> Any:
+    law, dt, _ = args
+    return Repeated(law)(x, _STRETCH * dt, jnp.zeros(()), _STRETCH)
 
 
-def _of_spiking(model: Any, n: int | None, dt: float | None, transient: float, options: dict[str, Any]) -> _Problem:
-    from largen.systems.spiking import markov_jax
-    from largen.systems.spiking.resolution import automatic_width
-
-    known_keys("option", options, ("closure", "bin_width", "linear_in_bin", "stretched", "narrowest", "reach"))
-    require(not callable(model.external_rate), "external_rate", "be constant for an exponent", model.external_rate)
-    require(model.refractory == "exponential", "refractory", "be 'exponential' here", model.refractory)
-    model = model.scaled(model.reference_size if n is None else n)
-    step = 0.1 if dt is None else dt
-    narrowest = real("narrowest", options.get("narrowest", 0.05), above=0.0)
-    rest = {name: value for name, value in options.items() if name not in ("narrowest", "bin_width")}
-    drive = np.broadcast_to(np.asarray(model.external_rate, np.float64), (1, len(model.size)))
-    width = options.get("bin_width")
-    rest["bin_width"] = automatic_width(model, drive, step) if width is None else real("bin_width", width, above=0.0)
-    settled = max(10, round(transient / step))
-    state = markov_jax.solve(model, drive, np.array([settled]), dt=step, narrowest=narrowest, **rest)[2]
-    names = ("size", "strength", "probability", "external_rate", "membrane_time", "refractory_time", "reversal")
-    numbers = {name: jnp.asarray(getattr(model, name), jnp.float64) for name in names}
-    stretch = 10
-    fixed = tuple(_nested(getattr(model, name)) for name in _STATIC)
-    mapped = _spiking_step(fixed, stretch, tuple(sorted(rest.items())))
-    args = (numbers, jnp.asarray(step), jnp.asarray(narrowest))
-    state = jax.tree.map(jnp.asarray, state)
-    method, scale = "discrete-state reduction", jax.tree.map(jnp.abs, state)
-    return _Problem(mapped, state, args, step * stretch, 1, "ms", method, _without_mass, scale, step)
+def _image(x: Any, args: Any) -> Any:
+    return args[0](x, jnp.zeros(()))
 
 
-def _nested(values: Any) -> Any:
-    """An array as nested tuples, which can be looked up."""
-    listed = np.asarray(values).tolist()
-    return tuple(map(_nested, listed)) if isinstance(listed, list) else listed
+def _runge_kutta(x: Any, args: Any) -> Any:
+    law, dt, _ = args
+    return runge_kutta(lambda x, _: law(x, jnp.zeros(())), dt)(x, None)
+
+
+def _conserving(x: Any, tangent: Any, args: Any) -> Any:
+    """The tangent without changes of what is conserved; they go where there is something, not into empty bins."""
+    rows = args[2]
+    held = (jnp.abs(x) + 1e-12)[:, None] * rows.T
+    return tangent - held @ jnp.linalg.solve(rows @ held, rows @ tangent)
+
+
+def _of_dynamics(system: Any, n: int | None, dt: float | None, options: dict[str, Any]) -> _Problem:
+    """The equations that `analysis.follow` knows, from the state in which the limit begins."""
+    spiking = getattr(system, "system", "") == "spiking"
+    if spiking and dt is not None:
+        options = options | {"dt": dt}
+    dynamics: Dynamics = system.dynamics(None, n=n, **options)
+    x, every, observe = np.asarray(dynamics.initial, np.float64), 5, None
+    if dynamics.form == "map":
+        require(dt is None, "dt", "be left out for a map", dt)
+        step, width, stretch, every, method = _image, 1.0, 1.0, 1, "map"
+    elif dynamics.form == "steps":
+        require(spiking or dt is None, "dt", "be left out for a map that has its own", dt)
+        width = float(dynamics.dt or 0.0)
+        step, stretch, every, observe = _ahead, _STRETCH * width, 1, dynamics.observe
+        method = "discrete-state reduction" if spiking else "map"
+    else:
+        if dt is None and n is not None:
+            slow, dt = _slow_and_fast(system, n)
+            every = max(1, round(slow / dt))
+        require(dt is not None, "dt", "be given for a flow", dt)
+        width = stretch = float(dt or 0.0)
+        step, method = _runge_kutta, "Runge-Kutta"
+    args = (dynamics.law, jnp.asarray(width), jnp.asarray(dynamics.conserved))
+    project = _conserving if len(dynamics.conserved) else None
+    unit = dynamics.time_unit or ("step" if dynamics.form == "map" else "1")
+    return _Problem(step, x, args, stretch, every, unit, method, project, np.abs(x) + 1e-12, width, observe)
 
 
 # Labels --------------------------------------------------------------------------------------------------------

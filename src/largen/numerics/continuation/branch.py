@@ -88,7 +88,7 @@ def trace(
     yield a
     step = steps.first
     for count in range(1, steps.points):
-        a = _adapt(a)
+        a = _adapt(a, step)
         try:
             b, step, used = _advance(a, step, steps)
         except NotConverged as failure:
@@ -127,8 +127,8 @@ def _begin(
     raise failure
 
 
-def _adapt(a: Point) -> Point:
-    problem, z, tangent = a.problem.adapted(a.z, a.tangent)
+def _adapt(a: Point, step: float) -> Point:
+    problem, z, tangent = a.problem.adapted(a.z, a.tangent, step)
     return a._replace(problem=problem, z=z, tangent=tangent / problem.length(tangent))
 
 

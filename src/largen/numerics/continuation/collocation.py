@@ -20,6 +20,8 @@ from largen.numerics.continuation.linear import Dense, Sparse
 DEGREE = 4
 INTERVALS = 30
 MOST_DENSE = 400
+MIXED = 0.1
+"""Distance from 1 within which a second multiplier is mixed with that along the orbit."""
 CYCLES = {"fold": "fold_of_cycles", "branch": "branch_point", "minus": "period_doubling", "complex": "torus"}
 
 
@@ -205,7 +207,9 @@ class Cycles(AbstractProblem):
             monodromy = free.T @ monodromy @ free
         return without_trivial(np.linalg.eigvals(monodromy))
 
-    def adapted(self, z: np.ndarray, tangent: np.ndarray) -> tuple[AbstractProblem, np.ndarray, np.ndarray]:
+    def adapted(
+        self, z: np.ndarray, tangent: np.ndarray, step: float
+    ) -> tuple[AbstractProblem, np.ndarray, np.ndarray]:
         """Phase condition from this orbit; every third time a new mesh."""
         orbit = self.parts(z)[0]
         along = Orbit(tangent[:-2].reshape(orbit.states.shape), orbit.mesh)
@@ -250,16 +254,17 @@ def died(parameter: float) -> str:
 def without_trivial(multipliers: np.ndarray) -> dict[str, np.ndarray]:
     """Set the multiplier nearest to 1 apart: it belongs to shifts along the orbit.
 
-    Near a fold of cycles it is mixed with the one that becomes 1 there (a Jordan block), and small errors make a
-    complex pair of them; then one is 1 and the other is their product.
+    Near a fold of cycles it is mixed with the one that becomes 1 there (a Jordan block): an error e moves both by its
+    root, but their product by e only. So there one is 1 and the other is the product.
     """
     multipliers = np.asarray(multipliers, dtype=complex)
     k = int(np.argmin(np.abs(multipliers - 1.0)))
     trivial, others = multipliers[k : k + 1], np.delete(multipliers, k)
-    partner = np.flatnonzero(np.abs(others - np.conj(trivial)) < 1e-12)
-    if abs(trivial[0].imag) > 0.0 and len(partner):
-        others[partner[0]] = abs(trivial[0]) ** 2
-        trivial = np.ones(1, dtype=complex)
+    if len(others):
+        partner = int(np.argmin(np.abs(others - 1.0)))
+        product = others[partner] * trivial[0]
+        if abs(others[partner] - 1.0) < MIXED and abs(product.imag) < 1e-12:
+            others[partner], trivial = product.real, np.ones(1, dtype=complex)
     return {"": others, "_trivial": trivial}
 
 

@@ -14,6 +14,8 @@ import numpy as np
 MOST_ITERATIONS = 10
 MOST_BROYDEN = 14
 """Iterations with the Jacobian of another point; more than that, and its own is worth its price."""
+SLOW = 2
+"""Steps that hardly become shorter after which a correction is given up."""
 
 
 class NotConverged(RuntimeError):
@@ -41,6 +43,8 @@ class AbstractProblem(abc.ABC):
             "complex".
         tolerance: Length of the last Newton step.
         doubt: Error of the eigenvalues or multipliers found last.
+        turning_folds: Whether a fold is where the parameter turns. Where the curve depends a little on a number that
+            changes along it (steps per period), it is where a multiplier passes 1.
     """
 
     weights: np.ndarray
@@ -48,6 +52,7 @@ class AbstractProblem(abc.ABC):
     kinds: Mapping[str, Mapping[str, str]]
     tolerance: float = 1e-8
     doubt: float = 0.0
+    turning_folds: bool = True
 
     @abc.abstractmethod
     def linearise(self, z: np.ndarray) -> tuple[np.ndarray, Any]:
@@ -65,8 +70,10 @@ class AbstractProblem(abc.ABC):
         """Solve the bordered system with the Jacobian of a point nearby, where one is known and a new one is dear."""
         return None
 
-    def adapted(self, z: np.ndarray, tangent: np.ndarray) -> tuple["AbstractProblem", np.ndarray, np.ndarray]:
-        """The problem for the next step (new phase condition, mesh), with z and the tangent in its unknowns."""
+    def adapted(
+        self, z: np.ndarray, tangent: np.ndarray, step: float
+    ) -> tuple["AbstractProblem", np.ndarray, np.ndarray]:
+        """The problem for a step of this length (phase condition, mesh), with z and the tangent in its unknowns."""
         return self, z, tangent
 
     def tuned(self, z: np.ndarray) -> "AbstractProblem":
@@ -163,7 +170,7 @@ def correct(
             found = _broyden(problem, z, row, near) if near else None
         if found:
             return found[0], problem.linearise(found[0])[1], found[1] + 2 * renewed
-    start, size, best = z, np.inf, np.inf
+    start, size, best, slow = z, np.inf, np.inf, 0
     for iteration in range(most + 1):
         residual, linear = problem.linearise(z)
         largest = float(np.max(np.abs(residual)))
@@ -173,8 +180,9 @@ def correct(
         if size < problem.tolerance:
             return z, linear, iteration
         step = linear.solve(row, np.append(-residual, -row @ (z - start)))
-        size = problem.length(step)
-        if not np.isfinite(size):
+        before, size = size, problem.length(step)
+        slow += size > 0.7 * before
+        if not np.isfinite(size) or slow > SLOW:
             raise NotConverged(largest, iteration)
         z = z + step
     raise NotConverged(best, most)

@@ -90,6 +90,7 @@ class Shooting(AbstractProblem):
     """Periodic orbits of a step in z = (x, T, p), x a state on the orbit."""
 
     discrete = True
+    turning_folds = False
     tolerance = 1e-6
 
     def __init__(
@@ -205,8 +206,9 @@ class Shooting(AbstractProblem):
                 break
             block = self._free((moved if sweep == 0 else moved[:, : block.shape[1]]) * scale) / scale
         self.leading = Leading(z.copy(), basis, image, sides, values, basis @ vectors, error)
-        # The multiplier along the orbit is 1: what it misses is what the others may miss.
-        self.doubt = max(error, float(np.min(np.abs(values - 1.0))))
+        # The multiplier along the orbit is 1: what it misses is what the others may miss; near a fold, its root.
+        missed = np.append(np.sort(np.abs(values - 1.0)), 1.0)
+        self.doubt = max(error, float(missed[0] * min(missed[1], 1.0)))
         parts = np.column_stack([np.real(self.leading.modes), np.imag(self.leading.modes)])[:, _pairs(values)]
         self.basis = parts[:, : self.many] * scale
         return self.leading
@@ -215,12 +217,15 @@ class Shooting(AbstractProblem):
         """Leading multipliers; the one that is 1 along the orbit is set apart."""
         return without_trivial(self._learn(z).values[: MODES + 1])
 
-    def adapted(self, z: np.ndarray, tangent: np.ndarray) -> tuple[AbstractProblem, np.ndarray, np.ndarray]:
-        """Phase condition at this point, and the number of steps that suits its period."""
-        x, step = z[:-2], z[-2] / self.count
-        ahead = np.asarray(_flow(self.law, x, np.asarray(step), z[-1], np.asarray(1)))
+    def adapted(
+        self, z: np.ndarray, tangent: np.ndarray, step: float
+    ) -> tuple[AbstractProblem, np.ndarray, np.ndarray]:
+        """Phase condition at this point, and the number of steps that suits the period after the step."""
+        x = z[:-2]
+        ahead = np.asarray(_flow(self.law, x, np.asarray(z[-2] / self.count), z[-1], np.asarray(1)))
+        period = max(z[-2] + step * tangent[-2], 0.5 * z[-2])
         new = Shooting(
-            self.law.law, x, ahead - x, z[-2], self.dt, self.span, self.scale, self.rows, self.unit, self.basis
+            self.law.law, x, ahead - x, period, self.dt, self.span, self.scale, self.rows, self.unit, self.basis
         )
         new.kept, new.double, new.leading = self.kept, self.double, self.leading
         if new.leading is not None and new.count != self.count:
@@ -232,7 +237,7 @@ class Shooting(AbstractProblem):
 
     def tuned(self, z: np.ndarray) -> AbstractProblem:
         """The problem with the number of steps that suits this period; it matters where digits count."""
-        return self if round(z[-2] / self.dt) == self.count else self.adapted(z, np.zeros(len(z)))[0]
+        return self if round(z[-2] / self.dt) == self.count else self.adapted(z, np.zeros(len(z)), 0.0)[0]
 
     def objection(self, before: np.ndarray, after: np.ndarray) -> str:
         """A period that jumps or is not positive, or a flow that has turned away."""

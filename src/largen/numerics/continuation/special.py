@@ -16,6 +16,8 @@ from largen.numerics.continuation.core import AbstractProblem, NotConverged, Poi
 NOT_SMOOTH = 0.05
 """A test function that is still this large, relative to its values on both sides, jumps instead of vanishing."""
 
+STEEP = 0.1
+"""Share of the parameter in the tangent below which a multiplier passes 1 at a fold, not at a branch point."""
 DOUBTFUL = 0.01
 """Error of the multipliers beyond which a test function that does not vanish says nothing about the equations."""
 
@@ -153,7 +155,7 @@ def _between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
     """The special points on the curve from a to b, all in a's problem."""
     segment = _Segment(a, b, tolerance)
     found: list[_Found] = []
-    turned = a.tangent[-1] * b.tangent[-1] < 0
+    turned = a.problem.turning_folds and a.tangent[-1] * b.tangent[-1] < 0
     flipped = a.orientation * b.orientation < 0
     fold = _try(segment, lambda s: segment.tangent(s)[-1]) if turned else None
     if fold:
@@ -170,7 +172,8 @@ def _between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
         found += [c for c in crossings if c.point.special.kind != "plus"]
         for crossing in pluses:
             branching = group != "" or flipped or np.isnan(a.orientation * b.orientation)
-            kind = _kind(a, group, "branch" if group == "" else "fold") if branching else "unclassified"
+            folded = group != "" or (not a.problem.turning_folds and abs(crossing.point.tangent[-1]) < STEEP)
+            kind = _kind(a, group, "fold" if folded else "branch") if branching else "unclassified"
             found.append(crossing._replace(point=_rename(crossing.point, kind)))
     if flipped and not any(_is_branch(f.point) for f in found):
         place = _try(segment, lambda s: segment.at(s).orientation)

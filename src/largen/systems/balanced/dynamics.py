@@ -126,7 +126,9 @@ def build(model: Any, parameter: str | None, *, n: int | None, skewness: bool = 
             raise InputError("Argument `n` must be None for a network with shared synapses: no equations are known.")
         nodes = manifold.structure(model).nodes
         moments = Moments(model, name, labels, model.sizes(n).astype(float), np.array(float(skewness)), nodes)
-        return _dynamics("flow", moments, value, bounds, unit, 3 * count, _finite_starts(model, name, n), {"n": n})
+        made = _dynamics("flow", moments, value, bounds, unit, 3 * count, _finite_starts(model, name, n), {"n": n})
+        start = (model.initial_mean, model.initial_variance, 0.0)
+        return made._replace(initial=np.concatenate([np.broadcast_to(part, (count,)) for part in start]))
     shape = manifold.structure(model)
     rank = len(shape.columns)
     if name and rank < count:

@@ -192,12 +192,13 @@ def build(
         state = jax.tree.map(np.asarray, law.state(settled))
         unit_of = _units(law, state)
         rows = _populations(law, state) * unit_of
+        rest = np.asarray(_rest(law)) / unit_of
     law = ReductionStep(model, np.array(narrowest), unit_of, name, model.populations, scheme)
     note = {"closure": closure, "bin_width": scheme.width, "linear_in_bin": linear_in_bin, "stretched": stretched,
             "narrowest": narrowest, "dt": dt, "n": int(np.sum(model.size))}  # fmt: skip
     return Dynamics(
         "steps", law, value, _Starts(law, dt), np.full(len(unit_of), np.sqrt(2.0 * len(model.size) ** 2)), rows, dt,
-        law.observe, (RATE,), model.populations, bounds=bounds, time_unit="ms", unit=unit, note=note,
+        law.observe, (RATE,), model.populations, bounds=bounds, time_unit="ms", unit=unit, note=note, initial=rest,
     )  # fmt: skip
 
 
