@@ -272,15 +272,10 @@ def _step(z: np.ndarray, low: int, count: int, w: Work, step: tuple, gain: tuple
     kept, pushed, share = step
     kind, bound, slope, threshold = gain
     start, jumps, rate, parts = uint64(low), w.jumps, w.rate, w.parts
-    for i in range(uint64(count)):
-        z[start + i] = kept * z[start + i] + pushed + share * jumps[i]
-        jumps[i] = 0.0
-    if kind == LOGISTIC:
-        for i in range(uint64(count)):
-            rate[i] = fraction(LOGISTIC, slope * (z[start + i] - threshold))
-    else:
-        for i in range(uint64(count)):
-            rate[i] = normal_pair(slope * (z[start + i] - threshold))[0]
+    for i in range(uint64(count)):  # one pass, so that what comes from memory hides behind the gain
+        x = kept * z[start + i] + pushed + share * jumps[i]
+        z[start + i], jumps[i] = x, 0.0
+        rate[i] = fraction(kind, slope * (x - threshold))
     for i in range(count, (count + _PARTS - 1) // _PARTS * _PARTS):
         rate[i] = 0.0
     for j in range(uint64(_PARTS)):
