@@ -37,6 +37,12 @@ TABS = {
 """Further tabs, and data that is drawn there."""
 DRAWN = """name => { const m = Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m);
                      return m ? [Array.from(m.data.x), Array.from(m.data.y)] : [[], []]; }"""
+PLACE = """([name, x, y]) => { const views = [...Object.values(Bokeh.index)];
+  for (const view of views) for (const one of view.children?.() ?? []) views.push(one);
+  const view = views.find(v => v.model.name === name), box = view.canvas_view.el.getBoundingClientRect();
+  const frame = view.frame;
+  return [box.x + frame.x_scale.compute(x), box.y + frame.y_scale.compute(y)]; }"""
+"""Where a figure shows a point, in the browser's pixels."""
 FOCUSED = """() => { let e = document.activeElement;
                      while (e && e.shadowRoot && e.shadowRoot.activeElement) e = e.shadowRoot.activeElement;
                      return e ? e.className + " " + e.textContent.trim().slice(0, 30) : ""; }"""
@@ -101,7 +107,7 @@ def visit(server, browser):
         page = context.new_page()
         page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(server.url + address)
+        page.goto(server.url + address, timeout=PATIENCE)
         page.get_by_role("button", name="Run the network").wait_for(timeout=PATIENCE)
         return page
 
@@ -115,6 +121,13 @@ def visit(server, browser):
 def drawn(page, name):
     page.wait_for_function(f"name => ({DRAWN})(name)[1].length > 0", arg=name, timeout=PATIENCE)
     return np.array(page.evaluate(DRAWN, name))
+
+
+def downloaded(page, label, path):
+    with page.expect_download(timeout=PATIENCE) as waiting:
+        page.get_by_text(label).click()
+    waiting.value.save_as(path)
+    return path
 
 
 def asked(page):
@@ -158,14 +171,20 @@ def test_a_moved_slider_draws_what_solve_limit_gives_and_its_link_brings_it_back
         source.format("e"), page.evaluate(f"name => JSON.stringify(({DRAWN})(name))", source.format("e"))
     ], timeout=PATIENCE)  # fmt: skip
     same_as_limit(shared, system, limit)
+    shared.locator(".noUi-handle").first.press("ArrowRight")  # a session of its own, which the first never sees
+    shared.wait_for_url(lambda address: address != page.url, timeout=PATIENCE)
+    same_as_limit(shared, system, expected(system, asked(shared))[1])
+    assert asked(page) == link
+    same_as_limit(page, system, limit)
     for tab, data in TABS[system].items():
         page.get_by_role("button", name=tab).click()
         assert np.all(np.isfinite(drawn(page, data)))
 
 
 def test_a_wrong_link_and_a_hostile_file_give_a_sentence(visit):
-    page = visit("rate?gamma=__import__('os')")
-    page.get_by_text("which is not a number").wait_for(timeout=PATIENCE)
+    page = visit("rate?theme=%FF")  # Panel itself would end the page here, and at a theme it does not know
+    page = visit("rate?theme=light&gamma=<script>window.hacked=1</script><img src=x onerror=window.hacked=1>")
+    page.get_by_text("<script>window.hacked=1</script><img src=x onerror=window.hacked=1>").wait_for(timeout=PATIENCE)
     same_as_limit(page, "rate", expected("rate", {})[1])
     hostile = b"system: rate\nparameters: {gamma: !!python/object/apply:os.system ['touch /tmp/hacked']}\n"
     page.locator("input[type=file]").set_input_files(
@@ -173,6 +192,7 @@ def test_a_wrong_link_and_a_hostile_file_give_a_sentence(visit):
     )
     page.get_by_text("Not loaded. The file: ").wait_for(timeout=PATIENCE)
     assert not Path("/tmp/hacked").exists()
+    assert page.evaluate("window.hacked") is None
     good = b"system: rate\nparameters: {gamma: 0.25}\n"
     page.locator("input[type=file]").set_input_files({"name": "x.yaml", "mimeType": "text/yaml", "buffer": good})
     page.get_by_text("gamma: 0.25").wait_for(timeout=PATIENCE)
@@ -191,7 +211,7 @@ def test_everything_is_reached_with_the_keyboard(visit):
     assert len(drawn(page, "lags limit frozen")[0]) == 6
 
 
-def test_a_network_runs_is_cancelled_and_ends_with_its_tab(visit, server):
+def test_a_network_runs_is_downloaded_is_cancelled_and_ends_with_its_tab(visit, server, tmp_path):
     page = visit("rate?n=200&networks=3")
     own = server.children()
     page.get_by_role("button", name="Run the network").click()
@@ -199,6 +219,11 @@ def test_a_network_runs_is_cancelled_and_ends_with_its_tab(visit, server):
     model = read_model("correlated")
     network = ln.simulate(model, time_grid(0.0, 20.0, 1.0), n=200, realisations=3, seed=1, lags=5)
     np.testing.assert_allclose(drawn(page, "mean network")[1], network["mean"].mean("realisation"), atol=1e-12)
+    got = downloaded(page, "Download the network (netCDF)", tmp_path / "network.nc")
+    np.testing.assert_array_equal(ln.load(got)["mean"], network["mean"])
+    got = downloaded(page, "Download the figure (PDF)", tmp_path / "figure.pdf").read_bytes()
+    assert got.startswith(b"%PDF")
+    assert got.rstrip().endswith(b"%%EOF")
     page = visit("rate?n=8000&networks=64")
     page.get_by_role("button", name="Run the network").click()
     page.get_by_text("Starting a process").wait_for(timeout=PATIENCE)
@@ -209,6 +234,22 @@ def test_a_network_runs_is_cancelled_and_ends_with_its_tab(visit, server):
     wait_until(lambda: server.children() > own)
     page.close()
     wait_until(lambda: server.children() <= own)
+
+
+def test_a_click_on_a_point_of_a_diagram_loads_its_parameters(visit):
+    page = visit("balanced")
+    page.get_by_role("button", name="Bifurcations").click()
+    page.get_by_role("textbox", name="To").fill("0.68")
+    page.get_by_role("textbox", name="To").press("Enter")
+    page.get_by_role("button", name="Follow the branches").click()
+    page.get_by_text("followed to the end").wait_for(timeout=PATIENCE)
+    drive, mean = drawn(page, "branches points")
+    k = len(drive) // 2
+    page.mouse.click(*page.evaluate(PLACE, ["branches figure", drive[k], mean[k]]))
+    page.wait_for_url("**?**", timeout=PATIENCE)
+    assert float(asked(page)["drive[e]"]) == pytest.approx(drive[k], rel=1e-12)
+    page.get_by_role("button", name="Means").click()
+    page.wait_for_function(f"want => Math.abs(({DRAWN})('mean limite')[1].at(-1) - want) < 1e-6", arg=mean[k])
 
 
 def test_sigterm_ends_every_process_and_loses_no_finished_network(visit, server):
