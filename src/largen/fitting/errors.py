@@ -12,6 +12,9 @@ FLAT = 1e-7
 POOR = 1e4
 """Condition number from which a sentence warns."""
 
+FEW = 8
+"""Realisations below which one less leaves no weights to speak of: their chance is then left out of the errors."""
+
 
 class Identifiability(NamedTuple):
     """What the observables can tell about the parameters; directions are in relative changes.
@@ -81,34 +84,72 @@ def response(jacobian: np.ndarray) -> np.ndarray:
     return np.linalg.pinv(jacobian / norm, rcond=FLAT) / norm[:, None]
 
 
+def jackknife(jacobian: np.ndarray, residual: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Covariance of the parameters from fits without one realisation of the target each, shape (p, p).
+
+    The weights come from the same realisations as the data, and their chance is the fit's too. So each fit, which is
+    one Gauss-Newton step, has the weights that the other realisations give. Source: Miller, "The jackknife - a
+    review", Biometrika 61 (1974) 1; it is not too small on average (Efron & Stein, Ann. Statist. 9 (1981) 586).
+
+    Args:
+        jacobian: Weighted derivatives, shape (datum, p).
+        residual: Weighted residuals, shape (datum,).
+        scores: Weighted data of each realisation, shape (realisation, datum).
+    """
+    count = len(scores)
+    fits = []
+    for one in range(count):
+        others = np.delete(scores, one, axis=0)
+        spread = others.std(0) * np.sqrt(count)  # of the mean, on average as large as with all of them
+        weight = 1.0 / np.where(spread > 0, spread, 1.0)
+        moved = residual - (others.mean(0) - scores.mean(0))
+        fits.append(response(jacobian * weight[:, None]) @ (weight * moved))
+    away = np.array(fits) - np.mean(fits, axis=0)
+    return (count - 1) / count * away.T @ away
+
+
 def covariance(
-    jacobian: np.ndarray, residual: np.ndarray, scores: list[np.ndarray], known: bool, found: Identifiability
+    jacobian: np.ndarray,
+    residual: np.ndarray,
+    own: np.ndarray | None,
+    more: list[np.ndarray],
+    known: bool,
+    found: Identifiability,
 ) -> np.ndarray:
     """Gauss-Newton covariance of the parameters, shape (p, p); infinite for those that are not fixed.
 
     With H = J'J of the weighted derivatives: (H^-1 J') S (J H^-1) with S the covariance of the weighted data as their
     realisations show it (they are correlated in time and between observables, so that their standard errors alone
-    would not do); H^-1 where only standard errors are known; H^-1 times the mean square of the residuals where not
-    even these are.
+    would not do), by the jackknife for the target itself; H^-1 where only standard errors are known; H^-1 times the
+    mean square of the residuals where not even these are.
 
     Args:
         jacobian: Weighted derivatives, shape (datum, p).
         residual: Weighted residuals, shape (datum,).
-        scores: Weighted data of independent samples (each shape (sample, datum)) whose means enter the residuals.
-        known: Whether standard errors are.
+        own: Weighted data of each realisation of the target, shape (realisation, datum), or None.
+        more: Weighted data of other samples (each shape (sample, datum)) whose means enter the residuals.
+        known: Whether standard errors of the target are.
         found: From `identify`.
     """
     inverse = response(jacobian)
-    count = len(inverse)
-    if scores:
-        total = np.zeros((count, count))
-        for rows in scores:
-            moved = (rows - rows.mean(0)) @ inverse.T
-            total += moved.T @ moved / (len(rows) * (len(rows) - 1))
-    else:
+    if own is not None and len(own) >= FEW:
+        total = jackknife(jacobian, residual, own)
+    elif own is not None:
+        total = _of_mean(own @ inverse.T)
+    elif known:
         total = inverse @ inverse.T
-        if not known:
-            spare = len(residual) - count
-            total = total * (residual @ residual / spare if spare > 0 else np.nan)
+    elif more:
+        total = np.zeros((len(inverse), len(inverse)))
+    else:
+        spare = len(residual) - len(inverse)
+        total = inverse @ inverse.T * (residual @ residual / spare if spare > 0 else np.nan)
+    for rows in more:
+        total = total + _of_mean(rows @ inverse.T)
     total[found.unfixed, found.unfixed] = np.inf
     return total
+
+
+def _of_mean(rows: np.ndarray) -> np.ndarray:
+    """Covariance of the mean of independent rows."""
+    away = rows - rows.mean(0)
+    return away.T @ away / (len(rows) * (len(rows) - 1))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from scipy import linalg
 
 from largen.checks import LimitError, integer, one_of, real
 from largen.fitting.check import Networks, judge, networks_like, rows_of, simulated
@@ -18,7 +19,7 @@ from largen.system import AbstractSystem
 THROUGH = ("limit", "finite", "network")
 ROUNDS = 10
 PROBE = 5.0
-"""Standard errors by which a parameter is moved to see how networks follow it."""
+"""Standard deviations by which parameters are moved along each principal axis to see how networks follow them."""
 
 SETTLED = 0.3
 """Standard errors below which a further round of networks is not worth its time."""
@@ -143,27 +144,41 @@ def _by_networks(problem: Problem, networks: Networks, end: End, strict: bool) -
     """Correct the covariance for networks that follow the parameters unlike the limit.
 
     At the end the fit's response R to the data holds R (network(p) - target) = 0, so that an error of the data moves p
-    by M^-1 R times it, where M = R dnetwork/dp; for the limit's own derivative M would be 1. M comes from networks with
-    each parameter moved up and down by some standard errors.
+    by M^-1 R times it, where M = R dnetwork/dp; for the limit's own derivative M would be 1. M is measured too: an
+    error of it goes through the inverse into every standard error. So all networks serve for all parameters (a
+    two-level design, folded over, Plackett & Burman, Biometrika 33 (1946) 305), and they are moved along the principal
+    axes of the covariance: one parameter moved by itself leaves the direction that is least certain to the noise.
     """
-    error = np.sqrt(np.diag(end.covariance))
-    matrix = np.eye(len(error))
-    for k in np.flatnonzero(np.isfinite(error)):
-        room = min(end.value[k] - problem.free.low[k], problem.free.high[k] - end.value[k])
-        step = min(PROBE * error[k], 0.5 * room) * np.eye(len(error))[k]
-        means = []
-        for side, sign in enumerate((1.0, -1.0)):
-            model = problem.free.put(problem.model, end.value + sign * step)
-            network = simulated(model, networks, fresh=1 + ROUNDS + 2 * int(k) + side + 1)
-            means.append(rows_of(problem.data, measure(problem.model, network, problem.limit.names)).mean(0))
-        matrix[:, k] = end.response @ (problem.weight * (means[0] - means[1])) / (2.0 * step[k])
-    if strict and np.linalg.svd(matrix, compute_uv=False)[-1] < 0.1:
+    fixed = np.flatnonzero(np.isfinite(np.diag(end.covariance)))
+    if not len(fixed):
+        return end
+    axes = _principal_axes(end.covariance[np.ix_(fixed, fixed)])
+    half = linalg.hadamard(1 << (len(fixed) - 1).bit_length())[:, : len(fixed)]
+    moves = PROBE * np.vstack([half, -half]) @ axes.T
+    room = np.minimum(end.value - problem.free.low, problem.free.high - end.value)[fixed]
+    moves *= min(1.0, float(np.min(0.5 * room / np.abs(moves).max(0))))
+    rows = []
+    for number, move in enumerate(moves):
+        value = end.value.copy()
+        value[fixed] += move
+        network = simulated(problem.free.put(problem.model, value), networks, fresh=2 + ROUNDS + number)
+        found = rows_of(problem.data, measure(problem.model, network, problem.limit.names)).mean(0)
+        rows.append((end.response @ (problem.weight * found))[fixed])
+    matrix = np.linalg.lstsq(moves, rows - np.mean(rows, axis=0), rcond=None)[0].T
+    seen = np.linalg.svd(np.linalg.solve(axes, matrix @ axes), compute_uv=False)[-1]
+    if strict and seen < 0.1:
         raise LimitError(
             "The standard errors cannot be found: some combination of the free parameters moves the limit but hardly "
             "the networks. Free fewer parameters, take a larger n, or through='limit'."
         )
-    fixed = np.where(np.isfinite(end.covariance), end.covariance, 0.0)
     inverse = np.linalg.pinv(matrix)
-    spread = inverse @ fixed @ inverse.T
-    spread[~np.isfinite(error), ~np.isfinite(error)] = np.inf
+    spread = end.covariance.copy()
+    spread[np.ix_(fixed, fixed)] = inverse @ spread[np.ix_(fixed, fixed)] @ inverse.T
     return end._replace(covariance=spread)
+
+
+def _principal_axes(covariance: np.ndarray) -> np.ndarray:
+    """Principal axes of the correlations, in standard deviations and the parameters' units, as columns."""
+    error = np.sqrt(np.diag(covariance))
+    variance, axes = np.linalg.eigh(covariance / np.outer(error, error))
+    return error[:, None] * axes * np.sqrt(np.maximum(variance, 1e-8))

@@ -204,10 +204,9 @@ def conclude(problem: Problem, minimum: Minimum, best: int, shift: np.ndarray, m
     value = free.outside(inner)
     jacobian = minimum.jacobian[best] / free.slope(inner)
     found = identify(jacobian, value, free)
-    rows = ([] if data.samples is None else [data.samples * problem.weight]) + [part * problem.weight for part in more]
-    spread = covariance(jacobian, minimum.residual[best], rows, data.error is not None, found)
-    if data.samples is None and data.error is not None and more:
-        spread = spread + covariance(jacobian, minimum.residual[best], [], True, found)
+    own = None if data.samples is None else data.samples * problem.weight
+    rows = [part * problem.weight for part in more]
+    spread = covariance(jacobian, minimum.residual[best], own, rows, data.error is not None, found)
     return End(
         inner,
         value,
@@ -217,6 +216,6 @@ def conclude(problem: Problem, minimum: Minimum, best: int, shift: np.ndarray, m
         shift,
         minimum.outcome[best],
         float(minimum.cost[best]),
-        min((len(part) - 1 for part in rows), default=None),
+        min((len(part) - 1 for part in (own, *rows) if part is not None), default=None),
         response(jacobian),
     )
