@@ -1,6 +1,6 @@
 """Sphinx: pages are MyST notebooks, run when the site is built; any warning ends the build.
 
-Command: python -m sphinx -W --keep-going -b html docs docs/_build/html
+Command: python -m sphinx -W --keep-going -j 2 -b html docs docs/_build/html
 """
 
 import hashlib
@@ -19,9 +19,12 @@ EXAMPLES = ROOT / "examples"
 FOLDERS = [str(HERE), str(EXAMPLES), str(EXAMPLES / "own_system")]
 os.environ["PYTHONPATH"] = os.pathsep.join([*FOLDERS, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+sys.path.insert(0, str(HERE))
 os.environ["IPYTHONDIR"] = str(HERE / "_ipython")
 os.environ |= {"COLUMNS": "110", "TERM": "dumb", "NO_COLOR": "1"}  # commands print plain text
 os.environ["SLURM_EXAMPLE"] = str(EXAMPLES / "slurm" / "sweep.py")
+
+from jupyter_cache import get_cache  # noqa: E402
 
 from largen.compilation import keep_compiled_programs  # noqa: E402
 
@@ -92,9 +95,23 @@ def _plain_words(app, what, name, obj, options, lines):
         lines[k] = "`".join(parts)
 
 
+def _plain_defaults(app, what, name, obj, options, signature, returned):
+    """A model's defaults as one would type them."""
+    from tables import shown
+
+    from largen.parameters import AbstractComponent, parameters
+
+    if not (isinstance(obj, type) and issubclass(obj, AbstractComponent) and signature):
+        return None
+    return f"({', '.join(f'{info.name}={shown(info.default)}' for info in parameters(obj).values())})", returned
+
+
 def setup(app):
     """Before napoleon, whose own markup must stay."""
     app.connect("autodoc-process-docstring", _plain_words, priority=400)
+    app.connect("autodoc-process-signature", _plain_defaults)
+    app.extensions["sphinx-mathjax-offline"].parallel_read_safe = True  # it copies files when all is done
+    get_cache(nb_execution_cache_path).list_cache_records()  # made here, before two processes read pages (`-j 2`)
 
 
 # Look --------------------------------------------------------------------------------------------------------------

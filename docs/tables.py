@@ -16,7 +16,7 @@ def parameter_table(*classes: type) -> Markdown:
             rows.append(f"| **`{cls.__name__}`** | | | | | {_first_sentence(cls)} |")
         for info in parameters(cls).values():
             symbol = f"${info.symbol}$" if info.symbol else ""
-            cells = [symbol, f"`{info.name}`", info.unit, f"`{_shown(info.default)}`", _bounds(info), info.doc]
+            cells = [symbol, f"`{info.name}`", info.unit, f"`{shown(info.default)}`", _bounds(info), info.doc]
             rows.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
     return Markdown("\n".join(rows))
 
@@ -34,15 +34,16 @@ def _first_sentence(cls: type) -> str:
     return " ".join((cls.__doc__ or "").split()).split(". ")[0].rstrip(".").replace("|", r"\|") + "."
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A default as one would type it."""
     if isinstance(value, AbstractComponent):
-        inside = ", ".join(f"{name}={_shown(getattr(value, name))}" for name in parameters(value))
+        inside = ", ".join(f"{name}={shown(getattr(value, name))}" for name in parameters(value))
         return f"{type(value).__name__}({inside})"
     if isinstance(value, tuple) and any(isinstance(entry, AbstractComponent) for entry in value):
-        return ", ".join(map(_shown, value))
+        return f"({', '.join(map(shown, value))})"
     if callable(value):
         return value.__name__
-    return str(np.asarray(value).tolist()) if not isinstance(value, str) else value
+    return repr(value) if isinstance(value, str) else str(np.asarray(value).tolist())
 
 
 def _bounds(info: ParameterInfo) -> str:

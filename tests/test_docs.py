@@ -115,6 +115,23 @@ def test_what_a_page_points_to_exists(name):
         assert (DOCS / target).exists(), target
 
 
+LINKS = {
+    "https://arxiv.org/abs/1901.10248",  # Faugeras, MacLaurin & Tanre
+    "https://arxiv.org/abs/2411.14801",  # Chang et al.
+    "https://arxiv.org/abs/2412.17273",  # MacLaurin & Vilanova
+    "https://jobqueue.dask.org",  # as in its package's metadata
+    "https://xarray.dev",  # likewise
+}
+"""Every address outside: few, and of forms that last. `sphinx -b linkcheck docs OUT` asks for them on a network."""
+
+
+def test_links_that_leave_the_site_are_few_and_known():
+    texts = [*PAGES.values(), *((ROOT / f"{name}.md").read_text() for name in ("README", "CHANGELOG", "CONTRIBUTING"))]
+    texts += [(ROOT / name).read_text() for name in ("SCOPE.md", "CITATION.cff", "pyproject.toml")]
+    found = {link.rstrip(".,;") for text in texts for link in re.findall(r"https?://[^\s)\]>\"'`]+", text)}
+    assert found == LINKS
+
+
 def test_parts_of_measured_pages_are_where_they_are_looked_for():
     for text in PAGES.values():
         for target, options in re.findall(r"```\{(?:literal)?include\} (\S+)\n((?::.*\n)*)", text):

@@ -13,10 +13,11 @@ from largen.app.jobs import Jobs, Network
 from largen.app.page import Page
 from largen.app.settings import SETTINGS
 from largen.app.store import Store, key
-from largen.app.view import thin
+from largen.app.view import DYNAMIC, FROZEN, LIMIT, NETWORK, thin
 from largen.checks import InputError
 from largen.cli import main
 from largen.files import model_text, read_model
+from largen.plot.common import EXCITATORY, INHIBITORY
 
 
 @pytest.fixture
@@ -273,6 +274,20 @@ def test_a_thinned_line_keeps_its_extremes():
 def test_symbols_are_written_as_the_papers_do():
     assert symbol(r"\tau_{ab}") == "<i>τ<sub>ab</sub></i>"
     assert symbol("<b>") == "<i>&lt;b&gt;</i>"
+
+
+def luminance(colour):
+    parts = np.array([int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+
+def test_lines_are_of_the_palette_of_okabe_and_ito_and_are_seen_on_white_and_on_black():
+    palette = {"#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"}
+    assert {LIMIT, FROZEN, DYNAMIC, EXCITATORY[1], INHIBITORY[1]} <= palette
+    for colour in (LIMIT, FROZEN, NETWORK):
+        for ground in ("#ffffff", "#181818"):
+            light, dark = sorted([luminance(colour), luminance(ground)], reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 3  # as WCAG 2 asks of graphics
 
 
 def test_every_system_has_a_page():

@@ -35,6 +35,7 @@ class View(abc.ABC):
             title=title, x_axis_label=x, y_axis_label=y, tools="pan,box_zoom,wheel_zoom,reset,save",
             output_backend="canvas", active_scroll=None, **size,
         )  # fmt: skip
+        self.figure.title.text_font_size = "10pt"  # a whole title where the page is narrow
         self.figure.toolbar.logo = None
         self.figure.toolbar.autohide = True
         self.figure.name = f"{key} figure"
