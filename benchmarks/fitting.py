@@ -1,20 +1,23 @@
 """Fits by derivatives through the limit: recovery of worked sets, derivatives, coverage of the standard errors.
 
-Source: the worked sets of the three systems (see docs/fitting.md, which this script writes the tables of).
-Run time: about 15 minutes of one core for all studies.
-Command: python benchmarks/fitting.py [recovery[:SET] derivatives[:SET] balanced rate diffusion spiking pair]
+Source: the worked sets of the three systems. Run time: about 20 minutes of one core for all studies.
+Command: python benchmarks/fitting.py [STUDY ...] [--repetitions 20] [--write], where STUDY is recovery[:SET],
+derivatives[:SET], s1, s3, rate, diffusion[:REALISATIONS], spiking or pair; --write puts the rows into docs/fitting.md.
 """
 
+import argparse
 import sys
 import time
 
 import numpy as np
+import rows
 
 import largen as ln
 from largen.fitting.evaluation import evaluate
 from largen.fitting.unknowns import unknowns
 
-REPETITIONS = 20
+FIRST = 100
+"""Seed of the first target."""
 
 
 def worked():
@@ -47,28 +50,21 @@ def chosen(sets):
 
 def recovery(*sets):
     """Noise-free observables of `solve_limit`, start 3 to 10 % off."""
-    print("\n## Recovery from noise-free observables\n")
-    print("| set | free parameters | start off by | largest relative error | evaluations | CPU s |")
-    print("|---|---|---|---|---|---|")
     for name, (model, true, times, of_target, of_fit) in chosen(sets):
         target = ln.solve_limit(model, times, **of_target)
-        off = (
-            0.1 if name in ("balanced S1", "rate D2 (discrete)", "rate (continuous)") else 0.03
-        )  # where a limit exists
+        off = 0.03 if name in ("balanced S3", "spiking defaults") else 0.1  # where a limit exists
         signs = np.resize([-1.0, 1.0, 1.0, -1.0] if "spiking" in name else [1.0, -1.0, 1.0], len(true))
         start = model.replace(**{k: v * (1 + s * off) for (k, v), s in zip(true.items(), signs, strict=True)})
         begin = time.process_time()
         result = ln.fit(start, target, free=list(true), starts=1, check=False, **of_fit)
         error = np.max(np.abs(result.value.values / list(true.values()) - 1))
-        cells = f"{error:.1e} | {result.attrs['evaluations']} | {time.process_time() - begin:.0f}"
-        print(f"| {name} | {', '.join(true)} | {off:.0%} | {cells} |", flush=True)
+        free = ", ".join(f"`{word}`" for word in true)
+        seconds = f"{time.process_time() - begin:.0f}"
+        yield f"recovery, {name}", free, f"{off:.0%}", f"{error:.1e}", str(result.attrs["evaluations"]), seconds
 
 
 def derivatives(*sets):
     """Automatic derivatives against central differences, largest error relative to each observable's largest."""
-    print("\n## Derivatives against central differences\n")
-    print("| set | parameters | observables | largest relative difference |")
-    print("|---|---|---|---|")
     for name, (model, true, times, _, of_fit) in chosen(sets):
         options = {} if "continuous" in name else dict(of_fit)  # any step will do
         if "spiking" in name:
@@ -89,7 +85,7 @@ def derivatives(*sets):
                 difference = (values[2 * k, part] - values[2 * k + 1, part]) / (2 * step * v)
                 scale = np.abs(exact[part]).max(0).max()
                 worst = max(worst, np.abs(difference - exact[part, k]).max() / scale)
-        print(f"| {name} | {len(true)} | {', '.join(index)} | {worst:.1e} |", flush=True)
+        yield f"derivatives, {name}", str(len(true)), ", ".join(index), f"{worst:.1e}"
 
 
 def shapes(limit, model):
@@ -102,87 +98,97 @@ def shapes(limit, model):
     return {k: int(np.prod(v.shape)) for k, v in values.items()}
 
 
-def coverage(title, model, true, off, simulate, fit):
-    """Fit the observables of 20 networks; count the fits whose parameters all lie within 3 standard errors."""
+def coverage(title, model, true, off, simulate, fit, repetitions):
+    """Fit the observables of networks; count the fits whose parameters all lie within 3 standard errors."""
     start = model.replace(**{k: v * (1 + o) for (k, v), o in zip(true.items(), off, strict=True)})
     scores, errors, checks = [], [], []
     begin = time.process_time()
-    for seed in range(REPETITIONS):
-        target = ln.simulate(model, seed=100 + seed, **simulate)
+    for seed in range(repetitions):
+        target = ln.simulate(model, seed=FIRST + seed, **simulate)
         result = ln.fit(start, target, free=list(true), seed=7 + seed, starts=1, **fit)
         scores.append((result.value.values - list(true.values())) / result.standard_error.values)
         errors.append(result.standard_error.values / np.abs(list(true.values())))
         checks.append(result.attrs.get("verdict", ""))
-        print(seed, np.round(scores[-1], 2), result.attrs["rounds"], result.attrs.get("check", ""), file=sys.stderr)
-    scores = np.array(scores)
+        words = np.round(scores[-1], 2), result.attrs["rounds"], result.attrs.get("check", "")
+        print(seed, *words, file=sys.stderr, flush=True)
     inside = int(np.sum(np.all(np.abs(scores) <= 3, axis=1)))
-    relative = ", ".join(f"{100 * e:.2g} %" for e in np.mean(errors, 0))
+    free = ", ".join(f"`{name}` {100 * e:.2g} %" for name, e in zip(true, np.mean(errors, 0), strict=True))
+    size = np.sqrt(np.mean(np.square(scores), 0))
     agree = f"{checks.count('agrees')} of {len(checks)}" if checks[0] else "not asked"
-    print(
-        f"| {title} | {', '.join(true)} | {relative} | {inside} of {REPETITIONS} | {np.sqrt(np.mean(scores**2)):.2f} | "
-        f"{agree} | {time.process_time() - begin:.0f} |",
-        flush=True,
-    )
+    seconds = f"{time.process_time() - begin:.0f}"
+    overall = f"{np.sqrt(np.mean(size**2)):.2f} ({', '.join(f'{x:.2f}' for x in size)})"
+    yield title, free, f"{inside} of {repetitions}", overall, agree, seconds
 
 
-def header():
-    print("\n## Coverage of the standard errors\n")
-    print(
-        "| target, fit | free parameters | standard errors (mean, relative) | all within 3 | r.m.s. z | "
-        "network agrees | CPU s |"
-    )
-    print("|---|---|---|---|---|---|---|")
+BALANCED = {"times": np.linspace(0.0, 3.0, 13), "n": 2000, "realisations": 40, "method": "tau_leap"}
 
 
-def balanced():
+def s3(repetitions):
     """Balanced networks of 2000 neurons, 40 realisations, through the equations of 2000 neurons."""
-    header()
-    times = np.linspace(0.0, 3.0, 13)
-    run = {"times": times, "n": 2000, "realisations": 40, "method": "tau_leap"}
     true = {"gain[e].slope": 1.0, "gain[i].threshold": 0.3, "coupling[e,i]": 2.0, "tau[e]": 1.0}
-    coverage("S3, 40 x 2000, finite", ln.BalancedNetwork(), true, (0.1, -0.1, 0.05, 0.1), run, {"through": "finite"})
+    name, off, fit = "balanced S3, 40 x 2000, finite", (0.1, -0.1, 0.05, 0.1), {"through": "finite"}
+    yield from coverage(name, ln.BalancedNetwork(), true, off, BALANCED, fit, repetitions)
+
+
+def s1(repetitions):
+    """The set of rank one."""
     true = {"gain[e].slope": 1.0, "gain[i].maximum": 2.5, "input[e]": 0.6, "tau[i]": 1.0}
-    fit = {"through": "finite"}
-    coverage("S1, 40 x 2000, finite", ln.BalancedNetwork.rank_one(), true, (0.1, -0.1, 0.1, 0.1), run, fit)
+    name, off, fit = "balanced S1, 40 x 2000, finite", (0.1, -0.1, 0.1, 0.1), {"through": "finite"}
+    yield from coverage(name, ln.BalancedNetwork.rank_one(), true, off, BALANCED, fit, repetitions)
 
 
-def rate():
+def rate(repetitions):
     """Rate networks of 20 000 neurons, 40 draws of the weights, through the limit."""
-    header()
     run = {"times": np.arange(9.0), "n": 20_000, "realisations": 40, "replicas": 1}
     true = {"kernel.variance": 1.5, "kernel.post": 0.5, "gain": 1.0, "noise": 0.5}
-    coverage("D2, 40 x 20000, limit", ln.RateNetwork(), true, (0.1, -0.1, 0.1, 0.1), run, {})
+    name, off = "rate D2, 40 x 20000, limit", (0.1, -0.1, 0.1, 0.1)
+    yield from coverage(name, ln.RateNetwork(), true, off, run, {}, repetitions)
 
 
-def diffusion():
-    """Rate networks in continuous time, 2000 neurons, 20 draws of the weights, through the limit."""
-    header()
-    run = {"times": np.linspace(0.0, 2.0, 9), "n": 2000, "realisations": 20, "replicas": 1, "lags": 1, "dt": 0.02}
+def diffusion(repetitions, realisations="20"):
+    """Rate networks in continuous time, 2000 neurons, draws of the weights, through the limit."""
+    run = {"times": np.linspace(0.0, 2.0, 9), "n": 2000, "replicas": 1, "lags": 1, "dt": 0.02}
+    run["realisations"] = int(realisations)
     true = {"kernel.variance": 1.5, "gain": 2.0, "noise": 0.5, "tau": 0.5}
-    fit = {"check": False, "step": 0.05}
-    coverage("diffusion, 20 x 2000, limit", ln.RateNetwork.diffusion(), true, (0.1, -0.1, 0.1, 0.1), run, fit)
+    name, off, fit = f"rate, continuous time, {realisations} x 2000, limit", (0.1, -0.1, 0.1, 0.1), {"step": 0.05}
+    model = ln.RateNetwork.diffusion()
+    yield from coverage(name, model, true, off, run, fit | {"check": False}, repetitions)
 
 
-def spiking():
+def spiking(repetitions):
     """Spiking networks of 400 neurons, 12 runs of 1 s, through the reduction with its level from networks."""
-    header()
     run = {"times": np.arange(10_001) * 0.1, "n": 400, "realisations": 12}
     true = {"strength[e,e]": 0.95, "strength[e,i]": 2.71}
-    fit = {"through": "network", "bin_width": 10.0, "check": False}
-    coverage("defaults, 12 x 400 x 1 s, network", ln.SpikingNetwork(), true, (-0.03, 0.02), run, fit)
+    name, fit = "spiking defaults, 12 x 400 x 1 s, network", {"through": "network", "bin_width": 10.0, "check": False}
+    yield from coverage(name, ln.SpikingNetwork(), true, (-0.03, 0.02), run, fit, repetitions)
 
 
 def pair():
     """What the limit cannot tell: a common input to both populations of S1."""
-    print("\n## An unidentifiable pair\n")
     model, times = ln.BalancedNetwork.rank_one(), np.linspace(0.0, 3.0, 13)
     target = ln.solve_limit(model, times)
     result = ln.fit(model, target, free=["input", "gain[e].slope"], check=False)
-    print(f"S1, free input[e], input[i], gain[e].slope: {result.attrs['identifiability']}")
+    yield "S1, free: `input[e]`, `input[i]`, `gain[e].slope`", result.attrs["identifiability"]
+
+
+STUDIES = {study.__name__: study for study in (recovery, derivatives, s3, s1, rate, diffusion, spiking, pair)}
+
+
+def main():
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("studies", nargs="*", default=list(STUDIES))
+    parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
+    for word in given.studies:
+        name, *sets = word.split(":")  # such as "recovery:rate (continuous)"
+        more = () if name in ("recovery", "derivatives", "pair") else (given.repetitions,)
+        for cells in STUDIES[name](*more, *sets):
+            print(f"| {' | '.join(cells)} |", flush=True)
+            if given.write:
+                rows.write("fitting.md", [cells])
 
 
 if __name__ == "__main__":
-    studies = sys.argv[1:] or ("recovery", "derivatives", "balanced", "rate", "diffusion", "spiking", "pair")
-    for study in studies:
-        name, *sets = study.split(":")  # such as "recovery:rate (continuous)"
-        globals()[name](*sets)
+    main()
