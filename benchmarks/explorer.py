@@ -4,11 +4,13 @@ What: a server of its own and Chromium. Latency: a key press on a slider's handl
 which the new limit was drawn, 30 moves a system. Sessions: 20 pages of the three systems open, a slider of each moved
 one right after the other, four times; the time until each has its new limit, and the memory of the server with its
 workers. The pages' figures are hidden: twenty users have twenty machines to draw on, and one Chromium that draws all
-twenty takes 13 s of these two cores for each round, the server and its solvers 2.3. Pictures: docs/explorer-*.png.
+twenty takes 13 s of these two cores for each round, the server and its solvers 2.3. Diagram: that of the spiking page,
+followed from its button to its end on a machine that has compiled nothing yet, and a click on one of its points.
+Pictures: docs/explorer-*.png.
 
-Run time: 1 minute (latency), 2 (sessions), 3 (pictures). Needs the extra `test` and Debian's chromium.
+Run time: 1 minute (latency), 2 (sessions), 3 (pictures), 5 (diagram). Needs the extra `test` and Debian's chromium.
 
-    python benchmarks/explorer.py latency sessions pictures      # prints tables; with --write into docs/explorer.md
+    python benchmarks/explorer.py latency sessions pictures diagram  # --write: tables into docs/explorer.md
 """
 
 import os
@@ -17,6 +19,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -63,7 +66,9 @@ class Server:
 
     def __init__(self):
         command = [sys.executable, "-u", "-m", "largen.cli", "explore", "--port", "0"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.kept = tempfile.TemporaryDirectory()  # nothing of an earlier run is found
+        environment = os.environ | {"XDG_CACHE_HOME": self.kept.name}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         for line in self.process.stdout:
             if found := re.search(r"http://127.0.0.1:(\d+)/", line):
                 self.url = found[0]
@@ -73,6 +78,7 @@ class Server:
     def close(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
+        self.kept.cleanup()
 
     def memory(self):
         """Proportional resident memory (MB) of the server and its children."""
@@ -88,6 +94,7 @@ class Server:
 
 def opened(browser, url, system):
     page = browser.new_page(viewport={"width": 1400, "height": 1050})
+    page.set_default_timeout(200_000)
     page.goto(url + system)
     page.get_by_text("Limit:").wait_for(timeout=120_000)
     ready = "name => Bokeh.documents.some(d => d.get_model_by_name(name)?.data.y.length > 0)"
@@ -193,6 +200,40 @@ def pictures(browser, server):
     return []
 
 
+PLACE = """([name, row]) => {
+  const views = Object.values(Bokeh.index);
+  for (const view of views) for (const one of view.children?.() ?? []) views.push(one);
+  const view = views.find(v => v.model.name === name), box = view.canvas_view.el.getBoundingClientRect();
+  const {x, y} = Bokeh.documents.map(d => d.get_model_by_name("branches points")).find(m => m).data;
+  return [box.x + view.frame.x_scale.compute(x[row]), box.y + view.frame.y_scale.compute(y[row]), x[row], x.length];
+}"""
+
+
+def diagram(browser, server):
+    page = opened(browser, server.url, "spiking")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.get_by_role("button", name="Bifurcations").click()
+    page.get_by_role("button", name="Follow the branches").click()
+    begun = time.perf_counter()
+    some = "() => Bokeh.documents.some(d => d.get_model_by_name('branches points')?.data.x.length > 0)"
+    page.wait_for_function(some, timeout=600_000)
+    first = time.perf_counter() - begun
+    page.get_by_text("followed to the end").wait_for(timeout=3_000_000)
+    took, words = time.perf_counter() - begun, page.get_by_text("followed to the end").inner_text()
+    page.wait_for_timeout(1000)
+    count = page.evaluate(PLACE, ["branches figure", 0])[3]
+    x, y, value, _ = page.evaluate(PLACE, ["branches figure", count // 3])
+    page.mouse.click(x, y)
+    page.wait_for_url("**?**", timeout=60_000)
+    page.wait_for_timeout(2000)
+    page.screenshot(path=str(ROOT / "docs" / "explorer-spiking-bifurcations-light.png"))
+    words = [line.rstrip(".") for line in words.splitlines()]
+    return [
+        f"{count} points in {took:.0f} s, the first after {first:.0f} s: {words[0]}. " + ". ".join(words[1:]) + ".",
+        f"A click on the point at {value:.6g} put {page.url.split('?')[1]} into the address.",
+    ]
+
+
 def write(part, rows):
     """Put rows between the marks of a part."""
     text = PAGE.read_text(encoding="utf-8")
@@ -202,7 +243,7 @@ def write(part, rows):
 
 
 def main(arguments):
-    parts = {"latency": latency, "sessions": sessions, "pictures": pictures}
+    parts = {"latency": latency, "sessions": sessions, "pictures": pictures, "diagram": diagram}
     asked = [name for name in arguments if name in parts] or list(parts)
     server = Server()
     try:
