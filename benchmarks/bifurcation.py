@@ -16,7 +16,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from bifurcation_page import PAGE, branches, section, specials, table
+from bifurcation_page import PAGE, branches, followed, listed, section, specials, table
 from bifurcation_spiking import GOLDEN, external, p_ei, slopes, spiking, strength, stretched
 from matplotlib.figure import Figure
 
@@ -56,43 +56,36 @@ def goldens():
     section("goldens", table(heads, rows))
 
 
+STEPPED = (
+    ("period_doubling", 0.74, 0.77, 18.943, ".75678 +- 1e-4, T 18.941"),
+    ("fold_of_cycles", 0.87, 0.92, 39.355, ".90538, T 39.357"),
+)
+"""Kind, range, period nearby, and what the prototype found."""
+
+
 def steps():
-    """The doubling for two numbers of steps per period, and between them at dt = .1 exactly."""
+    """A doubling and a fold for two numbers of steps per period, and between them at dt = .1 exactly."""
     rows = []
-    for kind, begin, to, period, expected in (("period_doubling", 0.74, 0.77, 18.943, ".75678 +- 1e-4, T 18.941"),):
+    for kind, begin, to, period, expected in STEPPED:
         found = []
-        for count in (np.floor(period / 0.1), np.ceil(period / 0.1)):
-            options = GOLDEN | {"dt": period / count}
-            model = ln.SpikingNetwork().replace(**{"probability[e,i]": begin})
-            orbit = analysis.limit_cycle(model, window=100.0, settle=2000.0, **options)
-            diagram = analysis.follow(
-                model, "probability[e,i]", to=to, start=orbit, cycles=False, switch=False, points=25, first_step=0.1,
-                largest_step=0.2, tolerance=1e-6, **options,
-            )  # fmt: skip
-            k = diagram["special_kind"].values.tolist().index(kind)
-            p, t = float(diagram["special_parameter"][k]), float(diagram["special_period"][k])
-            slope = np.gradient(diagram["period"].values, diagram["parameter"].values)
-            near = float(slope[max(int(diagram["special_point"][k]) - 2, 0)])
+        for count in (int(period / 0.1), int(period / 0.1) + 1):
+            p, t = stepped(kind, begin, to, period / count)
             found.append((t / count, p, t))
-            rows.append(
-                [kind.replace("_", " "), int(count), f"{t / count:.6f}", f"{p:.6f}", f"{t:.4f}", f"{near:.0f}", ""]
-            )
+            rows.append([kind.replace("_", " "), count, f"{t / count:.6f}", f"{p:.6f}", f"{t:.4f}", ""])
             print(rows[-1], flush=True)
         (d0, p0, t0), (d1, p1, t1) = found
         share = (0.1 - d0) / (d1 - d0)
-        rows.append(
-            [
-                kind.replace("_", " "),
-                "-",
-                "0.1",
-                f"{p0 + share * (p1 - p0):.6f}",
-                f"{t0 + share * (t1 - t0):.4f}",
-                "",
-                expected,
-            ]
-        )
-    heads = ["kind", "steps k", "T/k (ms)", "p_ei", "T (ms)", "dT/dp before it (ms)", "prototype"]
-    section("steps", table(heads, rows))
+        p, t = p0 + share * (p1 - p0), t0 + share * (t1 - t0)
+        rows.append([kind.replace("_", " "), "-", "0.1", f"{p:.6f}", f"{t:.4f}", expected])
+    section("steps", table(["kind", "steps k", "T/k (ms)", "p_ei", "T (ms)", "prototype"], rows))
+
+
+def stepped(kind, begin, to, dt):
+    """Parameter and period of the first point of a kind, with a step that divides the period."""
+    more = {"points": 25, "first_step": 0.1, "largest_step": 0.2, "tolerance": 1e-5, "cycles": False}
+    diagram = followed("probability[e,i]", begin, to, orbit=True, dt=dt, **more, **GOLDEN)
+    point = next(point for point in listed(diagram) if point["kind"] == kind)
+    return point["parameter"], point["period"]
 
 
 def balanced():

@@ -13,6 +13,7 @@ from largen import analysis, plot
 from largen.analysis import Flow, Map
 from largen.analysis.branches import MEANING
 from largen.cli import main
+from largen.numerics.lyapunov import runge_kutta
 
 PITCHFORK = Flow(lambda x, q: q["mu"] * x - x**3, [0.0], {"mu": -1.0})
 
@@ -125,6 +126,31 @@ def test_a_step_of_a_flow_is_followed_as_a_flow():
     assert "The orbit dies" in str(diagram["branch_ending"].values[0])
     with pytest.raises(ln.LimitError, match=r"could not be started: Newton's method left a residual of .* iterations"):
         analysis.follow(system, "mu", to=1.0, start=orbit.assign(period=orbit["period"] * 1.4))
+
+
+def bent(x, q, dt):
+    """A Runge-Kutta step of r' = mu r + r^3 - r^5, theta' = 2 pi r^2: orbits r^2 = (1 +- sqrt(1 + 4 mu)) / 2."""
+
+    def field(y):
+        square = y @ y
+        return (q["mu"] + square - square**2) * y + 2 * jnp.pi * square * jnp.array([-y[1], y[0]])
+
+    return runge_kutta(lambda y, _: field(y), dt)(x, None)
+
+
+def test_a_fold_of_a_steps_orbits_is_where_their_multiplier_passes_one():
+    # T = 1 / r^2 goes from .83 to 3: the number of steps per period changes all along the branch.
+    system = Map(bent, [1.1, 0.0], {"mu": 0.25}, dt=0.02)
+    orbit = analysis.limit_cycle(system, settle=20.0, window=3.0)
+    assert float(orbit["period"]) == pytest.approx(2 / (1 + np.sqrt(2.0)), abs=1e-4)
+    diagram = analysis.follow(system, "mu", to=-0.3, start=orbit, within=(-0.3, 0.3), points=40, largest_step=0.1)
+    assert specials(diagram)[0] == ("fold_of_cycles", pytest.approx(-0.25, abs=1e-4))
+    assert float(diagram["special_period"][0]) == pytest.approx(2.0, abs=0.01)
+    assert set(kind for kind, _ in specials(diagram)) == {"fold_of_cycles"}
+    square = np.sum(diagram["unknowns"].values ** 2, axis=1)
+    np.testing.assert_allclose(square**2 - square, diagram["parameter"].values, atol=2e-4)
+    unstable = np.diff(diagram["stable"].values.astype(int))
+    assert np.sum(np.abs(unstable)) == 1
 
 
 def test_orbits_are_switched_where_they_branch():
