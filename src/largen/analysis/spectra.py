@@ -2,7 +2,6 @@
 
 import numpy as np
 import xarray as xr
-from scipy.signal import windows
 
 from largen.analysis.errors import jackknife
 from largen.analysis.rates import network_rate
@@ -60,7 +59,7 @@ def _spectra(rate: np.ndarray, step: float, segment: float) -> tuple[np.ndarray,
     """
     length = min(round(segment / step), rate.shape[-1])
     pieces = np.lib.stride_tricks.sliding_window_view(rate, length, axis=-1)[..., :: max(length // 2, 1), :]
-    window = windows.hann(length, sym=False)
+    window = np.hanning(length + 1)[:-1]  # periodic
     spectrum = np.fft.rfft((pieces - pieces.mean(-1, keepdims=True)) * window)
     density = np.abs(spectrum) ** 2 * (2e-3 * step / np.sum(window**2))
     density[..., 0] /= 2

@@ -6,7 +6,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.signal
 
 from largen.checks import InputError
 from largen.systems.balanced import kernels, manifold
@@ -122,12 +121,14 @@ def response_of(model: Any, times: np.ndarray, n: float) -> Response:
     def force(t: Any) -> Any:
         return manifold.at(model.input, t) + np.sqrt(n) * manifold.at(model.drive, t)
 
+    from scipy.signal import lfilter  # most of a second to import
+
     fine = np.asarray(jax.vmap(force)(jnp.asarray(times[0] + 0.5 * step * np.arange(2 * cells + 1))))
     kept, half = np.exp(-step / tau), np.exp(-0.5 * step / tau)
     added = step / 6.0 * (kept * fine[:-2:2] + 4.0 * half * fine[1:-1:2] + fine[2::2])  # Simpson's rule
     value = np.zeros((cells + 1, count))
     for a in range(count):
-        value[1:, a] = scipy.signal.lfilter([1.0], [1.0, -kept[a]], added[:, a])
+        value[1:, a] = lfilter([1.0], [1.0, -kept[a]], added[:, a])
     return Response(float(times[0]), step, value, fine[::2] - value / tau)
 
 
