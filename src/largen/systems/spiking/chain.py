@@ -2,9 +2,9 @@
 
 From the same state the chain moves in the mean exactly as `markov.step`. Neurons of a bin are drawn into their new
 bins by a multinomial: one by one where they are few, else by sequential binomials. Given the counts, the first
-moments of V and X that the movers carry are drawn from their conditional law, holding fixed what the bin knew: its
-own first moments. Neurons leave the refractory pool by a binomial; the mean pending spikes of a class have the noise
-of N targets. The cost does not depend on N.
+moments of V and X that the movers carry are drawn from their conditional law (`landing`), holding fixed what the bin
+knew: its own first moments. Neurons leave the refractory pool by a binomial; the mean pending spikes of a class have
+the noise of N targets. The cost does not depend on N.
 
 The input noise of a class is not drawn bin by bin, although it belongs to the chain in principle: with it the chain
 is too noisy, probably because positions within a bin are drawn afresh in every step (docs/spiking-truth.md has the
@@ -14,324 +14,168 @@ measurements, and says how this choice was made). Source: largen's own, beyond C
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, uint64
+from numba import int64, uint64
 
-from largen.numerics.compiled import entry, part
+from largen.numerics.compiled import entry, inlined, part
 from largen.numerics.lanes import fill, lanes
-from largen.numerics.normal import normals
-from largen.systems.spiking.drift import ALONG, OFFSET, PLACE, WIDEN, shift
+from largen.systems.spiking.drift import shift
+from largen.systems.spiking.landing import MOVERS, ROOM, Landing, draw_normals, land, new_landing
 from largen.systems.spiking.layout import JOINT, Layout
 from largen.systems.spiking.markov import leaving, occupied, refract, sample, sum_classes
-from largen.systems.spiking.transfer import (
-    BEYOND,
-    COUNT,
-    CROSSED,
-    DENSITY,
-    EDGE_ROWS,
-    LANES,
-    LOWER,
-    MOVED,
-    NOISE,
-    PER,
-    ROW,
-    SLOPE,
-    SQUARE,
-    TILT,
-    UPPER,
-    cross_squares,
-    reach,
-)
+from largen.systems.spiking.transfer import COUNT, CROSSED, EDGE_ROWS, LANES, ROW, cross_squares, reach
 
-NEGLIGIBLE = 1e-9
-"""Of moves with less than this probability the conditional moments are lost in rounding."""
 FEW = 64
 """Up to so many neurons of a bin are drawn one by one."""
+BYTES = 8
+"""And if they may go to so many cells."""
+RARE = 6.25
+"""Normal tails beyond this many standard deviations (2e-10) are below the resolution of a draw, and count as 0."""
 WORDS = 2048
-"""Random words, and normal numbers, made at a time."""
-
-
-inlined = njit(error_model="numpy", inline="always")
+"""Random words made at a time."""
 
 
 class Moves(NamedTuple):
-    """Scratch space: what crosses every edge, where the neurons of one bin went, and random numbers in store."""
+    """Scratch space: what crosses every edge, where the neurons of one bin went, and random words in store."""
 
-    edges: np.ndarray  # (edges, rows) what crosses every edge of the band; `transfer` has the rows
-    below: np.ndarray  # (2 K + 3,) probability of moving into a lower cell than each
+    edges: np.ndarray  # (edges + 1, rows) what crosses every edge of the band; `transfer` has the rows; nothing in 0
     movers: np.ndarray  # (2 K + 3,) by cell of the band
-    noise: np.ndarray  # (2 K + 3,) noise of a first moment they carry
-    ahead: np.ndarray  # (2 K + 3,) mean of their V less that of the bin, before the noise of this step
-    count: np.ndarray  # (K + 1,) the new counts of one population; above the last bin: the spikes
-    moment: np.ndarray  # (K + 1,)
-    deviation: np.ndarray  # (most channels of a population, K + 1)
+    below: np.ndarray  # (2 K + 3,) probability of moving into a cell below its upper edge
+    landing: Landing
     lanes: np.ndarray  # generators of random words
     words: np.ndarray  # uint64
     halves: np.ndarray  # the same as uint32
-    normals: np.ndarray  # float32
-    next: np.ndarray  # (2,) next of the halves and of the normals
+    next: np.ndarray  # (1,) next of the halves
 
 
 def new_moves(layout: Layout, bins: int, rng: np.random.Generator) -> Moves:
     """Scratch space for `chain_step`, with random numbers of their own seeded from `rng`."""
     words = np.zeros(WORDS // 2, dtype=np.uint64)
-    cells, most = 2 * bins + 3, int(np.diff(layout.channels).max(initial=0))
     return Moves(
-        edges=np.zeros((2 * bins + 2, EDGE_ROWS * ROW)),  # only rows within reach are ever touched
-        below=np.zeros(cells),
-        movers=np.zeros(cells),
-        noise=np.zeros(cells),
-        ahead=np.zeros(cells),
-        count=np.zeros(bins + 1),
-        moment=np.zeros(bins + 1),
-        deviation=np.zeros((most, bins + 1)),
+        edges=np.zeros((2 * bins + 3, EDGE_ROWS * ROW)),  # only rows within reach are ever touched
+        movers=np.zeros(2 * bins + 3),
+        below=np.zeros(2 * bins + 3),
+        landing=new_landing(layout, bins, rng),
         lanes=lanes(rng),
         words=words,
         halves=words.view(np.uint32),
-        normals=np.zeros(WORDS, dtype=np.float32),
-        next=np.full(2, WORDS),
+        next=np.full(1, WORDS),
     )
 
 
-@inlined
-def _uniform(moves):
-    """A number in (0, 1), of 32 bits."""
-    if moves.next[0] >= WORDS:
-        fill(moves.lanes, moves.words, WORDS)
-        moves.next[0] = 0
-    word = moves.halves[moves.next[0]]
-    moves.next[0] += 1
-    return (word + 0.5) * 2.0**-32
-
-
-@inlined
-def _normal(moves):
-    """A standard normal number."""
-    if moves.next[1] >= WORDS:
-        fill(moves.lanes, moves.words, WORDS)
-        normals(moves.halves, moves.normals, WORDS)
-        moves.next[0] = WORDS
-        moves.next[1] = 0
-    z = moves.normals[moves.next[1]]
-    moves.next[1] += 1
-    return float(z)
-
-
-@njit(cache=True, error_model="numpy")
+@part
 def _binomial(rng, n, p):
     return float(rng.binomial(int(n), p))
 
 
-@inlined
+@part
 def _cross_all(layout, work, moves, first, blocks, begin, end, usual):
-    """Everything that crosses every edge of the band, at rows counted from `begin`."""
+    """Everything that crosses every edge of the band, at rows counted from `begin` - 1."""
     for e in range(begin, end):
         side = 1.0 if e <= usual else -1.0
-        cross_squares(work.bins, moves.edges, e - begin, first, blocks, (e - 0.5) * layout.width, side)
+        cross_squares(work.bins, moves.edges, e - begin + 1, first, blocks, (e - 0.5) * layout.width, side)
 
 
-@inlined
-def _draw_movers(moves, k, left, begin, low, high, usual, rng):
-    """Draw how many of the neurons of bin k move by low - 1 ... high - 1 bins, into `moves.movers` from 0."""
-    cells = high - low + 1
+@part
+def _probabilities(edges, below, k, row, cells, usual):
+    """P(V' < edge) of bin k for the edges above all cells but the last; they may not fall by rounding."""
+    least = 0.0
     for cell in range(cells - 1):
-        e = low + cell
-        moves.below[cell] = moves.edges[e - begin, CROSSED + uint64(k)] + (1.0 if e > usual else 0.0)
-    if left <= FEW:
-        for cell in range(cells):
-            moves.movers[cell] = 0.0
-        for _ in range(int(left)):
-            u, cell = _uniform(moves), 0
-            for edge in range(cells - 1):
-                cell += u >= moves.below[edge]
-            moves.movers[cell] += 1.0
-    else:
-        below = 0.0
-        for cell in range(cells - 1):
-            share = min(max((moves.below[cell] - below) / (1.0 - below), 0.0), 1.0) if below < 1.0 else 0.0
-            moves.movers[cell] = _binomial(rng, left, share) if left > 0.0 and share > 0.0 else 0.0
-            left -= moves.movers[cell]
-            below = max(moves.below[cell], below)
-        moves.movers[cells - 1] = left
+        least = max(least, edges[row + cell, CROSSED + uint64(k)] + (1.0 if cell >= usual else 0.0))
+        below[cell] = least
 
 
-@inlined
-def _between(moves, k, lower, upper, row):
-    """Difference of a row between two edges of the band; an edge that cannot be crossed is -1."""
-    above = moves.edges[upper, row + k] if upper >= 0 else 0.0
-    below = moves.edges[lower, row + k] if lower >= 0 else 0.0
-    return above - below, above + below
+@part
+def _draw_few(words, below, n, cells):
+    """Draw the movers one by one: a neuron passes an edge if its uniform number is not below P(V' < edge).
 
-
-@inlined
-def _draw_place(x, moves, k, cell, lower, upper, by, inside, width):
-    """Draw the sums of V, before and after the noise of this step, over the movers into one cell.
-
-    Given their number, V and V' of those who move into one cell have known means and covariance; over many movers
-    the sums are normal. With e the noise, E[e; cell] and its like follow by parts from the density at the edges.
-
-    Args:
-        x: Table of bins.
-        moves: Scratch space.
-        k: Bin that they leave.
-        cell: Their place in `moves.movers`.
-        lower: Row of the cell's lower edge, or -1.
-        upper: Row of its upper edge, or -1.
-        by: Bins that they move.
-        inside: 1 if `by` is the usual move, else 0.
-        width: Width of the bins.
-
-    Returns:
-        Share of the bin's neurons that move there, mean of V' relative to the centre of the cell, and the sum of V
-        less its mean over the whole bin.
+    Returns their numbers by cell, a byte each, the first one lowest.
     """
-    half, noise, moved = 0.5 * width, x[NOISE + k], x[MOVED + k] - by * width
-    length, tilt = x[UPPER + k] - x[LOWER + k], x[TILT + k]
-    crossed, both = _between(moves, k, lower, upper, CROSSED)
-    beyond, both_beyond = _between(moves, k, lower, upper, BEYOND)
-    square, _ = _between(moves, k, lower, upper, SQUARE)
-    density, both_density = _between(moves, k, lower, upper, DENSITY)
-    slope, _ = _between(moves, k, lower, upper, SLOPE)
-    spread = noise * noise
-    share = crossed + inside
-    if not share > NEGLIGIBLE:
-        return share, 0.0, 0.0
-    whole = spread + length * length * (1.0 - tilt * tilt / 3.0) / 12.0 + moved * moved
-    per = 1.0 / share
-    after = (half * both - beyond + inside * moved) * per
-    second = (square - width * both_beyond + half * half * crossed + inside * whole) * per
-    kick = -spread * density * per
-    with_kick = spread * (1.0 - half * both_density * per)
-    of_kick = spread * (1.0 + spread * slope * per)
-    var_after = max(second - after * after, 0.0)
-    common = with_kick - after * kick
-    var_before = max(var_after - 2.0 * common + of_kick - kick * kick, 0.0)
-    product = var_after - common
-    movers = moves.movers[cell]
-    first, other = _normal(moves), _normal(moves)
-    along = product / np.sqrt(var_after) if var_after > 0.0 else 0.0
-    moves.noise[cell] = np.sqrt(movers * var_after) * first
-    own = np.sqrt(movers) * along * first + np.sqrt(movers * max(var_before - along * along, 0.0)) * other
-    moves.ahead[cell] = after - kick - moved
-    return share, after, movers * moves.ahead[cell] + own
+    movers = uint64(0)
+    for i in range(uint64(n)):
+        u, place = (words[i] + 0.5) * 2.0**-32, uint64(0)
+        for cell in range(uint64(cells - 1)):
+            place += uint64(8) * uint64(u >= below[cell])
+        movers += uint64(1) << place
+    return movers
 
 
-@inlined
-def _carried(x, h, q, moves, k, lower, upper, edge, width, inside):
-    """Sum of X - mean carried from bin k into a cell of which `edge` is the lower end."""
-    gained = inside * h[q, OFFSET + k] * x[COUNT + k]
-    if upper >= 0:
-        gained += _below(h, q, moves, k, upper, edge + width)
-    if lower >= 0:
-        gained -= _below(h, q, moves, k, lower, edge)
-    return gained
+@part
+def _draw_many(rng, below, movers, left, cells):
+    """Draw the movers by sequential binomials, by cell."""
+    lower = 0.0
+    for cell in range(cells - 1):
+        share = min((below[cell] - lower) / (1.0 - lower), 1.0) if lower < 1.0 else 0.0
+        movers[cell] = _binomial(rng, left, share) if left > 0.0 and share > 0.0 else 0.0
+        left -= movers[cell]
+        lower = below[cell]
+    movers[cells - 1] = left
 
 
-@inlined
-def _below(h, q, moves, k, row, edge):
-    """Sum of X - mean that crosses an edge from bin k, as in `markov`."""
-    along = h[q, ALONG + k]
-    carried = (h[q, PLACE + k] + edge * along) * moves.edges[row, CROSSED + k]
-    return carried + h[q, WIDEN + k] * moves.edges[row, DENSITY + k] - along * moves.edges[row, BEYOND + k]
+@part
+def _note(landing, noted, k, cell, movers):
+    """Note a move unless nobody makes it, without a branch, which would often be guessed wrong; returns the number."""
+    landing.table[MOVERS + uint64(noted)] = movers
+    landing.origin[noted] = k
+    landing.cell[noted] = cell
+    return noted + int(movers > 0.0)
 
 
-@inlined
-def _land(layout, state, work, moves, a, k, begin, low, high, usual):
-    """Put the movers of bin k into their cells, with the mean of V and X that they carry."""
-    x, h, width, bins = work.bins, work.channels, layout.width, state.count.shape[1]
-    excess = 0.0  # of the drawn sum of V, before the noise of this step, over its known value
-    first = layout.channels[a]
-    channels = layout.channels[a + 1] - first if layout.closure == JOINT else 0
-    places = 0
-    for cell in range(high - low + 1):
-        movers = moves.movers[cell]
-        moves.noise[cell] = moves.ahead[cell] = 0.0
-        if movers == 0.0:
-            continue
-        places += 1
-        e = low - 1 + cell
-        lower, upper = e - begin if e >= low else -1, e + 1 - begin if e + 1 < high else -1
-        inside = 1.0 if e == usual else 0.0
-        share, place, drawn = _draw_place(x, moves, uint64(k), cell, lower, upper, e, inside, width)
-        excess += drawn
-        # A mean over next to nobody is all rounding: it is kept within the cell.
-        place = min(place, 0.5 * width) if k + e < bins else place
-        place = max(place, -0.5 * width) if k + e > 0 else place
-        moves.count[k + e] += movers
-        moves.moment[k + e] += movers * place
-        for q in range(channels):
-            mean = h[q, OFFSET + uint64(k)]
-            if share > NEGLIGIBLE:
-                sum_ = _carried(x, h, q, moves, uint64(k), lower, upper, (e - 0.5) * width, width, inside)
-                mean = sum_ * x[PER + uint64(k)] / share
-            moves.deviation[q, k + e] += movers * mean
-    n = x[COUNT + uint64(k)]
-    for cell in range(high - low + 1):
-        to = k + low - 1 + cell
-        moves.moment[to] += moves.noise[cell] - moves.movers[cell] / n * (excess - moves.ahead[cell])
-    if places > 1:
-        for q in range(channels):
-            _disperse(work.unexplained[first + q], moves, q, k + low - 1, high - low + 1, n)
-
-
-@inlined
-def _disperse(variance, moves, q, to, cells, n):
-    """Add the noise of the sum of X over the movers of one bin, so that its sum over all of them stays known."""
-    spread, total = np.sqrt(variance), 0.0
-    for cell in range(cells):
-        noise = 0.0
-        if moves.movers[cell] > 0.0:
-            noise = spread * np.sqrt(moves.movers[cell]) * _normal(moves)
-        moves.noise[cell] = noise
-        total += noise
-    for cell in range(cells):
-        moves.deviation[q, to + cell] += moves.noise[cell] - moves.movers[cell] / n * total
-
-
-@inlined
-def _clear(moves, bins, channels):
-    for k in range(bins + 1):
-        moves.count[k] = moves.moment[k] = 0.0
-        for q in range(channels):
-            moves.deviation[q, k] = 0.0
-
-
-@inlined
-def _store(state, work, moves, a, first, channels):
-    """The new counts are the state; what is above the last bin has spiked."""
-    bins = state.count.shape[1]
-    for k in range(bins):
-        state.count[a, k] = moves.count[k]
-        state.moment[a, k] = moves.moment[k]
-        for q in range(channels):
-            state.deviation[first + q, k] = moves.deviation[q, k]
-    state.spikes[a] = moves.count[bins]
-    for q in range(channels):
-        work.brought[first + q] = moves.deviation[q, bins]
+@part
+def _clear(state, work, a, first, channels):
+    """Everybody has left: the table of bins knows where they were."""
+    state.spikes[a] = 0.0
+    for k in range(state.count.shape[1]):
+        state.count[a, k] = state.moment[a, k] = 0.0
+    for c in range(first, first + channels):
+        work.brought[c] = 0.0
+        for k in range(state.count.shape[1]):
+            state.deviation[c, k] = 0.0
 
 
 @part
 def _scatter(layout, state, work, moves, a, rng):
     """Draw where the neurons of all bins of a population go; in the mean as `markov.step` moves them."""
-    x, bins = work.bins, state.count.shape[1]
+    x, edges, bins, landing = work.bins, moves.edges, state.count.shape[1], moves.landing
     first, blocks = occupied(x, bins, 0.0)
-    begin, end, by = reach(x, first, min(first + blocks * int(LANES), bins), layout.width, bins)
-    channels = layout.channels[a + 1] - layout.channels[a] if layout.closure == JOINT else 0
-    _clear(moves, bins, channels)
+    begin, end, by = reach(x, first, min(first + blocks * int(LANES), bins), layout.width, bins, RARE)
+    channel = layout.channels[a]
+    channels = layout.channels[a + 1] - channel if layout.closure == JOINT else 0
     _cross_all(layout, work, moves, first, blocks, begin, end, by)
+    _clear(state, work, a, channel, channels)
+    noted = int64(0)  # a plain 0 would be a type of its own
     for k in range(bins):
-        if x[COUNT + uint64(k)] > 0.0:
-            # Nothing crosses the lowest edge, and above the threshold there is none.
-            low = min(max(begin, 1 - k), bins - k + 1)
-            high = min(max(end, low), bins - k + 1)
-            usual = min(max(by, low - 1), high - 1)
-            _draw_movers(moves, k, x[COUNT + uint64(k)], begin, low, high, usual, rng)
-            _land(layout, state, work, moves, a, k, begin, low, high, usual)
-    _store(state, work, moves, a, layout.channels[a], channels)
+        n = x[COUNT + uint64(k)]
+        if not n > 0.0:
+            continue
+        # Nothing crosses the lowest edge, and above the threshold there is none.
+        low = min(max(begin, 1 - k), bins - k + 1)
+        high = min(max(end, low), bins - k + 1)
+        cells, usual = high - low + 1, min(max(by, low - 1), high - 1) - low + 1
+        if noted + cells > ROOM:
+            land(state, work, edges, landing, noted, begin, a, channel, channels, layout.width)
+            noted = int64(0)
+        landing.low[k], landing.last[k], landing.usual[k] = low, cells - 1, usual
+        _probabilities(edges, moves.below, k, low - begin + 1, cells, usual)
+        if n <= FEW and cells <= BYTES:
+            if moves.next[0] + FEW > len(moves.halves):
+                fill(moves.lanes, moves.words, len(moves.halves))
+                moves.next[0] = 0
+            drawn = _draw_few(moves.halves[moves.next[0] :], moves.below, int(n), cells)
+            moves.next[0] += int(n)
+            for cell in range(cells):
+                noted = _note(landing, noted, k, cell, float(drawn & uint64(255)))
+                drawn >>= uint64(8)
+        else:
+            _draw_many(rng, moves.below, moves.movers, n, cells)
+            for cell in range(cells):
+                noted = _note(landing, noted, k, cell, moves.movers[cell])
+    land(state, work, edges, landing, noted, begin, a, channel, channels, layout.width)
 
 
 @part
-def _receive(layout, state, work, moves):
+def _receive(layout, state, work, landing):
     """Pending spikes as in the mean, with the noise of their mean over the N neurons of the target."""
+    draw_normals(landing, len(layout.source))
     for a in range(len(layout.size)):
         for c in range(layout.channels[a], layout.channels[a + 1]):
             part = layout.dt * layout.rate[c]
@@ -341,14 +185,13 @@ def _receive(layout, state, work, moves):
                 arrived = p * state.spikes[layout.source[j]]
                 fresh += s * s * (1.0 - p) * arrived
                 released = part * state.pending[j]
-                noise = np.sqrt(((1.0 - p) * arrived + released) / layout.size[a]) * _normal(moves)
+                noise = np.sqrt(((1.0 - p) * arrived + released) / layout.size[a]) * float(landing.normals[j])
                 state.pending[j] = max(state.pending[j] + arrived - released + noise, 0.0)
             state.variance[c] += (work.square[c] - 2.0 * state.variance[c]) * part + fresh
 
 
-@entry
-def chain_step(layout, state, work, moves, drive, rng):
-    """Advance the chain by one step; arguments as for `markov.step`, more scratch space and a Generator."""
+@inlined
+def _step(layout, state, work, moves, drive, rng):
     sum_classes(layout, state, work)
     for a in range(len(layout.size)):
         shift(layout, state, work, a, drive[a])
@@ -358,8 +201,14 @@ def chain_step(layout, state, work, moves, drive, rng):
         else:
             back = _binomial(rng, state.pool[a] + state.spikes[a], layout.leave[a])
         refract(layout, state, work, a, back)
-    _receive(layout, state, work, moves)
+    _receive(layout, state, work, moves.landing)
     state.clock[0] += 1
+
+
+@entry
+def chain_step(layout, state, work, moves, drive, rng):
+    """Advance the chain by one step; arguments as for `markov.step`, more scratch space and a Generator."""
+    _step(layout, state, work, moves, drive, rng)
 
 
 @entry
@@ -368,7 +217,7 @@ def run_chain(layout, state, work, moves, drive, steps, spikes, pending, occupie
     done = 0
     for i in range(len(steps)):
         while done < steps[i]:
-            chain_step(layout, state, work, moves, drive[min(done, len(drive) - 1)], rng)
+            _step(layout, state, work, moves, drive[min(done, len(drive) - 1)], rng)
             for a in range(len(state.spikes)):
                 spikes[a, i] += state.spikes[a]
             done += 1

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from largen.systems.spiking.transfer import BIN_ROWS, EDGE_ROWS, NOISE, ROW, STEEPNESS, UPPER
+from largen.systems.spiking.transfer import BIN_ROWS, EDGE_ROWS, NOISE, RATIO, ROW, STEEPNESS, UPPER
 
 PAPER, WHITE, JOINT = 0, 1, 2
 CLOSURES = {"paper": PAPER, "white": WHITE, "joint": JOINT}
@@ -90,7 +90,7 @@ def new_work(layout: Layout, bins: int) -> Work:
     table = np.zeros((BIN_ROWS, ROW))
     table[0, :bins] = layout.lowest + (np.arange(bins) + 0.5) * layout.width
     # Loops run in blocks of lanes: beyond the last bin stand no neurons, with a density that is one.
-    for row in (UPPER, NOISE, STEEPNESS):
+    for row in (UPPER, NOISE, STEEPNESS, RATIO):
         table[int(row) // ROW] = 1.0
     return Work(
         bins=table.ravel(),

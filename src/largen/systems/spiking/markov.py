@@ -15,7 +15,7 @@ Source: CLWTX 2024 (arXiv 2411.14801); the `joint` closure and the linear densit
 
 from numba import uint64
 
-from largen.numerics.compiled import entry, part
+from largen.numerics.compiled import entry, inlined, part
 from largen.systems.spiking.drift import ALONG, OFFSET, PLACE, WIDEN, shift
 from largen.systems.spiking.layout import CLOSURES as CLOSURES
 from largen.systems.spiking.layout import JOINT, PAPER
@@ -30,6 +30,7 @@ from largen.systems.spiking.transfer import (
     DENSITY,
     LANES,
     MOVED,
+    REACH,
     cross,
     reach,
 )
@@ -140,7 +141,7 @@ def _exchange(layout, state, work, a):
             work.flux[row, k] = 0.0
     first, blocks = occupied(x, bins, FAINT * layout.size[a])
     stop = min(first + blocks * int(LANES), bins)
-    begin, end, by = reach(x, first, stop, layout.width, bins)
+    begin, end, by = reach(x, first, stop, layout.width, bins, REACH)
     for e in range(begin, end):
         edge = (e - 0.5) * layout.width
         cross(x, y, 0, first, blocks, edge, 1.0 if e <= by else -1.0)
@@ -204,6 +205,19 @@ def _receive(layout, state, work, arrivals):
         state.variance[c] += (work.square[c] - 2.0 * state.variance[c]) * part + fresh
 
 
+@inlined
+def _step(layout, state, work, drive):
+    for a in range(len(layout.size)):
+        work.before[a] = state.spikes[a]
+    sum_classes(layout, state, work)
+    for a in range(len(layout.size)):
+        shift(layout, state, work, a, drive[a])
+        _exchange(layout, state, work, a)
+        refract(layout, state, work, a, leaving(layout, state, a))
+    _receive(layout, state, work, work.before if layout.closure == PAPER else state.spikes)
+    state.clock[0] += 1
+
+
 @entry
 def step(layout, state, work, drive):
     """Advance the deterministic reduction by one step.
@@ -214,15 +228,7 @@ def step(layout, state, work, drive):
         work: Scratch space.
         drive: External kicks per ms, shape (P,).
     """
-    for a in range(len(layout.size)):
-        work.before[a] = state.spikes[a]
-    sum_classes(layout, state, work)
-    for a in range(len(layout.size)):
-        shift(layout, state, work, a, drive[a])
-        _exchange(layout, state, work, a)
-        refract(layout, state, work, a, leaving(layout, state, a))
-    _receive(layout, state, work, work.before if layout.closure == PAPER else state.spikes)
-    state.clock[0] += 1
+    _step(layout, state, work, drive)
 
 
 @part
@@ -255,7 +261,7 @@ def run_steps(layout, state, work, drive, steps, spikes, pending, occupied, refr
     done = 0
     for i in range(len(steps)):
         while done < steps[i]:
-            step(layout, state, work, drive[min(done, len(drive) - 1)])
+            _step(layout, state, work, drive[min(done, len(drive) - 1)])
             for a in range(len(state.spikes)):
                 spikes[a, i] += state.spikes[a]
             done += 1

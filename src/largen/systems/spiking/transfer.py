@@ -27,7 +27,7 @@ LANES = uint64(8)
 MOST_BINS = 2048
 ROW = MOST_BINS + int(LANES)
 
-# The rows of a table of bins.
+# The rows of a table of bins; STEEPNESS is one over the noise, RATIO the noise over the length.
 (
     CENTRE,
     COUNT,
@@ -45,8 +45,9 @@ ROW = MOST_BINS + int(LANES)
     UPPER,
     NOISE,
     STEEPNESS,
-) = (uint64(row * ROW) for row in range(16))
-BIN_ROWS = 16
+    RATIO,
+) = (uint64(row * ROW) for row in range(17))
+BIN_ROWS = 17
 # The rows of one edge of the band: what has crossed it, per neuron of each bin.
 CROSSED, BEYOND, DENSITY, SQUARE, SLOPE = (uint64(row * ROW) for row in range(5))
 EDGE_ROWS = 5
@@ -87,7 +88,7 @@ def reconstruct(x, bins, count, moment, a, width, narrowest, uniform, empty):
 
 @entry
 def advance(x, bins, dt, narrowest, least_stretch):
-    """Drift and stretch the densities: from DRIFT, VARIANCE, PULL and STEEPENING to MOVED, LOWER, UPPER, NOISE."""
+    """Drift and stretch the densities: from DRIFT, VARIANCE, PULL and STEEPENING to MOVED and what follows it."""
     quietest = 0.1 * narrowest
     for k in range(uint64(bins)):
         moved = x[MEAN + k] + dt * x[DRIFT + k]
@@ -96,21 +97,25 @@ def advance(x, bins, dt, narrowest, least_stretch):
         lower = moved - (x[TILT + k] * (1.0 / 6.0) + 0.5) * length
         x[MOVED + k] = moved
         x[LOWER + k] = lower
-        x[UPPER + k] = lower + length
+        upper = lower + length
+        x[UPPER + k] = upper
         x[NOISE + k] = noise
         x[STEEPNESS + k] = 1.0 / noise
+        x[RATIO + k] = noise / (upper - lower)
 
 
 @part
-def reach(x, first, stop, width, bins):
+def reach(x, first, stop, width, bins, farthest):
     """Edges that the neurons of bins first ... stop - 1 can cross, in bins from their own: the lower end of a bin is 0.
+
+    Beyond `farthest` standard deviations nothing crosses.
 
     Returns:
         First edge, the one above the last, and by how many bins the neurons move on the whole.
     """
     low, high = np.inf, -np.inf
     for k in range(uint64(first), uint64(stop)):
-        tail = REACH * x[NOISE + k]
+        tail = farthest * x[NOISE + k]
         low = min(low, x[LOWER + k] - tail)
         high = max(high, x[UPPER + k] + tail)
     # Bins further away than `bins` hold no edge to cross. Where a potential is not a number there is no edge either,
@@ -128,7 +133,6 @@ def _cross(x, y, row, first, blocks, edge, usual, squares):
     """See `cross`; SQUARE and SLOPE are written with `squares` only."""
     for k in range(uint64(first), uint64(first) + uint64(blocks) * LANES):
         moved, noise, steepness, tilt = x[MOVED + k], x[NOISE + k], x[STEEPNESS + k], x[TILT + k]
-        length = x[UPPER + k] - x[LOWER + k]
         side = 1.0 if edge < moved else -1.0
         passed = 0.5 * (usual - side)
         a = side * steepness * (edge - x[LOWER + k])
@@ -139,7 +143,7 @@ def _cross(x, y, row, first, blocks, edge, usual, squares):
         a1, b1 = a * a0 + pdf_a, b * b0 + pdf_b
         a2, b2 = 0.5 * (a * a1 + a0), 0.5 * (b * b1 + b0)
         a3, b3 = (a * a2 + a1) * (1.0 / 3.0), (b * b2 + b1) * (1.0 / 3.0)
-        ratio = noise / length
+        ratio = x[RATIO + k]
         low, high, tilted = 1.0 - tilt, 1.0 + tilt, 2.0 * side * tilt * ratio
         y[row, CROSSED + k] = ratio * (low * a1 - high * b1 + tilted * (a2 - b2)) + passed
         y[row, BEYOND + k] = side * ratio * noise * (low * a2 - high * b2 + tilted * (a3 - b3)) + passed * (
@@ -147,6 +151,7 @@ def _cross(x, y, row, first, blocks, edge, usual, squares):
         )
         y[row, DENSITY + k] = side * ratio * steepness * (low * a0 - high * b0 + tilted * (a1 - b1))
         if squares:
+            length = x[UPPER + k] - x[LOWER + k]
             a4, b4 = 0.25 * (a * a3 + a2), 0.25 * (b * b3 + b2)
             square = 2.0 * ratio * noise * noise * (low * a3 - high * b3 + tilted * (a4 - b4))
             whole = (edge - moved) ** 2 + noise * noise + length * length * (1.0 / 12.0) * (1.0 - tilt * tilt / 3.0)
