@@ -64,10 +64,10 @@ PRESS = """([name, count, pause]) => new Promise(resolve => {
 class Server:
     """A server on a free port, and what its processes weigh."""
 
-    def __init__(self):
+    def __init__(self, fresh=False):
         command = [sys.executable, "-u", "-m", "largen.cli", "explore", "--port", "0"]
-        self.kept = tempfile.TemporaryDirectory()  # nothing of an earlier run is found
-        environment = os.environ | {"XDG_CACHE_HOME": self.kept.name}
+        self.kept = tempfile.TemporaryDirectory()
+        environment = os.environ | ({"XDG_CACHE_HOME": self.kept.name} if fresh else {})
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         for line in self.process.stdout:
             if found := re.search(r"http://127.0.0.1:(\d+)/", line):
@@ -245,7 +245,7 @@ def write(part, rows):
 def main(arguments):
     parts = {"latency": latency, "sessions": sessions, "pictures": pictures, "diagram": diagram}
     asked = [name for name in arguments if name in parts] or list(parts)
-    server = Server()
+    server = Server(fresh="diagram" in asked)
     try:
         with sync_playwright() as tool:
             browser = tool.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
