@@ -57,7 +57,7 @@ class State(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Scratch space of a step; nothing in it outlives one but `lost`."""
+    """Scratch space of a step; what outlives one: `lost`, `looks`, `fluctuation`."""
 
     bins: np.ndarray  # table of the bins of one population; rows in `transfer`
     edge: np.ndarray  # (1, rows) what crosses one edge; rows in `transfer`
@@ -69,6 +69,8 @@ class Work(NamedTuple):
     brought: np.ndarray  # (C,) sum of X - mean over the spiking neurons
     before: np.ndarray  # (P,) spikes of the step before
     lost: np.ndarray  # (1,) largest fraction of a population in bins that inhibition folds
+    looks: np.ndarray  # (3,) first step, last step and every how many `markov.run_steps` looks at the fluctuations
+    fluctuation: np.ndarray  # (2, P) sums over the looks: noise intensity (per ms) and relaxation rate (1/ms) of V
 
 
 def new_state(layout: Layout, bins: int) -> State:
@@ -103,4 +105,6 @@ def new_work(layout: Layout, bins: int) -> Work:
         brought=np.zeros(C),
         before=np.zeros(len(layout.size)),
         lost=np.zeros(1),
+        looks=np.array([0, -1, 1]),
+        fluctuation=np.zeros((2, len(layout.size))),
     )

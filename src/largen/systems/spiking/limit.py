@@ -16,7 +16,7 @@ from largen.systems.spiking.chain import new_moves, run_chain
 from largen.systems.spiking.channels import build_layout
 from largen.systems.spiking.drive import sample_drive
 from largen.systems.spiking.markov import CLOSURES, Layout, new_state, new_work, run_steps
-from largen.systems.spiking.resolution import automatic_width, widest_good
+from largen.systems.spiking.resolution import TRIAL, automatic_width, watch, watched, widest_good
 
 RECORDABLE = ("voltage_density",)
 FOLDED = 1e-6
@@ -73,14 +73,20 @@ def solve(
     steps = _steps(times, dt)
     drive = sample_drive(model.external_rate, float(times[0]), int(steps[-1]), dt, len(model.size))
     linear_in_bin = bool(linear_in_bin) and closure == "joint"
-    width = _width(model, drive, dt, closure, linear_in_bin, bin_width)
+    width = _width(model, drive, dt, closure, bin_width)
     layout, edges = build_layout(model, dt, width, closure=closure, linear_in_bin=linear_in_bin)
+
+    judged = bin_width is not None and closure != "paper"
+    if judged and (finite_size or engine == "jax" or steps[-1] * dt < TRIAL):
+        _warn_of_width(width, widest_good(model, drive, dt), linear_in_bin)
+        judged = False
 
     if engine == "jax":
         values = _run_jax(model, drive, steps, dt, width, closure, linear_in_bin, layout)
     else:
         streams = [stream(seed, "realisation", r, "chain") for r in range(realisations)] if finite_size else [None]
-        runs = [_run_numba(layout, drive, steps, len(edges) - 1, rng, "voltage_density" in record) for rng in streams]
+        density = "voltage_density" in record
+        runs = [_run_numba(layout, drive, steps, len(edges) - 1, rng, density, judged) for rng in streams]
         values = {name: np.stack([run[name] for run in runs]) if finite_size else runs[0][name] for name in runs[0]}
     attrs = {
         "method": "Markov chain" if finite_size else "discrete-state reduction",
@@ -151,25 +157,22 @@ def _steps(times: np.ndarray, dt: float) -> np.ndarray:
     return steps.astype(np.int64)
 
 
-def _width(
-    model: Any, drive: np.ndarray, dt: float, closure: str, linear_in_bin: bool, bin_width: float | None
-) -> float:
-    """Bin width as given, or by the rule; a warning where it is too wide."""
-    if closure == "paper" and bin_width is None:
-        return 0.04 * float(model.threshold)
-    if bin_width is None:
-        return automatic_width(model, drive, dt)
-    width = real("bin_width", bin_width, above=0.0)
-    if closure == "paper":
-        return width
-    widest = widest_good(model, drive, dt) * (2.0 if linear_in_bin else 1.0)
+def _width(model: Any, drive: np.ndarray, dt: float, closure: str, bin_width: float | None) -> float:
+    """Bin width as given, or by the rule."""
+    if bin_width is not None:
+        return real("bin_width", bin_width, above=0.0)
+    return 0.04 * float(model.threshold) if closure == "paper" else automatic_width(model, drive, dt)
+
+
+def _warn_of_width(width: float, widest: float, linear_in_bin: bool) -> None:
+    """Warn where the bins are too wide."""
+    widest *= 2.0 if linear_in_bin else 1.0
     if width > widest * (1.0 + 1e-9):
         warnings.warn(
             f"Argument `bin_width` should be at most {widest:.3g} to resolve this network's potentials, but is "
             f"{width:g}: rates may be off by several per cent.",
             stacklevel=2,
         )
-    return width
 
 
 # Engines -------------------------------------------------------------------------------------------------------
@@ -182,19 +185,28 @@ def _run_numba(
     bins: int,
     rng: np.random.Generator | None,
     density: bool,
+    judged: bool,
 ) -> dict[str, np.ndarray]:
-    """One run of the reduction or, with a generator, of the chain."""
+    """One run of the reduction or, with a generator, of the chain; the first may judge its own bins meanwhile.
+
+    What the rule for the width needs are moments of the pending spikes, which hardly depend on the bins: over fifteen
+    networks bins of 5 to 100 gave the widest good bin within 10 % of what bins of 4 give.
+    """
     P, T = len(layout.size), len(steps)
     state, work = new_state(layout, bins), new_work(layout, bins)
     spikes, pending = np.zeros((P, T)), np.zeros((P, P, T))
     kept = T if density else 0
     occupied, refractory = np.zeros((P, bins, kept)), np.zeros((P, kept))
     outputs = (steps, spikes, pending, occupied, refractory)
+    if judged:
+        watch(work, layout.dt)
     if rng is None:
         run_steps(layout, state, work, drive, *outputs)
     else:
         run_chain(layout, state, work, new_moves(layout, bins, rng), drive, *outputs, rng)
     _check_run(spikes, pending, float(work.lost[0]), layout.dt)
+    if judged:
+        _warn_of_width(layout.width, watched(work), layout.sloped)
     values = {"rate": _rates(spikes, steps, layout), "pending": pending}
     if density:
         values["voltage_density"] = occupied / layout.size[:, None, None]

@@ -25,6 +25,7 @@ from largen.systems.spiking.layout import new_state as new_state
 from largen.systems.spiking.layout import new_work as new_work
 from largen.systems.spiking.transfer import (
     BEYOND,
+    CENTRE,
     COUNT,
     CROSSED,
     DENSITY,
@@ -243,6 +244,25 @@ def sample(layout, state, i, pending, occupied, refractory):
                 occupied[a, k, i] = state.count[a, k]
 
 
+@part
+def _look(layout, state, work, drive):
+    """Add the noise intensity and the relaxation rate of V in every population; `resolution` says what they are for."""
+    for a in range(len(layout.size)):
+        total, moment = 0.0, 0.0
+        for k in range(state.count.shape[1]):
+            total += state.count[a, k]
+            moment += state.moment[a, k] + state.count[a, k] * work.bins[CENTRE + uint64(k)]
+        gate = (moment / max(total, 1e-300) - layout.reversal) / layout.span
+        work.fluctuation[0, a] += drive[a] * layout.drive_variance[a]
+        work.fluctuation[1, a] += layout.leak[a]
+        for c in range(layout.channels[a], layout.channels[a + 1]):
+            weight = gate * gate if layout.inhibitory[c] > 0 else 1.0
+            work.fluctuation[0, a] += 2.0 * weight * state.variance[c] * layout.rate[c]
+            if layout.inhibitory[c] > 0:
+                for j in range(layout.classes[c], layout.classes[c + 1]):
+                    work.fluctuation[1, a] += layout.strength[j] * state.pending[j] * layout.rate[c] / layout.span
+
+
 @entry
 def run_steps(layout, state, work, drive, steps, spikes, pending, occupied, refractory):
     """Run the deterministic reduction.
@@ -250,7 +270,7 @@ def run_steps(layout, state, work, drive, steps, spikes, pending, occupied, refr
     Args:
         layout: Constants.
         state: Where to start; changed in place.
-        work: Scratch space.
+        work: Scratch space, with what is wanted of the fluctuations.
         drive: External kicks per ms at every step, shape (step, P), or (1, P) for a constant.
         steps: Steps at which to write outputs, increasing from 0, shape (T,).
         spikes: Spikes since the output before, shape (P, T).
@@ -265,4 +285,6 @@ def run_steps(layout, state, work, drive, steps, spikes, pending, occupied, refr
             for a in range(len(state.spikes)):
                 spikes[a, i] += state.spikes[a]
             done += 1
+            if done >= work.looks[0] and done <= work.looks[1] and done % work.looks[2] == 0:
+                _look(layout, state, work, drive[min(done, len(drive) - 1)])
         sample(layout, state, i, pending, occupied, refractory)
