@@ -4,8 +4,9 @@ What: (kill) a 64-point sweep of spiking networks and limits with two workers, S
 whole process group or one worker, and restarted; its store must have the bytes of an undisturbed run with one worker,
 and no finished task may be done again. (speed) 10 000 balanced limits in one call, 1000 spiking reductions of 1 s,
 the overhead of a task, two workers against one on 64 networks.
-Source: issue 7. Run time: kill about 5 minutes, speed about 4 minutes, on two idle cores.
-Command: python benchmarks/sweeps.py kill|speed [limits|reductions|overhead|workers[1|2] ...] [--out docs/FILE.md]
+What else stops a sweep is in troubles.py. Source: issue 7. Run time: kill about 5 minutes, speed about 5 minutes, on
+two idle cores.
+Command: python benchmarks/sweeps.py kill|speed [limits|reductions|overhead|workers[1|2] ...] [--write]
 """
 
 import argparse
@@ -23,6 +24,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import rows as table
 
 import largen as ln
 
@@ -138,7 +140,12 @@ def limits(folder: str, rows: list[tuple[str, str]]) -> None:
     found = ln.sweep(model, over, times=times, store=f"{folder}/limits.nc")
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     share = float((found["status"] == "completed").mean())
-    rows.append((f"10 000 balanced limits in one call ({100 * share:.1f} % exist)", f"{wall:.2f} s, {cpu:.2f} CPU s"))
+    rows.append(
+        (
+            "10 000 balanced limits in one call, after compilation",
+            f"{wall:.2f} s, {cpu:.2f} CPU s, {100 * share:.1f} % exist",
+        )
+    )
 
 
 def reductions(folder: str, rows: list[tuple[str, str]]) -> None:
@@ -164,29 +171,29 @@ def overhead(folder: str, rows: list[tuple[str, str]]) -> None:
             )
             spent[count] = time.perf_counter() - wall, time.process_time() - cpu
         wall, cpu = ((b - a) / 360 * 1e3 for a, b in zip(spent[40], spent[400], strict=True))
-        where = "in process" if workers == 1 else f"{workers} workers (CPU: of the parent)"
+        where = "in process" if workers == 1 else f"{workers} workers"
         rows.append((f"a task next to nothing, {where}", f"{wall:.2f} ms, {cpu:.2f} CPU ms"))
 
 
 def workers(folder: str, rows: list[tuple[str, str]], counts: tuple[int, ...] = (1, 2)) -> None:
-    """64 networks of 4000 neurons over 5 s; the workers' start and end are counted, what the first sweep loads is not.
+    """64 networks, 9 realisations of 5 s each; the start and end of the workers counted, a first compilation not.
 
     The CPU time of the workers says what two cores can do: half of it, were there nothing else.
     """
     model, times = ln.SpikingNetwork(), np.round(np.arange(50_001) * 0.1, 9)
     over = ln.Grid({"probability[e,i]": np.linspace(0.6, 1.0, 64)})
-    arguments = {"run": "network", "times": times, "n": 4000}
+    arguments = {"run": "network", "times": times, "realisations": 9}
     ln.sweep(model, ln.Grid({"probability[e,i]": [0.8]}), store=f"{folder}/warm3.nc", **arguments)
-    took = []
+    took, found = [], []
     for count in counts:
         begun = time.perf_counter(), *spent()
         ln.sweep(model, over, workers=count, store=f"{folder}/networks-{len(took)}.nc", **arguments)
         wall, own, theirs = (b - a for a, b in zip(begun, (time.perf_counter(), *spent()), strict=True))
         took.append(wall)
-        words = f"{wall:.1f} s, {own:.1f} CPU s" + (f" and {theirs:.1f} of the workers" if count > 1 else "")
-        rows.append((f"64 networks, workers: {count}", f"{words} (load {os.getloadavg()[0]:.1f})"))
-    if counts == (1, 2):
-        rows.append(("two workers against one on 64 networks", f"{took[0] / took[1]:.2f} times"))
+        words = f"{wall:.1f} s ({own:.1f} CPU s" + (f", workers {theirs:.1f}" if count > 1 else "")
+        found.append(f"{count}: {words}; load {os.getloadavg()[0]:.1f})")
+    ratio = f": {took[0] / took[1]:.2f} times" if counts == (1, 2) else ""
+    rows.append(("64 networks (9 realisations of 5 s), one worker and two", ", ".join(found) + ratio))
 
 
 def spent() -> tuple[float, float]:
@@ -207,7 +214,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("kill", "speed"))
     parser.add_argument("which", nargs="*", help=", ".join(SPEED))
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--write", action="store_true", help="put the rows into docs/sweeps.md")
     given = parser.parse_args()
     rows: list[tuple[str, str]] = []
     if given.what == "kill":
@@ -220,8 +227,8 @@ def main() -> None:
     command = f"`python benchmarks/sweeps.py {' '.join(sys.argv[1:])}`"
     lines += ["", f"{command}, {os.cpu_count()} cores, Python {platform.python_version()}."]
     print("\n".join(lines))
-    if given.out:
-        given.out.write_text("\n".join(lines) + "\n")
+    if given.write:
+        table.write("sweeps.md", rows)
 
 
 if __name__ == "__main__":

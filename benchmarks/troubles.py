@@ -123,7 +123,8 @@ def disk(folder: Path, quiet: Path) -> tuple[str, str, str]:
         second = run(folder, *TWO)
         assert (first.returncode, second.returncode) == (2, 0), first.stderr + second.stderr
         assert all((folder / "s.zarr.tasks" / name).stat().st_ino == ino for name, ino in kept.items())
-        return f"disk full (a tmpfs of 1.5 MB) after {len(kept)} tasks", said(first.stderr), same(folder, quiet)
+        words = f"{said(first.stderr)} ({len(kept)} tasks were done)"
+        return "disk full (a tmpfs of 1.5 MB)", words, same(folder, quiet)
 
 
 def permission(folder: Path, quiet: Path) -> tuple[str, str, str]:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -61,41 +62,50 @@ def ended_by_slurm(store: Path) -> int:
     return sum(b"DUE TO TIME LIMIT" in log.read_bytes() for log in (store.parent / "slurm-logs").iterdir())
 
 
-def cancelled(store: Path, partition: str) -> tuple[str, int]:
-    """Cancel a random worker job after every few tasks."""
-    draw, seen, again, count = random.Random(1), {}, 0, 0
+Strike = Callable[[subprocess.Popen, random.Random], tuple[subprocess.Popen, int]]
+
+
+def disturbed(store: Path, partition: str, tasks: tuple[int, int], seed: int, strike: Strike) -> tuple[int, int]:
+    """Strike after every few tasks until the sweep is done; how often, and how many finished tasks were done again."""
+    draw, seen, again, count = random.Random(seed), {}, 0, 0
     child = start(store, partition)
     while child.poll() is None:
-        goal = len(finished(store)) + draw.randint(3, 9)
+        goal = len(finished(store)) + draw.randint(*tasks)
         while child.poll() is None and len(finished(store)) < goal:
             time.sleep(0.05)
         now = finished(store)
         again += sum(now.get(name) != mark for name, mark in seen.items())
         seen = now
-        if child.poll() is None and (running := jobs()):
-            subprocess.run(["scancel", draw.choice(running)], check=True)
-            count += 1
+        if child.poll() is None:
+            child, struck = strike(child, draw)
+            count += struck
     wait(child, store)
+    return count, again
+
+
+def cancelled(store: Path, partition: str) -> tuple[str, int]:
+    """Cancel a random worker job after every few tasks."""
+
+    def strike(child: subprocess.Popen, draw: random.Random) -> tuple[subprocess.Popen, int]:
+        running = jobs()
+        if running:
+            subprocess.run(["scancel", draw.choice(running)], check=True)
+        return child, bool(running)
+
+    count, again = disturbed(store, partition, (3, 9), 1, strike)
     return f"`scancel` of a worker job, {count} times", again
 
 
 def killed(store: Path, partition: str) -> tuple[str, int]:
     """Kill the coordinator after every few tasks; its jobs find no scheduler and leave."""
-    draw, seen, again, count = random.Random(2), {}, 0, 0
-    while True:
-        child = start(store, partition)
-        goal = len(finished(store)) + draw.randint(5, 15)
-        while child.poll() is None and len(finished(store)) < goal:
-            time.sleep(0.05)
-        now = finished(store)
-        again += sum(now.get(name) != mark for name, mark in seen.items())
-        seen = now
-        if child.poll() is not None:
-            wait(child, store)
-            return f"coordinator killed with SIGKILL and started again, {count} times", again
+
+    def strike(child: subprocess.Popen, draw: random.Random) -> tuple[subprocess.Popen, int]:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
-        count += 1
+        return start(store, partition), 1
+
+    count, again = disturbed(store, partition, (5, 15), 2, strike)
+    return f"coordinator killed with SIGKILL and started again, {count} times", again
 
 
 def short(store: Path, partition: str, *more: str) -> tuple[str, int]:
