@@ -132,7 +132,7 @@ def _clear(state, work, a, first, channels):
             state.deviation[c, k] = 0.0
 
 
-@part
+@inlined
 def _scatter(layout, state, work, moves, a, rng):
     """Draw where the neurons of all bins of a population go; in the mean as `markov.step` moves them."""
     x, edges, bins, landing = work.bins, moves.edges, state.count.shape[1], moves.landing

@@ -6,7 +6,7 @@ Source: CLWTX 2024 (arXiv 2411.14801); the `joint` closure and its slope within 
 
 from numba import uint64
 
-from largen.numerics.compiled import part
+from largen.numerics.compiled import inlined, part
 from largen.systems.spiking.layout import JOINT, PAPER
 from largen.systems.spiking.transfer import (
     CENTRE,
@@ -111,7 +111,7 @@ def _folded(x, bins):
     return most
 
 
-@part
+@inlined
 def shift(layout, state, work, a, drive):
     """Fill the table of the bins of a population: densities, drift, noise and what the channels carry."""
     x, bins, dt = work.bins, state.count.shape[1], layout.dt

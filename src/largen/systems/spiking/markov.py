@@ -131,7 +131,7 @@ def _settle_channel(x, h, q, deviation, c, flux, by):
     return brought
 
 
-@part
+@inlined
 def _exchange(layout, state, work, a):
     """Move the neurons of a population to their new bins."""
     x, y, bins = work.bins, work.edge, state.count.shape[1]
@@ -154,7 +154,7 @@ def _exchange(layout, state, work, a):
         work.brought[c] = _settle_channel(x, work.channels, c - low, state.deviation, c, work.flux, by)
 
 
-@part
+@inlined
 def leaving(layout, state, a):
     """Mean number of neurons that leave the refractory pool in this step, this step's spikes included."""
     pool = state.pool[a] + state.spikes[a]
@@ -165,7 +165,7 @@ def leaving(layout, state, a):
     return pool * layout.leave[a]
 
 
-@part
+@inlined
 def refract(layout, state, work, a, back):
     """The refractory pool takes the spikes and returns `back` neurons to the reset potential; deviations decay."""
     delay = layout.delay[a]
@@ -232,7 +232,7 @@ def step(layout, state, work, drive):
     _step(layout, state, work, drive)
 
 
-@part
+@inlined
 def sample(layout, state, i, pending, occupied, refractory):
     """Write the state to the i-th output; `occupied` and `refractory` may have no outputs at all."""
     for j in range(len(layout.source)):
