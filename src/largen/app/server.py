@@ -163,7 +163,8 @@ def _maker(name: str, model: AbstractSystem, shared: Served) -> Callable[[], Any
 def _page(name: str, model: AbstractSystem, shared: Served) -> Any:
     """Make the page of one session."""
     said = (pn.state.session_args or {}).get("theme", [b"default"])[0].decode("utf-8", "replace").strip("'\"")
-    theme = pn.config.theme = THEMES.get(said, "default")
+    config: Any = pn.config
+    config.theme = theme = THEMES.get(said, "default")  # before anything is made: Panel's own reading may fail
     page = Page(name, model, shared.jobs, solver=shared.solver, store=shared.store, limit=shared.limits[model.system])
     location = pn.state.location
     page.sharing.read_link({key: str(value) for key, value in (location.query_params if location else {}).items()})
