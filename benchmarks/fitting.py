@@ -38,7 +38,7 @@ def worked():
         "balanced S1": (ln.BalancedNetwork.rank_one(), s1, short, tight, tight),
         "balanced S3": (ln.BalancedNetwork(), s3, short, tight, tight),
         "rate D2 (discrete)": (ln.RateNetwork(), d2, np.arange(9.0), tight, {}),
-        "rate (continuous)": (ln.RateNetwork.diffusion(), c3, np.linspace(0, 2, 9), tight, {"step": 0.02}),
+        "rate (continuous)": (ln.RateNetwork.diffusion(), c3, np.linspace(0, 2, 9), tight, {"step": 0.05}),
         "spiking defaults": (ln.SpikingNetwork(), b, np.arange(4001) * 0.1, {"bin_width": 10.0}, {}),
     }
 

@@ -70,8 +70,9 @@ def until(folder: Path, count: int, child: subprocess.Popen) -> None:
 
 
 def said(text: str) -> str:
-    """The sentence, without bars and temporary names."""
-    lines = [line for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "\n").splitlines() if line]
+    """What was said, without the lines of progress."""
+    lines = [line for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "\n").splitlines()]
+    lines = [line for line in lines if line.strip() and not re.match(r"sweep: \d", line)]
     words = " ".join(" ".join(lines[-6:]).split())
     return words.replace("|", "\\|")
 
@@ -156,7 +157,8 @@ def interrupt(folder: Path, quiet: Path) -> tuple[str, str, str]:
     child = begin(written(folder), *TWO)
     until(folder, 6, child)
     os.killpg(child.pid, signal.SIGINT)
-    assert child.wait() == 130
+    code = child.wait()
+    assert code == 130, (code, (folder / "log").read_text())
     again = run(folder, *TWO)
     assert again.returncode == 0, again.stderr
     return "Ctrl-C, two workers", said((folder / "log").read_text()), same(folder, quiet)

@@ -71,6 +71,7 @@ def local_client(workers: int) -> Iterator[Any]:
                 threads_per_worker=1,
                 processes=True,
                 dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else port 8787, or a warning that it is taken
                 silence_logs="CRITICAL",
                 env=ONE_THREAD,
                 preload=["largen.sweeps.quiet_worker"],
