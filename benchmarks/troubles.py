@@ -188,8 +188,8 @@ def _afterwards(folder: Path, file: dict[str, object]) -> str:
     return same(folder, alone)
 
 
-HUGE = {"stop": 2, "realisations": 1, "count": 2, "more": '"size[e]": [300, 60000000]'}
-"""Two of its four points are networks of 60 million neurons, which take 1.5 GB."""
+HUGE = {"stop": 2, "realisations": 1, "count": 2, "more": '"size[e]": [300, 120000000]'}
+"""Two of its four points are networks of 120 million neurons, which take 3 GB."""
 
 
 def limited(folder: Path, quiet: Path) -> tuple[str, str, str]:
