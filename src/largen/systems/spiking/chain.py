@@ -21,7 +21,7 @@ from largen.numerics.lanes import fill, lanes
 from largen.systems.spiking.drift import shift
 from largen.systems.spiking.landing import MOVERS, ROOM, Landing, draw_normals, land, new_landing
 from largen.systems.spiking.layout import JOINT, Layout
-from largen.systems.spiking.markov import leaving, occupied, refract, sample, sum_classes
+from largen.systems.spiking.markov import due, leaving, look, occupied, refract, sample, sum_classes
 from largen.systems.spiking.transfer import COUNT, CROSSED, EDGE_ROWS, LANES, ROW, cross_squares, reach
 
 FEW = 64
@@ -221,4 +221,6 @@ def run_chain(layout, state, work, moves, drive, steps, spikes, pending, occupie
             for a in range(len(state.spikes)):
                 spikes[a, i] += state.spikes[a]
             done += 1
+            if due(work.looks, done):
+                look(layout, state, work, drive[min(done, len(drive) - 1)])
         sample(layout, state, i, pending, occupied, refractory)

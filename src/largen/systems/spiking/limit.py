@@ -77,7 +77,7 @@ def solve(
     layout, edges = build_layout(model, dt, width, closure=closure, linear_in_bin=linear_in_bin)
 
     judged = bin_width is not None and closure != "paper"
-    if judged and (finite_size or engine == "jax" or steps[-1] * dt < TRIAL):
+    if judged and (engine == "jax" or steps[-1] * dt < TRIAL):
         _warn_of_width(width, widest_good(model, drive, dt), linear_in_bin)
         judged = False
 
@@ -86,7 +86,10 @@ def solve(
     else:
         streams = [stream(seed, "realisation", r, "chain") for r in range(realisations)] if finite_size else [None]
         density = "voltage_density" in record
-        runs = [_run_numba(layout, drive, steps, len(edges) - 1, rng, density, judged) for rng in streams]
+        runs = [
+            _run_numba(layout, drive, steps, len(edges) - 1, rng, density, judged and rng is streams[0])
+            for rng in streams
+        ]
         values = {name: np.stack([run[name] for run in runs]) if finite_size else runs[0][name] for name in runs[0]}
     attrs = {
         "method": "Markov chain" if finite_size else "discrete-state reduction",
@@ -187,7 +190,7 @@ def _run_numba(
     density: bool,
     judged: bool,
 ) -> dict[str, np.ndarray]:
-    """One run of the reduction or, with a generator, of the chain; the first may judge its own bins meanwhile.
+    """One run of the reduction or, with a generator, of the chain; it may judge its own bins meanwhile.
 
     What the rule for the width needs are moments of the pending spikes, which hardly depend on the bins: over fifteen
     networks bins of 5 to 100 gave the widest good bin within 10 % of what bins of 4 give.

@@ -245,7 +245,13 @@ def sample(layout, state, i, pending, occupied, refractory):
 
 
 @part
-def _look(layout, state, work, drive):
+def due(looks, done):
+    """Whether to look after so many steps."""
+    return looks[0] <= done <= looks[1] and done % looks[2] == 0
+
+
+@part
+def look(layout, state, work, drive):
     """Add the noise intensity and the relaxation rate of V in every population; `resolution` says what they are for."""
     for a in range(len(layout.size)):
         total, moment = 0.0, 0.0
@@ -285,6 +291,6 @@ def run_steps(layout, state, work, drive, steps, spikes, pending, occupied, refr
             for a in range(len(state.spikes)):
                 spikes[a, i] += state.spikes[a]
             done += 1
-            if done >= work.looks[0] and done <= work.looks[1] and done % work.looks[2] == 0:
-                _look(layout, state, work, drive[min(done, len(drive) - 1)])
+            if due(work.looks, done):
+                look(layout, state, work, drive[min(done, len(drive) - 1)])
         sample(layout, state, i, pending, occupied, refractory)
