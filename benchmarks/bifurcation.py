@@ -2,8 +2,9 @@
 
 What: each part writes one section of docs/bifurcation.md (the others stay as they are).
 Source: the parameter sets of CLWTX 2024 and MV 2024; Rinzel & Ermentrout 1989 for Morris-Lecar.
-Run time (one core): goldens 1 min, spiking 5 min, slopes 5 min, external 5 min, strength 5 min, hysteresis 1 min,
-balanced 1 min, auto 1 min (needs Debian's auto-07p), speed 2 min.
+Run time (one core): spiking 5 min, slopes 25 min, strength and external 10 min or more, the others 1 to 3 min; auto
+needs Debian's auto-07p. What `followed` computes is kept in ~/.cache/largen/bifurcation, so that a part that was
+interrupted goes on with the curve at which it stopped.
 Command: OPENBLAS_NUM_THREADS=1 python benchmarks/bifurcation.py PART [PART ...]
 """
 
@@ -17,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from bifurcation_page import PAGE, branches, followed, listed, section, specials, table
-from bifurcation_spiking import GOLDEN, external, p_ei, slopes, spiking, strength, stretched
+from bifurcation_spiking import GOLDEN, external, external_big, p_ei, slopes, spiking, strength, stretched
 from matplotlib.figure import Figure
 
 import largen as ln
@@ -288,8 +289,8 @@ def auto():
 PARTS = {
     part.__name__: part
     for part in (
-        spiking, slopes, external, strength, p_ei, stretched, bursts, goldens, steps, balanced, folded, hysteresis,
-        speed, auto,
+        spiking, slopes, external, external_big, strength, p_ei, stretched, bursts, goldens, steps, balanced, folded,
+        hysteresis, speed, auto,
     )
 }  # fmt: skip
 

@@ -30,10 +30,14 @@ def slopes():
         "dt = .05": BASE | {"dt": 0.05},
     }
     diagrams = {name: pieces(options) for name, options in variants.items()}
-    found = {name: [p for _, part in parts for p in listed(part)] for name, parts in diagrams.items()}
+    points = listed(whole)
+    matched = {
+        name: partners(points, [p for _, part in parts for p in listed(part)], 4.0 if name == "False" else 1.0)
+        for name, parts in diagrams.items()
+    }
     rows = []
-    for point in listed(whole):
-        others = {name: partner(point, points) for name, points in found.items()}
+    for k, point in enumerate(points):
+        others = {name: found[k] for name, found in matched.items()}
         values = {name: "-" if other is None else f"{other['parameter']:.6f}" for name, other in others.items()}
         shifts = {
             name: "-" if other is None else f"{other['parameter'] - point['parameter']:+.5f}"
@@ -63,18 +67,24 @@ def pieces(options):
     return [("bursts", first), ("two bursts, up", up), ("two bursts, down", down)]
 
 
-def partner(point, others):
-    """The special point of another diagram that is the same one: of its kind, nearest in parameter and period."""
+def partners(points, others, most):
+    """For every special point the one of another diagram that is the same: of its kind, near in parameter and period.
 
-    def far(other):
-        near = abs(other["parameter"] - point["parameter"]) / 0.03
-        if np.isfinite(point["period"]):
-            near += abs(np.log(other["period"] / point["period"])) / 0.05
-        return near
+    Every other point is given away once, the nearest pairs first; beyond the distance `most` there is none.
+    """
 
-    same = [other for other in others if other["kind"] == point["kind"]]
-    best = min(same, key=far, default=None)
-    return best if best is not None and far(best) < 2.0 else None
+    def far(one, two):
+        near = abs(one["parameter"] - two["parameter"]) / 0.015
+        return near + (abs(np.log(two["period"] / one["period"])) / 0.05 if np.isfinite(one["period"]) else 0.0)
+
+    pairs = [(j, k) for j, one in enumerate(points) for k, two in enumerate(others) if one["kind"] == two["kind"]]
+    found = [None] * len(points)
+    taken = set()
+    for j, k in sorted(pairs, key=lambda pair: far(points[pair[0]], others[pair[1]])):
+        if found[j] is None and k not in taken and far(points[j], others[k]) < most:
+            found[j] = others[k]
+            taken.add(k)
+    return found
 
 
 def endings(parts):
@@ -87,19 +97,27 @@ def endings(parts):
 
 def strength():
     """From the Hopf point in s_ee to the ends of its orbits and of the doubled ones."""
-    more = {"most_branches": 6, "largest_step": 0.06, "points": 160, "tolerance": 1e-5, "bin_width": 4.0}
+    more = {"most_branches": 4, "largest_step": 0.06, "points": 130, "tolerance": 1e-5, "bin_width": 4.0}
     parts = [("", followed("strength[e,e]", 0.7, 1.1, **more))]
     section("strength", f"{written(parts)}\n\n{drawn('strength', 'spiking reduction: s_ee', parts)}")
 
 
+LAMBDA = {"largest_step": 0.06, "tolerance": 1e-5, "bin_width": 4.0, "points": 160, "most_branches": 4}
+
+
 def external():
-    """From the Hopf point in lambda, and from the big oscillation at lambda = 6, to which no curve from it leads."""
-    name, more = "external_rate", {"largest_step": 0.06, "tolerance": 1e-5, "bin_width": 4.0, "points": 160}
-    parts = [("From the Hopf point:", followed(name, 3.0, 14.0, most_branches=4, **more))]
-    for to in (14.0, 3.0):
-        part = followed(name, 6.0, to, orbit=True, within=(3.0, 14.0), most_branches=4, **more)
-        parts.append((f"The big oscillation, from lambda = 6 to {to:g}:", part))
+    """From the Hopf point in lambda."""
+    parts = [("", followed("external_rate", 3.0, 14.0, **LAMBDA))]
     section("external", f"{written(parts)}\n\n{drawn('external', 'spiking reduction: lambda', parts)}")
+
+
+def external_big():
+    """The oscillation at lambda = 6, followed up and down: none from the Hopf point leads to it within the range."""
+    parts = []
+    for to in (14.0, 3.0):
+        part = followed("external_rate", 6.0, to, orbit=True, within=(3.0, 14.0), **LAMBDA)
+        parts.append((f"From lambda = 6 to {to:g}:", part))
+    section("external_big", written(parts))
 
 
 def p_ei():

@@ -90,7 +90,7 @@ def trace(
     for count in range(1, steps.points):
         a = _adapt(a, step)
         try:
-            b, step, used = _advance(a, step, steps)
+            a, b, step, used = _advance(a, step, steps)
         except NotConverged as failure:
             sentence = Stop.STEP_MINIMUM.value.format(at=a.parameter, step=steps.smallest, why=failure)
             yield Ending(Stop.STEP_MINIMUM, sentence)
@@ -132,13 +132,16 @@ def _adapt(a: Point, step: float) -> Point:
     return a._replace(problem=problem, z=z, tangent=tangent / problem.length(tangent))
 
 
-def _advance(a: Point, step: float, steps: Steps) -> tuple[Point, float, float]:
-    """The next point, the length of the step after it, and of the step to it.
+def _advance(a: Point, step: float, steps: Steps) -> tuple[Point, Point, float, float]:
+    """This point, the next one, the length of the step after it, and of the step to it.
+
+    The adapted problem may have a curve that passes a little beside this point. A step that fails is tried again from
+    the curve itself, for no step can be short against that distance.
 
     Raises:
         NotConverged: Not even the smallest step leads to a point.
     """
-    problem = a.problem
+    problem, landed = a.problem, False
     while True:
         try:
             guess = a.z + step * a.tangent
@@ -149,15 +152,26 @@ def _advance(a: Point, step: float, steps: Steps) -> tuple[Point, float, float]:
             if cosine >= STRAIGHT and not far and not objection:
                 b = point_at(problem, z, tangent, linear)
                 if iterations <= FEW and cosine > 0.97:
-                    return b, min(1.4 * step, steps.largest), step
-                return b, 0.7 * step if iterations > 5 else step, step
+                    return a, b, min(1.4 * step, steps.largest), step
+                return a, b, 0.7 * step if iterations > 5 else step, step
             turns = "Newton's method ends far from its start." if far else "The curve turns too sharply."
             failure = NotConverged(np.nan, iterations, objection or turns)
         except NotConverged as error:
             failure = error
+        if not landed:
+            a, landed = _onto(a), True
         step *= 0.5
         if step < steps.smallest:
             raise failure
+
+
+def _onto(a: Point) -> Point:
+    """The point moved onto the curve of its problem, where that can be done."""
+    try:
+        z, tangent, _, _ = land(a.problem, a.z, a.tangent)
+    except NotConverged:
+        return a
+    return a._replace(z=z, tangent=tangent)
 
 
 def _bound(a: Point, b: Point, low: float, high: float) -> float | None:

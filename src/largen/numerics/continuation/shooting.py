@@ -29,6 +29,8 @@ BLOCK = MODES + 2
 SWEEPS = 5
 DYING = 0.7
 """An orbit has shrunk through a point when the flow at its start is reversed: a cosine of less than -DYING."""
+SAME = 0.4
+"""The halves of an orbit are one when they differ by less than this part of a step."""
 SETTLED = 1e-4
 """The multipliers above 1/50 are accepted with this error."""
 
@@ -248,23 +250,23 @@ class Shooting(AbstractProblem):
 
     def _turned(self, z: np.ndarray) -> float:
         """Cosine of the angle between the flow at the start and the direction of the phase condition."""
-        step = np.asarray(z[-2] / self.count)
-        change = (np.asarray(_flow(self.law, z[:-2], step, z[-1], np.asarray(1))) - z[:-2]) / self.scale
+        change = self._moved(z, 1)
         return float((self.phase * self.scale) @ change / max(np.linalg.norm(change), 1e-300))
 
     def end(self, before: np.ndarray, after: np.ndarray) -> str:
         """The orbit shrinks to a point: the flow at the start vanishes and comes out on the other side."""
         if self.double:
-            halves = [self._half(z) for z in (before, after)]
-            if halves[0] @ halves[1] <= 0:
+            one, two = (self._moved(z, self.count // 2) for z in (before, after))
+            size = np.linalg.norm(two)
+            same = size < np.linalg.norm(one) and size < SAME * np.linalg.norm(self._moved(after, 1))
+            if same or one @ two <= 0:
                 return merged(after[-1])
         return died(after[-1]) if self._turned(after) <= -DYING else ""
 
-    def _half(self, z: np.ndarray) -> np.ndarray:
-        """How the state half a period later differs."""
-        half = np.asarray(self.count // 2)
-        period = np.asarray(z[-2] * (self.count // 2) / self.count)
-        return (np.asarray(_flow(self.law, z[:-2], period, z[-1], half)) - z[:-2]) / self.scale
+    def _moved(self, z: np.ndarray, count: int) -> np.ndarray:
+        """How far the state is after some steps, in scaled unknowns."""
+        time, steps = np.asarray(z[-2] * count / self.count), np.asarray(count)
+        return (np.asarray(_flow(self.law, z[:-2], time, z[-1], steps)) - z[:-2]) / self.scale
 
 
 def _complement(block: np.ndarray, basis: np.ndarray) -> np.ndarray:

@@ -18,6 +18,8 @@ NOT_SMOOTH = 0.05
 
 STEEP = 0.1
 """Share of the parameter in the tangent below which a multiplier passes 1 at a fold, not at a branch point."""
+HALVINGS = 6
+"""Times that a step is halved to tell two crossings apart."""
 DOUBTFUL = 0.01
 """Error of the multipliers beyond which a test function that does not vanish says nothing about the equations."""
 
@@ -151,9 +153,15 @@ def _again(problem: AbstractProblem, z: np.ndarray, along: np.ndarray) -> Point:
     return point_at(problem, z, tangent, linear)
 
 
-def _between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
+def _between(a: Point, b: Point, tolerance: float, halvings: int = HALVINGS) -> Iterator[Point]:
     """The special points on the curve from a to b, all in a's problem."""
     segment = _Segment(a, b, tolerance)
+    if halvings and _hidden(a, b) and abs(segment.length) > 4.0 * tolerance:
+        middle = _try(segment, lambda s: s - 0.5 * segment.length)
+        if middle:
+            yield from _between(a, middle[1], tolerance, halvings - 1)
+            yield from _between(middle[1], b, tolerance, halvings - 1)
+            return
     found: list[_Found] = []
     turned = a.problem.turning_folds and a.tangent[-1] * b.tangent[-1] < 0
     flipped = a.orientation * b.orientation < 0
@@ -182,6 +190,22 @@ def _between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
     for one in sorted(found, key=lambda f: f.s):
         if not _explained(one, found, segment):
             yield one.point
+
+
+def _hidden(a: Point, b: Point) -> bool:
+    """Whether two modes cross between a and b in opposite directions, so that the number that grows is the same.
+
+    Real multipliers above 1 come and go in pairs (out of a complex pair) unless one crosses 1; so do those below -1.
+    """
+    if a.problem.turning_folds or a.unstable != b.unstable:
+        return False
+
+    def odd(point: Point) -> list[bool]:
+        values = point.spectrum[""]
+        real = np.real(values[np.abs(np.imag(values)) < 1e-12])
+        return [bool(np.sum(real > 1.0) % 2), bool(np.sum(real < -1.0) % 2)]
+
+    return odd(a) != odd(b)
 
 
 def _critical(point: Point) -> bool:
