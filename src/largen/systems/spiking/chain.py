@@ -67,7 +67,7 @@ def _binomial(rng, n, p):
     return float(rng.binomial(int(n), p))
 
 
-@part
+@inlined
 def _cross_all(layout, work, moves, first, blocks, begin, end, usual):
     """Everything that crosses every edge of the band, at rows counted from `begin` - 1."""
     for e in range(begin, end):
@@ -120,7 +120,7 @@ def _note(landing, noted, k, cell, movers):
     return noted + int(movers > 0.0)
 
 
-@part
+@inlined
 def _clear(state, work, a, first, channels):
     """Everybody has left: the table of bins knows where they were."""
     state.spikes[a] = 0.0
@@ -172,7 +172,7 @@ def _scatter(layout, state, work, moves, a, rng):
     land(state, work, edges, landing, noted, begin, a, channel, channels, layout.width)
 
 
-@part
+@inlined
 def _receive(layout, state, work, landing):
     """Pending spikes as in the mean, with the noise of their mean over the N neurons of the target."""
     draw_normals(landing, len(layout.source))
