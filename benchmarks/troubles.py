@@ -11,6 +11,7 @@ Command: python benchmarks/troubles.py [TROUBLE ...] [--write], which puts the t
 
 import argparse
 import contextlib
+import functools
 import os
 import re
 import resource
@@ -55,7 +56,10 @@ def run(folder: Path, *more: str, before: Callable[[], object] | None = None) ->
 def begin(folder: Path, *more: str) -> subprocess.Popen:
     """Start the command there, with streams into one file."""
     with open(folder / "log", "w") as log:
-        return subprocess.Popen([*SWEEP, *more], cwd=folder, stdout=log, stderr=log, start_new_session=True)
+        heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background ignores it
+        return subprocess.Popen(
+            [*SWEEP, *more], cwd=folder, stdout=log, stderr=log, start_new_session=True, preexec_fn=heard
+        )
 
 
 def done(folder: Path) -> list[Path]:
@@ -206,11 +210,11 @@ def limited(folder: Path, quiet: Path) -> tuple[str, str, str]:
 
 def killed(folder: Path, quiet: Path) -> tuple[str, str, str]:
     """Processes in a control group: the kernel kills the one that is too large."""
-    with control_group(1600 << 20) as group:
+    with control_group(1100 << 20) as group:
         enter = group / "cgroup.procs"
         first = run(written(folder, **HUGE), *TWO, before=lambda: enter.write_text(str(os.getpid())))
     words = said(first.stderr + run(folder, "--status").stdout)
-    return "the kernel kills workers (a control group of 1.6 GB)", words, _afterwards(folder, HUGE)
+    return "the kernel kills workers (a control group of 1.1 GB)", words, _afterwards(folder, HUGE)
 
 
 def exception(folder: Path, quiet: Path) -> tuple[str, str, str]:
