@@ -176,13 +176,13 @@ def overhead(folder: str, rows: list[tuple[str, str]]) -> None:
 
 
 def workers(folder: str, rows: list[tuple[str, str]], counts: tuple[int, ...] = (1, 2)) -> None:
-    """64 networks, 9 realisations of 5 s each; the start and end of the workers counted, a first compilation not.
+    """64 networks, 18 realisations of 5 s each; the start and end of the workers counted, a first compilation not.
 
     The CPU time of the workers says what two cores can do: half of it, were there nothing else.
     """
     model, times = ln.SpikingNetwork(), np.round(np.arange(50_001) * 0.1, 9)
     over = ln.Grid({"probability[e,i]": np.linspace(0.6, 1.0, 64)})
-    arguments = {"run": "network", "times": times, "realisations": 9}
+    arguments = {"run": "network", "times": times, "realisations": 18}
     ln.sweep(model, ln.Grid({"probability[e,i]": [0.8]}), store=f"{folder}/warm3.nc", **arguments)
     took, found = [], []
     for count in counts:
@@ -193,7 +193,7 @@ def workers(folder: str, rows: list[tuple[str, str]], counts: tuple[int, ...] = 
         words = f"{wall:.1f} s ({own:.1f} CPU s" + (f", workers {theirs:.1f}" if count > 1 else "")
         found.append(f"{count}: {words}; load {os.getloadavg()[0]:.1f})")
     ratio = f": {took[0] / took[1]:.2f} times" if counts == (1, 2) else ""
-    rows.append(("64 networks (9 realisations of 5 s), one worker and two", ", ".join(found) + ratio))
+    rows.append(("64 networks (18 realisations of 5 s), one worker and two", ", ".join(found) + ratio))
 
 
 def spent() -> tuple[float, float]:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import int64, uint64
 
+from largen.numerics.binomial import binomial
 from largen.numerics.compiled import entry, inlined, part
 from largen.numerics.lanes import fill, lanes
 from largen.systems.spiking.drift import shift
@@ -62,11 +63,6 @@ def new_moves(layout: Layout, bins: int, rng: np.random.Generator) -> Moves:
     )
 
 
-@part
-def _binomial(rng, n, p):
-    return float(rng.binomial(int(n), p))
-
-
 @inlined
 def _cross_all(layout, work, moves, first, blocks, begin, end, usual):
     """Everything that crosses every edge of the band, at rows counted from `begin` - 1."""
@@ -105,7 +101,7 @@ def _draw_many(rng, below, movers, left, cells):
     lower = 0.0
     for cell in range(cells - 1):
         share = min((below[cell] - lower) / (1.0 - lower), 1.0) if lower < 1.0 else 0.0
-        movers[cell] = _binomial(rng, left, share) if left > 0.0 and share > 0.0 else 0.0
+        movers[cell] = binomial(rng, left, share)
         left -= movers[cell]
         lower = below[cell]
     movers[cells - 1] = left
@@ -199,7 +195,7 @@ def _step(layout, state, work, moves, drive, rng):
         if layout.delay[a] > 0:
             back = leaving(layout, state, a)
         else:
-            back = _binomial(rng, state.pool[a] + state.spikes[a], layout.leave[a])
+            back = binomial(rng, state.pool[a] + state.spikes[a], layout.leave[a])
         refract(layout, state, work, a, back)
     _receive(layout, state, work, moves.landing)
     state.clock[0] += 1

@@ -77,8 +77,12 @@ def solve(
     layout, edges = build_layout(model, dt, width, closure=closure, linear_in_bin=linear_in_bin)
 
     judged = bin_width is not None and closure != "paper"
-    if judged and (engine == "jax" or steps[-1] * dt < TRIAL):
-        _warn_of_width(width, widest_good(model, drive, dt), linear_in_bin)
+    if judged and (engine == "jax" or steps[-1] * dt < TRIAL):  # no run that is long enough to judge its own bins
+        if finite_size:  # the reduction would have to be compiled, the chain must be anyhow
+            trial = np.array([round(TRIAL / dt)])
+            _run_numba(layout, drive, trial, len(edges) - 1, stream(seed, "trial", 0, "chain"), False, True)
+        else:
+            _warn_of_width(width, widest_good(model, drive, dt), linear_in_bin)
         judged = False
 
     if engine == "jax":
