@@ -45,7 +45,9 @@ def p_value(found, law):
 @pytest.mark.parametrize(("n", "p"), CASES)
 def test_the_law(n, p):
     found = draw(np.random.default_rng(7), float(n), p, DRAWS)
-    assert found.min() >= 0 and found.max() <= n and np.all(found == np.floor(found))
+    assert found.min() >= 0
+    assert found.max() <= n
+    assert np.all(found == np.floor(found))
     assert p_value(found, stats.binom(n, p)) > 1e-6 / len(CASES)
 
 
