@@ -122,7 +122,7 @@ choice. In principle the input noise of a class, drawn bin by bin, belongs to th
 A likely cause, not proved: positions within a bin are drawn afresh in every step, which scatters counts more than
 real neurons do. Without synapses (3 seeds of 10 s, an early form of the drawn moments) the spike counts of E had, at
 100-150 Hz and relative to Poisson, power 1.03 in the network, 1.45 with means only and 1.18 with drawn moments. The
-largest error left is at tau_m 20 (E -5 +- 1); bins of 2.5 did not mend it (-7 +- 1, 5 seeds).
+largest error left is at tau_m 20 (E); bins of 2.5 did not mend it (-7 +- 1, 5 seeds).
 """
 
 # Table ----------------------------------------------------------------------------------------------------------
