@@ -13,7 +13,7 @@ import numpy as np
 from numba import uint64
 
 from largen.numerics.alias import Law, bits_for, draw_all, fill_row, law, poisson, to_whole
-from largen.numerics.compiled import inlined, kernel
+from largen.numerics.compiled import entry, inlined, kernel, part
 from largen.numerics.erf import normal_pair
 from largen.numerics.exponential import exp, exponentials, uniforms
 from largen.numerics.lanes import fill
@@ -251,13 +251,13 @@ def _accept(circuit: Circuit, state: State, w: Work, end: float, count: int, rec
     return False
 
 
-@kernel
+@part
 def _add_jumps(draw: np.ndarray, first: int, jump: float, jumps: np.ndarray, count: int) -> None:
     for i in range(uint64(count)):
         jumps[i] += jump * (draw[i] + first)
 
 
-@kernel
+@part
 def _step(z: np.ndarray, low: int, count: int, w: Work, step: tuple, gain: tuple) -> float:
     """Z = kept Z + pushed + share jumps for a chunk; returns the sum of f afterwards.
 
@@ -290,7 +290,7 @@ def _step(z: np.ndarray, low: int, count: int, w: Work, step: tuple, gain: tuple
     return bound * total
 
 
-@kernel
+@entry
 def leaps(
     circuit: Circuit, curve: Response, z: np.ndarray, past: np.ndarray, w: Work,
     start: float, dt: float, step: int, end: int, lanes: np.ndarray,
