@@ -4,14 +4,14 @@ What: (kill) a 64-point sweep of spiking networks and limits with two workers, S
 whole process group or one worker, and restarted; its store must have the bytes of an undisturbed run with one worker,
 and no finished task may be done again. (speed) 10 000 balanced limits in one call, 1000 spiking reductions of 1 s,
 the overhead of a task, two workers against one on 64 networks.
-What else stops a sweep is in troubles.py. Source: issue 7. Run time: kill about 5 minutes, speed about 5 minutes, on
+What else stops a sweep is in troubles.py. Source: issue 7. Run time: kill about 5 minutes, speed about 7 minutes, on
 two idle cores.
-Command: python benchmarks/sweeps.py kill|speed [limits|reductions|overhead|workers[1|2] ...] [--write]
+Command: python benchmarks/sweeps.py kill|speed [limits|reductions|overhead|workers|ceiling ...] [--write]
 """
 
 import argparse
 import filecmp
-import functools
+import multiprocessing
 import os
 import platform
 import random
@@ -21,6 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from multiprocessing.pool import AsyncResult
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,8 @@ import rows as table
 import largen as ln
 
 TIMES = np.round(np.arange(2001) * 0.1, 9)  # ms
+LONG = np.round(np.arange(50_001) * 0.1, 9)
+NETWORKS = ln.Grid({"probability[e,i]": np.linspace(0.6, 1.0, 64)})
 
 
 def killed_sweep(store: str, workers: int) -> None:
@@ -175,25 +179,59 @@ def overhead(folder: str, rows: list[tuple[str, str]]) -> None:
         rows.append((f"a task next to nothing, {where}", f"{wall:.2f} ms, {cpu:.2f} CPU ms"))
 
 
-def workers(folder: str, rows: list[tuple[str, str]], counts: tuple[int, ...] = (1, 2)) -> None:
-    """64 networks, 18 realisations of 5 s each; the start and end of the workers counted, a first compilation not.
+def workers(folder: str, rows: list[tuple[str, str]]) -> None:
+    """64 networks with one worker and with two, whose start and end count; a first compilation does not."""
+    one, two = (networks(folder, count) for count in (1, 2))
+    rows.append(
+        (
+            "64 networks (18 realisations of 5 s), one worker and two",
+            f"{one[0]:.1f} s ({one[1]:.1f} CPU s) and {two[0]:.1f} s (CPU: parent {two[1]:.1f} s, workers "
+            f"{two[2]:.1f} s): {one[0] / two[0]:.2f} times",
+        )
+    )
 
-    The CPU time of the workers says what two cores can do: half of it, were there nothing else.
-    """
-    model, times = ln.SpikingNetwork(), np.round(np.arange(50_001) * 0.1, 9)
-    over = ln.Grid({"probability[e,i]": np.linspace(0.6, 1.0, 64)})
-    arguments = {"run": "network", "times": times, "realisations": 18}
-    ln.sweep(model, ln.Grid({"probability[e,i]": [0.8]}), store=f"{folder}/warm3.nc", **arguments)
-    took, found = [], []
-    for count in counts:
-        begun = time.perf_counter(), *spent()
-        ln.sweep(model, over, workers=count, store=f"{folder}/networks-{len(took)}.nc", **arguments)
-        wall, own, theirs = (b - a for a, b in zip(begun, (time.perf_counter(), *spent()), strict=True))
-        took.append(wall)
-        words = f"{wall:.1f} s ({own:.1f} CPU s" + (f", workers {theirs:.1f}" if count > 1 else "")
-        found.append(f"{count}: {words}; load {os.getloadavg()[0]:.1f})")
-    ratio = f": {took[0] / took[1]:.2f} times" if counts == (1, 2) else ""
-    rows.append(("64 networks (18 realisations of 5 s), one worker and two", ", ".join(found) + ratio))
+
+def networks(folder: str, count: int, *, realisations: int = 18) -> tuple[float, ...]:
+    """Seconds that 64 networks take with so many workers, and CPU seconds of this process and of the workers."""
+    arguments = {"run": "network", "times": LONG, "realisations": realisations}
+    if count == 1:
+        warm = ln.Grid({"probability[e,i]": [0.8]})
+        ln.sweep(ln.SpikingNetwork(), warm, store=f"{folder}/warm3.nc", **arguments)  # compiles
+    begun = time.perf_counter(), *spent()
+    ln.sweep(ln.SpikingNetwork(), NETWORKS, workers=count, store=f"{folder}/networks-{count}.nc", **arguments)
+    return tuple(b - a for a, b in zip(begun, (time.perf_counter(), *spent()), strict=True))
+
+
+def ceiling(folder: str, rows: list[tuple[str, str]], turns: int = 9) -> None:
+    """The same networks in plain processes, one and two in turn: what the machine can do, without any sweep."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(1) as first, context.Pool(1) as second:
+        both = (first, second)
+        wait([pool.apply_async(some_networks, (1,)) for pool in both])  # compiles
+        took = [
+            (wait([pool.apply_async(some_networks, (4,)) for pool in both[:k]])) for _ in range(turns) for k in (1, 2)
+        ]
+    one, two = np.reshape(took, (turns, 2)).sum(axis=0)
+    ratios = 2 * np.divide(*np.reshape(took, (turns, 2)).T)
+    rows.append(
+        (
+            "the same networks in two plain processes and in one, in turn: no sweep, no start",
+            f"{2 * one / two:.2f} times ({ratios.min():.2f} to {ratios.max():.2f} in {turns} pairs)",
+        )
+    )
+
+
+def wait(results: Sequence[AsyncResult]) -> float:
+    """Seconds until all are there."""
+    begun = time.perf_counter()
+    for result in results:
+        result.get()
+    return time.perf_counter() - begun
+
+
+def some_networks(realisations: int) -> None:
+    """One point of the sweep of networks."""
+    ln.simulate(ln.SpikingNetwork(), LONG, realisations=realisations)
 
 
 def spent() -> tuple[float, float]:
@@ -203,8 +241,8 @@ def spent() -> tuple[float, float]:
     return own, theirs
 
 
-SPEED = {"limits": limits, "reductions": reductions, "overhead": overhead, "workers": workers}
-SPEED |= {f"workers{count}": functools.partial(workers, counts=(count,)) for count in (1, 2)}
+STUDIES = (limits, reductions, overhead, workers, ceiling)
+SPEED = {study.__name__: study for study in STUDIES}
 
 
 def main() -> None:
@@ -221,7 +259,7 @@ def main() -> None:
         kill(rows)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            for name in given.which or ("limits", "reductions", "overhead", "workers"):
+            for name in given.which or SPEED:
                 SPEED[name](folder, rows)
     lines = ["| what | found |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)]
     command = f"`python benchmarks/sweeps.py {' '.join(sys.argv[1:])}`"
