@@ -31,6 +31,8 @@ class Family:
             place.info.kind in ("real", "integer") and isinstance(place.value, np.ndarray) for place in self.places
         )
         self._owners = [_owner(model, place) for place in self.places]
+        above = {place.steps[:k] for place in self.places for k in range(len(place.steps))}
+        self._changed = sorted(above, key=len, reverse=True)  # the innermost first, as they are made
         self._pieces = self._template()
 
     def at(self, values: Sequence[Any]) -> AbstractSystem:
@@ -53,6 +55,8 @@ class Family:
             check_form(place.info, array, owner.count)
             check_bounds(place.info, array, owner.labels)
             model = _with(model, place.steps, array)
+        for steps in self._changed:
+            _check_rules(_part(model, steps))
         return model
 
     def text(self, values: Sequence[Any]) -> str:
@@ -99,7 +103,7 @@ def _part(component: Any, steps: Sequence[Any]) -> Any:
 
 
 def _with(component: Any, steps: Sequence[Any], array: np.ndarray) -> Any:
-    """A component with one field changed; the field has been checked, the rules of each class are checked again."""
+    """A component with one field changed, unchecked."""
     if not steps:
         return array
     step, *rest = steps
@@ -108,7 +112,11 @@ def _with(component: Any, steps: Sequence[Any], array: np.ndarray) -> Any:
     copy = object.__new__(type(component))
     for name, field in vars(component).items():
         object.__setattr__(copy, name, _with(field, rest, array) if name == step else field)
+    return copy
+
+
+def _check_rules(component: Any) -> None:
+    """The rules of a component's own classes; its fields have been checked."""
     for cls in type(component).__mro__:
         if cls is not AbstractComponent and "__check_init__" in vars(cls):
-            vars(cls)["__check_init__"](copy)
-    return copy
+            vars(cls)["__check_init__"](component)

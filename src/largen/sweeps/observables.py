@@ -121,7 +121,9 @@ def reduced(observable: Observable, data: np.ndarray, times: np.ndarray, start: 
     if "time_" in dims:
         data = np.diagonal(data, axis1=dims.index("time"), axis2=dims.index("time_"))
         dims = (*(d for d in dims if d not in ("time", "time_")), "time")
-    data = np.moveaxis(data, dims.index("time"), -1)[..., times[: data.shape[dims.index("time")]] >= start]
+    if dims[-1] != "time":
+        data = np.moveaxis(data, dims.index("time"), -1)
+    data = data[..., np.searchsorted(times, start) :]
     if data.shape[-1] == 0:
         raise InputError(f"`{observable.name}` has no values from the time {start:g} on: give a smaller `start`.")
     attrs["long_name"] = f"{_WORDS[wanted.reduction]}: {observable.long_name}"
