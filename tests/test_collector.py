@@ -4,6 +4,7 @@ import gc
 import subprocess
 import sys
 
+import numba
 import pytest
 
 
@@ -34,4 +35,39 @@ def test_a_failing_import_wakes_the_collector():
 
     with pytest.raises(ImportError):
         largen._room("no_such_room")
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize(("module", "rests"), [("largen.some", True), ("users.own", False)])
+def test_the_collector_rests_while_a_kernel_of_largen_compiles(module, rests):
+    from numba.core import event
+
+    import largen.numerics.compiled  # noqa: F401
+
+    def outer(x):
+        return inner(x) + 1
+
+    def inner(x):
+        return 2 * x
+
+    def hopeless(x):
+        return x.no_such_thing
+
+    for function in (outer, inner, hopeless):
+        function.__module__ = module
+    inner, outer, hopeless = numba.njit(inner), numba.njit(outer), numba.njit(hopeless)
+    asleep = []
+
+    class Look(event.Listener):
+        def on_start(self, event):
+            asleep.append(not gc.isenabled())
+
+        def on_end(self, event):
+            pass
+
+    with event.install_listener("numba:compile", Look()):
+        assert outer(1) == 3
+        with pytest.raises(numba.TypingError):
+            hopeless(1)
+    assert asleep == [rests] * 3
     assert gc.isenabled()
