@@ -2,10 +2,12 @@
 
 Source: the worked sets of the three systems. Run time: about 20 minutes of one core for all studies.
 Command: python benchmarks/fitting.py [STUDY ...] [--repetitions 20] [--write], where STUDY is recovery[:SET],
-derivatives[:SET], s1, s3, rate, diffusion[:REALISATIONS], spiking or pair; --write puts the rows into docs/fitting.md.
+derivatives[:SET], s1, s3, rate, diffusion[:REALISATIONS], spiking, pair or level; --write puts the rows into
+docs/fitting.md.
 """
 
 import argparse
+import itertools
 import sys
 import time
 
@@ -13,6 +15,7 @@ import numpy as np
 import rows
 
 import largen as ln
+from largen.fitting.check import _by_comparison
 from largen.fitting.evaluation import evaluate
 from largen.fitting.unknowns import unknowns
 
@@ -164,14 +167,27 @@ def spiking(repetitions):
 
 
 def pair():
-    """What the limit cannot tell: a common input to both populations of S1."""
-    model, times = ln.BalancedNetwork.rank_one(), np.linspace(0.0, 3.0, 13)
-    target = ln.solve_limit(model, times)
-    result = ln.fit(model, target, free=["input", "gain[e].slope"], check=False)
+    """What the limit cannot tell: a common input to both populations of S1; one coupling too many of S3."""
+    short = np.linspace(0.0, 3.0, 13)
+    model = ln.BalancedNetwork.rank_one()
+    result = ln.fit(model, ln.solve_limit(model, short), free=["input", "gain[e].slope"], check=False)
     yield "S1, free: `input[e]`, `input[i]`, `gain[e].slope`", result.attrs["identifiability"]
+    _, true, times, of_target, of_fit = worked()["balanced S3"]
+    model, free = ln.BalancedNetwork(), [*true, "coupling[e,e]"]
+    result = ln.fit(model, ln.solve_limit(model, times, **of_target), free=free, check=False, **of_fit)
+    yield "S3 as above, and free as well: `coupling[e,e]`", result.attrs["identifiability"]
 
 
-STUDIES = {study.__name__: study for study in (recovery, derivatives, s3, s1, rate, diffusion, spiking, pair)}
+def level(count=24):
+    """How often the check parts two networks of one model: every pair of S1's targets."""
+    model = ln.BalancedNetwork.rank_one()
+    targets = [ln.simulate(model, seed=3000 + seed, **BALANCED) for seed in range(count)]
+    words = [_by_comparison(model, one, two, "")[0] for one, two in itertools.combinations(targets, 2)]
+    parted = f"{words.count('differs')} of {len(words)} ({100 * words.count('differs') / len(words):.1f} %)"
+    yield f"networks of the true S1, 40 x 2000, all pairs of {count}", parted
+
+
+STUDIES = {study.__name__: study for study in (recovery, derivatives, s3, s1, rate, diffusion, spiking, pair, level)}
 
 
 def main():
@@ -183,7 +199,7 @@ def main():
     given = parser.parse_args()
     for word in given.studies:
         name, *sets = word.split(":")  # such as "recovery:rate (continuous)"
-        more = () if name in ("recovery", "derivatives", "pair") else (given.repetitions,)
+        more = () if name in ("recovery", "derivatives", "pair", "level") else (given.repetitions,)
         for cells in STUDIES[name](*more, *sets):
             print(f"| {' | '.join(cells)} |", flush=True)
             if given.write:
