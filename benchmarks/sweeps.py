@@ -4,12 +4,13 @@ What: (kill) a 64-point sweep of spiking networks and limits with two workers, S
 whole process group or one worker, and restarted; its store must have the bytes of an undisturbed run with one worker,
 and no finished task may be done again. (speed) 10 000 balanced limits in one call, 1000 spiking reductions of 1 s,
 the overhead of a task, two workers against one on 64 networks.
-What else stops a sweep is in troubles.py. Source: issue 7. Run time: kill about 5 minutes, speed about 7 minutes, on
+What else stops a sweep is in troubles.py. Source: issue 7. Run time: kill about 5 minutes, speed about 8 minutes, on
 two idle cores.
-Command: python benchmarks/sweeps.py kill|speed [limits|reductions|overhead|workers|ceiling ...] [--write]
+Command: python benchmarks/sweeps.py kill|speed [limits|reductions|overhead|workers|ceiling|allocator ...] [--write]
 """
 
 import argparse
+import contextlib
 import filecmp
 import multiprocessing
 import os
@@ -29,6 +30,7 @@ import numpy as np
 import rows as table
 
 import largen as ln
+from largen.sweeps import executors
 
 TIMES = np.round(np.arange(2001) * 0.1, 9)  # ms
 LONG = np.round(np.arange(50_001) * 0.1, 9)
@@ -234,6 +236,38 @@ def some_networks(realisations: int) -> None:
     ln.simulate(ln.SpikingNetwork(), LONG, realisations=realisations)
 
 
+TRIM = "MALLOC_TRIM_THRESHOLD_"
+
+
+def allocator(folder: str, rows: list[tuple[str, str]], turns: int = 12) -> None:
+    """Why workers keep the memory that they free: networks on two workers, with and without Dask's setting, in turn."""
+    ours, name = dict(executors.LOCAL), "MALLOC_TRIM_THRESHOLD_"
+    found: dict[str, list[tuple[float, int]]] = {"given back as Dask would": [], "kept": []}
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for setting in (65536, None):
+            os.environ.pop(name, None)  # where Dask leaves it for the next
+            executors.LOCAL[f"distributed.nanny.pre-spawn-environ.{name}"] = setting
+            clients.append(stack.enter_context(executors.local_client(2)))
+        executors.LOCAL.update(ours)
+        for turn in range(turns + 1):  # the first loads what is compiled
+            for results, client in zip(found.values(), clients, strict=True):
+                last = client.gather([client.submit(usage, 6, pure=False) for _ in range(2)])
+                results += last if turn else []
+    means = {how: np.mean(results, axis=0) for how, results in found.items()}
+    words = (f"{how}: {cpu:.3f} CPU s, {faults:.0f} page faults" for how, (cpu, faults) in means.items())
+    rows.append(("a network (6 realisations of 5 s) on one of two workers, freed memory", "; ".join(words)))
+
+
+def usage(realisations: int) -> tuple[float, int]:
+    """CPU seconds and page faults of a network."""
+    before = resource.getrusage(resource.RUSAGE_THREAD)
+    some_networks(realisations)
+    after = resource.getrusage(resource.RUSAGE_THREAD)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return cpu, after.ru_minflt - before.ru_minflt
+
+
 def spent() -> tuple[float, float]:
     """CPU seconds of this process, and of its children that have ended."""
     parts = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -241,7 +275,7 @@ def spent() -> tuple[float, float]:
     return own, theirs
 
 
-STUDIES = (limits, reductions, overhead, workers, ceiling)
+STUDIES = (limits, reductions, overhead, workers, ceiling, allocator)
 SPEED = {study.__name__: study for study in STUDIES}
 
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A SLURM cluster of one node, this Debian machine, to try `sweep.py` and `trial.py` on. As root; it overwrites
-# /etc/slurm/slurm.conf. Before: apt-get install slurmctld slurmd slurm-client munge
+# A SLURM cluster of one node, this Debian machine, to try `sweep.py` and benchmarks/slurm.py on. As root; it
+# overwrites /etc/slurm/slurm.conf. Before: apt-get install slurmctld slurmd slurm-client munge
 set -e
 mkdir -p /run/munge /var/log/slurm /var/spool/slurmctld /var/spool/slurmd /var/log/munge /var/lib/munge
 [ -f /etc/munge/munge.key ] || (dd if=/dev/urandom bs=1 count=1024 of=/etc/munge/munge.key 2>/dev/null)

@@ -1,12 +1,14 @@
-"""What happens to the sweep of `sweep.py` when SLURM takes its jobs away, or its own process dies.
+"""What happens to the sweep of examples/slurm/sweep.py when SLURM takes its jobs away, or its own process dies.
 
 What: (quiet) undisturbed; (cancelled) `scancel` of a random worker job again and again; (killed) the coordinator killed
 with SIGKILL and started again; (short) jobs whose walltime is a minute, with and without a worker's own lifetime. Every
 store must have the bytes of a run in one process, and no finished task may be done again.
-Run time: about 10 minutes on two cores. Needs: a SLURM cluster, or `one_node.sh` on Debian.
-Command: python examples/slurm/trial.py PARTITION
+Source: issue 7. Run time: about 15 minutes on two cores. Needs: dask-jobqueue and a SLURM cluster, such as the one that
+examples/slurm/one_node.sh makes of a Debian machine.
+Command: python benchmarks/slurm.py PARTITION [--write], which puts the table into docs/sweeps.md.
 """
 
+import argparse
 import os
 import random
 import signal
@@ -17,14 +19,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-HERE = Path(__file__).parent
+import rows
+
+SWEEP = Path(__file__).parent.parent / "examples" / "slurm" / "sweep.py"
 POINTS = 48
 
 
 def start(store: Path, partition: str, *more: str) -> subprocess.Popen:
     """The coordinator in a process group of its own."""
     words = ["--jobs", "2", "--workers", "1", "--memory", "1500MB", "--partition", partition, "--points", str(POINTS)]
-    command = [sys.executable, str(HERE / "sweep.py"), store.name, *words, *more]
+    command = [sys.executable, str(SWEEP), store.name, *words, *more]
     with open(store.with_suffix(".log"), "a") as log:
         return subprocess.Popen(command, cwd=store.parent, start_new_session=True, stdout=log, stderr=log)
 
@@ -83,7 +87,7 @@ def disturbed(store: Path, partition: str, tasks: tuple[int, int], seed: int, st
     return count, again
 
 
-def cancelled(store: Path, partition: str) -> tuple[str, int]:
+def cancelled(store: Path, partition: str) -> tuple[str, int, int | str]:
     """Cancel a random worker job after every few tasks."""
 
     def strike(child: subprocess.Popen, draw: random.Random) -> tuple[subprocess.Popen, int]:
@@ -93,10 +97,10 @@ def cancelled(store: Path, partition: str) -> tuple[str, int]:
         return child, bool(running)
 
     count, again = disturbed(store, partition, (3, 9), 1, strike)
-    return f"`scancel` of a worker job, {count} times", again
+    return "`scancel` of a random worker job", count, again
 
 
-def killed(store: Path, partition: str) -> tuple[str, int]:
+def killed(store: Path, partition: str) -> tuple[str, int, int | str]:
     """Kill the coordinator after every few tasks; its jobs find no scheduler and leave."""
 
     def strike(child: subprocess.Popen, draw: random.Random) -> tuple[subprocess.Popen, int]:
@@ -105,31 +109,37 @@ def killed(store: Path, partition: str) -> tuple[str, int]:
         return start(store, partition), 1
 
     count, again = disturbed(store, partition, (5, 15), 2, strike)
-    return f"coordinator killed with SIGKILL and started again, {count} times", again
+    return "coordinator killed with SIGKILL and started again", count, again
 
 
-def short(store: Path, partition: str, *more: str) -> tuple[str, int]:
+def short(store: Path, partition: str, *more: str) -> tuple[str, int, int | str]:
     """Jobs that SLURM ends after a minute."""
     before = ended_by_slurm(store)
     wait(start(store, partition, "--walltime", "00:01:00", *more), store)
-    how = "lifetime of a worker 30 s" if more else "workers that know nothing of it"
-    return f"walltime 1 minute, {how}: {ended_by_slurm(store) - before} jobs ended by SLURM", 0
+    how = "a worker's lifetime 30 s" if more else "workers that know nothing of it"
+    return f"walltime of 1 minute, {how}: jobs ended by SLURM", ended_by_slurm(store) - before, "not looked at"
 
 
-def main(partition: str) -> None:
+def main() -> None:
     """Run all trials and print a table."""
-    print("| trial | bytes of the undisturbed run | finished tasks done again | s |\n|---|---|---|---|")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("partition")
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=".") as folder:
         reference = Path(folder).resolve() / "s0.zarr"
-        wait(start(reference, partition), reference)
+        wait(start(reference, given.partition), reference)
         expected = content(reference)
         trials = (cancelled, killed, short, lambda *a: short(*a, "--lifetime", "30s", "--stagger", "5s"))
         for number, trial in enumerate(trials, start=1):
             begun, store = time.monotonic(), reference.with_name(f"s{number}.zarr")
-            words, again = trial(store, partition)
+            what, count, again = trial(store, given.partition)
             same = "yes" if content(store) == expected else "NO"
-            print(f"| {words} | {same} | {again} | {time.monotonic() - begun:.0f} |", flush=True)
+            cells = (what, str(count), same, str(again), f"{time.monotonic() - begun:.0f}")
+            print(f"| {' | '.join(cells)} |", flush=True)
+            if given.write:
+                rows.write("sweeps.md", [cells])
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()
