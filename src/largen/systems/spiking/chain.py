@@ -39,8 +39,9 @@ class Moves(NamedTuple):
     """Scratch space: what crosses every edge, where the neurons of one bin went, and random words in store."""
 
     edges: np.ndarray  # (edges + 1, rows) what crosses every edge of the band; `transfer` has the rows; nothing in 0
+    below: np.ndarray  # (edges + 1, ROW) probability of ending below every edge of the band; 0 in 0
     movers: np.ndarray  # (2 K + 3,) by cell of the band
-    below: np.ndarray  # (2 K + 3,) probability of moving into a cell below its upper edge
+    upper: np.ndarray  # (2 K + 3,) of one bin, probability of ending below the upper edge of a cell
     landing: Landing
     lanes: np.ndarray  # generators of random words
     words: np.ndarray  # uint64
@@ -53,8 +54,9 @@ def new_moves(layout: Layout, bins: int, rng: np.random.Generator) -> Moves:
     words = np.zeros(WORDS // 2, dtype=np.uint64)
     return Moves(
         edges=np.zeros((2 * bins + 3, EDGE_ROWS * ROW)),  # only rows within reach are ever touched
+        below=np.zeros((2 * bins + 3, ROW)),
         movers=np.zeros(2 * bins + 3),
-        below=np.zeros(2 * bins + 3),
+        upper=np.zeros(2 * bins + 3),
         landing=new_landing(layout, bins, rng),
         lanes=lanes(rng),
         words=words,
@@ -72,16 +74,16 @@ def _cross_all(layout, work, moves, first, blocks, begin, end, usual):
 
 
 @part
-def _probabilities(edges, below, k, row, cells, usual):
-    """P(V' < edge) of bin k for the edges above all cells but the last; they may not fall by rounding."""
-    least = 0.0
-    for cell in range(cells - 1):
-        least = max(least, edges[row + cell, CROSSED + uint64(k)] + (1.0 if cell >= usual else 0.0))
-        below[cell] = least
+def _probabilities(edges, below, first, blocks, begin, end, usual):
+    """P(V' < edge) for every bin and edge of the band, which may not fall by rounding from one edge to the next."""
+    for e in range(begin, end):
+        row, passed = e - begin + 1, 0.0 if e <= usual else 1.0
+        for k in range(uint64(first), uint64(first) + uint64(blocks) * LANES):
+            below[row, k] = max(below[row - 1, k], edges[row, CROSSED + k] + passed)
 
 
 @part
-def _draw_few(words, below, n, cells):
+def _draw_few(words, upper, n, cells):
     """Draw the movers one by one: a neuron passes an edge if its uniform number is not below P(V' < edge).
 
     Returns their numbers by cell, a byte each, the first one lowest.
@@ -90,20 +92,20 @@ def _draw_few(words, below, n, cells):
     for i in range(uint64(n)):
         u, place = (words[i] + 0.5) * 2.0**-32, uint64(0)
         for cell in range(uint64(cells - 1)):
-            place += uint64(8) * uint64(u >= below[cell])
+            place += uint64(8) * uint64(u >= upper[cell])
         movers += uint64(1) << place
     return movers
 
 
 @part
-def _draw_many(rng, below, movers, left, cells):
+def _draw_many(rng, upper, movers, left, cells):
     """Draw the movers by sequential binomials, by cell."""
     lower = 0.0
     for cell in range(cells - 1):
-        share = min((below[cell] - lower) / (1.0 - lower), 1.0) if lower < 1.0 else 0.0
+        share = min((upper[cell] - lower) / (1.0 - lower), 1.0) if lower < 1.0 else 0.0
         movers[cell] = binomial(rng, left, share)
         left -= movers[cell]
-        lower = below[cell]
+        lower = upper[cell]
     movers[cells - 1] = left
 
 
@@ -137,6 +139,7 @@ def _scatter(layout, state, work, moves, a, rng):
     channel = layout.channels[a]
     channels = layout.channels[a + 1] - channel if layout.closure == JOINT else 0
     _cross_all(layout, work, moves, first, blocks, begin, end, by)
+    _probabilities(edges, moves.below, first, blocks, begin, end, by)
     _clear(state, work, a, channel, channels)
     noted = int64(0)  # a plain 0 would be a type of its own
     for k in range(bins):
@@ -151,18 +154,19 @@ def _scatter(layout, state, work, moves, a, rng):
             land(state, work, edges, landing, noted, begin, a, channel, channels, layout.width)
             noted = int64(0)
         landing.low[k], landing.last[k], landing.usual[k] = low, cells - 1, usual
-        _probabilities(edges, moves.below, k, low - begin + 1, cells, usual)
+        for cell in range(cells - 1):
+            moves.upper[cell] = moves.below[low - begin + 1 + cell, k]
         if n <= FEW and cells <= BYTES:
             if moves.next[0] + FEW > len(moves.halves):
                 fill(moves.lanes, moves.words, len(moves.halves))
                 moves.next[0] = 0
-            drawn = _draw_few(moves.halves[moves.next[0] :], moves.below, int(n), cells)
+            drawn = _draw_few(moves.halves[moves.next[0] :], moves.upper, int(n), cells)
             moves.next[0] += int(n)
             for cell in range(cells):
                 noted = _note(landing, noted, k, cell, float(drawn & uint64(255)))
                 drawn >>= uint64(8)
         else:
-            _draw_many(rng, moves.below, moves.movers, n, cells)
+            _draw_many(rng, moves.upper, moves.movers, n, cells)
             for cell in range(cells):
                 noted = _note(landing, noted, k, cell, moves.movers[cell])
     land(state, work, edges, landing, noted, begin, a, channel, channels, layout.width)
