@@ -252,7 +252,11 @@ state = run(e='ml', NDIM=2, IPS=1, ICP=[1], NTST=60, NCOL=4, NMX=2000, NPR=2000,
             EPSL=1e-9, EPSU=1e-9, EPSS=1e-7, UZSTOP={1: 250.0}, ISP=2)
 for point in state('HB'):
     print('POINT hopf', repr(point['PAR(1)']))
-run(state('HB1'), IPS=2, ICP=[1, 11], ISP=2, DS=0.1, DSMAX=5.0, NMX=400, UZSTOP={1: [60.0, 250.0]}, NTST=100)
+for begin in ('HB1', 'HB2'):
+    orbits = run(state(begin), IPS=2, ICP=[1, 11], ISP=2, DS=0.01, DSMAX=1.0, NMX=600, NTST=200,
+                 UZSTOP={1: [60.0, 250.0]})
+    for point in orbits('LP'):
+        print('POINT fold_of_cycles', repr(point['PAR(1)']))
 """
 
 
@@ -273,7 +277,6 @@ def auto():
         (Path(folder) / "go.auto").write_text(AUTO_SCRIPT)
         done = subprocess.run(["auto-07p", "go.auto"], cwd=folder, capture_output=True, text=True, timeout=300)
     theirs = [line.split()[1:3] for line in done.stdout.splitlines() if line.startswith("POINT")]
-    theirs += [["fold_of_cycles", line.split()[4]] for line in done.stdout.splitlines() if " LP " in line]
     if not theirs:
         print(done.stdout[-3000:], done.stderr[-2000:])
         raise SystemExit("auto-07p gave no special point.")

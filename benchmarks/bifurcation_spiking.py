@@ -97,12 +97,12 @@ def endings(parts):
 
 def strength():
     """From the Hopf point in s_ee to the ends of its orbits and of the doubled ones."""
-    more = {"most_branches": 4, "largest_step": 0.06, "points": 130, "tolerance": 1e-5, "bin_width": 4.0}
+    more = {"most_branches": 4, "largest_step": 0.06, "points": 600, "tolerance": 1e-5, "bin_width": 4.0}
     parts = [("", followed("strength[e,e]", 0.7, 1.1, **more))]
     section("strength", f"{written(parts)}\n\n{drawn('strength', 'spiking reduction: s_ee', parts)}")
 
 
-LAMBDA = {"largest_step": 0.06, "tolerance": 1e-5, "bin_width": 4.0, "points": 160, "most_branches": 4}
+LAMBDA = {"largest_step": 0.06, "tolerance": 1e-5, "bin_width": 4.0, "points": 600, "most_branches": 4}
 
 
 def external():
@@ -112,12 +112,12 @@ def external():
 
 
 def external_big():
-    """The oscillation at lambda = 6, followed up and down: none from the Hopf point leads to it within the range."""
+    """The oscillation at lambda = 10, followed up and down: none from the Hopf point leads to it within the range."""
     parts = []
     for to in (14.0, 3.0):
-        part = followed("external_rate", 6.0, to, orbit=True, within=(3.0, 14.0), **LAMBDA)
-        parts.append((f"From lambda = 6 to {to:g}:", part))
-    section("external_big", written(parts))
+        part = followed("external_rate", 10.0, to, orbit=True, within=(3.0, 14.0), **LAMBDA)
+        parts.append((f"From lambda = 10 to {to:g}:", part))
+    section("external_big", f"{written(parts)}\n\n{drawn('external_big', 'spiking reduction: lambda', parts)}")
 
 
 def p_ei():

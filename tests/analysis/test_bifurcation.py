@@ -153,6 +153,31 @@ def test_a_fold_of_a_steps_orbits_is_where_their_multiplier_passes_one():
     assert np.sum(np.abs(unstable)) == 1
 
 
+def twisted(x, q):
+    """x and y turn in time 1; (u, v) = a (cos, sin) of half the angle with a' = mu a - a^3: for mu > 0 of period 2."""
+    shrinking, (u, v) = 1 - x[0] ** 2 - x[1] ** 2, x[2:]
+    near, far = 0.5 * ((1 + x[0]) * u + x[1] * v), 0.5 * (x[1] * u + (1 - x[0]) * v)
+    square = u**2 + v**2
+    turn = [x[0] * shrinking - 2 * jnp.pi * x[1], 2 * jnp.pi * x[0] + x[1] * shrinking]
+    kept = [(q["mu"] + 2.0) * part - 2.0 * w - square * w for part, w in ((near, u), (far, v))]
+    return jnp.array([*turn, kept[0] - jnp.pi * v, kept[1] + jnp.pi * u])
+
+
+@pytest.mark.parametrize("stepped", [pytest.param(False, marks=pytest.mark.long), True])
+def test_an_orbit_of_two_turns_ends_where_they_become_one(stepped):
+    begin, step = [1.0, 0.0, 0.7, 0.0], {"mu": 0.4}
+    system = Flow(twisted, begin, step)
+    if stepped:
+        system = Map(lambda x, q, dt: runge_kutta(lambda y, _: twisted(y, q), dt)(x, None), begin, step, dt=0.0211)
+    orbit = analysis.limit_cycle(system, start=begin, settle=20.0, window=5.0)
+    assert float(orbit["period"]) == pytest.approx(2.0, abs=1e-3)
+    diagram = analysis.follow(system, "mu", to=-0.4, start=orbit, largest_step=0.1, switch=False)
+    assert "merges with the single one" in str(diagram["branch_ending"].values[0])
+    assert float(diagram["parameter"][-1]) == pytest.approx(0.0, abs=0.02)
+    size = np.linalg.norm(diagram["unknowns"].values[:, 2:4], axis=1)
+    np.testing.assert_allclose(size**2, diagram["parameter"].values, atol=1e-3)
+
+
 def test_orbits_are_switched_where_they_branch():
     def law(x, q):  # x and y turn on the unit circle; z has a pitchfork
         shrinking = 1 - x[0] ** 2 - x[1] ** 2

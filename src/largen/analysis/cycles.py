@@ -171,10 +171,11 @@ def _problem(
     rows = scipy.linalg.orth(dynamics.conserved.T).T if len(dynamics.conserved) else np.zeros((0, orbit.shape[1]))
     if dynamics.form == "steps":
         assert dynamics.dt is not None
-        problem = shooting.Shooting(
-            dynamics.law, orbit[0], orbit[1] - orbit[0], period, dynamics.dt, span, dynamics.scale, rows
-        )
-        return problem, np.concatenate([orbit[0], [period, p]])
+        steps = np.diff(orbit, axis=0)
+        slowest = int(np.argmin(np.linalg.norm(steps / dynamics.scale, axis=1)))
+        x = orbit[slowest]
+        problem = shooting.Shooting(dynamics.law, x, steps[slowest], period, dynamics.dt, span, dynamics.scale, rows)
+        return problem, np.concatenate([x, [period, p]])
     closed = orbit.copy()
     share = np.linspace(0.0, 1.0, len(orbit))
     closed += share[:, None] * (orbit[0] - orbit[-1])

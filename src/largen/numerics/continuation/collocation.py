@@ -128,7 +128,6 @@ class Cycles(AbstractProblem):
         self.phase_value: Any = float(np.einsum("k,ikn,ikn->", WEIGHTS, slope, middle)) / size_of_row
         self.steps = steps
         self.since = 0
-        self.double = False
 
     def parts(self, z: np.ndarray) -> tuple[Orbit, float, float]:
         """Orbit, period and parameter of z."""
@@ -218,7 +217,7 @@ class Cycles(AbstractProblem):
             mesh = better_mesh(orbit, self.scale, len(orbit.mesh) - 1)
             orbit, along, since = orbit.on(mesh), along.on(mesh), 0
         new = Cycles(self.law, orbit, self.unit, self.span, self.scale, self.rows if len(self.rows) else None)
-        new.since, new.double = since, self.double
+        new.since = since
         # The tangent must obey the new phase condition: shifts along the orbit leave it a tangent.
         places = phases(orbit.mesh)
         shift = orbit.at(places + 1e-5) - orbit.at(places - 1e-5)
@@ -232,13 +231,13 @@ class Cycles(AbstractProblem):
 
     def end(self, before: np.ndarray, after: np.ndarray) -> str:
         """The orbit shrinks to a point and comes out again turned over; or its halves change places."""
-        if self.double:
-            halves = [self.parts(z)[0].at(np.array([0.5, 0.0])) / self.scale for z in (before, after)]
-            if (halves[0][0] - halves[0][1]) @ (halves[1][0] - halves[1][1]) <= 0:
-                return merged(after[-1])
         one, two = (z[:-2].reshape(self.reference.states.shape) / self.scale for z in (before, after))
         overlap = np.sum((one - one.mean(axis=0)) * (two - two.mean(axis=0)))
-        return died(after[-1]) if overlap <= 0 else ""
+        if overlap <= 0:
+            return died(after[-1])
+        orbits, phase = (self.parts(before)[0], self.parts(after)[0]), np.arange(64) / 64
+        halves = [(orbit.at(phase + 0.5) - orbit.at(phase)) / self.scale for orbit in orbits]
+        return merged(after[-1]) if np.sum(halves[0] * halves[1]) <= 0 else ""
 
 
 def merged(parameter: float) -> str:
@@ -309,6 +308,5 @@ def doubled(problem: Cycles, z: np.ndarray) -> tuple[Cycles, np.ndarray, np.ndar
     twice = Orbit(np.vstack([orbit.states, orbit.states]), mesh)
     rows = problem.rows if len(problem.rows) else None
     new = Cycles(problem.law, twice, 2.0 * problem.unit, problem.span, problem.scale, rows)
-    new.double = True
     start = np.concatenate([twice.states.ravel(), [2.0 * period, z[-1]]])
     return new, start, np.append(np.vstack([wave, -wave]).ravel(), [0.0, 0.0])

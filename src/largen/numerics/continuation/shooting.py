@@ -31,6 +31,10 @@ DYING = 0.7
 """An orbit has shrunk through a point when the flow at its start is reversed: a cosine of less than -DYING."""
 SAME = 0.4
 """The halves of an orbit are one when they differ by less than this part of a step."""
+PHASES = 24
+"""Phases at which the speed of the flow is looked at."""
+FAST = 3.0
+"""The start of an orbit moves to where the flow is slowest when it is this many times as fast there."""
 SETTLED = 1e-4
 """The multipliers above 1/50 are accepted with this error."""
 
@@ -132,7 +136,6 @@ class Shooting(AbstractProblem):
         self.phase = phase / np.linalg.norm(phase * scale)
         self.kept = rows @ reference
         self.leading: Leading | None = None
-        self.double = False
         # What conservation adds goes where there is something already, not into empty parts of the state.
         held = (np.abs(reference) + 1e-12 * scale)[:, None] * rows.T
         self.spread = np.linalg.solve(rows @ held, held.T).T if len(rows) else held
@@ -222,16 +225,46 @@ class Shooting(AbstractProblem):
     def adapted(
         self, z: np.ndarray, tangent: np.ndarray, step: float
     ) -> tuple[AbstractProblem, np.ndarray, np.ndarray]:
-        """Phase condition at this point, and the number of steps that suits the period after the step."""
+        """Phase condition at this point, and the number of steps that suits the period after the step.
+
+        Where the start of the orbit has come into its fast part (a burst), it moves to the slowest: states change
+        less there along the branch, so that steps may be longer.
+        """
+        later = self._slowest(z)
+        if not later:
+            return self._suited(z, tangent, step, self.basis, self.leading)
+        size, share, count = len(self.reference), later / self.count, np.asarray(later)
+        changes = np.zeros((size + 2, BLOCK))
+        changes[:size, : self.many] = self.basis[:, : self.many]
+        changes[:, -1] = np.append(tangent[:-2], [share * tangent[-2], tangent[-1]])
+        x, time = z[:-2], np.asarray(share * z[-2])
+        moved = np.asarray(_products(self.law, x, time, z[-1], count, jnp.asarray(changes)))
+        x = np.asarray(_flow(self.law, x, time, z[-1], count))
+        along = np.append(moved[:, -1], tangent[-2:])
+        return self._suited(np.append(x, z[-2:]), along, step, moved[:, : self.many], None)
+
+    def _slowest(self, z: np.ndarray) -> int:
+        """Steps from the start of the orbit to where the flow is slowest; 0 if that is not much slower."""
+        stride, x, speeds = max(self.count // PHASES, 1), z[:-2], []
+        one, far = np.asarray(z[-2] / self.count), np.asarray(stride * z[-2] / self.count)
+        for _ in range(PHASES):
+            ahead = np.asarray(_flow(self.law, x, one, z[-1], np.asarray(1)))
+            speeds.append(np.linalg.norm((ahead - x) / self.scale))
+            x = np.asarray(_flow(self.law, x, far, z[-1], np.asarray(stride)))
+        best = int(np.argmin(speeds))
+        return best * stride if speeds[0] > FAST * speeds[best] else 0
+
+    def _suited(
+        self, z: np.ndarray, tangent: np.ndarray, step: float, basis: np.ndarray, leading: Leading | None
+    ) -> tuple["Shooting", np.ndarray, np.ndarray]:
+        """The problem with its phase condition at z, with z and the tangent."""
         x = z[:-2]
         ahead = np.asarray(_flow(self.law, x, np.asarray(z[-2] / self.count), z[-1], np.asarray(1)))
         period = max(z[-2] + step * tangent[-2], 0.5 * z[-2])
-        new = Shooting(
-            self.law.law, x, ahead - x, period, self.dt, self.span, self.scale, self.rows, self.unit, self.basis
-        )
-        new.kept, new.double, new.leading = self.kept, self.double, self.leading
-        if new.leading is not None and new.count != self.count:
-            new.leading = new.leading._replace(at=np.full(len(z), np.nan))
+        new = Shooting(self.law.law, x, ahead - x, period, self.dt, self.span, self.scale, self.rows, self.unit, basis)
+        new.kept, new.leading = self.kept, leading
+        if leading is not None and new.count != self.count:
+            new.leading = leading._replace(at=np.full(len(z), np.nan))
         # The tangent must obey the new phase condition: shifts along the orbit leave it a tangent.
         along = tangent.copy()
         along[:-2] -= (new.phase @ tangent[:-2]) / (new.phase @ (ahead - x)) * (ahead - x)
@@ -239,7 +272,9 @@ class Shooting(AbstractProblem):
 
     def tuned(self, z: np.ndarray) -> AbstractProblem:
         """The problem with the number of steps that suits this period; it matters where digits count."""
-        return self if round(z[-2] / self.dt) == self.count else self.adapted(z, np.zeros(len(z)), 0.0)[0]
+        if round(z[-2] / self.dt) == self.count:
+            return self
+        return self._suited(z, np.zeros(len(z)), 0.0, self.basis, self.leading)[0]
 
     def objection(self, before: np.ndarray, after: np.ndarray) -> str:
         """A period that jumps or is not positive, or a flow that has turned away."""
@@ -254,14 +289,20 @@ class Shooting(AbstractProblem):
         return float((self.phase * self.scale) @ change / max(np.linalg.norm(change), 1e-300))
 
     def end(self, before: np.ndarray, after: np.ndarray) -> str:
-        """The orbit shrinks to a point: the flow at the start vanishes and comes out on the other side."""
-        if self.double:
-            one, two = (self._moved(z, self.count // 2) for z in (before, after))
-            size = np.linalg.norm(two)
-            same = size < np.linalg.norm(one) and size < SAME * np.linalg.norm(self._moved(after, 1))
-            if same or one @ two <= 0:
-                return merged(after[-1])
-        return died(after[-1]) if self._turned(after) <= -DYING else ""
+        """The orbit shrinks to a point (the flow at its start turns over), or its halves become one."""
+        if self._turned(after) <= -DYING:
+            return died(after[-1])
+        one, two = self._halves(before), self._halves(after)
+        first, last, quarter = (np.linalg.norm(part) for part in (one, two, self._moved(after, self.count // 4)))
+        same = last < first and last < SAME * np.linalg.norm(self._moved(after, 1))
+        crossed = one @ two <= 0 and min(first, last) < 0.5 * quarter
+        return merged(after[-1]) if same or crossed else ""
+
+    def _halves(self, z: np.ndarray) -> np.ndarray:
+        """How far the orbit's halves are apart; between two steps if their number is odd."""
+        less, more = self.count // 2, (self.count + 1) // 2
+        apart = self._moved(z, less)
+        return apart if more == less else 0.5 * (apart + self._moved(z, more))
 
     def _moved(self, z: np.ndarray, count: int) -> np.ndarray:
         """How far the state is after some steps, in scaled unknowns."""
@@ -330,6 +371,6 @@ def doubled(problem: Shooting, z: np.ndarray) -> tuple[Shooting, np.ndarray, np.
         problem.law.law, x, direction, 2.0 * z[-2], problem.dt, problem.span, problem.scale, problem.rows,
         2.0 * problem.unit, problem.basis,
     )  # fmt: skip
-    new.kept, new.double = problem.kept, True
+    new.kept = problem.kept
     start = np.concatenate([x, [2.0 * z[-2], z[-1]]])
     return new, start, np.append(mode, [0.0, 0.0])
