@@ -4,14 +4,16 @@ Every curve is kept on disk (`bifurcation_page.kept`) under the state of the cod
 interrupted goes on with the curve at which it stopped.
 """
 
+from typing import Any
+
 import numpy as np
 from bifurcation_page import branches, drawn, followed, kept, listed, section, specials, table, turn, written
 
 import largen as ln
 
 P_EI = "probability[e,i]"
-GOLDEN = {"linear_in_bin": False, "stretched": False, "bin_width": 4.0}
-BASE = {"bin_width": 4.0}
+GOLDEN: dict[str, Any] = {"linear_in_bin": False, "stretched": False, "bin_width": 4.0}
+BASE: dict[str, Any] = {"bin_width": 4.0}
 
 
 def spiking():
@@ -102,7 +104,7 @@ def strength():
     section("strength", f"{written(parts)}\n\n{drawn('strength', 'spiking reduction: s_ee', parts)}")
 
 
-LAMBDA = {"largest_step": 0.06, "tolerance": 1e-5, "bin_width": 4.0, "points": 600, "most_branches": 4}
+LAMBDA: dict[str, Any] = {"largest_step": 0.06, "tolerance": 1e-5, "bin_width": 4.0, "points": 600, "most_branches": 4}
 
 
 def external():
@@ -112,11 +114,15 @@ def external():
 
 
 def external_big():
-    """The oscillation at lambda = 10, followed up and down: none from the Hopf point leads to it within the range."""
+    """The oscillations at lambda = 10 and 6, followed up and down: none from the Hopf point leads there within 3 to 14.
+
+    One burst per period at 10, two at 6; the first doubled orbit of each curve is followed too.
+    """
     parts = []
-    for to in (14.0, 3.0):
-        part = followed("external_rate", 10.0, to, orbit=True, within=(3.0, 14.0), **LAMBDA)
-        parts.append((f"From lambda = 10 to {to:g}:", part))
+    for begin in (10.0, 6.0):
+        for to in (14.0, 3.0):
+            part = followed("external_rate", begin, to, orbit=True, within=(3.0, 14.0), **LAMBDA | {"most_branches": 2})
+            parts.append((f"From lambda = {begin:g} to {to:g}:", part))
     section("external_big", f"{written(parts)}\n\n{drawn('external_big', 'spiking reduction: lambda', parts)}")
 
 

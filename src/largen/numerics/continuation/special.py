@@ -17,7 +17,7 @@ NOT_SMOOTH = 0.05
 """A test function that is still this large, relative to its values on both sides, jumps instead of vanishing."""
 
 STEEP = 0.1
-"""Share of the parameter in the tangent below which a multiplier passes 1 at a fold, not at a branch point."""
+"""Share of the parameter in the tangent below which (or where it turns) a multiplier passes 1 at a fold."""
 HALVINGS = 6
 """Times that a step is halved to tell two crossings apart."""
 DOUBTFUL = 0.01
@@ -180,7 +180,8 @@ def _between(a: Point, b: Point, tolerance: float, halvings: int = HALVINGS) -> 
         found += [c for c in crossings if c.point.special.kind != "plus"]
         for crossing in pluses:
             branching = group != "" or flipped or np.isnan(a.orientation * b.orientation)
-            folded = group != "" or (not a.problem.turning_folds and abs(crossing.point.tangent[-1]) < STEEP)
+            turns = a.tangent[-1] * b.tangent[-1] < 0 or abs(crossing.point.tangent[-1]) < STEEP
+            folded = group != "" or (not a.problem.turning_folds and turns)
             kind = _kind(a, group, "fold" if folded else "branch") if branching else "unclassified"
             found.append(crossing._replace(point=_rename(crossing.point, kind)))
     if flipped and not any(_is_branch(f.point) for f in found):
