@@ -350,8 +350,11 @@ def test_maps_show_lines_colours_special_points_and_failures(undisturbed, tmp_pa
     assert crosses.get_xydata().tolist() == [[1.0, 1.0]]
     assert axes[1].get_xlabel() == "tau[a] (ms)"
     sample = ln.Random({"tau[a]": (1.0, 2.0), "noise": (0.5, 1.0)}, count=5)
-    ln.plot.map(ln.sweep(troubled.Troubled(), sample, times=TIMES, store=tmp_path / "s.nc"), ax=axes[2])
+    drawn = ln.sweep(troubled.Troubled(), sample, times=TIMES, store=tmp_path / "s.nc")
+    ln.plot.map(drawn, ax=axes[2], special={"Hopf": 0.7})
     assert axes[2].collections[0].get_offsets().shape == (5, 2)
+    assert axes[2].get_title(loc="left") == "a"
+    assert axes[2].texts[0].get_text() == "Hopf"
     with pytest.raises(ln.InputError, match="variable of the sweep"):
         ln.plot.map(found, "rate", ax=axes[3])
 

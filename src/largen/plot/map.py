@@ -43,7 +43,10 @@ def map(
     part = dataset[[key for key in (name, f"{name}_se", "status") if key in dataset]].sel(sel)
     over = [str(dim) for dim in dataset["status"].dims]
     if over == ["point"]:
-        return _scatter(part, name, ax)
+        over = _scatter(part, name, ax)
+        _mark(_pairs(special, over[0]), ax)
+        _lay(curves, ax)
+        return tidy(ax, x=_label(part, over[0]), y=_label(part, over[1]) if over[1:] else axis_label(part[name]))
     if len(over) == 1:
         _lines(part, name, over[0], ax)
         _mark(_pairs(special, over[0]), ax)
@@ -52,10 +55,7 @@ def map(
         raise InputError(f"A map has one or two parameters, but this sweep has {', '.join(over)}: select some.")
     _colours(part, name, over, ax)
     _mark(_pairs(special, over[0]), ax)
-    for label, curve in (curves or {}).items():
-        line = np.asarray(curve, dtype=float)
-        ax.plot(line[:, 0], line[:, 1], color="black", lw=1.2, label=label)
-        ax.legend(fontsize=7, frameon=False)
+    _lay(curves, ax)
     return tidy(ax, x=_label(dataset, over[0]), y=_label(dataset, over[1]))
 
 
@@ -95,12 +95,7 @@ def _troubles(part: xr.Dataset) -> list[tuple[dict[str, Any], np.ndarray]]:
 
 
 def _colours(part: xr.Dataset, name: str, over: list[str], ax: Axes) -> None:
-    rest = [str(dim) for dim in part[name].dims if dim not in over]
-    if rest:
-        entry = {dim: part[dim].values[0] for dim in rest}
-        part = part.sel(entry)
-        ax.set_title(", ".join(str(value) for value in entry.values()), loc="left", fontsize=10)
-    part = part.transpose(*over)
+    part = _first(part, name, over, ax).transpose(*over)
     x, y = (part[dim].values for dim in over)
     if any(axis.dtype.kind not in "fi" for axis in (x, y)):
         raise InputError("A map of two parameters needs numbers on both axes: select one entry of the other.")
@@ -114,20 +109,35 @@ def _colours(part: xr.Dataset, name: str, over: list[str], ax: Axes) -> None:
         ax.plot(x[where[0]], y[where[1]], ls="", color="0.4", **mark)
 
 
-def _scatter(part: xr.Dataset, name: str, ax: Axes) -> Axes:
-    """Points of a sample in the plane of its first two parameters, or against its one."""
+def _first(part: xr.Dataset, name: str, over: list[str], ax: Axes) -> xr.Dataset:
+    """The first entry of each dim that is left, which the title then names."""
+    entry = {str(dim): part[dim].values[0] for dim in part[name].dims if dim not in over}
+    if entry:
+        ax.set_title(", ".join(str(value) for value in entry.values()), loc="left", fontsize=10)
+    return part.sel(entry)
+
+
+def _scatter(part: xr.Dataset, name: str, ax: Axes) -> list[str]:
+    """Points of a sample in the plane of its first two parameters, or against its one; the names of these."""
     names = [str(key) for key in part.coords if part[key].dims == ("point",) and key not in ("point", "seed")]
-    rest = [str(dim) for dim in part[name].dims if dim != "point"]
-    part = part.isel(dict.fromkeys(rest, 0))
+    part = _first(part, name, ["point"], ax)
     if len(names) == 1:
         ax.plot(part[names[0]], part[name], ls="", marker=".", color=EXCITATORY[0])
-        return tidy(ax, x=_label(part, names[0]), y=axis_label(part[name]))
+        return names
     image = ax.scatter(part[names[0]], part[names[1]], c=part[name], s=14, cmap="viridis", plotnonfinite=False)
     assert ax.figure is not None
     ax.figure.colorbar(image, ax=ax, shrink=0.9, label=axis_label(part[name]))
     for mark, chosen in _troubles(part):
         ax.plot(part[names[0]].values[chosen], part[names[1]].values[chosen], ls="", color="0.4", **mark)
-    return tidy(ax, x=_label(part, names[0]), y=_label(part, names[1]))
+    return names[:2]
+
+
+def _lay(curves: Mapping[str, Any] | None, ax: Axes) -> None:
+    """Lay lines over a map."""
+    for label, curve in (curves or {}).items():
+        line = np.asarray(curve, dtype=float)
+        ax.plot(line[:, 0], line[:, 1], color="black", lw=1.2, label=label)
+        ax.legend(fontsize=7, frameon=False)
 
 
 def _pairs(special: Any, parameter: str) -> list[tuple[str, float]]:

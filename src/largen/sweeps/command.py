@@ -66,6 +66,8 @@ def show(found: dict[str, Any]) -> None:
         print("Run the same sweep again to go on.")
     if points[FAILED]:
         print("Do failed points again with --retry-failed.")
+    if "map" in found:
+        print(f"Picture: {found['map']}")
 
 
 def draw(store: Path, name: str) -> Path:

@@ -123,7 +123,7 @@ def reduced(observable: Observable, data: np.ndarray, times: np.ndarray, start: 
         dims = (*(d for d in dims if d not in ("time", "time_")), "time")
     if dims[-1] != "time":
         data = np.moveaxis(data, dims.index("time"), -1)
-    data = data[..., np.searchsorted(times, start) :]
+    data = data[..., times.searchsorted(start) :]
     if data.shape[-1] == 0:
         raise InputError(f"`{observable.name}` has no values from the time {start:g} on: give a smaller `start`.")
     attrs["long_name"] = f"{_WORDS[wanted.reduction]}: {observable.long_name}"
