@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 from scipy.special import ndtr
 
 from largen.checks import InputError, LimitError
-from largen.systems.spiking import markov, markov_jax, step_jax
+from largen.systems.spiking import markov, markov_jax, step_jax, transfer_jax
 from largen.systems.spiking.channels import build_layout
 from largen.systems.spiking.model import SpikingNetwork
 
@@ -283,3 +284,10 @@ def test_iterated_normal_integrals():
         np.testing.assert_allclose(np.diff(integral[::2]), simpson, rtol=1e-10, atol=1e-14)
     for slope, derivative in zip(slopes[1:], (density, i0, i1, i2), strict=True):
         np.testing.assert_allclose(slope, derivative, atol=1e-15)
+
+
+@pytest.mark.parametrize("x", [-5.0, -0.4, 0.3, 4.0])
+def test_derivatives_of_the_tails(x):
+    with jax.enable_x64(True):
+        arguments = tuple(jnp.asarray(v) for v in (x, 4.0, 0.3, 1.3))
+        check_grads(transfer_jax.tails, arguments, order=2, modes=["fwd", "rev"], atol=1e-7, rtol=1e-6)

@@ -84,6 +84,73 @@ def _iterated_normal_jvp(primals, tangents):
     return values, (-z * density * dz, density * dz, i0 * dz, i1 * dz, i2 * dz)
 
 
+# The law of a bin's neurons --------------------------------------------------------------------------------------
+
+
+class Tails(NamedTuple):
+    """What lies beyond an edge l of the law of V'."""
+
+    crossing: Any  # C = P(V' < l), or -P(V' > l) where l is above the mean
+    beyond: Any  # U = E[(l - V')+], or E[(V' - l)+] there
+    density: Any  # f, at l
+
+
+def _tails(x, length, tilt, sigma):
+    """The tails; the same of the density 2u - 1, of which the law has `tilt`; sigma f' and sigma^2 f''."""
+    side = jnp.where(x < 0.0, 1.0, -1.0)
+    ratio, inverse, per = sigma / length, side / sigma, 1.0 / length
+    low, high, tilted = 1.0 - tilt, 1.0 + tilt, 2.0 * tilt * ratio
+    start = x + (tilt / 6.0 + 0.5) * length  # from the lower end of the density's support
+    za, zb = inverse * start, inverse * (start - length)
+    pa, a0, a1, a2, a3 = iterated_normal(za)
+    pb, b0, b1, b2, b3 = iterated_normal(zb)
+    d0, d1, d2, d3 = side * (a0 - b0), a1 - b1, side * (a2 - b2), a3 - b3
+    values = Tails(
+        ratio * (low * a1 - high * b1 + tilted * d2),
+        sigma * ratio * (side * (low * a2 - high * b2) + tilted * d3),
+        per * (side * (low * a0 - high * b0) + tilted * d1),
+    )
+    odd = Tails(
+        ratio * (2.0 * ratio * d2 - a1 - b1),
+        sigma * ratio * (2.0 * ratio * d3 - side * (a2 + b2)),
+        per * (2.0 * ratio * d1 - side * (a0 + b0)),
+    )
+    steep = per * (low * pa - high * pb + tilted * d0)
+    bent = per * (side * (high * zb * pb - low * za * pa) + tilted * (pa - pb))
+    return values, odd, steep, bent
+
+
+@jax.custom_jvp
+def tails(x: jax.Array, length: jax.Array, tilt: jax.Array, sigma: jax.Array) -> Tails:
+    """Tails of a density that is linear on an interval, with a Gaussian added, at x = l - its mean.
+
+    The derivative: U' = C and C' = f in l; C, U and f are homogeneous of degree 0, 1 and -1 in (x, length, sigma);
+    of any of them, d/d sigma = sigma d^2/dl^2; and the mean stays where it is when the density tilts.
+
+    Args:
+        x: Edge less mean; any shape, all alike.
+        length: Length of the interval.
+        tilt: The density goes from 1 - tilt to 1 + tilt, relative to a uniform one.
+        sigma: Standard deviation of the Gaussian.
+    """
+    return _tails(x, length, tilt, sigma)[0]
+
+
+@tails.defjvp
+def _tails_jvp(primals, tangents):
+    x, length, _, sigma = primals
+    dx, dlength, dtilt, dsigma = tangents
+    values, odd, steep, bent = _tails(*primals)
+    crossing, beyond, density = values
+    scale = dlength / length
+    dx, dsigma = dx - x * scale + length / 6.0 * dtilt, dsigma - sigma * scale
+    return values, Tails(
+        density * dx + steep * dsigma + odd.crossing * dtilt,
+        crossing * dx + sigma * density * dsigma + beyond * scale + odd.beyond * dtilt,
+        (steep * dx + bent * dsigma) / sigma - density * scale + odd.density * dtilt,
+    )
+
+
 # Fluxes ------------------------------------------------------------------------------------------------------
 
 
@@ -126,27 +193,17 @@ def spread(cells: Cells, band: Band, carried: tuple[jax.Array, ...], scheme: Sch
     tail and small where little moves.
     """
     number, mean, length, tilt, sigma = cells
-    lower = mean - (tilt / 6.0 + 0.5) * length
-    upper = lower + length
-    ratio = sigma / length
-    tilted = 2.0 * tilt * ratio
-    low, high = 1.0 - tilt, 1.0 + tilt
-    inverse = 1.0 / sigma
 
     def across(edge, usual):
-        side = jnp.where(edge < mean, 1.0, -1.0)
-        passed = 0.5 * (usual - side)
-        _, a0, a1, a2, a3 = iterated_normal(side * inverse * (edge - lower))
-        _, b0, b1, b2, b3 = iterated_normal(side * inverse * (edge - upper))
-        crossing = ratio * (low * a1 - high * b1 + side * tilted * (a2 - b2))
-        beyond = sigma * ratio * (side * (low * a2 - high * b2) + tilted * (a3 - b3))
+        ahead = edge - mean
+        crossing, beyond, density = tails(ahead, length, tilt, sigma)
+        passed = 0.5 * (usual - jnp.where(ahead < 0.0, 1.0, -1.0))
         crossing += passed
-        beyond += passed * (edge - mean)
+        beyond += passed * ahead
         flux, surplus = number * crossing, number * beyond
         if not carried:
             return flux, surplus
         at_edge, along, by_density = carried
-        density = (side * (low * a0 - high * b0) + tilted * (a1 - b1)) / length
         excess = (at_edge + edge[:, None] * along) * crossing[:, :, None]
         excess += by_density * density[:, :, None] - along * beyond[:, :, None]
         return flux, surplus, excess
