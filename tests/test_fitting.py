@@ -1,5 +1,6 @@
 """Fits: parameters recovered, errors that cover, derivatives, what cannot be known, and sentences for bad input."""
 
+import json
 import re
 
 import jax
@@ -10,8 +11,10 @@ import yaml
 import largen as ln
 from largen.cli import main
 from largen.fitting import evaluation
+from largen.fitting.command import as_plain
 from largen.fitting.evaluation import evaluate
 from largen.fitting.unknowns import unknowns
+from largen.plain import to_plain
 from toy import Toy
 
 TIMES = np.arange(5.0)
@@ -247,7 +250,10 @@ def test_command_line_fits_and_writes_the_fitted_model(rate_target, tmp_path, ca
     assert '"status": "converged"' in said.out
     fitted = ln.read_model(out / "model.yaml")
     np.testing.assert_allclose([float(fitted.value(name)) for name in FREE], TRUE, rtol=1e-6)
-    assert ln.load(out / "fit.nc").attrs["kind"] == "fit"
+    kept = ln.load(out / "fit.nc")
+    assert kept.attrs["kind"] == "fit"
+    infinite = kept.assign_attrs(parameters=json.dumps(to_plain(ln.SpikingNetwork())))
+    assert json.loads(json.dumps(as_plain(infinite), allow_nan=False))["model"]["membrane_time"] == "inf"
     values = tmp_path / "values.yaml"
     values.write_text(yaml.safe_dump({"rate[x]": {"value": 47.0, "error": 0.2}}))
     assert main(["fit", "gamma", str(values), "--free", "strength[e,e]", "--times", "0:200:0.1"]) == 2

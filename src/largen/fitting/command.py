@@ -102,7 +102,7 @@ def as_plain(result: xr.Dataset) -> dict[str, Any]:
         rows[name] = {key: json_safe(float(row[key])) for key in keys} | {"unit": str(row["unit"].item())}
     keep = [key for key in result.attrs if key != "parameters"]
     attrs = {str(key): json_safe(_python(result.attrs[key])) for key in keep}
-    return attrs | {"parameters": rows, "model": json.loads(result.attrs["parameters"])}
+    return attrs | {"parameters": rows, "model": json_safe(json.loads(result.attrs["parameters"]))}
 
 
 def _python(value: Any) -> Any:
