@@ -2,19 +2,22 @@
 
 Source: the worked sets of the three systems. Run time: about 20 minutes of one core for all studies.
 Command: python benchmarks/fitting.py [STUDY ...] [--repetitions 20] [--write], where STUDY is recovery[:SET],
-derivatives[:SET], s1, s3, rate, diffusion[:REALISATIONS], spiking, pair or level; --write puts the rows into
+command[:SET], derivatives[:SET], s1, s3, rate, diffusion[:REALISATIONS], spiking, pair or level; --write puts the rows into
 docs/fitting.md.
 """
 
 import argparse
 import itertools
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import rows
 
 import largen as ln
+from largen.cli import main as main_of_largen
 from largen.fitting.check import _by_comparison
 from largen.fitting.evaluation import evaluate
 from largen.fitting.unknowns import unknowns
@@ -55,15 +58,36 @@ def recovery(*sets):
     """Noise-free observables of `solve_limit`, start 3 to 10 % off."""
     for name, (model, true, times, of_target, of_fit) in chosen(sets):
         target = ln.solve_limit(model, times, **of_target)
-        off = 0.03 if name in ("balanced S3", "spiking defaults") else 0.1  # where a limit exists
-        signs = np.resize([-1.0, 1.0, 1.0, -1.0] if "spiking" in name else [1.0, -1.0, 1.0], len(true))
-        start = model.replace(**{k: v * (1 + s * off) for (k, v), s in zip(true.items(), signs, strict=True)})
+        start, off = moved(name, model, true)
         begin = time.process_time()
         result = ln.fit(start, target, free=list(true), starts=1, check=False, **of_fit)
         error = np.max(np.abs(result.value.values / list(true.values()) - 1))
         free = ", ".join(f"`{word}`" for word in true)
         seconds = f"{time.process_time() - begin:.0f}"
         yield f"recovery, {name}", free, f"{off:.0%}", f"{error:.1e}", str(result.attrs["evaluations"]), seconds
+
+
+def command(*sets):
+    """The same as `recovery` by `largen fit`: the model a YAML file, the target a netCDF file."""
+    for name, (model, true, times, of_target, of_fit) in chosen(sets):
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder)
+            ln.write_model(moved(name, model, true)[0], place / "model.yaml")
+            ln.save(ln.solve_limit(model, times, **of_target), place / "target.nc")
+            words = [str(place / "model.yaml"), str(place / "target.nc"), "--out", str(place / "fit"), "--no-check"]
+            words += [word for key in true for word in ("--free", key)]
+            words += [word for key, value in of_fit.items() for word in ("--option", f"{key}={value}")]
+            assert main_of_largen(["fit", *words, "--starts", "1", "--json"]) == 0
+            result = ln.load(place / "fit" / "fit.nc")
+        error = np.max(np.abs(result.value.values / list(true.values()) - 1))
+        yield f"`largen fit`, {name}", str(len(true)), f"{error:.1e}"
+
+
+def moved(name, model, true):
+    """The start of a recovery: the model with its parameters off, where a limit exists; and by how much."""
+    off = 0.03 if name in ("balanced S3", "spiking defaults") else 0.1
+    signs = np.resize([-1.0, 1.0, 1.0, -1.0] if "spiking" in name else [1.0, -1.0, 1.0], len(true))
+    return model.replace(**{k: v * (1 + s * off) for (k, v), s in zip(true.items(), signs, strict=True)}), off
 
 
 def derivatives(*sets):
@@ -187,7 +211,9 @@ def level(count=24):
     yield f"networks of the true S1, 40 x 2000, all pairs of {count}", parted
 
 
-STUDIES = {study.__name__: study for study in (recovery, derivatives, s3, s1, rate, diffusion, spiking, pair, level)}
+STUDIES = {
+    study.__name__: study for study in (recovery, command, derivatives, s3, s1, rate, diffusion, spiking, pair, level)
+}
 
 
 def main():
@@ -199,7 +225,7 @@ def main():
     given = parser.parse_args()
     for word in given.studies:
         name, *sets = word.split(":")  # such as "recovery:rate (continuous)"
-        more = () if name in ("recovery", "derivatives", "pair", "level") else (given.repetitions,)
+        more = () if name in ("recovery", "command", "derivatives", "pair", "level") else (given.repetitions,)
         for cells in STUDIES[name](*more, *sets):
             print(f"| {' | '.join(cells)} |", flush=True)
             if given.write:
