@@ -18,7 +18,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from bifurcation_page import PAGE, branches, followed, listed, section, specials, table
-from bifurcation_spiking import GOLDEN, external, external_big, p_ei, slopes, spiking, strength, stretched
+from bifurcation_spiking import (
+    GOLDEN,
+    external,
+    external_big,
+    p_ei,
+    p_ei_steps,
+    slopes,
+    spiking,
+    strength,
+    stretched,
+)
 from matplotlib.figure import Figure
 
 import largen as ln
@@ -104,7 +114,7 @@ def balanced():
         ("folded, N = 2000", folded, "gain[e].threshold", 1.5, 2000),
     ):
         try:
-            diagram = analysis.follow(model, parameter, to=to, n=n, largest_step=0.05, points=120)
+            diagram = analysis.follow(model, parameter, to=to, n=n, largest_step=0.05, points=400)
             parts.append(f"{name}, {parameter} to {to}:\n\n{specials(diagram)}\n\n{branches(diagram)}")
         except (ln.LimitError, ln.InputError) as error:
             parts.append(f"{name}, {parameter} to {to}: {error}")
@@ -292,8 +302,8 @@ def auto():
 PARTS = {
     part.__name__: part
     for part in (
-        spiking, slopes, external, external_big, strength, p_ei, stretched, bursts, goldens, steps, balanced, folded,
-        hysteresis, speed, auto,
+        spiking, slopes, external, external_big, strength, p_ei, p_ei_steps, stretched, bursts, goldens,
+        steps, balanced, folded, hysteresis, speed, auto,
     )
 }  # fmt: skip
 

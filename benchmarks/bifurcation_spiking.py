@@ -4,12 +4,14 @@ Every curve is kept on disk (`bifurcation_page.kept`) under the state of the cod
 interrupted goes on with the curve at which it stopped.
 """
 
+import time
 from typing import Any
 
 import numpy as np
 from bifurcation_page import branches, drawn, followed, kept, listed, section, specials, table, turn, written
 
 import largen as ln
+from largen import analysis
 
 P_EI = "probability[e,i]"
 GOLDEN: dict[str, Any] = {"linear_in_bin": False, "stretched": False, "bin_width": 4.0}
@@ -136,6 +138,23 @@ def p_ei():
     networks = {p: network(p) for p in (0.5, 0.6, 0.7, 0.76, 0.82, 0.88, 0.94)}
     title = "4000 neurons: branches of the reduction; grey: histogram and peak heights of the network"
     section("p_ei", f"{written(parts)}\n\n{drawn('p_ei', title, parts, networks)}")
+
+
+def p_ei_steps():
+    """The big oscillation of 4000 neurons for shorter steps: how far the multiplier along the orbit is from 1."""
+    rows = []
+    for p in (0.76, 0.88, 0.97):
+        for dt in (0.1, 0.05, 0.025):
+            model = ln.SpikingNetwork().replace(**{P_EI: p}).scaled(4000)
+            started = time.process_time()
+            orbit = kept(("orbit", p, dt), lambda model=model, dt=dt: analysis.limit_cycle(model, dt=dt, settle=3000.0))
+            first = complex(orbit["multiplier_real"][0].item(), orbit["multiplier_imag"][0].item())
+            peaks = ", ".join(f"{peak:.0f}" for peak in orbit["rate_high"].values)
+            values = f"{float(orbit['period']):.4f}", f"{float(orbit['trivial_multiplier']) - 1:+.0e}", f"{first:.4f}"
+            rows.append([p, dt, *values, peaks])
+            print(rows[-1], f"{time.process_time() - started:.0f} s", flush=True)
+    heads = ["p_ei", "dt (ms)", "period (ms)", "trivial multiplier - 1", "leading multiplier", "highest rate E, I (Hz)"]
+    section("p_ei_steps", table(heads, rows))
 
 
 def network(p):

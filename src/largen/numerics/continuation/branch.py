@@ -11,6 +11,8 @@ from largen.numerics.continuation.special import between
 
 STRAIGHT = 0.9
 """Smallest cosine between the tangents of neighbouring points."""
+STANDING, STANDS = 20, 1e-6
+"""Steps, and the parameter's share of each, after which the parameter has stopped changing."""
 FEW = 3
 """Newton iterations up to which the step may grow."""
 
@@ -20,6 +22,7 @@ class Stop(enum.Enum):
 
     REACHED = "The parameter reached {bound:g}, the end of its range."
     CLOSED = "The curve is closed: it returned to where it began."
+    VERTICAL = "The parameter stops at {at:.6g} and the state runs on: the branch goes to infinity there."
     MOST_POINTS = "The curve was cut after {points} points. Give a larger `points` to follow it further."
     STEP_MINIMUM = (
         "The curve could not be followed beyond {at:.8g}: the step is at its minimum ({step:.2g}). {why} Try a smaller "
@@ -86,7 +89,7 @@ def trace(
     z, tangent, linear = _begin(problem, z, along, steps, leave)
     a = first = point_at(problem, z, tangent, linear)
     yield a
-    step = steps.first
+    step, standing = steps.first, 0
     for count in range(1, steps.points):
         a = _adapt(a, step)
         try:
@@ -109,6 +112,10 @@ def trace(
             return
         if count > 10 and _returned(first, b, used):
             yield Ending(Stop.CLOSED, Stop.CLOSED.value)
+            return
+        standing = standing + 1 if not b.problem.vertical and _stands(a, b) else 0
+        if standing == STANDING:
+            yield Ending(Stop.VERTICAL, Stop.VERTICAL.value.format(at=b.parameter))
             return
         a = b
     yield Ending(Stop.MOST_POINTS, Stop.MOST_POINTS.value.format(points=steps.points))
@@ -200,6 +207,11 @@ def _cut(a: Point, b: Point, bound: float, tolerance: float) -> Point:
     if (problem.weights**2 * tangent) @ a.tangent < 0:
         tangent = -tangent
     return point_at(problem, z, tangent, linear)
+
+
+def _stands(a: Point, b: Point) -> bool:
+    problem = b.problem
+    return problem.weights[-1] * abs(b.parameter - a.parameter) < STANDS * problem.length(b.z - a.z)
 
 
 def _returned(first: Point, b: Point, step: float) -> bool:

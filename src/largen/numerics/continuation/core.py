@@ -45,6 +45,7 @@ class AbstractProblem(abc.ABC):
         doubt: Error of the eigenvalues or multipliers found last.
         turning_folds: Whether a fold is where the parameter turns. Where the curve depends a little on a number that
             changes along it (steps per period), it is where a multiplier passes 1.
+        vertical: Whether a curve is followed on where the parameter has stopped changing.
     """
 
     weights: np.ndarray
@@ -53,6 +54,7 @@ class AbstractProblem(abc.ABC):
     tolerance: float = 1e-8
     doubt: float = 0.0
     turning_folds: bool = True
+    vertical: bool = True
 
     @abc.abstractmethod
     def linearise(self, z: np.ndarray) -> tuple[np.ndarray, Any]:

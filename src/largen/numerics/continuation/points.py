@@ -60,6 +60,8 @@ class Iterated(eqx.Module):
 class Stationary(AbstractProblem):
     """Zeros of a vector field, or fixed points of a map, in z = (x, p)."""
 
+    vertical = False
+
     def __init__(
         self,
         law: Any,
