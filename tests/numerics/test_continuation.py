@@ -199,7 +199,8 @@ def test_a_closed_curve_is_recognised():
 def test_a_branch_that_goes_to_infinity_says_where():
     # x = -log(p - 1/4) has no bound as p falls to 1/4.
     _, special, ending = follow(lambda x, p: p - 0.25 - jnp.exp(-x), 0.0, 1.25, -1.0, 2.0, sign=-1.0, largest=0.5)
-    assert ending.stop is Stop.VERTICAL and not special
+    assert ending.stop is Stop.VERTICAL
+    assert not special
     assert "stops at 0.25 " in ending.sentence
 
 
