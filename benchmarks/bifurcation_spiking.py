@@ -100,8 +100,8 @@ def endings(parts):
 
 
 def strength():
-    """From the Hopf point in s_ee to the ends of its orbits and of the doubled ones."""
-    more = {"most_branches": 4, "largest_step": 0.06, "points": 600, "tolerance": 1e-5, "bin_width": 4.0}
+    """From the Hopf point in s_ee to the end of its orbits and of those of the first doubling."""
+    more = {"most_branches": 3, "largest_step": 0.06, "points": 600, "tolerance": 1e-5, "bin_width": 4.0}
     parts = [("", followed("strength[e,e]", 0.7, 1.1, **more))]
     section("strength", f"{written(parts)}\n\n{drawn('strength', 'spiking reduction: s_ee', parts)}")
 
@@ -118,12 +118,13 @@ def external():
 def external_big():
     """The oscillations at lambda = 10 and 6, followed up and down: none from the Hopf point leads there within 3 to 14.
 
-    One burst per period at 10, two at 6; the first doubled orbit of each curve is followed too.
+    One burst per period at 10, two at 6, which is the doubled orbit of the first.
     """
+    more = LAMBDA | {"within": (3.0, 14.0), "cycles": False}
     parts = []
     for begin in (10.0, 6.0):
         for to in (14.0, 3.0):
-            part = followed("external_rate", begin, to, orbit=True, within=(3.0, 14.0), **LAMBDA | {"most_branches": 2})
+            part = followed("external_rate", begin, to, orbit=True, **more)
             parts.append((f"From lambda = {begin:g} to {to:g}:", part))
     section("external_big", f"{written(parts)}\n\n{drawn('external_big', 'spiking reduction: lambda', parts)}")
 
