@@ -2,8 +2,8 @@
 
 Source: the worked sets of the three systems. Run time: about 20 minutes of one core for all studies.
 Command: python benchmarks/fitting.py [STUDY ...] [--repetitions 20] [--write], where STUDY is recovery[:SET],
-command[:SET], derivatives[:SET], s1, s3, rate, diffusion[:REALISATIONS], spiking, pair or level; --write puts the rows into
-docs/fitting.md.
+command[:SET], derivatives[:SET], s1, s3, rate, diffusion[:REALISATIONS], spiking, pair or level; --write puts the rows
+into docs/fitting.md.
 """
 
 import argparse
