@@ -17,7 +17,7 @@ NOT_SMOOTH = 0.05
 """A test function that is still this large, relative to its values on both sides, jumps instead of vanishing."""
 
 STEEP = 0.1
-"""Share of the parameter in the tangent below which (or where it turns) a multiplier passes 1 at a fold."""
+"""Share of the parameter in the tangent below which (or near where it turns) a multiplier passes 1 at a fold."""
 HALVINGS = 6
 """Times that a step is halved to tell two crossings apart."""
 DOUBTFUL = 0.01
@@ -180,7 +180,7 @@ def _between(a: Point, b: Point, tolerance: float, halvings: int = HALVINGS) -> 
         found += [c for c in crossings if c.point.special.kind != "plus"]
         for crossing in pluses:
             branching = group != "" or flipped or np.isnan(a.orientation * b.orientation)
-            turns = a.tangent[-1] * b.tangent[-1] < 0 or abs(crossing.point.tangent[-1]) < STEEP
+            turns = _turns(a, b) or abs(crossing.point.tangent[-1]) < STEEP
             folded = group != "" or (not a.problem.turning_folds and turns)
             kind = _kind(a, group, "fold" if folded else "branch") if branching else "unclassified"
             found.append(crossing._replace(point=_rename(crossing.point, kind)))
@@ -191,6 +191,11 @@ def _between(a: Point, b: Point, tolerance: float, halvings: int = HALVINGS) -> 
     for one in sorted(found, key=lambda f: f.s):
         if not _explained(one, found, segment):
             yield one.point
+
+
+def _turns(a: Point, b: Point) -> bool:
+    """Whether the parameter turns between a and b, or within a step of them if it goes on as from a to b."""
+    return abs(a.tangent[-1] + b.tangent[-1]) < 3.0 * abs(b.tangent[-1] - a.tangent[-1])
 
 
 def _hidden(a: Point, b: Point) -> bool:
