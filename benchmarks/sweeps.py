@@ -204,21 +204,21 @@ def networks(folder: str, count: int, *, realisations: int = 18) -> tuple[float,
     return tuple(b - a for a, b in zip(begun, (time.perf_counter(), *spent()), strict=True))
 
 
-def ceiling(folder: str, rows: list[tuple[str, str]], turns: int = 9) -> None:
-    """The same networks in plain processes, one and two in turn: what the machine can do, without any sweep."""
+def ceiling(folder: str, rows: list[tuple[str, str]], turns: int = 6) -> None:
+    """The same networks in two plain processes, each alone and both at once: what the machine can do by itself."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as first, context.Pool(1) as second:
-        both = (first, second)
-        wait([pool.apply_async(some_networks, (1,)) for pool in both])  # compiles
-        took = [
-            (wait([pool.apply_async(some_networks, (4,)) for pool in both[:k]])) for _ in range(turns) for k in (1, 2)
-        ]
-    one, two = np.reshape(took, (turns, 2)).sum(axis=0)
-    ratios = 2 * np.divide(*np.reshape(took, (turns, 2)).T)
+        took = []
+        for realisations in (1, *[16] * turns):  # the first compiles
+            groups = ((first,), (second,), (first, second))
+            took.append([wait([pool.apply_async(some_networks, (realisations,)) for pool in part]) for part in groups])
+    one, two, both = np.transpose(took[1:])
+    ratios = (one + two) / both
     rows.append(
         (
-            "the same networks in two plain processes and in one, in turn: no sweep, no start",
-            f"{2 * one / two:.2f} times ({ratios.min():.2f} to {ratios.max():.2f} in {turns} pairs)",
+            "the same networks in two plain processes, one after the other and at once: no sweep, no start",
+            f"{ratios.mean():.2f} times ({ratios.min():.2f} to {ratios.max():.2f} in {turns} turns); alone, one "
+            f"process takes {100 * abs(one.mean() / two.mean() - 1):.0f} % longer than the other",
         )
     )
 
@@ -242,7 +242,7 @@ TRIM = "MALLOC_TRIM_THRESHOLD_"
 def allocator(folder: str, rows: list[tuple[str, str]], turns: int = 12) -> None:
     """Why workers keep the memory that they free: networks on two workers, with and without Dask's setting, in turn."""
     ours, name = dict(executors.LOCAL), "MALLOC_TRIM_THRESHOLD_"
-    found: dict[str, list[tuple[float, int]]] = {"given back as Dask would": [], "kept": []}
+    found: dict[str, list[tuple[float, float, int]]] = {"given back as Dask would": [], "kept": []}
     with contextlib.ExitStack() as stack:
         clients = []
         for setting in (65536, None):
@@ -255,17 +255,20 @@ def allocator(folder: str, rows: list[tuple[str, str]], turns: int = 12) -> None
                 last = client.gather([client.submit(usage, 6, pure=False) for _ in range(2)])
                 results += last if turn else []
     means = {how: np.mean(results, axis=0) for how, results in found.items()}
-    words = (f"{how}: {cpu:.3f} CPU s, {faults:.0f} page faults" for how, (cpu, faults) in means.items())
+    words = (
+        f"{how}: {user + kernel:.3f} CPU s, of which {kernel:.3f} s in the kernel, {faults:.0f} page faults"
+        for how, (user, kernel, faults) in means.items()
+    )
     rows.append(("a network (6 realisations of 5 s) on one of two workers, freed memory", "; ".join(words)))
 
 
-def usage(realisations: int) -> tuple[float, int]:
-    """CPU seconds and page faults of a network."""
+def usage(realisations: int) -> tuple[float, float, int]:
+    """CPU seconds of a network in Python and compiled code, those in the kernel, and page faults."""
     before = resource.getrusage(resource.RUSAGE_THREAD)
     some_networks(realisations)
     after = resource.getrusage(resource.RUSAGE_THREAD)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return cpu, after.ru_minflt - before.ru_minflt
+    used = after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime
+    return *used, after.ru_minflt - before.ru_minflt
 
 
 def spent() -> tuple[float, float]:

@@ -26,7 +26,7 @@ DIED = (
 LOCAL = {
     "distributed.worker.multiprocessing-method": "spawn",
     "distributed.logging.distributed": "critical",
-    # Dask makes the allocator hand every freed array back to the kernel, which costs 5 to 10 % of a network.
+    # Dask makes the allocator hand every freed array back to the kernel: 3 % of a network's time.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
     "distributed.scheduler.allowed-failures": 0,  # once more alone, see `on_client`
     # Without this a worker that needs longer to start again, as on a busy machine, would be given up.
