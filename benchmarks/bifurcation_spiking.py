@@ -20,14 +20,14 @@ BASE: dict[str, Any] = {"bin_width": 4.0}
 
 def spiking():
     """The whole diagram with the switches of the independent prototype."""
-    whole = followed(P_EI, 0.45, 1.0, most_branches=4, largest_step=0.05, tolerance=1e-5, points=90, **GOLDEN)
+    whole = followed(P_EI, 0.45, 1.0, most_branches=6, largest_step=0.05, tolerance=1e-5, points=90, **GOLDEN)
     title = "spiking reduction: p_ei, golden switches"
     section("spiking", f"{written([('', whole)])}\n\n{drawn('spiking', title, [('', whole)])}")
 
 
 def slopes():
     """The diagram with pending spikes linear within a bin, beside that without, and how far w and dt move it."""
-    whole = followed(P_EI, 0.45, 1.0, most_branches=4, largest_step=0.05, tolerance=1e-5, points=110, **BASE)
+    whole = followed(P_EI, 0.45, 1.0, most_branches=6, largest_step=0.05, tolerance=1e-5, points=110, **BASE)
     variants = {
         "False": {"linear_in_bin": False, "bin_width": 4.0},
         "w = 2": {"bin_width": 2.0},
