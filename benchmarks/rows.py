@@ -19,3 +19,10 @@ def write(page: str, rows: Iterable[Sequence[object]]) -> None:
         there = lines[place].strip("| ").split(" | ")
         lines[place] = f"| {' | '.join(words + there[len(words) :])} |"
     path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def read(page: str, first: str) -> list[str]:
+    """Cells of the row that begins with this cell."""
+    lines = (DOCS / page).read_text(encoding="utf-8").split("\n")
+    (line,) = (line for line in lines if line.startswith(f"| {first} |"))
+    return line.strip("| ").split(" | ")

@@ -6,7 +6,7 @@ and no finished task may be done again. (speed) 10 000 balanced limits in one ca
 the overhead of a task, two workers against one on 64 networks.
 What else stops a sweep is in troubles.py. Source: issue 7. Run time: kill about 5 minutes, speed about 8 minutes, on
 two idle cores.
-Command: python benchmarks/sweeps.py kill|speed [limits|reductions|overhead|workers|ceiling|allocator ...] [--write]
+Command: python benchmarks/sweeps.py kill|speed [limits|reductions|overhead|one|two|ceiling|allocator ...] [--write]
 """
 
 import argparse
@@ -34,6 +34,7 @@ from largen.sweeps import executors
 
 TIMES = np.round(np.arange(2001) * 0.1, 9)  # ms
 LONG = np.round(np.arange(50_001) * 0.1, 9)
+LENGTHY = {"run": "network", "times": LONG, "realisations": 14}
 NETWORKS = ln.Grid({"probability[e,i]": np.linspace(0.6, 1.0, 64)})
 
 
@@ -181,26 +182,29 @@ def overhead(folder: str, rows: list[tuple[str, str]]) -> None:
         rows.append((f"a task next to nothing, {where}", f"{wall:.2f} ms, {cpu:.2f} CPU ms"))
 
 
-def workers(folder: str, rows: list[tuple[str, str]]) -> None:
-    """64 networks with one worker and with two, whose start and end count; a first compilation does not."""
-    one, two = (networks(folder, count) for count in (1, 2))
-    rows.append(
-        (
-            "64 networks (18 realisations of 5 s), one worker and two",
-            f"{one[0]:.1f} s ({one[1]:.1f} CPU s) and {two[0]:.1f} s (CPU: parent {two[1]:.1f} s, workers "
-            f"{two[2]:.1f} s): {one[0] / two[0]:.2f} times",
-        )
-    )
+ONE, TWO = (f"64 networks (14 realisations of 5 s), {count}" for count in ("one worker", "two workers"))
 
 
-def networks(folder: str, count: int, *, realisations: int = 18) -> tuple[float, ...]:
+def one(folder: str, rows: list[tuple[str, str]]) -> None:
+    """64 networks in this process; a first compilation does not count."""
+    warm = ln.Grid({"probability[e,i]": [0.8]})
+    ln.sweep(ln.SpikingNetwork(), warm, store=f"{folder}/warm3.nc", **LENGTHY)  # compiles
+    wall, own, _ = networks(folder, 1)
+    rows.append((ONE, f"{wall:.1f} s, {own:.1f} CPU s"))
+
+
+def two(folder: str, rows: list[tuple[str, str]]) -> None:
+    """64 networks with two workers, whose start and end count, against the row of one."""
+    wall, own, theirs = networks(folder, 2)
+    found = dict(rows).get(ONE) or table.read("sweeps.md", ONE)[1]
+    ratio = float(found.split()[0]) / wall
+    rows.append((TWO, f"{wall:.1f} s (CPU: parent {own:.1f} s, workers {theirs:.1f} s): {ratio:.2f} times one"))
+
+
+def networks(folder: str, count: int) -> tuple[float, ...]:
     """Seconds that 64 networks take with so many workers, and CPU seconds of this process and of the workers."""
-    arguments = {"run": "network", "times": LONG, "realisations": realisations}
-    if count == 1:
-        warm = ln.Grid({"probability[e,i]": [0.8]})
-        ln.sweep(ln.SpikingNetwork(), warm, store=f"{folder}/warm3.nc", **arguments)  # compiles
     begun = time.perf_counter(), *spent()
-    ln.sweep(ln.SpikingNetwork(), NETWORKS, workers=count, store=f"{folder}/networks-{count}.nc", **arguments)
+    ln.sweep(ln.SpikingNetwork(), NETWORKS, workers=count, store=f"{folder}/networks-{count}.nc", **LENGTHY)
     return tuple(b - a for a, b in zip(begun, (time.perf_counter(), *spent()), strict=True))
 
 
@@ -278,7 +282,7 @@ def spent() -> tuple[float, float]:
     return own, theirs
 
 
-STUDIES = (limits, reductions, overhead, workers, ceiling, allocator)
+STUDIES = (limits, reductions, overhead, one, two, ceiling, allocator)
 SPEED = {study.__name__: study for study in STUDIES}
 
 
