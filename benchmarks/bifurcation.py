@@ -204,17 +204,19 @@ def speed():
     )  # fmt: skip
     fixed = np.median(np.diff(times))
     orbit = analysis.limit_cycle(model, settle=1000.0, window=100.0, **GOLDEN)
-    clock, special = [], []
+    clock, special, reached = [], [], []
 
     def each(point):
         clock.append(time.process_time())
         special.append("special" in point)
+        reached.append(point["parameter"])
 
     analysis.follow(
-        model, "probability[e,i]", to=0.95, start=orbit, switch=False, cycles=False, points=60, largest_step=0.05,
+        model, "probability[e,i]", to=0.95, start=orbit, switch=False, cycles=False, points=60, largest_step=0.03,
         tolerance=1e-5, each=each, **GOLDEN,
     )  # fmt: skip
-    what = f"{len(clock)} points of cycles with multipliers, {sum(special)} of them special points located"
+    what = f"{len(clock)} points of cycles with multipliers, {sum(special)} of them special points located, "
+    what += f"p_ei from {reached[0]:g} to {max(reached):.4f} and at last {reached[-1]:.4f}"
     rows = [
         ["a fixed point with its spectrum (median)", f"{fixed:.3f} s", "0.1 s"],
         [what, f"{clock[-1] - clock[0]:.1f} s", "40 s for 60"],
