@@ -5,7 +5,7 @@ Source: the parameter sets of CLWTX 2024 and MV 2024; Rinzel & Ermentrout 1989 f
 Run time (one core): spiking 5 min, slopes 25 min, strength and external 10 min or more, the others 1 to 3 min; auto
 needs Debian's auto-07p. What `followed` computes is kept in ~/.cache/largen/bifurcation, so that a part that was
 interrupted goes on with the curve at which it stopped.
-Command: OPENBLAS_NUM_THREADS=1 python benchmarks/bifurcation.py PART [PART ...]
+Command: OPENBLAS_NUM_THREADS=1 python benchmarks/bifurcation.py PART [PART ...]; for `speed`, taskset -c 0 before it
 """
 
 import subprocess
@@ -222,7 +222,7 @@ def speed():
         [what, f"{clock[-1] - clock[0]:.1f} s", "40 s for 60"],
         ["a plain point of them (median)", f"{np.median(np.diff(clock)):.2f} s", ""],
     ]
-    section("speed", table(["what", "CPU time after compilation", "target"], rows))
+    section("speed", table(["what", "CPU time after compilation, one core", "target"], rows))
 
 
 MORRIS_LECAR = """
