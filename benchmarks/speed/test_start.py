@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -41,14 +42,17 @@ from memory import peak
 print(json.dumps([estimate / 1e9, peak(), float(np.isfinite(rate).all())]))
 """
 PAIR = """
-import sys, time
+import sys
+import time
 import numpy as np
 import largen as ln
 times = np.arange(1001) * 0.1
 ln.simulate(ln.SpikingNetwork(), times, n=4000)
 print("ready", flush=True)
 sys.stdin.readline()
+began = time.perf_counter()
 ln.simulate(ln.SpikingNetwork(), np.arange({steps} + 1) * 0.1, n=4000, seed=2)
+print(time.perf_counter() - began)
 """
 
 
@@ -77,7 +81,7 @@ def test_start(name, add, tmp_path):
 
 
 def together(count, steps):
-    """Wall time of equal simulations at once, all started and compiled."""
+    """Simulations per second of so many processes at once, all started and compiled."""
     code = PAIR.format(steps=steps)
     each = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     own = os.sched_getaffinity(0)
@@ -86,21 +90,19 @@ def together(count, steps):
     os.sched_setaffinity(0, own)
     for p in running:
         assert p.stdout.readline().strip() == "ready"
-    began = time.perf_counter()
     for p in running:
         p.stdin.write("\n")
         p.stdin.flush()
-    for p in running:
-        assert p.wait() == 0
-    return time.perf_counter() - began
+    return sum(1.0 / float(p.communicate()[0]) for p in running)
 
 
 def test_two_processes(add, fast):
     steps = 50_000 if fast else 150_000
-    one, two = (min(runs) for runs in zip(*((together(1, steps), together(2, steps)) for _ in range(5)), strict=True))
-    work = "two networks of 4000 neurons at once: networks per second, over one alone (wall)"
-    add(START, work=work, **{"second process, wall": 2 * one / two, "target ": 1.9})
-    assert two > 0
+    turns = [together(2, steps) / together(1, steps) for _ in range(7)]
+    work = "two networks of 4000 neurons at once: networks per second, over one alone (wall; median of 7 turns)"
+    add(START, work=work, **{"second process, wall": statistics.median(turns), "target ": 1.9})
+    print(f"turns: {[round(turn, 2) for turn in turns]}")
+    assert min(turns) > 0
 
 
 @pytest.mark.slow
