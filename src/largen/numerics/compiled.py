@@ -42,7 +42,7 @@ def _ours(compilation: Any) -> bool:
 
 
 class _Undisturbed(event.Listener):
-    """Leave the collector of garbage at rest while kernels of largen are compiled: it takes a tenth of the time.
+    """Leave the collector of garbage at rest while kernels of largen are compiled: it would take a sixth of the time.
 
     Numba compiles one kernel at a time, in whatever thread, and inside it those that it calls.
     """
