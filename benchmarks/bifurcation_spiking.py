@@ -132,10 +132,12 @@ def external_big():
 def p_ei():
     """The diagram of 4000 neurons at the default options, with their network on top."""
     more = {"size": 4000, "switch": False, "tolerance": 1e-5, "largest_step": 0.06}
-    parts = [("From rest:", followed(P_EI, 0.45, 1.0, most_branches=2, points=120, **more))]
+    parts = [("From rest:", followed(P_EI, 0.45, 1.0, most_branches=2, points=90, **more))]
     for to in (1.0, 0.7):
-        part = followed(P_EI, 0.88, to, orbit=True, within=(0.7, 1.0), cycles=False, points=60, **more)
+        part = followed(P_EI, 0.88, to, orbit=True, within=(0.7, 1.0), cycles=False, points=40, **more)
         parts.append((f"The big oscillation, from .88 to {to:g}:", part))
+    part = followed(P_EI, 0.95, 1.0, orbit=True, within=(0.7, 1.0), cycles=False, points=40, **more)
+    parts.append(("The small oscillation, from .95 to its Hopf point:", part))
     networks = {p: network(p) for p in (0.5, 0.6, 0.7, 0.76, 0.82, 0.88, 0.94)}
     title = "4000 neurons: branches of the reduction; grey: histogram and peak heights of the network"
     section("p_ei", f"{written(parts)}\n\n{drawn('p_ei', title, parts, networks)}")

@@ -153,6 +153,27 @@ def test_a_fold_of_a_steps_orbits_is_where_their_multiplier_passes_one():
     assert np.sum(np.abs(unstable)) == 1
 
 
+@pytest.mark.parametrize("dt", [0.02, 0.0205, 0.021])
+def test_a_fold_is_located_for_the_number_of_steps_that_suits_its_period(dt):
+    # Euler steps of r' = mu r + r^3 - r^5, theta' = 2 pi r^2. With k of them per period an orbit turns by 2 pi / k in
+    # each: mu = s^2 - s - 2 pi s tan(pi / k), s = r^2, T = k sin(2 pi / k) / (2 pi s). Its multiplier is 1 where
+    # s = 1/2 + pi tan(2 pi / k); with one step more per period that is elsewhere by 4e-3 in mu and 1/2 dt in T.
+    def euler(x, q, dt):
+        square = x @ x
+        turn = 2 * jnp.pi * square * jnp.array([-x[1], x[0]])
+        return x + dt * ((q["mu"] + square - square**2) * x + turn)
+
+    system = Map(euler, [1.1, 0.0], {"mu": 0.25}, dt=dt)
+    orbit = analysis.limit_cycle(system, settle=20.0, window=3.0)
+    diagram = analysis.follow(system, "mu", to=-0.5, start=orbit, within=(-0.5, 0.3), points=40, largest_step=0.1)
+    assert [kind for kind, _ in specials(diagram)] == ["fold_of_cycles"]
+    (mu,), (period,) = diagram["special_parameter"].values, diagram["special_period"].values
+    count = round(period / dt)
+    s = 0.5 + np.pi * np.tan(2 * np.pi / count)
+    assert mu == pytest.approx(s**2 - s - 2 * np.pi * s * np.tan(np.pi / count), abs=1e-6)
+    assert period == pytest.approx(count * np.sin(2 * np.pi / count) / (2 * np.pi * s), abs=1e-6)
+
+
 def twisted(x, q):
     """x and y turn in time 1; (u, v) = a (cos, sin) of half the angle with a' = mu a - a^3: for mu > 0 of period 2."""
     shrinking, (u, v) = 1 - x[0] ** 2 - x[1] ** 2, x[2:]

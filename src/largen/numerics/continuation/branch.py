@@ -91,7 +91,6 @@ def trace(
     yield a
     step, standing = steps.first, 0
     for count in range(1, steps.points):
-        a = _adapt(a, step)
         try:
             a, b, step, used = _advance(a, step, steps)
         except NotConverged as failure:
@@ -143,13 +142,16 @@ def _advance(a: Point, step: float, steps: Steps) -> tuple[Point, Point, float, 
     """This point, the next one, the length of the step after it, and of the step to it.
 
     The adapted problem may have a curve that passes a little beside this point. A step that fails is tried again from
-    the curve itself, for no step can be short against that distance.
+    the curve itself, for no step can be short against that distance. Near a special point, which lies elsewhere in
+    the adapted problem (for another number of steps), there may be no such curve, or one that is past it already: the
+    step is then made in the problem as it was.
 
     Raises:
         NotConverged: Not even the smallest step leads to a point.
     """
-    problem, landed = a.problem, False
+    origin, a, landed = a, _adapt(a, step), False
     while True:
+        problem = a.problem
         try:
             guess = a.z + step * a.tangent
             z, tangent, linear, iterations = land(problem, guess, a.tangent)
@@ -158,6 +160,9 @@ def _advance(a: Point, step: float, steps: Steps) -> tuple[Point, Point, float, 
             objection = problem.objection(a.z, z)
             if cosine >= STRAIGHT and not far and not objection:
                 b = point_at(problem, z, tangent, linear)
+                if problem.renumbered and a is not origin and b.unstable != a.unstable:
+                    a, landed = origin, True
+                    continue
                 if iterations <= FEW and cosine > 0.97:
                     return a, b, min(1.4 * step, steps.largest), step
                 return a, b, 0.7 * step if iterations > 5 else step, step
@@ -166,18 +171,20 @@ def _advance(a: Point, step: float, steps: Steps) -> tuple[Point, Point, float, 
         except NotConverged as error:
             failure = error
         if not landed:
-            a, landed = _onto(a), True
+            a, landed = _onto(a) or origin, True
+            if a is origin:
+                continue
         step *= 0.5
         if step < steps.smallest:
             raise failure
 
 
-def _onto(a: Point) -> Point:
-    """The point moved onto the curve of its problem, where that can be done."""
+def _onto(a: Point) -> Point | None:
+    """The point moved onto the curve of its problem; None where that cannot be done."""
     try:
         z, tangent, _, _ = land(a.problem, a.z, a.tangent)
     except NotConverged:
-        return a
+        return None
     return a._replace(z=z, tangent=tangent)
 
 

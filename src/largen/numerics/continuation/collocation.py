@@ -20,7 +20,7 @@ from largen.numerics.continuation.linear import Dense, Sparse
 DEGREE = 4
 INTERVALS = 30
 MOST_DENSE = 400
-MIXED = 0.1
+MIXED = 0.5
 """Distance from 1 within which a second multiplier is mixed with that along the orbit."""
 CYCLES = {"fold": "fold_of_cycles", "branch": "branch_point", "minus": "period_doubling", "complex": "torus"}
 
@@ -251,16 +251,20 @@ def died(parameter: float) -> str:
 
 
 def without_trivial(multipliers: np.ndarray) -> dict[str, np.ndarray]:
-    """Set the multiplier nearest to 1 apart: it belongs to shifts along the orbit.
+    """Set the multiplier along the orbit apart: the one nearest to 1.
 
     Near a fold of cycles it is mixed with the one that becomes 1 there (a Jordan block): an error e moves both by its
-    root, but their product by e only. So there one is 1 and the other is the product.
+    root, even into the complex plane, but their product by e only. So there one is 1 and the other is the product.
     """
     multipliers = np.asarray(multipliers, dtype=complex)
-    k = int(np.argmin(np.abs(multipliers - 1.0)))
+    away = np.abs(multipliers - 1.0)
+    k = int(np.argmin(away))
+    real = np.flatnonzero(np.abs(multipliers.imag) < 1e-12)
+    if len(real) and away[real].min() < 2.0 * away[k]:
+        k = int(real[np.argmin(away[real])])
     trivial, others = multipliers[k : k + 1], np.delete(multipliers, k)
     if len(others):
-        partner = int(np.argmin(np.abs(others - 1.0)))
+        partner = int(np.argmin(np.abs(others - trivial.conj()) if trivial.imag[0] else np.abs(others - 1.0)))
         product = others[partner] * trivial[0]
         if abs(others[partner] - 1.0) < MIXED and abs(product.imag) < 1e-12:
             others[partner], trivial = product.real, np.ones(1, dtype=complex)

@@ -43,8 +43,8 @@ class AbstractProblem(abc.ABC):
             "complex".
         tolerance: Length of the last Newton step.
         doubt: Error of the eigenvalues or multipliers found last.
-        turning_folds: Whether a fold is where the parameter turns. Where the curve depends a little on a number that
-            changes along it (steps per period), it is where a multiplier passes 1.
+        renumbered: Whether the curve depends a little on a number that changes along it (steps per period); a fold is
+            then where a multiplier passes 1, and not where the parameter turns.
         vertical: Whether a curve is followed on where the parameter has stopped changing.
     """
 
@@ -53,7 +53,7 @@ class AbstractProblem(abc.ABC):
     kinds: Mapping[str, Mapping[str, str]]
     tolerance: float = 1e-8
     doubt: float = 0.0
-    turning_folds: bool = True
+    renumbered: bool = False
     vertical: bool = True
 
     @abc.abstractmethod

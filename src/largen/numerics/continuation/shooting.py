@@ -96,7 +96,7 @@ class Shooting(AbstractProblem):
     """Periodic orbits of a step in z = (x, T, p), x a state on the orbit."""
 
     discrete = True
-    turning_folds = False
+    renumbered = True
     tolerance = 1e-6
 
     def __init__(

@@ -16,8 +16,16 @@ from largen.numerics.continuation.core import AbstractProblem, NotConverged, Poi
 NOT_SMOOTH = 0.05
 """A test function that is still this large, relative to its values on both sides, jumps instead of vanishing."""
 
-STEEP = 0.1
+STEEP = 0.2
 """Share of the parameter in the tangent below which (or near where it turns) a multiplier passes 1 at a fold."""
+FINE = 0.01
+"""A special point is located at least to this share of its step: steps are short where the curve turns sharply."""
+COARSE = 0.02
+"""Share of its step to which a special point is located before another problem takes over."""
+WALK = 8
+"""Steps, each twice as long, in which a special point of another problem is looked for on both sides."""
+RETUNED = 3
+"""Times that the place of a special point may suit yet another problem."""
 HALVINGS = 6
 """Times that a step is halved to tell two crossings apart."""
 DOUBTFUL = 0.01
@@ -52,7 +60,7 @@ class _Segment:
         self.a, self.b = a, b
         self.row = a.problem.weights**2 * a.tangent
         self.length = float(self.row @ (b.z - a.z))
-        self.tolerance = tolerance
+        self.tolerance = min(tolerance, FINE * abs(self.length))
         self.landed: dict[float, tuple[np.ndarray, np.ndarray, Any]] = {
             0.0: (a.z, a.tangent, None),
             self.length: (b.z, b.tangent, None),
@@ -126,24 +134,35 @@ def between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
         yield from _between(a, b, tolerance)
         return
     # First roughly, then once more nearby in the problem that suits the place.
-    rough = max(0.02 * abs(_Segment(a, b, tolerance).length), tolerance)
+    rough = COARSE * abs(_Segment(a, b, tolerance).length)
     for one in _between(a, b, rough):
-        yield _closer(problem.tuned(one.z), one, a, b, rough, tolerance)
+        for _ in range(RETUNED):
+            better = one.problem.tuned(one.z)
+            if better is one.problem:
+                break
+            one = _closer(better, one, 3.0 * rough, tolerance)
+        yield one
 
 
-def _closer(problem: AbstractProblem, rough: Point, a: Point, b: Point, reach: float, tolerance: float) -> Point:
-    """A special point on the curve from a to b, known roughly, located in another problem."""
-    near = [rough.z + side * 3.0 * reach * rough.tangent for side in (-1.0, 1.0)]
-    for ends in (near, [a.z, b.z]):
-        try:
-            first, last = (_again(problem, z, rough.tangent) for z in ends)
-            found = [
-                p for p in _between(first, last, tolerance) if rough.special.kind in (p.special.kind, "not_smooth")
-            ]
-        except NotConverged:
-            continue
-        if found:
-            return found[0]
+def _closer(problem: AbstractProblem, rough: Point, step: float, tolerance: float) -> Point:
+    """A special point known roughly, located in another problem: steps lead away both ways until it is met."""
+    try:
+        start = _again(problem, rough.z, rough.tangent)
+    except NotConverged:
+        return rough
+    ends = {1.0: start, -1.0: start}
+    for _ in range(WALK):
+        for side, a in list(ends.items()):
+            try:
+                b = _again(problem, a.z + side * step * a.tangent, a.tangent)
+            except NotConverged:
+                del ends[side]
+                continue
+            ends[side] = b
+            for found in _between(*((a, b) if side > 0 else (b, a)), tolerance):
+                if rough.special.kind in (found.special.kind, "not_smooth"):
+                    return found
+        step *= 2.0
     return rough
 
 
@@ -156,6 +175,10 @@ def _again(problem: AbstractProblem, z: np.ndarray, along: np.ndarray) -> Point:
 def _between(a: Point, b: Point, tolerance: float, halvings: int = HALVINGS) -> Iterator[Point]:
     """The special points on the curve from a to b, all in a's problem."""
     segment = _Segment(a, b, tolerance)
+    if _hidden(a, b) and a.problem.doubt > DOUBTFUL:  # too coarse a step dt to tell them apart
+        spread = abs(b.parameter - a.parameter)
+        yield b._replace(special=Special("unclassified", spread, complex(np.nan), ""))
+        return
     if halvings and _hidden(a, b) and abs(segment.length) > 4.0 * tolerance:
         middle = _try(segment, lambda s: s - 0.5 * segment.length)
         if middle:
@@ -163,7 +186,7 @@ def _between(a: Point, b: Point, tolerance: float, halvings: int = HALVINGS) -> 
             yield from _between(middle[1], b, tolerance, halvings - 1)
             return
     found: list[_Found] = []
-    turned = a.problem.turning_folds and a.tangent[-1] * b.tangent[-1] < 0
+    turned = not a.problem.renumbered and a.tangent[-1] * b.tangent[-1] < 0
     flipped = a.orientation * b.orientation < 0
     fold = _try(segment, lambda s: segment.tangent(s)[-1]) if turned else None
     if fold:
@@ -181,7 +204,7 @@ def _between(a: Point, b: Point, tolerance: float, halvings: int = HALVINGS) -> 
         for crossing in pluses:
             branching = group != "" or flipped or np.isnan(a.orientation * b.orientation)
             turns = _turns(a, b) or abs(crossing.point.tangent[-1]) < STEEP
-            folded = group != "" or (not a.problem.turning_folds and turns)
+            folded = group != "" or (a.problem.renumbered and turns)
             kind = _kind(a, group, "fold" if folded else "branch") if branching else "unclassified"
             found.append(crossing._replace(point=_rename(crossing.point, kind)))
     if flipped and not any(_is_branch(f.point) for f in found):
@@ -203,7 +226,7 @@ def _hidden(a: Point, b: Point) -> bool:
 
     Real multipliers above 1 come and go in pairs (out of a complex pair) unless one crosses 1; so do those below -1.
     """
-    if a.problem.turning_folds or a.unstable != b.unstable:
+    if not a.problem.renumbered or a.unstable != b.unstable:
         return False
 
     def odd(point: Point) -> list[bool]:
