@@ -7,6 +7,7 @@ import pytest
 
 from largen.numerics.continuation import Ending, NotConverged, Point, Stop, linear, trace
 from largen.numerics.continuation.branch import Steps
+from largen.numerics.continuation.collocation import without_trivial
 from largen.numerics.continuation.points import Stationary, newton
 
 
@@ -213,3 +214,16 @@ def test_a_jump_of_stability_is_not_given_a_name():
     _, special, _ = follow(law, 0.0, -0.95, -1.0, 1.0, problem=problem)
     assert [point.special.kind for point in special] == ["not_smooth"]
     assert abs(special[0].parameter) < 1e-6
+
+
+def test_the_multiplier_along_an_orbit_is_told_from_its_neighbours():
+    def parted(*values):
+        found = without_trivial(np.array(values))
+        return sorted(found[""].tolist(), key=abs), found["_trivial"].tolist()
+
+    assert parted(0.3, 1.00001) == ([0.3], [1.00001])
+    # Mixed with the multiplier of a fold: real, or moved by its error into the complex plane. The product is kept.
+    assert parted(0.9, 1.1) == ([pytest.approx(0.99)], [1.0])
+    assert parted(0.02, 0.98 + 0.2j, 0.98 - 0.2j) == ([0.02, pytest.approx(0.98**2 + 0.04)], [1.0])
+    # A pair that turns, beside it.
+    assert parted(0.6 + 0.8j, 0.6 - 0.8j, 1.02)[1] == [1.02]

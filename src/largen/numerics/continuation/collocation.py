@@ -259,12 +259,13 @@ def without_trivial(multipliers: np.ndarray) -> dict[str, np.ndarray]:
     multipliers = np.asarray(multipliers, dtype=complex)
     away = np.abs(multipliers - 1.0)
     k = int(np.argmin(away))
-    real = np.flatnonzero(np.abs(multipliers.imag) < 1e-12)
+    real = np.flatnonzero(np.abs(np.imag(multipliers)) < 1e-12)
     if len(real) and away[real].min() < 2.0 * away[k]:
         k = int(real[np.argmin(away[real])])
     trivial, others = multipliers[k : k + 1], np.delete(multipliers, k)
     if len(others):
-        partner = int(np.argmin(np.abs(others - trivial.conj()) if trivial.imag[0] else np.abs(others - 1.0)))
+        target = np.conj(multipliers[k]) if np.imag(multipliers[k]) else 1.0
+        partner = int(np.argmin(np.abs(others - target)))
         product = others[partner] * trivial[0]
         if abs(others[partner] - 1.0) < MIXED and abs(product.imag) < 1e-12:
             others[partner], trivial = product.real, np.ones(1, dtype=complex)
