@@ -22,9 +22,9 @@ FINE = 0.01
 """A special point is located at least to this share of its step: steps are short where the curve turns sharply."""
 COARSE = 0.02
 """Share of its step to which a special point is located before another problem takes over."""
-WALK = 8
+WALK = 7
 """Steps, each twice as long, in which a special point of another problem is looked for on both sides."""
-RETUNED = 3
+RETUNED = 2
 """Times that the place of a special point may suit yet another problem."""
 HALVINGS = 6
 """Times that a step is halved to tell two crossings apart."""
@@ -138,7 +138,7 @@ def between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
     for one in _between(a, b, rough):
         for _ in range(RETUNED):
             better = one.problem.tuned(one.z)
-            if better is one.problem:
+            if better is one.problem or one.problem.doubt > DOUBTFUL:
                 break
             one = _closer(better, one, 3.0 * rough, tolerance)
         yield one
