@@ -140,12 +140,25 @@ def between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
             better = one.problem.tuned(one.z)
             if better is one.problem or one.problem.doubt > DOUBTFUL:
                 break
-            one = _closer(better, one, 3.0 * rough, tolerance)
+            one = _closer(better, one, a, b, 3.0 * rough, tolerance)
         yield one
 
 
-def _closer(problem: AbstractProblem, rough: Point, step: float, tolerance: float) -> Point:
-    """A special point known roughly, located in another problem: steps lead away both ways until it is met."""
+def _closer(problem: AbstractProblem, rough: Point, a: Point, b: Point, reach: float, tolerance: float) -> Point:
+    """A special point on the curve from a to b, known roughly, located in another problem."""
+    for ends in ([rough.z - reach * rough.tangent, rough.z + reach * rough.tangent], [a.z, b.z]):
+        try:
+            first, last = (_again(problem, z, rough.tangent) for z in ends)
+        except NotConverged:
+            continue
+        found = _same(rough, first, last, tolerance)
+        if found:
+            return found
+    return _walked(problem, rough, reach, tolerance)
+
+
+def _walked(problem: AbstractProblem, rough: Point, step: float, tolerance: float) -> Point:
+    """The same where it lies beyond the step (a sharp fold): steps lead away both ways until it is met."""
     try:
         start = _again(problem, rough.z, rough.tangent)
     except NotConverged:
@@ -159,11 +172,21 @@ def _closer(problem: AbstractProblem, rough: Point, step: float, tolerance: floa
                 del ends[side]
                 continue
             ends[side] = b
-            for found in _between(*((a, b) if side > 0 else (b, a)), tolerance):
-                if rough.special.kind in (found.special.kind, "not_smooth"):
-                    return found
+            found = _same(rough, *((a, b) if side > 0 else (b, a)), tolerance)
+            if found:
+                return found
         step *= 2.0
     return rough
+
+
+def _same(rough: Point, a: Point, b: Point, tolerance: float) -> Point | None:
+    """The special point between a and b that is the one known roughly."""
+    try:
+        return next(
+            (p for p in _between(a, b, tolerance) if rough.special.kind in (p.special.kind, "not_smooth")), None
+        )
+    except NotConverged:
+        return None
 
 
 def _again(problem: AbstractProblem, z: np.ndarray, along: np.ndarray) -> Point:
