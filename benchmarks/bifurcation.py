@@ -2,7 +2,7 @@
 
 What: each part writes one section of docs/bifurcation.md (the others stay as they are).
 Source: the parameter sets of CLWTX 2024 and MV 2024; Rinzel & Ermentrout 1989 for Morris-Lecar.
-Run time (one core): spiking 5 min, slopes 25 min, strength and external 10 min or more, the others 1 to 3 min; auto
+Run time (one core): spiking and p_ei 7 min, slopes 25 min, strength and external_big 3 min, the others 1 to 2 min; auto
 needs Debian's auto-07p. What `followed` computes is kept in ~/.cache/largen/bifurcation, so that a part that was
 interrupted goes on with the curve at which it stopped.
 Command: OPENBLAS_NUM_THREADS=1 python benchmarks/bifurcation.py PART [PART ...]; for `speed`, taskset -c 0 before it
