@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import largen as ln
-from largen.scaling import fit_exponent
+from largen.comparison.scaling import fit_exponent
 from largen.systems.balanced import BalancedNetwork, equations, manifold
 
 

@@ -177,7 +177,7 @@ def folded():
 
 
 def hysteresis():
-    from largen.analysis.cycles import _run_steps, _sample_steps
+    from largen.bifurcation.cycles import _run_steps, _sample_steps
 
     model = ln.SpikingNetwork()
     rows = []

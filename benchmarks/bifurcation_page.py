@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 import largen as ln
 from largen import analysis, plot
-from largen.analysis.cycles import _returning
+from largen.bifurcation.cycles import _returning
 from largen.numerics.continuation import shooting
 
 ROOT = Path(__file__).parents[1]

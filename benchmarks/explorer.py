@@ -65,7 +65,7 @@ class Server:
     """A server on a free port, and what its processes weigh."""
 
     def __init__(self, fresh=False):
-        command = [sys.executable, "-u", "-m", "largen.cli", "explore", "--port", "0"]
+        command = [sys.executable, "-u", "-m", "largen.commands.main", "explore", "--port", "0"]
         self.kept = tempfile.TemporaryDirectory()
         environment = os.environ | ({"XDG_CACHE_HOME": self.kept.name} if fresh else {})
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)

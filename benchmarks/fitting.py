@@ -17,7 +17,7 @@ import numpy as np
 import rows
 
 import largen as ln
-from largen.cli import main as main_of_largen
+from largen.commands.main import main as main_of_largen
 from largen.fitting.check import _by_comparison
 from largen.fitting.evaluation import evaluate
 from largen.fitting.unknowns import unknowns

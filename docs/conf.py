@@ -26,7 +26,7 @@ os.environ["SLURM_EXAMPLE"] = str(EXAMPLES / "slurm" / "sweep.py")
 
 from jupyter_cache import get_cache  # noqa: E402
 
-from largen.compilation import keep_compiled_programs  # noqa: E402
+from largen.runtime.compilation import keep_compiled_programs  # noqa: E402
 
 keep_compiled_programs()
 

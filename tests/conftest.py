@@ -3,7 +3,7 @@
 import hypothesis
 import matplotlib as mpl
 
-from largen.compilation import keep_compiled_programs
+from largen.runtime.compilation import keep_compiled_programs
 
 keep_compiled_programs()  # before JAX is imported: the workers of one run, and later runs, share what one compiled
 mpl.use("Agg")

@@ -25,7 +25,8 @@ RUN_ELSEWHERE = {
     # Installs; the README's command with other names of folders.
     ("get-started", "python3 -m venv .venv && .venv/bin/pip install ."): (".ci/run", "$(command_of run)"),
     # Serves until it is stopped.
-    ("explorer", "pip install 'largen[app]'"): ("tests/app/test_app_browser.py", '"largen.cli", "explore"'),
+    ("explorer", "pip install 'largen[app]'"):
+        ("tests/explorer/test_explorer_browser.py", '"largen.commands.main", "explore"'),
 }  # fmt: skip
 """Page and first line of a block that is not run when its page is built, and the file that runs it."""
 MODELS = {"spiking": largen.SpikingNetwork, "balanced": largen.BalancedNetwork, "rate": largen.RateNetwork}

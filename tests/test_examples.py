@@ -78,7 +78,7 @@ def test_a_system_of_ones_own_costs_a_folder_and_a_line(tmp_path):
     (tmp_path / "own.yaml").write_text("system: wilson_cowan\nrun: {n: 50, realisations: 100, seed: 1}\n")
     paths = os.pathsep.join([str(tmp_path), str(own), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     done = subprocess.run(
-        [sys.executable, "-m", "largen.cli", "run", "own.yaml"],
+        [sys.executable, "-m", "largen.commands.main", "run", "own.yaml"],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 import largen as ln
-from largen.cli import main
+from largen.commands.fit import as_plain
+from largen.commands.main import main
 from largen.fitting import evaluation
-from largen.fitting.command import as_plain
 from largen.fitting.evaluation import evaluate
 from largen.fitting.unknowns import unknowns
-from largen.plain import to_plain
+from largen.parameters.plain import to_plain
 from toy import Toy
 
 TIMES = np.arange(5.0)

@@ -12,38 +12,25 @@ import largen
 ROOT = Path(largen.__file__).parent
 LAYER = {
     "checks": 0,
-    "memory": 0,
+    "runtime": 0,
     "numerics": 0,
     "parameters": 1,
     "system": 1,
-    "plain": 1,
-    "latex": 1,
     "systems": 2,
-    "collector": 0,
-    "compilation": 3,
-    "options": 3,
-    "progress": 3,
-    "workers": 3,
-    "results": 3,
-    "stores": 3,
-    "files": 3,
+    "statistics": 2,
+    "datasets": 3,
+    "io": 3,
     "simulation": 4,
-    "limits": 4,
-    "differences": 5,
     "comparison": 5,
-    "scaling": 5,
+    "bifurcation": 5,
     "analysis": 5,
     "plot": 6,
-    "export": 6,
     "fitting": 6,
-    "presentation": 6,
-    "runs": 6,
-    "bifurcations": 6,
     "sweeps": 6,
     "examples": 6,
-    "cli": 7,
+    "commands": 7,
+    "explorer": 7,
     "__main__": 7,
-    "app": 7,
     "__init__": 8,
     "__version__": 0,
 }
@@ -67,7 +54,7 @@ def test_a_module_imports_only_lower_layers(name):
     for target in imported(modules()[name]):
         assert LAYER[target[0]] <= LAYER[parts[0]], f"{name} imports {'.'.join(target)}, which is above it"
         if parts[0] == "numerics":
-            assert target[0] in ("numerics", "checks", "collector")
+            assert target[0] in ("numerics", "checks", "runtime")
         if parts[0] == "systems" and len(parts) > 2 and target[0] == "systems" and len(target) > 1:
             assert target[1] == parts[1], f"{name} imports another system, {'.'.join(target)}"
 

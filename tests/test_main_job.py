@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import largen as ln
-from largen.comparison import AGREES, FINITE_SIZE, THEORY_OFF
+from largen.comparison.report import AGREES, FINITE_SIZE, THEORY_OFF
 
 TIMES = np.round(np.arange(801) * 0.5, 9)
 

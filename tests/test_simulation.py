@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import largen as ln
-from largen import memory
+from largen.runtime import memory
 from toy import Toy
 
 TIMES = np.arange(0.0, 1.0, 0.25)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 import largen as ln
 import troubled
-from largen import cli
+from largen.commands import main as cli
 from largen.sweeps import executors, status
 
 TIMES = np.arange(0.0, 2.0, 0.1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import largen as ln
-from largen.plain import to_plain
+from largen.parameters.plain import to_plain
 from largen.sweeps.family import Family
 from largen.sweeps.points import MOST_POINTS, from_plain
 

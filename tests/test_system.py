@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import largen as ln
 from largen.parameters import parameters
-from largen.plain import from_plain, to_plain
+from largen.parameters.plain import from_plain, to_plain
 
 
 def a_drive(time):

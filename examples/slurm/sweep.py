@@ -12,7 +12,7 @@ from dask.distributed import Client
 from dask_jobqueue.slurm import SLURMCluster
 
 import largen as ln
-from largen.workers import ONE_THREAD
+from largen.runtime.workers import ONE_THREAD
 
 
 def arguments() -> argparse.Namespace:

@@ -7,27 +7,27 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from largen import collector
+from largen.runtime import garbage
 
 if TYPE_CHECKING:
     from largen import analysis as analysis
     from largen import plot as plot
     from largen.checks import InputError as InputError
     from largen.checks import LimitError as LimitError
-    from largen.comparison import compare as compare
-    from largen.export import equations as equations
-    from largen.export import to_neo as to_neo
-    from largen.files import read_model as read_model
-    from largen.files import write_model as write_model
+    from largen.comparison.report import compare as compare
+    from largen.comparison.scaling import convergence as convergence
     from largen.fitting import fit as fit
     from largen.fitting import sensitivity as sensitivity
-    from largen.limits import solve_limit as solve_limit
+    from largen.io.latex import equations as equations
+    from largen.io.model_files import read_model as read_model
+    from largen.io.model_files import write_model as write_model
+    from largen.io.neo import to_neo as to_neo
+    from largen.io.results import load as load
+    from largen.io.results import save as save
     from largen.parameters import TimeSeries as TimeSeries
-    from largen.results import load as load
-    from largen.results import save as save
-    from largen.scaling import convergence as convergence
     from largen.simulation import Interrupted as Interrupted
     from largen.simulation import simulate as simulate
+    from largen.simulation import solve_limit as solve_limit
     from largen.sweeps import Grid as Grid
     from largen.sweeps import Random as Random
     from largen.sweeps import Sobol as Sobol
@@ -48,16 +48,16 @@ _HOME = {
     "InputError": "checks",
     "LimitError": "checks",
     "compare": "comparison",
-    "convergence": "scaling",
-    "read_model": "files",
-    "write_model": "files",
-    "equations": "export",
-    "to_neo": "export",
+    "convergence": "comparison",
+    "read_model": "io.model_files",
+    "write_model": "io.model_files",
+    "equations": "io.latex",
+    "to_neo": "io.neo",
     "fit": "fitting",
     "sensitivity": "fitting",
-    "solve_limit": "limits",
-    "load": "results",
-    "save": "results",
+    "solve_limit": "simulation",
+    "load": "io.results",
+    "save": "io.results",
     "Interrupted": "simulation",
     "simulate": "simulation",
     "Grid": "sweeps",
@@ -113,7 +113,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _room(name: str) -> ModuleType:
-    with collector.at_rest():
+    with garbage.at_rest():
         return importlib.import_module(f"largen.{name}")
 
 

@@ -2,6 +2,6 @@
 
 import sys
 
-from largen.cli import main
+from largen.commands.main import main
 
 sys.exit(main())

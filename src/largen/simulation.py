@@ -1,4 +1,4 @@
-"""simulate(): run the finite network of a system."""
+"""simulate() and solve_limit(): the finite network of a system, and its limit equations."""
 
 import functools
 from collections.abc import Sequence
@@ -8,14 +8,13 @@ import numpy as np
 import xarray as xr
 
 import largen.numerics.compiled  # noqa: F401 (as in `systems.spiking.model`)
-from largen.checks import InputError, increasing_times, integer, one_of
-from largen.memory import require_memory
+from largen.checks import InputError, LimitError, increasing_times, integer, one_of, real
+from largen.datasets import label
 from largen.numerics.streams import stream
-from largen.options import check_options
-from largen.progress import showing
-from largen.results import label
-from largen.system import AbstractSystem, Arrays
-from largen.workers import interrupts_between_steps, run_tasks
+from largen.runtime.memory import require_memory
+from largen.runtime.progress import showing
+from largen.runtime.workers import interrupts_between_steps, run_tasks
+from largen.system import AbstractSystem, Arrays, check_options
 
 
 class Interrupted(KeyboardInterrupt):
@@ -154,3 +153,62 @@ def _network_size(system: AbstractSystem, n: int | None) -> int:
     n = integer("n", n, low=1)
     system.sizes(n)
     return n
+
+
+# The limit -------------------------------------------------------------------------------------------------------
+
+
+def solve_limit(
+    system: AbstractSystem,
+    times: Any,
+    *,
+    n: int | None = None,
+    rtol: float = 1e-8,
+    atol: float = 1e-10,
+    strict: bool = True,
+    **options: Any,
+) -> xr.Dataset:
+    """Solve the large-n limit of a system, or its equations at a finite size.
+
+    Args:
+        system: The model, such as `SpikingNetwork()`.
+        times: Times (ms for the spiking system), shape (time,), strictly increasing; times[0] is the start.
+        n: Total number of neurons. None is the model's own size: infinite for the balanced and rate systems,
+            `reference_size` for the spiking system, whose reduction is one of finite networks.
+        rtol: Relative tolerance, where the limit is an ODE.
+        atol: Absolute tolerance, likewise.
+        strict: Raise where the limit is lost on the way; otherwise cut `time` there and say so in
+            `attrs["status"]`.
+        options: The system's own options, such as closure or bin_width.
+
+    Returns:
+        Dataset with the system's observables, dims (population, time).
+
+    Raises:
+        InputError: An argument cannot be used; the sentence names it and the remedy.
+        LimitError: The limit does not exist for these parameters, or was lost at `.t` (`.partial` up to then).
+    """
+    times = increasing_times("times", times)
+    rtol, atol = real("rtol", rtol, above=0.0), real("atol", atol, above=0.0)
+    if n is not None:
+        n = integer("n", n, low=1)
+        system.sizes(n)
+    check_options(system, "limit", options)
+
+    arrays = system.limit(times, n=n, rtol=rtol, atol=atol, **options)
+
+    size = n or system.reference_size
+    dataset = label(
+        system,
+        times,
+        [arrays],
+        kind="limit",
+        n=float("inf") if size is None else size,
+        seed=options.get("seed"),
+        method=str(arrays.attrs.get("method", "limit equations")),
+        realisations=False,
+        attrs=options,
+    )
+    if strict and arrays.stopped_at is not None:
+        raise LimitError(arrays.status, t=arrays.stopped_at, partial=dataset)
+    return dataset

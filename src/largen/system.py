@@ -4,6 +4,7 @@ A model is a final, immutable `equinox.Module` whose fields are declared in its 
 """
 
 import abc
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Self
 
@@ -11,7 +12,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from largen.checks import InputError, require, shown
+from largen.checks import InputError, known_keys, require, shown
 from largen.parameters import AbstractComponent as AbstractComponent  # what the author of a system needs, in one place
 from largen.parameters import Place, get, index_in, indexed_name, info_of, parameters, parse, set_to
 from largen.parameters import parameter as parameter
@@ -346,3 +347,24 @@ class AbstractFlowSystem(AbstractSystem):
             name = parameter[:-1].strip()
             return set_to(self, name, (), "", getattr(self, name) * value, ())
         return set_to(self, *parse(parameter), value, labels if "[" in parameter else ())
+
+
+# A system's own keyword arguments, read off the signatures of its methods ------------------------------------------
+
+_SHARED = {
+    "network": {"self", "times", "n", "rng", "method", "record", "tick", "options"},
+    "limit": {"self", "times", "n", "rtol", "atol", "options"},
+    "smooth": {"self", "times", "n", "options"},
+    "dynamics": {"self", "parameter", "n", "options"},
+}
+
+
+def options_of(system: Any, verb: str) -> dict[str, Any]:
+    """Return the options of a system's `network`, `limit` or `smooth` with their defaults."""
+    signature = inspect.signature(getattr(system, verb))
+    return {p.name: p.default for p in signature.parameters.values() if p.name not in _SHARED[verb]}
+
+
+def check_options(system: AbstractSystem, verb: str, given: Mapping[str, Any]) -> None:
+    """Refuse an option that the system does not have; the sentence lists those it has."""
+    known_keys(f"option of the {system.system} system's {verb}", given, options_of(system, verb))

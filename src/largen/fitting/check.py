@@ -8,12 +8,10 @@ import xarray as xr
 from scipy import stats
 
 from largen.checks import InputError, LimitError, integer
-from largen.comparison import AGREES, FINITE_SIZE, compare
+from largen.comparison.report import AGREES, FINITE_SIZE, compare
 from largen.fitting.measured import FEWEST, Data, Measured, measure
-from largen.limits import solve_limit
-from largen.options import options_of
-from largen.simulation import simulate
-from largen.system import AbstractSystem
+from largen.simulation import simulate, solve_limit
+from largen.system import AbstractSystem, options_of
 
 DEFAULT_N = 2000
 DEFAULT_REALISATIONS = 16

@@ -13,8 +13,7 @@ from largen.fitting.measured import measure
 from largen.fitting.problem import End, Problem, conclude, lowest, pose, times_of
 from largen.fitting.report import report
 from largen.numerics.streams import stream
-from largen.options import check_options
-from largen.system import AbstractSystem
+from largen.system import AbstractSystem, check_options
 
 THROUGH = ("limit", "finite", "network")
 ROUNDS = 10

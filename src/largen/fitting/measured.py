@@ -7,13 +7,14 @@ import jax
 import numpy as np
 import xarray as xr
 
-from largen.analysis.events import find_cycles
-from largen.analysis.rates import mean_rates
-from largen.analysis.signals import FINEST, Signals, read
-from largen.analysis.spectra import gamma_frequency
-from largen.analysis.synchrony import synchrony_index
 from largen.checks import InputError, known_keys, require, shown
-from largen.comparison import after_layer, component_labels
+from largen.comparison.report import after_layer
+from largen.datasets import component_labels
+from largen.statistics.events import find_cycles
+from largen.statistics.rates import mean_rates
+from largen.statistics.signals import FINEST, Signals, read
+from largen.statistics.spectra import gamma_frequency
+from largen.statistics.synchrony import synchrony_index
 from largen.system import AbstractSystem
 
 FEWEST = 3

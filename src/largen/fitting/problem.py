@@ -9,15 +9,14 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import LimitError, increasing_times, require
-from largen.files import time_grid
 from largen.fitting.errors import Identifiability, covariance, identify, response
 from largen.fitting.evaluation import evaluate
 from largen.fitting.measured import Data, Measured, from_dataset, from_mapping, measure
 from largen.fitting.unknowns import Unknowns, unknowns
-from largen.limits import solve_limit
+from largen.io.model_files import time_grid
 from largen.numerics.least_squares import CONVERGED, KINK, NOWHERE, Minimum, minimise
-from largen.options import options_of
-from largen.system import AbstractSmoothLimit, AbstractSystem
+from largen.simulation import solve_limit
+from largen.system import AbstractSmoothLimit, AbstractSystem, options_of
 
 RETREATS = 4
 LONGEST = 400.0

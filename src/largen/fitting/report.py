@@ -7,10 +7,10 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
+from largen.datasets import versions
 from largen.fitting.check import Verdict
 from largen.numerics.least_squares import Minimum
-from largen.plain import to_plain
-from largen.results import versions
+from largen.parameters.plain import to_plain
 
 
 def report(

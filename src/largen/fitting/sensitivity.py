@@ -9,14 +9,13 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError, LimitError, increasing_times, integer, known_keys
-from largen.files import time_grid
 from largen.fitting.evaluation import evaluate
 from largen.fitting.measured import measure
 from largen.fitting.unknowns import unknowns
-from largen.limits import solve_limit
-from largen.options import check_options, options_of
+from largen.io.model_files import time_grid
 from largen.parameters import AbstractComponent, parameters
-from largen.system import AbstractSmoothLimit, AbstractSystem
+from largen.simulation import solve_limit
+from largen.system import AbstractSmoothLimit, AbstractSystem, check_options, options_of
 
 
 def sensitivity(

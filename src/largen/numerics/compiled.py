@@ -11,7 +11,7 @@ import numba
 from numba.core import event
 from numba.core.registry import cpu_target
 
-from largen.collector import at_rest
+from largen.runtime.garbage import at_rest
 
 _njit: Any = numba.njit  # `_nrt` is an option that its type stubs do not know
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from largen.checks import InputError
-from largen.workers import ONE_THREAD, interrupts_between_steps
+from largen.runtime.workers import ONE_THREAD, interrupts_between_steps
 
 Call = tuple[Any, ...]
 """Arguments of one task."""

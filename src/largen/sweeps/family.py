@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from largen.parameters import AbstractComponent, Place, check_bounds, check_form
-from largen.plain import to_plain
+from largen.parameters.plain import to_plain
 from largen.system import AbstractSystem
 
 _MARK = "\ue000largen\ue000"

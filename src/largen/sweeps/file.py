@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from largen.checks import InputError, known_keys, require
-from largen.files import RunSettings, read_blocks
+from largen.io.model_files import RunSettings, read_blocks
 from largen.sweeps.points import AbstractPoints, from_plain
 from largen.system import AbstractSystem
 

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError
-from largen.results import load, save
-from largen.stores import kept_aside
+from largen.io.results import load, save
+from largen.io.zarr import kept_aside
 from largen.sweeps.points import Table
 from largen.sweeps.store import COMPLETED, FAILED, MISSING, STOPPED, Block, Variable
 from largen.sweeps.tasks import Task

@@ -64,11 +64,11 @@ def _standard(system: AbstractSystem) -> list[Observable]:
 
 def statistics_of(system: AbstractSystem) -> tuple[str, ...]:
     """Statistics that the system's summary offers beyond its observables."""
-    from largen.presentation import SUMMARIES
+    from largen.commands.tables import SUMMARIES
 
     if system.system not in SUMMARIES:
         return ()
-    from largen.analysis.summary import _NAMES
+    from largen.statistics.summary import _NAMES
 
     return tuple(_NAMES)
 
@@ -171,7 +171,7 @@ def of_dataset(
 
 def _summary(dataset: xr.Dataset, start: float) -> xr.Dataset:
     from largen import analysis
-    from largen.presentation import SUMMARIES
+    from largen.commands.tables import SUMMARIES
 
     return getattr(analysis, SUMMARIES[str(dataset.attrs["system"])])(dataset, start=start)
 

@@ -7,9 +7,9 @@ import signal
 import sys
 import threading
 
-from largen import collector
+from largen.runtime import garbage
 
-with collector.at_rest():
+with garbage.at_rest():
     import largen.sweeps.work  # noqa: F401  (before the first task, and without walking over every new object)
 
 

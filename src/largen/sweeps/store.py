@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from largen.checks import InputError
-from largen.results import write_atomically
+from largen.io.atomic import write_atomically
 
 _MAGIC = b"largen sweep task 1\n"
 _DIGEST = 32

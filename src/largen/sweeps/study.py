@@ -10,11 +10,10 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError, increasing_times, integer, known_keys, one_of, real, require, shown
-from largen.options import options_of
-from largen.plain import to_plain
-from largen.progress import showing
+from largen.io.zarr import need_zarr
+from largen.parameters.plain import to_plain
+from largen.runtime.progress import showing
 from largen.simulation import Interrupted
-from largen.stores import need_zarr
 from largen.sweeps import executors, gather
 from largen.sweeps.family import Family
 from largen.sweeps.observables import choose
@@ -22,7 +21,7 @@ from largen.sweeps.points import AbstractPoints, Table
 from largen.sweeps.store import COMPLETED, FAILED, MISSING, STOPPED, Block, Store
 from largen.sweeps.tasks import RUNS, Settings, Task, class_name, code_version, payload, plan, seed_of
 from largen.sweeps.work import run_task
-from largen.system import AbstractSystem
+from largen.system import AbstractSystem, options_of
 
 NOT_YET = "not done yet: run the same again"
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import largen
-from largen.options import options_of
-from largen.results import versions
+from largen.datasets import versions
 from largen.sweeps.family import Family
 from largen.sweeps.observables import Wanted
-from largen.system import AbstractSystem
+from largen.system import AbstractSystem, options_of
 
 RUNS = ("limit", "network", "compare")
 

@@ -9,15 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from largen.checks import InputError, LimitError
-from largen.options import options_of
-from largen.plain import from_plain
-from largen.results import label
+from largen.datasets import label
+from largen.parameters.plain import from_plain
 from largen.simulation import simulate
 from largen.sweeps.family import Family
 from largen.sweeps.observables import Wanted, coords_of, of_dataset, over_realisations, reduced
 from largen.sweeps.store import COMPLETED, FAILED, STOPPED, Block, Variable, encode
 from largen.sweeps.tasks import Settings, class_at, code_version, seed_of
-from largen.system import AbstractSystem, Arrays
+from largen.system import AbstractSystem, Arrays, options_of
 
 LONGEST_MESSAGE = 600
 
@@ -294,8 +293,8 @@ def _compared(
     here: Context, model: AbstractSystem, network: Any, n: int | None, seed: int, options: Mapping[str, Any]
 ) -> tuple[Any, str]:
     """Compare as `largen run` does: against the limit and, where there is one, the theory at this size."""
-    from largen.comparison import compare  # which takes longer to import than a small network to run
-    from largen.limits import solve_limit
+    from largen.comparison.report import compare  # which takes longer to import than a small network to run
+    from largen.simulation import solve_limit
 
     tolerances = {"rtol": here.settings.rtol, "atol": here.settings.atol}
     own = None if model.reference_size is None else n

@@ -10,8 +10,8 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from largen.checks import InputError, LimitError
-from largen.limits import solve_limit
 from largen.parameters import TimeSeries
+from largen.simulation import solve_limit
 from largen.systems.balanced import BalancedNetwork, CustomGain, Logistic, Probit, equations, limit, manifold
 
 S1 = BalancedNetwork.rank_one()

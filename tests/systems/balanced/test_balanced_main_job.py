@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import largen as ln
-from largen.cli import main
-from largen.comparison import AGREES, FINITE_SIZE, THEORY_OFF
+from largen.commands.main import main
+from largen.comparison.report import AGREES, FINITE_SIZE, THEORY_OFF
 
 S3 = ln.BalancedNetwork()
 TIMES = np.linspace(0.0, 6.0, 21)

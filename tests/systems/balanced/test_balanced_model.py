@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from largen.checks import InputError
 from largen.numerics.gaussian import node_count
-from largen.plain import from_plain, to_plain
+from largen.parameters.plain import from_plain, to_plain
 from largen.systems.balanced import BalancedNetwork, CustomGain, Logistic, Probit
 from largen.systems.balanced.gains import AbstractGain
 

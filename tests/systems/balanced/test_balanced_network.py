@@ -10,10 +10,9 @@ from scipy import stats
 from scipy.integrate import solve_ivp
 
 from largen.checks import InputError
-from largen.limits import solve_limit
 from largen.numerics.streams import stream
 from largen.parameters import TimeSeries
-from largen.simulation import simulate
+from largen.simulation import simulate, solve_limit
 from largen.systems.balanced import BalancedNetwork, CustomGain, Logistic, circuit, fast, kernels, network
 from statistics_tools import FALSE_ALARM, assert_mean
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import largen as ln
-from largen.comparison import THEORY_OFF
-from largen.differences import own_laws
+from largen.comparison.difference import own_laws
+from largen.comparison.report import THEORY_OFF
 from largen.systems.rate import limit as rate_limit
 from statistics_tools import assert_frequency
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from largen.checks import InputError
-from largen.limits import solve_limit
-from largen.simulation import simulate
+from largen.simulation import simulate, solve_limit
 from largen.systems.rate import RateNetwork, SeparableKernel, TableKernel, UncorrelatedKernel, deviations, fluctuations
 
 NONE = {"mean_weight": 0.0, "threshold_mean": 0.0, "threshold_variance": 0.0}

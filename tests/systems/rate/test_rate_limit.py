@@ -8,7 +8,7 @@ from scipy import integrate, special
 
 import systems.rate.reference as reference
 from largen.checks import InputError, LimitError
-from largen.limits import solve_limit
+from largen.simulation import solve_limit
 from largen.systems.rate import RateNetwork, SeparableKernel, TableKernel, UncorrelatedKernel
 from largen.systems.rate import limit as rate_limit
 

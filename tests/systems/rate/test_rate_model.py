@@ -9,10 +9,9 @@ import pytest
 
 import largen as ln
 from largen.checks import InputError, LimitError
-from largen.limits import solve_limit
 from largen.parameters import parameters
-from largen.plain import from_plain, to_plain
-from largen.simulation import simulate
+from largen.parameters.plain import from_plain, to_plain
+from largen.simulation import simulate, solve_limit
 from largen.systems import system_class
 from largen.systems.rate import RateNetwork, SeparableKernel, TableKernel, UncorrelatedKernel
 

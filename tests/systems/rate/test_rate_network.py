@@ -6,9 +6,8 @@ import pytest
 from scipy import stats
 
 from largen.checks import InputError
-from largen.limits import solve_limit
 from largen.numerics.streams import stream
-from largen.simulation import simulate
+from largen.simulation import simulate, solve_limit
 from largen.systems.rate import RateNetwork, SeparableKernel, TableKernel, UncorrelatedKernel
 from largen.systems.rate.network import averages
 from statistics_tools import assert_mean

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from largen.checks import InputError
-from largen.limits import solve_limit
+from largen.simulation import solve_limit
 from largen.systems.rate import RateNetwork, TableKernel, UncorrelatedKernel, pure
 
 TABLE = TableKernel([[0.1, 0.1, 0.05], [0.35, 1.0, 0.35], [0.05, 0.1, 0.1]])

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from largen.checks import InputError
-from largen.latex import aligned, number, over, total
+from largen.numerics.latex import aligned, number, over, total
 from largen.systems.balanced import manifold
 from largen.systems.balanced.gains import CustomGain, Logistic, Probit
 

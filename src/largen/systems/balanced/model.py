@@ -11,15 +11,7 @@ import numpy as np
 
 from largen.checks import require
 from largen.parameters import TimeSeries, parameter
-from largen.system import (
-    AbstractFlowSystem,
-    Arrays,
-    Dynamics,
-    Observable,
-    Plan,
-    labels_of,
-    split,
-)
+from largen.system import AbstractFlowSystem, Arrays, Dynamics, Observable, Plan, labels_of, split
 from largen.systems.balanced.gains import CustomGain, Logistic, Probit
 
 

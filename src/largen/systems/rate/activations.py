@@ -9,13 +9,7 @@ import numpy as np
 from scipy import special
 
 from largen.checks import require
-from largen.numerics.bivariate import (
-    Expansion,
-    covariance_by_smoothing,
-    expand,
-    expand_probit,
-    probit_covariance,
-)
+from largen.numerics.bivariate import Expansion, covariance_by_smoothing, expand, expand_probit, probit_covariance
 
 WORDS = ("logistic", "probit", "tanh", "erf", "linear")
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from largen.checks import InputError
-from largen.latex import aligned, number, over, signed, total
+from largen.numerics.latex import aligned, number, over, signed, total
 from largen.systems.rate.kernels import SeparableKernel, TableKernel
 
 _WORDS = {

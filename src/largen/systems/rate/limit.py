@@ -5,19 +5,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from largen.checks import LimitError, integer, one_of, real, require
-from largen.memory import require_memory
+from largen.runtime.memory import require_memory
 from largen.system import Arrays
 from largen.systems.rate.activations import Activation
 from largen.systems.rate.kernels import Coupling
-from largen.systems.rate.recursion import (
-    Grid,
-    Moments,
-    Problem,
-    continuous_grid,
-    discrete_grid,
-    fixed_point,
-    forward,
-)
+from largen.systems.rate.recursion import Grid, Moments, Problem, continuous_grid, discrete_grid, fixed_point, forward
 from largen.systems.rate.sources import Sources
 
 METHODS = ("recursion", "fixed_point")

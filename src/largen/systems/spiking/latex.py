@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from largen.latex import aligned, number, over, total
+from largen.numerics.latex import aligned, number, over, total
 
 
 def write(model: Any, n: int | None) -> str:

@@ -23,18 +23,7 @@ from largen.systems.spiking.layout import Layout as Layout
 from largen.systems.spiking.layout import State as State
 from largen.systems.spiking.layout import new_state as new_state
 from largen.systems.spiking.layout import new_work as new_work
-from largen.systems.spiking.transfer import (
-    BEYOND,
-    CENTRE,
-    COUNT,
-    CROSSED,
-    DENSITY,
-    LANES,
-    MOVED,
-    REACH,
-    cross,
-    reach,
-)
+from largen.systems.spiking.transfer import BEYOND, CENTRE, COUNT, CROSSED, DENSITY, LANES, MOVED, REACH, cross, reach
 
 FAINT = 1e-16
 """Bins with at most this fraction, at either end, move with the others but exchange nothing."""

@@ -11,15 +11,7 @@ import numpy as np
 
 import largen.numerics.compiled  # noqa: F401 (all kernels are Numba's: loaded with largen, not by the first of them)
 from largen.parameters import TimeSeries, parameter
-from largen.system import (
-    AbstractFlowSystem,
-    Arrays,
-    Dynamics,
-    Observable,
-    Plan,
-    labels_of,
-    split,
-)
+from largen.system import AbstractFlowSystem, Arrays, Dynamics, Observable, Plan, labels_of, split
 
 
 class SpikingNetwork(AbstractFlowSystem):

@@ -11,21 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from largen.checks import InputError, one_of, real
-from largen.memory import available_memory
 from largen.numerics.lanes import lanes
+from largen.runtime.memory import available_memory
 from largen.system import Arrays, Plan
 from largen.systems.spiking.drive import sample_drive
 from largen.systems.spiking.graph import Graph, empty_graph, store_rows
 from largen.systems.spiking.kernel import advance
 from largen.systems.spiking.state import Constants, Output, Scratch, State, Streams, sample, scratch
-from largen.systems.spiking.tables import (
-    Arrivals,
-    Release,
-    arrival_bytes,
-    arrival_rows,
-    release_bytes,
-    release_rows,
-)
+from largen.systems.spiking.tables import Arrivals, Release, arrival_bytes, arrival_rows, release_bytes, release_rows
 
 GRAPHS = ("auto", "stored", "regenerated")
 RECORDABLE = ("spikes", "voltage", "voltage_density")

@@ -9,16 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from largen.numerics.alias import (
-    Law,
-    binomial,
-    binomial_less_poisson,
-    bits_for,
-    fill_row,
-    law,
-    poisson,
-    to_whole,
-)
+from largen.numerics.alias import Law, binomial, binomial_less_poisson, bits_for, fill_row, law, poisson, to_whole
 from largen.numerics.compiled import kernel
 
 HIGH = 32  # rows of the upper digit; what exceeds both digits is drawn in several parts

@@ -1,0 +1,237 @@
+"""One periodic orbit at the model's own parameters, from a simulation of the limit or from a guess."""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+import xarray as xr
+
+from largen.bifurcation import branches
+from largen.checks import LimitError, real, require
+from largen.numerics import ode
+from largen.numerics.continuation import AbstractProblem, NotConverged, collocation, correct, shooting
+from largen.numerics.continuation.core import point_at
+from largen.system import Dynamics
+
+SAMPLES = 4000
+"""States at which a simulated limit is looked at."""
+NEAR = 0.08
+"""An orbit returns when it comes this close to its start, as a fraction of its size."""
+PHASES = 400
+
+
+@eqx.filter_jit
+def _run_steps(law: Any, x: Any, p: Any, dt: Any, count: Any) -> Any:
+    return shooting.Repeated(law)(x, count * dt, p, count)
+
+
+@eqx.filter_jit
+def _sample_steps(law: Any, x: Any, p: Any, dt: Any, count: int) -> Any:
+    return jax.lax.scan(lambda y, _: (law(y, p, dt), y), x, None, length=count)[1]
+
+
+@eqx.filter_jit
+def _sample_flow(law: Any, x: Any, p: Any, times: Any) -> tuple[Any, Any]:
+    path = ode.integrate(
+        lambda t, y, args: args[0](y, args[1]), x, times, (law, p), rtol=1e-8, atol=1e-10, solver="kvaerno5",
+        max_steps=200_000,
+    )  # fmt: skip
+    return path.values, path.code
+
+
+def limit_cycle(
+    system: Any,
+    *,
+    start: Any = None,
+    n: int | None = None,
+    settle: float | None = None,
+    window: float | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    """Find the periodic orbit to which the limit settles, and its Floquet multipliers.
+
+    Args:
+        system: A SpikingNetwork, a BalancedNetwork (with `n`), a `Flow`, or a `Map` with dt.
+        start: State from which to simulate; by default one near the stationary state, or the reduction at rest.
+        n: Total number of neurons.
+        settle: Time to wait before looking (the system's unit); by default 2000 ms, or 100.
+        window: Time in which a period must lie; by default 200 ms, or 50.
+        options: As for `follow`.
+
+    Returns:
+        Dataset with `period`; the observables' mean over the orbit, `_low` and `_high`; `orbit_<name>` (phase,
+        component); multipliers `multiplier_real` and `multiplier_imag`; the `trivial_multiplier` along the orbit (1 up
+        to the error made); `stable`; `unknowns` (phase, unknown), from which `follow` can start.
+
+    Raises:
+        LimitError: The limit comes to rest or does not return, or Newton's method fails; the sentence says which.
+    """
+    require(
+        callable(getattr(system, "dynamics", None)),
+        "system",
+        "be a SpikingNetwork, BalancedNetwork, Flow or Map",
+        system,
+    )
+    with jax.enable_x64(True):
+        dynamics: Dynamics = system.dynamics(None, n=n, **options)
+        require(
+            dynamics.form in ("flow", "steps"), "system", "be a flow or a step of one", dynamics.form,
+            "The limit of a BalancedNetwork has stationary states only: give `n` for its equations at finite size.",
+        )  # fmt: skip
+        stepped = dynamics.form == "steps"
+        settle = (2000.0 if stepped else 100.0) if settle is None else real("settle", settle, low=0.0)
+        window = (200.0 if stepped else 50.0) if window is None else real("window", window, above=0.0)
+        guess = dynamics.starts(0.0)[0] if start is None else np.array(start, dtype=float)
+        if start is None and not stepped:  # off a stationary state, but not off what is conserved
+            push = np.random.default_rng(0).standard_normal(len(guess)) * 0.01 * dynamics.scale
+            rows = scipy.linalg.orth(dynamics.conserved.T).T
+            guess = guess + push - rows.T @ (rows @ push)
+        times, path = _path(dynamics, guess, settle, window)
+        period, orbit = _returning(dynamics, times, path)
+        problem, z = _problem(dynamics, orbit, period, 1.0)
+        try:
+            z, linear, _ = correct(problem, z, np.append(np.zeros(len(z) - 1), 1.0), most=20)
+        except NotConverged as failure:
+            raise LimitError(
+                f"The orbit of period {period:.6g} was not refined: {failure} "
+                "Give a longer `settle`, or a smaller `dt`."
+            ) from failure
+        point = point_at(problem, z, np.append(np.zeros(len(z) - 1), 1.0), linear)
+        return _label(system, dynamics, point, n)
+
+
+def _path(dynamics: Dynamics, x: np.ndarray, settle: float, window: float) -> tuple[np.ndarray, np.ndarray]:
+    """States over the window, after settling."""
+    p = jnp.zeros(())
+    if dynamics.form == "steps":
+        assert dynamics.dt is not None
+        dt = np.asarray(dynamics.dt)
+        x = np.asarray(_run_steps(dynamics.law, x, p, dt, np.asarray(max(round(settle / dynamics.dt), 1))))
+        count = max(round(window / dynamics.dt), 4)
+        return dynamics.dt * np.arange(count), np.asarray(_sample_steps(dynamics.law, x, p, dt, count))
+    if settle:
+        path, code = _sample_flow(dynamics.law, x, p, np.linspace(0.0, settle, SAMPLES))
+        x = np.asarray(path)[-1]
+        _require_solved(code, x)
+    times = np.linspace(0.0, window, SAMPLES)
+    path, code = _sample_flow(dynamics.law, x, p, times)
+    _require_solved(code, np.asarray(path))
+    return times, np.asarray(path)
+
+
+def _require_solved(code: Any, path: np.ndarray) -> None:
+    if int(code) != ode.COMPLETED or not np.all(np.isfinite(path)):
+        raise LimitError("The equations could not be integrated that far: the solver gave up. Give another `start`.")
+
+
+def _returning(dynamics: Dynamics, times: np.ndarray, path: np.ndarray) -> tuple[float, np.ndarray]:
+    """Period and states of the first return to the start of the path.
+
+    Raises:
+        LimitError: The path rests or does not return.
+    """
+    scaled = path / dynamics.scale
+    size = float(np.max(np.linalg.norm(scaled - scaled.mean(axis=0), axis=1)))
+    if not np.isfinite(size) or size < 1e-6:
+        raise LimitError("There is no orbit: the limit comes to rest. Give another `start`, or a longer `window`.")
+    # Begin where the flow is fastest, so that a return is sharp.
+    first = int(np.argmax(np.linalg.norm(np.diff(scaled[: len(scaled) // 2], axis=0), axis=1)))
+    away = np.linalg.norm(scaled[first:] - scaled[first], axis=1) / size
+    left = int(np.argmax(away > 0.3)) if np.any(away > 0.3) else len(away)
+    inner = (away[1:-1] <= away[:-2]) & (away[1:-1] <= away[2:]) & (away[1:-1] < 1.0)
+    minima = [int(k) for k in np.flatnonzero(inner) + 1 if k + 1 > left]
+    passed = [_passing(scaled[first:], k) for k in minima]
+    best = min((distance for distance, _ in passed), default=np.inf) / size
+    for k, (distance, late) in zip(minima, passed, strict=True):
+        if distance <= size * min(max(3.0 * best, 0.01), NEAR):  # the first return about as close as any
+            step = float(times[1] - times[0])
+            return float(times[first + k] - times[first] - late * step), path[first : first + k + 1]
+    raise LimitError(
+        f"No orbit was found: within {times[-1] - times[0]:g} the limit does not return to where it was. "
+        "Give a longer `window` or `settle`."
+    )
+
+
+def _passing(path: np.ndarray, k: int) -> tuple[float, float]:
+    """How closely the path passes its first state near sample k, and by how many samples k is late."""
+    along = 0.5 * (path[k + 1] - path[k - 1])
+    speed = float(np.linalg.norm(along)) + 1e-300
+    gap = path[k] - path[0]
+    late = float(gap @ along) / speed
+    return float(np.linalg.norm(gap - late * along / speed)), late / speed
+
+
+def _problem(
+    dynamics: Dynamics, orbit: np.ndarray, period: float, span: float, p: float = 0.0
+) -> tuple[AbstractProblem, np.ndarray]:
+    """The problem of cycles near the states of one period, equally spaced in time, and its unknowns."""
+    rows = scipy.linalg.orth(dynamics.conserved.T).T if len(dynamics.conserved) else np.zeros((0, orbit.shape[1]))
+    if dynamics.form == "steps":
+        assert dynamics.dt is not None
+        steps = np.diff(orbit, axis=0)
+        slowest = int(np.argmin(np.linalg.norm(steps / dynamics.scale, axis=1)))
+        x = orbit[slowest]
+        problem = shooting.Shooting(dynamics.law, x, steps[slowest], period, dynamics.dt, span, dynamics.scale, rows)
+        return problem, np.concatenate([x, [period, p]])
+    closed = orbit.copy()
+    share = np.linspace(0.0, 1.0, len(orbit))
+    closed += share[:, None] * (orbit[0] - orbit[-1])
+    mesh = _mesh(closed / dynamics.scale, share)
+    places = collocation.phases(mesh)
+    states = np.column_stack([np.interp(places, share, column) for column in closed.T])
+    reference = collocation.Orbit(states, mesh)
+    made = collocation.Cycles(dynamics.law, reference, period, span, dynamics.scale, rows if len(rows) else None)
+    return made, np.concatenate([states.ravel(), [period, p]])
+
+
+def _mesh(path: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """A mesh with equal lengths of the path in its intervals, and some of the time."""
+    steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
+    total = np.append(0.0, np.cumsum(steps / np.sum(steps) + 0.5 * np.diff(share)))
+    return np.interp(np.linspace(0.0, total[-1], collocation.INTERVALS + 1), total, share)
+
+
+def problem_of(dynamics: Dynamics, orbit: xr.Dataset, span: float) -> tuple[AbstractProblem, np.ndarray]:
+    """The problem of cycles at a Dataset of `limit_cycle`."""
+    states = orbit["unknowns"].values
+    closed = np.vstack([states, states[:1]])
+    return _problem(dynamics, closed, float(orbit["period"]), span, dynamics.value)
+
+
+def _label(system: Any, dynamics: Dynamics, point: Any, n: int | None) -> xr.Dataset:
+    problem, period = point.problem, float(point.z[-2])
+    if isinstance(problem, shooting.Shooting):
+        dt = np.asarray(period / problem.count)
+        states = np.asarray(_sample_steps(dynamics.law, point.z[:-2], np.zeros(()), dt, problem.count))
+        step = (dt,)
+    else:
+        states, step = problem.parts(point.z)[0].at(np.arange(PHASES) / PHASES), ()
+    every = [branches._observe(dynamics.observe, x, np.zeros(()), step) for x in states]
+    seen = branches.observe(dynamics, point)
+    if seen.fault:
+        raise LimitError(branches.FAULTS[seen.fault])
+    dim = dynamics.observables[0].dims[0]
+    time = dynamics.time_unit or "1"
+    values: dict[str, Any] = {"period": ((), period, {"units": time, "long_name": "period"})}
+    for observable in dynamics.observables:
+        name, note = observable.name, {"units": observable.unit, "long_name": observable.long_name}
+        for suffix, part in (("", "mean"), ("_low", "low"), ("_high", "high")):
+            values[name + suffix] = (dim, getattr(seen, part)[name], note)
+        values[f"orbit_{name}"] = (("phase", dim), np.array([np.asarray(one[name]) for one in every]), note)
+    multipliers = point.spectrum[""][:8]
+    values["multiplier_real"] = ("mode", multipliers.real, {"long_name": "multiplier, real part"})
+    values["multiplier_imag"] = ("mode", multipliers.imag, {"long_name": "multiplier, imaginary part"})
+    values["trivial_multiplier"] = ((), float(point.spectrum["_trivial"][0].real), {"long_name": "should be 1"})
+    values["stable"] = ((), point.unstable == 0)
+    values["unknowns"] = (("phase", "unknown"), states, {"long_name": "states along the orbit"})
+    coords = {dim: list(dynamics.coordinates), "phase": np.arange(len(states)) / len(states)}
+    attrs = {
+        "kind": "limit cycle",
+        "system": getattr(system, "system", type(system).__name__.lower()),
+        "n": float("inf") if n is None else n,
+    }
+    attrs |= {key: str(value).lower() if isinstance(value, bool) else value for key, value in dynamics.note.items()}
+    return xr.Dataset(values, coords, attrs)

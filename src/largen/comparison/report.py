@@ -1,0 +1,325 @@
+"""compare(): the distance between a network and its limit, with an error bar."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from largen.checks import InputError, real, require
+from largen.comparison.difference import Difference, as_series, difference_of, own_laws
+from largen.datasets import component_labels, versions
+from largen.numerics.statistics import holm
+
+AGREES = "agrees"
+FINITE_SIZE = "differs by a finite-size effect"
+THEORY_OFF = "theory off"
+TOO_SHORT = "simulation too short to tell"
+NOT_SEPARATED = "differs; finite size not separated"
+
+
+def compare(
+    network: xr.Dataset,
+    limit: xr.Dataset,
+    *,
+    finite: xr.Dataset | None = None,
+    level: float = 0.05,
+    precision: float = 0.1,
+    strict: bool = True,
+) -> xr.Dataset:
+    """Measure the distance between a network and its limit, with an error bar.
+
+    For every observable that both have, the realisations' differences from the theory are averaged over at most
+    10 blocks of time; one Mahalanobis distance (Hotelling's test, covariance over the realisations) says whether
+    they could be chance, with Holm's correction over the observables. Few realisations test fewer blocks, then averages
+    over components. With one the error is that of the system's own theory of fluctuations where it has one (the rate
+    system in discrete time), else a block bootstrap along time. A theory that is itself sampled (the finite-size
+    chain of the spiking system) brings its own error in.
+
+    The verdict of an observable is one of: "agrees"; "differs by a finite-size effect" (the limit differs, the
+    theory at the network's size does not); "theory off" (the theory at the network's size differs too);
+    "differs; finite size not separated" (no theory at the network's size was given); "simulation too short to
+    tell" (no difference seen, but one of `precision` of the observable's size would not have been seen either).
+
+    Args:
+        network: What `simulate` returned.
+        limit: What `solve_limit` returned, at the same times.
+        finite: The limit equations at the network's n, `solve_limit(..., n=N)`. A `limit` whose n is the
+            network's serves for both.
+        level: Chance of a verdict against a true theory, over all observables.
+        precision: Relative half-width of the 95 % interval above which no difference seen is no agreement.
+        strict: Refuse datasets of different parameters; otherwise compare them all the same.
+
+    Returns:
+        Dataset with dims `component` (one row per observable and population, such as `rate[e]`): network, limit,
+        bias, standard_error, ci_low, ci_high, z and, against `finite`, finite_bias, finite_standard_error,
+        finite_z; `observable`: statistic, p_value, p_adjusted, verdict, sentence; and, for plots, pointwise
+        `<observable>_bias`, `<observable>_standard_error` and `<observable>_z` in the observable's own dims.
+
+    Raises:
+        InputError: Different systems, parameters, times or sizes; nothing in common; a network without
+            realisations.
+    """
+    level = real("level", level, above=0.0)
+    require(level < 1, "level", "be below 1", level)
+    precision = real("precision", precision, above=0.0)
+    _check_pair(network, limit, "limit", strict)
+    size = float(network.attrs["n"])
+    own_size = float(limit.attrs["n"]) == size
+    if not own_size and np.isfinite(float(limit.attrs["n"])):
+        raise InputError(
+            f"The limit was solved at n = {limit.attrs['n']:g}, but the network has n = {size:g}: "
+            f"solve it with n=None or n={size:g}."
+        )
+    if finite is not None:
+        _check_pair(network, finite, "finite", strict)
+        if float(finite.attrs["n"]) != size:
+            raise InputError(
+                f"Argument `finite` was solved at n = {finite.attrs['n']:g}, but the network has n = {size:g}: "
+                f"use solve_limit(model, times, n={size:g})."
+            )
+    names = _shared(network, limit)
+    inside = after_layer(network, limit)
+    laws = own_laws(network, limit.sizes["time"], names)
+    against_limit = [difference_of(network, limit, name, inside, laws.get(name)) for name in names]
+    if finite is None and own_size:
+        against_finite: list[Difference] | None = against_limit
+    elif finite is None:
+        against_finite = None
+    else:
+        missing = [name for name in names if name not in finite]
+        require(not missing, "finite", "have the limit's observables", missing)
+        everywhere = np.ones(network.sizes["time"], bool)
+        against_finite = [difference_of(network, finite, name, everywhere, laws.get(name)) for name in names]
+    return _report(network, limit, finite, names, inside, against_limit, against_finite, level, precision)
+
+
+def _check_pair(network: xr.Dataset, theory: xr.Dataset, name: str, strict: bool) -> None:
+    for dataset, role, kind in ((network, "network", "network"), (theory, name, "limit")):
+        require(
+            dataset.attrs.get("kind") == kind,
+            role,
+            f"be what `{'simulate' if kind == 'network' else 'solve_limit'}` returned",
+            dataset.attrs.get("kind", "a Dataset of unknown kind"),
+        )
+    for key, what in (("system", "systems"), ("parameters", "parameters")):
+        if network.attrs[key] != theory.attrs[key] and (strict or key == "system"):
+            detail = _first_difference(network, theory) if key == "parameters" else ""
+            remedy = " Compare all the same with strict=False." if key == "parameters" else ""
+            raise InputError(f"The network and `{name}` must be of the same {what}, but differ{detail}.{remedy}")
+    same = network.sizes["time"] >= theory.sizes["time"] >= 2
+    if same:
+        a, b = network["time"].values[: theory.sizes["time"]], theory["time"].values
+        same = bool(np.all(np.abs(a - b) <= 1e-9 * (1 + np.abs(a))))
+    if not same:
+        raise InputError(f"The network and `{name}` must share their times: solve at the network's times.")
+
+
+def _first_difference(a: xr.Dataset, b: xr.Dataset) -> str:
+    one, two = json.loads(a.attrs["parameters"]), json.loads(b.attrs["parameters"])
+    for key in one:
+        if one[key] != two.get(key):
+            return f" in `{key}`: {one[key]} and {two.get(key)}"
+    return ""
+
+
+def _shared(network: xr.Dataset, limit: xr.Dataset) -> list[str]:
+    """Observables with a time axis that both have, in the network's order."""
+    names = [
+        str(name)
+        for name, variable in network.data_vars.items()
+        if name in limit
+        and "time" in variable.dims
+        and "realisation" in variable.dims
+        and "neuron" not in variable.dims
+    ]
+    if not names:
+        ours, theirs = (", ".join(map(str, dataset.data_vars)) or "none" for dataset in (network, limit))
+        raise InputError(f"The network and the limit have no observable in common: {ours} and {theirs}.")
+    return names
+
+
+def after_layer(network: xr.Dataset, limit: xr.Dataset) -> np.ndarray:
+    """Times that count: those after the boundary layer, whose length is attrs["layer"]/sqrt(n)."""
+    times = limit["time"].values
+    layer = float(limit.attrs.get("layer", 0.0))
+    if layer == 0.0 or np.isfinite(float(limit.attrs["n"])):
+        return np.ones(len(times), bool)
+    width = layer / np.sqrt(float(network.attrs["n"]))
+    inside = times >= times[0] + width
+    if inside.sum() < 2:
+        ended = limit.attrs["status"] != "completed"
+        enough = (layer / (times[-2] - times[0])) ** 2 if len(times) > 2 else np.inf
+        remedy = (
+            (f"the limit ends before that, so take n above {enough:.3g}" if np.isfinite(enough) else "take a larger n")
+            if ended
+            else f"give times beyond {times[0] + width:.3g}, or a larger n"
+        )
+        raise InputError(
+            f"At n = {network.attrs['n']:g} the network reaches the limit only {width:.3g} after its start: {remedy}."
+        )
+    return inside
+
+
+def _report(
+    network: xr.Dataset,
+    limit: xr.Dataset,
+    finite: xr.Dataset | None,
+    names: list[str],
+    inside: np.ndarray,
+    against_limit: list[Difference],
+    against_finite: list[Difference] | None,
+    level: float,
+    precision: float,
+) -> xr.Dataset:
+    rows: dict[str, list[float]] = {}
+    labels, owner = [], []
+    tables = [("", against_limit)]
+    if against_finite is not None and against_finite is not against_limit:
+        tables.append(("finite_", against_finite))
+    for k, name in enumerate(names):
+        theirs = as_series(limit[name], limit.sizes["time"])[..., inside].mean((0, 2))
+        labels += component_labels(network[name])
+        owner += [name] * len(theirs)
+        rows.setdefault("limit", []).extend(theirs)
+        rows.setdefault("network", []).extend(theirs + against_limit[k].mean)
+        for prefix, table in tables:
+            for key, column in _estimates(table[k]).items():
+                rows.setdefault(prefix + key, []).extend(column)
+    per_observable: dict[str, Any] = {}
+    adjusted = {}
+    for prefix, table in tables:
+        p = np.array([d.p_value for d in table])
+        adjusted[prefix] = holm(p)
+        per_observable[f"{prefix}statistic"] = np.array([d.statistic for d in table])
+        per_observable[f"{prefix}p_value"] = p
+        per_observable[f"{prefix}p_adjusted"] = adjusted[prefix]
+    coarse = [_too_coarse(d, limit[name], precision) for d, name in zip(against_limit, names, strict=True)]
+    at_size = adjusted.get("finite_", adjusted[""] if against_finite is against_limit else None)
+    verdicts = [
+        _verdict(adjusted[""][k] < level, None if at_size is None else at_size[k] < level, coarse[k])
+        for k in range(len(names))
+    ]
+    per_observable["verdict"] = np.array(verdicts)
+    values = {key: np.array(column) for key, column in rows.items()}
+    per_observable["sentence"] = np.array(
+        [_sentence(n, v, labels, owner, values) for n, v in zip(names, verdicts, strict=True)]
+    )
+    variables: dict[str, Any] = {key: ("component", column) for key, column in values.items()}
+    variables |= {key: ("observable", column) for key, column in per_observable.items()}
+    for name, difference in zip(names, against_limit, strict=True):
+        variables |= _pointwise(network[name], name, difference)
+    coords = {
+        "component": labels,
+        "observable": names,
+        "observable_of": ("component", owner),
+        "time": ("time", limit["time"].values, limit["time"].attrs),
+    }
+    for dim in ("population", "source", "lag", "bin"):
+        if dim in network.coords:
+            coords[dim] = network[dim]
+    attrs = {
+        "kind": "comparison",
+        "system": network.attrs["system"],
+        "parameters": network.attrs["parameters"],
+        "n": network.attrs["n"],
+        "limit_n": limit.attrs["n"],
+        "realisations": network.sizes["realisation"],
+        "theory_at_network_size": "yes" if against_finite is not None else "no",
+        "level": level,
+        "precision": precision,
+        "error": against_limit[0].method,
+        "from_time": float(limit["time"].values[inside][0]),
+        "verdict": _overall(verdicts),
+        "versions": versions(),
+    }
+    return _annotated(xr.Dataset(variables, coords, attrs))
+
+
+def _estimates(difference: Difference) -> dict[str, np.ndarray]:
+    half = stats.t.ppf(0.975, difference.dof) * difference.error
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.where(difference.error > 0, difference.mean / difference.error, np.sign(difference.mean) * np.inf)
+    z = np.where(difference.mean == 0, 0.0, z)
+    return {
+        "bias": difference.mean,
+        "standard_error": difference.error,
+        "ci_low": difference.mean - half,
+        "ci_high": difference.mean + half,
+        "z": z,
+    }
+
+
+def _too_coarse(difference: Difference, limit: xr.DataArray, precision: float) -> bool:
+    """Whether a difference of `precision` times the observable's root mean square would not be seen."""
+    scale = float(np.sqrt(np.mean(limit.values.astype(float) ** 2)))
+    half = stats.t.ppf(0.975, difference.dof) * difference.error
+    return not difference.long_enough or (scale > 0 and bool(np.any(half > precision * scale)))
+
+
+def _verdict(differs: bool, differs_at_size: bool | None, coarse: bool) -> str:
+    if not differs:
+        return TOO_SHORT if coarse else AGREES
+    if differs_at_size is None:
+        return NOT_SEPARATED
+    return THEORY_OFF if differs_at_size else FINITE_SIZE
+
+
+def _overall(verdicts: Sequence[str]) -> str:
+    """The worst of the observables' verdicts."""
+    order = (THEORY_OFF, NOT_SEPARATED, FINITE_SIZE, TOO_SHORT, AGREES)
+    return next(word for word in order if word in verdicts)
+
+
+def _sentence(name: str, verdict: str, labels: list[str], owner: list[str], values: Mapping[str, np.ndarray]) -> str:
+    rows = np.array([k for k, own in enumerate(owner) if own == name])
+    worst = rows[np.argmax(np.abs(values["z"][rows]))]
+    bias, error, limit = (values[key][worst] for key in ("bias", "standard_error", "limit"))
+    relative = f" ({100 * bias / abs(limit):+.2g} %)" if limit != 0 else ""
+    text = f"{name}: {verdict}; largest for {labels[worst]}, network - limit = {bias:+.3g} +- {error:.2g}{relative}"
+    if "finite_bias" in values:
+        bias, error = (values[key][worst] for key in ("finite_bias", "finite_standard_error"))
+        text += f", network - theory at this n = {bias:+.3g} +- {error:.2g}"
+    return text + "."
+
+
+def _pointwise(variable: xr.DataArray, name: str, difference: Difference) -> dict[str, Any]:
+    """Bias, standard error and z at every time, in the observable's own dims (a second time axis averaged)."""
+    dims = [dim for dim in variable.dims if dim not in ("realisation", "time", "time_")]
+    shape = (*(variable.sizes[dim] for dim in dims), difference.pointwise.shape[-1])
+    note = {"units": variable.attrs.get("units", "")}
+    made = {f"{name}_bias": ((*dims, "time"), difference.pointwise.reshape(shape), note)}
+    if difference.pointwise_error is not None:
+        error = difference.pointwise_error.reshape(shape)
+        bias = difference.pointwise.reshape(shape)
+        z = np.divide(bias, error, out=np.zeros(shape), where=error > 0)
+        made[f"{name}_standard_error"] = ((*dims, "time"), error, note)
+        made[f"{name}_z"] = ((*dims, "time"), z, {"units": "1"})
+    return made
+
+
+_NOTES = {
+    "network": "time mean in the network",
+    "limit": "time mean in the limit",
+    "bias": "network minus limit",
+    "standard_error": "standard error of the bias",
+    "ci_low": "lower end of the 95 % interval of the bias",
+    "ci_high": "upper end of the 95 % interval of the bias",
+    "z": "bias over its standard error",
+    "statistic": "squared Mahalanobis distance over block means",
+    "p_value": "probability of a larger distance if the theory is exact",
+    "p_adjusted": "p-value after Holm's correction over the observables",
+    "verdict": "verdict",
+    "sentence": "verdict in words",
+}
+
+
+def _annotated(report: xr.Dataset) -> xr.Dataset:
+    for name, variable in report.data_vars.items():
+        word = str(name).removeprefix("finite_")
+        if word in _NOTES:
+            at_size = " (theory at the network's n)" if str(name).startswith("finite_") else ""
+            variable.attrs = {"long_name": _NOTES[word] + at_size} | variable.attrs
+    return report

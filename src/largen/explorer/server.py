@@ -1,0 +1,182 @@
+"""The explorer's server: one page per system, sessions that never see each other, jobs that end with their tab."""
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import panel as pn
+import xarray as xr
+from panel.theme import fast
+from tornado.ioloop import PeriodicCallback
+
+from largen.checks import InputError, integer, require
+from largen.explorer.jobs import Jobs
+from largen.explorer.page import Page
+from largen.explorer.settings import SETTINGS
+from largen.explorer.sharing import THEMES
+from largen.explorer.solvers import Solvers, limit_of, portrait_of
+from largen.explorer.store import Store
+from largen.io.model_files import read_model, time_grid
+from largen.system import AbstractSystem
+
+EXAMPLES = {"spiking": "gamma", "balanced": "balanced", "rate": "correlated"}
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+POLL = 150
+"""ms between two looks at running jobs."""
+STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+STOPPED = (
+    "The explorer's server has stopped. Every finished network and diagram is kept: start `largen explore` again and "
+    "reload this page, whose address holds the parameters."
+)
+
+
+class Fast(fast.Fast):
+    """Panel's design of that name, by which it finds its files, without its web font: the explorer works offline."""
+
+    _resources: ClassVar = {kind: value for kind, value in fast.Fast._resources.items() if kind != "font"}
+
+
+class Template(pn.template.FastListTemplate):
+    """Panel's template, which would read the link by itself, and end the page at a theme that it does not know."""
+
+    @staticmethod
+    def _get_theme_from_query_args() -> None:
+        return None
+
+
+class Served(NamedTuple):
+    """What the sessions of a server share.
+
+    Attributes:
+        jobs: The jobs.
+        solver: Who solves limits.
+        store: Where what was computed is kept.
+        limits: The first limit of every system.
+        portrait: What a worker may compile before it is asked for.
+    """
+
+    jobs: Jobs
+    solver: Any
+    store: Store
+    limits: Mapping[str, xr.Dataset]
+    portrait: tuple[Any, ...] | None
+
+
+def serve(
+    model: Any = None,
+    *,
+    port: int = 5006,
+    address: str = "127.0.0.1",
+    show: bool = False,
+    functions: bool = False,
+    say: Any = print,
+) -> None:
+    """Serve the explorer until SIGINT or SIGTERM.
+
+    Args:
+        model: A model, a model file or an example; it takes the place of its system's example.
+        port: Port; 0 takes a free one.
+        address: Address to listen at; anything but this machine's own is said.
+        show: Whether to open a browser.
+        functions: Whether a model file may name functions.
+        say: Where the address is said.
+
+    Raises:
+        InputError: The port is taken, or an argument cannot be used.
+    """
+    port = integer("port", port, low=0)
+    require(port < 65536, "port", "be at most 65535", port)
+    models = {system: read_model(example) for system, example in EXAMPLES.items()}
+    names = dict(EXAMPLES)
+    first = "spiking"
+    if model is not None:
+        chosen = model if isinstance(model, AbstractSystem) else read_model(model, functions=functions)
+        first = chosen.system
+        models[first] = chosen
+        names[first] = Path(model).stem if isinstance(model, str) else first
+    store, jobs = Store(), Jobs()
+    store.trim()
+    say("Preparing the three limits (a first run compiles for some seconds) ...")
+    solver = Solvers(max(1, min(2, os.cpu_count() or 1)))
+    try:
+        limits = solver.prepare(first_limits, (models,))
+        both = len(models["balanced"].populations) == 2
+        shared = Served(jobs, solver, store, limits, (models["balanced"], {}, limits["balanced"]) if both else None)
+        pages = {system: _maker(names[system], one, shared) for system, one in models.items()}
+        _serve(pages | {"/": pages[first]}, shared, port, address, show, say)
+    finally:
+        jobs.close()
+        solver.close()
+
+
+def first_limits(models: Mapping[str, AbstractSystem]) -> dict[str, xr.Dataset]:
+    """The limits with which the pages begin; in a worker, which has then compiled what they take."""
+    found = {}
+    for system, model in models.items():
+        setting = SETTINGS[system]
+        times = time_grid(0.0, setting.stop, setting.step)
+        found[system] = limit_of(model, {}, times, setting.limit_options)
+    return found
+
+
+def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, show: bool, say: Any) -> None:
+    if address not in LOOPBACK:
+        say(
+            f"Listening at {address}: everyone who can reach this machine can run networks on it, see no other's "
+            "session, and is asked for no password."
+        )
+    pn.config.notifications = True
+    pn.config.disconnect_notification = STOPPED
+    try:
+        server: Any = pn.serve(
+            dict(pages), port=port, address=address, show=show, start=False, title="largen", threaded=False,
+            websocket_max_message_size=2_000_000, check_unused_sessions_milliseconds=2000,
+            unused_session_lifetime_milliseconds=5000, verbose=False,
+        )  # fmt: skip
+    except OSError as error:
+        raise InputError(
+            f"Argument `port` must be free, but {port} is taken ({error.strerror}). Try --port 0."
+        ) from error
+    say(f"largen explores at http://{address}:{server.port}/ (Ctrl-C ends it).")
+    shared.solver.attach(server.io_loop)
+    looks = PeriodicCallback(shared.jobs.look, POLL)
+    looks.start()
+    if shared.portrait is not None:
+        shared.solver.ask("warm", portrait_of, shared.portrait, lambda found: None)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: server.io_loop.add_callback_from_signal(server.io_loop.stop))
+    try:
+        server.start()
+        server.io_loop.start()
+    finally:
+        looks.stop()
+        server.stop()
+        say("Stopped. Finished networks and diagrams are kept for the next time.")
+
+
+def _maker(name: str, model: AbstractSystem, shared: Served) -> Callable[[], Any]:
+    return lambda: _page(name, model, shared)  # Panel serves plain functions only
+
+
+def _page(name: str, model: AbstractSystem, shared: Served) -> Any:
+    """Make the page of one session."""
+    said = (pn.state.session_args or {}).get("theme", [b"default"])[0].decode("utf-8", "replace").strip("'\"")
+    config: Any = pn.config
+    config.theme = theme = THEMES.get(said, "default")  # before anything is made: Panel's own reading may fail
+    page = Page(name, model, shared.jobs, solver=shared.solver, store=shared.store, limit=shared.limits[model.system])
+    location = pn.state.location
+    page.sharing.read_link({key: str(value) for key, value in (location.query_params if location else {}).items()})
+    pn.state.on_session_destroyed(lambda context: page.close())
+    template: Any = Template(
+        title=f"largen: the {model.system} system", sidebar_width=370, theme_toggle=True, busy_indicator=None,
+        design=Fast, theme=theme, font="system-ui, sans-serif", font_url="", raw_css=[STYLE],
+    )  # fmt: skip
+    here = 'aria-current="page" style="font-weight: bold"'
+    links = [f'<a href="{system}" {here if system == model.system else ""}>{system}</a>' for system in SETTINGS]
+    style = ":host a { color: #fff; margin-right: 1em } :host a:focus-visible { outline: 2px solid #fff }"
+    template.header.append(pn.pane.HTML(" ".join(links), stylesheets=[style]))
+    template.sidebar.extend(page.sidebar())
+    template.main.extend(page.main())
+    return template

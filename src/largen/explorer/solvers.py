@@ -1,0 +1,211 @@
+"""Limits in processes of their own: a slow one holds up nobody else, and one that takes too long is ended."""
+
+import multiprocessing
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from largen.checks import InputError, LimitError
+from largen.runtime.workers import start
+from largen.system import AbstractSystem
+
+PATIENCE = 30.0
+"""Seconds after which a limit is given up."""
+
+
+class Answer(NamedTuple):
+    """What came of a question.
+
+    Attributes:
+        content: What the function returned, or None.
+        sentence: Why there is nothing, or empty.
+        notes: Warnings that came with it.
+        seconds: How long it took.
+    """
+
+    content: Any
+    sentence: str = ""
+    notes: str = ""
+    seconds: float = 0.0
+
+
+def answer(function: Callable[..., Any], args: Sequence[Any]) -> Answer:
+    """Call a function; what goes wrong becomes a sentence."""
+    began, content, sentence = time.perf_counter(), None, ""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            content = function(*args)
+        except (InputError, LimitError) as error:
+            sentence = str(error)
+        except Exception as error:
+            sentence = f"{type(error).__name__}: {error}. This is a fault of largen: please report it with the model."
+    notes = " ".join(dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning))
+    return Answer(content, sentence, notes, time.perf_counter() - began)
+
+
+def limit_of(
+    base: AbstractSystem, changes: Mapping[str, Any], times: np.ndarray, options: Mapping[str, Any]
+) -> xr.Dataset:
+    """The limit of a model with some parameters changed."""
+    from largen.simulation import solve_limit
+
+    return solve_limit(base.replace(**changes), times, strict=False, **options)
+
+
+def portrait_of(base: AbstractSystem, changes: Mapping[str, Any], limit: xr.Dataset) -> xr.Dataset:
+    """The balanced manifold around a limit."""
+    from largen.analysis import phase_portrait
+
+    return phase_portrait(base.replace(**changes), limit=limit, points=101)
+
+
+class Here:
+    """Answers at once, in this process."""
+
+    def ask(self, owner: Any, function: Callable[..., Any], args: Sequence[Any], take: Callable[[Answer], Any]) -> None:
+        """Answer a question by calling `take`."""
+        take(answer(function, args))
+
+    def forget(self, *owners: Any) -> None:
+        """Nothing waits here."""
+
+
+class _Worker:
+    """One process and the question it works on."""
+
+    def __init__(self) -> None:
+        questions, self.questions = multiprocessing.get_context("spawn").Pipe(duplex=False)
+        self.process, self.answers = start(_serve, questions)
+        questions.close()
+        self.owner: Any = None
+        self.take: Callable[[Answer], Any] | None = None
+        self.since = 0.0
+
+    def give(self, owner: Any, question: tuple[Any, ...], take: Callable[[Answer], Any]) -> None:
+        self.owner, self.take, self.since = owner, take, time.monotonic()
+        self.questions.send(question)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.questions.close()
+        self.answers.close()
+
+
+def _serve(send: Callable[[Any], None], questions: Any) -> None:
+    """Answer questions until the other end is closed."""
+    while True:
+        try:
+            function, args = questions.recv()
+        except (EOFError, OSError):
+            return
+        send(answer(function, args))
+
+
+class Solvers:
+    """A few processes that answer in turn; of each owner the latest question only."""
+
+    def __init__(self, count: int = 2, patience: float = PATIENCE):
+        self.patience = patience
+        self._workers = [_Worker() for _ in range(count)]
+        self._waiting: dict[Any, tuple[Any, ...]] = {}
+        self._loop: Any = None
+
+    def prepare(self, function: Callable[..., Any], args: Sequence[Any]) -> Any:
+        """Have every process answer one question, so that it has compiled what it takes; return the answer.
+
+        Raises:
+            InputError: There is no answer.
+        """
+        for worker in self._workers:
+            worker.questions.send((function, args))
+        found = []
+        for worker in self._workers:
+            try:
+                found.append(worker.answers.recv())
+            except EOFError:
+                raise InputError("A process that solves limits ended at once: is there memory enough?") from None
+        if found[0].sentence:
+            raise InputError(found[0].sentence)
+        return found[0].content
+
+    def attach(self, loop: Any) -> None:
+        """Answer from now on within a Tornado loop."""
+        from tornado.ioloop import PeriodicCallback
+
+        self._loop = loop
+        for worker in self._workers:
+            self._listen(worker)
+        self._watch = PeriodicCallback(self._end_slow, 1000)
+        self._watch.start()
+
+    def ask(self, owner: Any, function: Callable[..., Any], args: Sequence[Any], take: Callable[[Answer], Any]) -> None:
+        """Queue a question in the place of any that its owner has waiting; `take` is called with the answer."""
+        self._waiting[owner] = ((function, tuple(args)), take)
+        self._advance()
+
+    def forget(self, *owners: Any) -> None:
+        """Drop what some owners asked; answers on their way are not delivered."""
+        for owner in owners:
+            self._waiting.pop(owner, None)
+            for worker in self._workers:
+                if worker.owner == owner and worker.take is not None:
+                    worker.take = _nobody
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._loop is not None:
+            self._watch.stop()
+        for worker in self._workers:
+            self._unlisten(worker)
+            worker.close()
+        self._workers = []
+
+    def _advance(self) -> None:
+        for worker in self._workers:
+            if worker.take is None and self._waiting:
+                owner = next(iter(self._waiting))
+                worker.give(owner, *self._waiting.pop(owner))
+
+    def _listen(self, worker: _Worker) -> None:
+        self._loop.add_handler(worker.answers.fileno(), lambda *_: self._collect(worker), self._loop.READ)
+
+    def _unlisten(self, worker: _Worker) -> None:
+        if self._loop is not None:
+            self._loop.remove_handler(worker.answers.fileno())
+
+    def _collect(self, worker: _Worker) -> None:
+        try:
+            found = worker.answers.recv()
+        except (EOFError, OSError):
+            self._replace(worker, "The process that solved the limit ended: it may have run out of memory.")
+            return
+        self._deliver(worker, found)
+
+    def _deliver(self, worker: _Worker, found: Answer) -> None:
+        take, worker.take, worker.owner = worker.take, None, None
+        self._advance()
+        if take is not None:
+            take(found)
+
+    def _end_slow(self) -> None:
+        for worker in list(self._workers):
+            if worker.take is not None and time.monotonic() - worker.since > self.patience:
+                words = f"The limit takes more than {self.patience:g} s here and was given up: take a shorter duration."
+                self._replace(worker, words)
+
+    def _replace(self, worker: _Worker, sentence: str) -> None:
+        self._unlisten(worker)
+        worker.close()
+        fresh = _Worker()
+        self._workers[self._workers.index(worker)] = fresh
+        self._listen(fresh)
+        self._deliver(worker, Answer(None, sentence))
+
+
+def _nobody(found: Answer) -> None:
+    """Take an answer that nobody waits for any more."""

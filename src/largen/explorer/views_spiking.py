@@ -1,0 +1,146 @@
+"""Views of the spiking system."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import xarray as xr
+from bokeh.models import Range1d
+
+from largen import analysis
+from largen.explorer.view import LIMIT, NETWORK, Series, View, axis, thin
+from largen.plot.common import colours
+
+
+class Raster(View):
+    """Spikes of the first realisation."""
+
+    about = "one row a neuron, one dot a spike, once a network has run"
+    ROWS = 400
+
+    def __init__(self, limit: xr.Dataset):
+        super().__init__(
+            "raster", "spikes of the first network (run it)", axis("time", "ms"), "neurons",
+            x_range=Range1d(start=0, end=1), y_range=Range1d(start=-5, end=self.ROWS + 5),
+        )  # fmt: skip
+        self.labels = limit["population"].values.tolist()
+        for label, colour in colours(self.labels).items():
+            dots = self.figure.scatter("x", "y", source=self.source(label, "x", "y"), size=1.5, color=colour)
+            self.entry(label, label, dots)
+        self.legend()
+
+    def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:
+        """Show the first neurons of every population, in proportion."""
+        time = limit["time"].values
+        self.figure.x_range.update(start=time[0], end=time[-1], reset_start=time[0], reset_end=time[-1])
+        self.figure.title.text = "spikes of the first network" + ("" if runs else " (run it)")
+        base, first = 0, runs[0] if runs else None
+        for k, label in enumerate(self.labels):
+            if first is None or "spike_time" not in first:
+                self.empty(label)
+                continue
+            sizes = np.atleast_1d(first.attrs["sizes"])
+            shown = max(1, min(int(sizes[k]), round(self.ROWS * sizes[k] / sizes.sum())))
+            mine = (first["spike_population"].values == k) & (first["spike_neuron"].values < shown)
+            self.fill(label, x=first["spike_time"].values[mine], y=base + first["spike_neuron"].values[mine])
+            base += shown
+
+
+class Spectrum(View):
+    """Power spectra of the rates."""
+
+    about = "power spectra; dotted is the mean over the networks"
+
+    def __init__(self, limit: xr.Dataset):
+        super().__init__("spectrum", "power spectrum", "frequency (Hz)", "power", y_axis_type="log")
+        self.labels = limit["population"].values.tolist()
+        for label, colour in colours(self.labels).items():
+            for who, dash in (("limit", "solid"), ("network", "dotted")):
+                source = self.source(f"{who}{label}", "x", "y")
+                line = self.figure.line("x", "y", source=source, color=colour, line_dash=dash, width=2)
+                self.entry(f"{who} {label}", f"{who}{label}", line)
+        self.legend()
+
+    def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:
+        """Show the spectrum of the limit, and the mean one of the realisations."""
+        self._lines("limit", [limit])
+        self._lines("network", runs)
+
+    def _lines(self, who: str, datasets: Sequence[xr.Dataset]) -> None:
+        found = [analysis.power_spectrum(dataset) for dataset in datasets]
+        for k, label in enumerate(self.labels):
+            if not found:
+                self.empty(f"{who}{label}")
+                continue
+            rows = [np.atleast_2d(one["power"].isel(population=k).values).mean(axis=0) for one in found]
+            frequency, power = found[0]["frequency"].values, np.mean(rows, axis=0)
+            inside = (frequency >= 1) & (frequency <= 200)
+            self.fill(f"{who}{label}", x=frequency[inside], y=np.maximum(power[inside], 1e-12))
+
+
+class Plane(View):
+    """Orbits in the plane of excitation and inhibition: their smoothed rates."""
+
+    about = "the orbit of the limit and of the first network, the first fifth of the time left out"
+
+    def __init__(self, limit: xr.Dataset):
+        labels, unit = limit["population"].values.tolist()[:2], limit["rate"].attrs.get("units", "")
+        super().__init__("plane", "orbit of the rates", *(axis(f"rate of {label}", unit) for label in labels))
+        for who, colour, width in (("network", NETWORK, 1), ("limit", LIMIT, 2)):
+            line = self.figure.line("x", "y", source=self.source(who, "x", "y"), color=colour, width=width, alpha=0.8)
+            self.entry(who, who, line)
+        self.legend()
+
+    def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:
+        """Show the orbit of the limit and of the first realisation."""
+        self._line("limit", limit)
+        if runs:
+            self._line("network", runs[0])
+        else:
+            self.empty("network")
+
+    def _line(self, who: str, dataset: xr.Dataset) -> None:
+        rate = analysis.orbit(dataset)["rate"]
+        rate = rate.isel(realisation=0) if "realisation" in rate.dims else rate
+        x, y = rate.values[:2, rate.sizes["time"] // 5 :]
+        kept = thin(x)
+        self.fill(who, x=x[kept], y=y[kept])
+
+
+class Density(View):
+    """Voltage density, averaged over time."""
+
+    about = "density of the potentials, averaged over time"
+
+    def __init__(self, limit: xr.Dataset):
+        super().__init__("density", "voltage density", "voltage", "probability per unit voltage")
+        self.labels = limit["population"].values.tolist()
+        for label, colour in colours(self.labels).items():
+            for who, dash in (("limit", "solid"), ("network", "dotted")):
+                source = self.source(f"{who}{label}", "x", "y")
+                line = self.figure.step("x", "y", source=source, color=colour, line_dash=dash, width=2, mode="center")
+                self.entry(f"{who} {label}", f"{who}{label}", line)
+        self.legend()
+
+    def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:
+        """Show the limit's density and that of the first realisation."""
+        for who, dataset in (("limit", limit), ("network", runs[0] if runs else None)):
+            for label in self.labels:
+                if dataset is None or "voltage_density" not in dataset:
+                    self.empty(f"{who}{label}")
+                    continue
+                density = dataset["voltage_density"].sel(population=label)
+                density = density.mean([dim for dim in density.dims if dim != "bin"])
+                centre = density["bin"].values
+                self.fill(f"{who}{label}", x=centre, y=density.values / np.gradient(centre))
+
+
+def views(limit: xr.Dataset) -> dict[str, Callable[[], list[View]]]:
+    """Views of the spiking system, by tab, made when they are called for."""
+    tabs: dict[str, Callable[[], list[View]]] = {
+        "Rates": lambda: [Series(limit["rate"], limit["time"]), Raster(limit)],
+        "Spectra": lambda: [Spectrum(limit)],
+    }
+    if limit.sizes["population"] > 1:
+        tabs["Orbit"] = lambda: [Plane(limit)]
+    tabs["Voltage"] = lambda: [Density(limit)]
+    return tabs

@@ -1,0 +1,202 @@
+"""Model files: read_model() and write_model(), YAML or JSON, never anything that runs code unasked."""
+
+import importlib.resources
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from largen.checks import InputError, known_keys, nearest, require
+from largen.io.atomic import write_atomically
+from largen.parameters.plain import from_plain, to_plain
+from largen.system import AbstractSystem
+from largen.systems import SYSTEMS, system_class
+
+LARGEST_FILE = 1_000_000  # bytes; a model of 256 x 256 populations fits
+BLOCKS = ("sweep", "fit")
+"""Keys of a model file that other commands read; `read_model` ignores them."""
+
+
+class RunSettings(NamedTuple):
+    """What a model file says about a run; None where it is silent.
+
+    Attributes:
+        times: Output times, shape (time,).
+        n: Total number of neurons.
+        realisations: Number of realisations.
+        seed: Seed.
+        method: Network method.
+    """
+
+    times: np.ndarray | None = None
+    n: int | None = None
+    realisations: int | None = None
+    seed: int | None = None
+    method: str | None = None
+
+
+def read_model(path: str | os.PathLike, *, functions: bool = False) -> AbstractSystem:
+    """Read a model from a YAML file with the keys `system`, `parameters` and, ignored here, `run`.
+
+    Args:
+        path: The file, or the name of an example (see `largen examples`).
+        functions: Whether functions written as `module:name` may be imported. That runs code: only for a file
+            you trust.
+
+    Raises:
+        InputError: No such file, not YAML, or an unknown or wrong key; the sentence names the nearest valid one.
+    """
+    return read_file(path, functions=functions)[0]
+
+
+def read_file(path: str | os.PathLike, *, functions: bool = False) -> tuple[AbstractSystem, RunSettings]:
+    """Read a model and its run settings; see `read_model`."""
+    return read_blocks(path, functions=functions)[:2]
+
+
+def read_blocks(
+    path: str | os.PathLike, *, functions: bool = False
+) -> tuple[AbstractSystem, RunSettings, dict[str, Any]]:
+    """Read a model, its run settings, and the blocks of `BLOCKS` that the file has, as plain values."""
+    where, text = _text(path)
+    return parse_model(text, where, functions=functions)
+
+
+def parse_model(
+    text: str, where: str, *, functions: bool = False
+) -> tuple[AbstractSystem, RunSettings, dict[str, Any]]:
+    """Read what `read_blocks` does from the text of a model file; `where` names it in errors."""
+    try:
+        plain = _parse(text)
+        require(isinstance(plain, Mapping), "file", "hold a mapping with the keys system and parameters", plain)
+        known_keys("key", map(str, plain), ("system", "parameters", "run", *BLOCKS))
+        name = plain.get("system")
+        if name not in SYSTEMS:
+            raise InputError(
+                f"Key `system` must be one of {', '.join(SYSTEMS)}, but is {name!r}.{nearest(str(name), SYSTEMS)}"
+            )
+        given = plain.get("parameters") or {}
+        require(isinstance(given, Mapping), "parameters", "be a mapping", given)
+        model = from_plain(system_class(name), given, functions=functions)
+        return model, _run_settings(plain.get("run") or {}), {key: plain[key] for key in BLOCKS if key in plain}
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _text(path: str | os.PathLike) -> tuple[str, str]:
+    name = os.fspath(path)
+    if name in examples():
+        return f"Example {name}", importlib.resources.files("largen.examples").joinpath(f"{name}.yaml").read_text()
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(
+            f"There is no file {name!r} and no example of that name (examples: {', '.join(examples())})."
+            f"{nearest(name, examples())}"
+        )
+    if file.stat().st_size > LARGEST_FILE:
+        raise InputError(f"File `{name}` must be at most {LARGEST_FILE} bytes, but has {file.stat().st_size}.")
+    try:
+        return f"File `{name}`", file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"File `{name}` cannot be read as text: {error}.") from error
+
+
+def examples() -> dict[str, str]:
+    """Names of the examples in the package, with their first comment line."""
+    found = {}
+    for entry in sorted(importlib.resources.files("largen.examples").iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".yaml"):
+            first = entry.read_text().splitlines()[0]
+            found[entry.name.removesuffix(".yaml")] = first.removeprefix("#").strip()
+    return found
+
+
+def _parse(text: str) -> Any:
+    """Parse YAML safely: plain data only; tags, aliases and repeated keys are refused."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """SafeLoader without aliases (an alias bomb grows exponentially) and without repeated keys."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise InputError("YAML aliases (*name) are not allowed in a model file: write the value out.")
+            return super().compose_node(parent, index)
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            for i, key in enumerate(keys):
+                if key in keys[:i]:
+                    raise InputError(f"Key `{key}` must stand once, but stands twice.")
+            return super().construct_mapping(node, deep)
+
+    try:
+        return yaml.load(text, Loader=Loader)
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        first = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"not a YAML file of plain values: {first}.") from error
+
+
+def _run_settings(plain: Any) -> RunSettings:
+    """Check the `run` block (pydantic: the one place where files meet types)."""
+    import pydantic
+
+    class Range(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid", strict=False)
+        start: float = 0.0
+        stop: float
+        step: float = pydantic.Field(gt=0)
+
+    class Run(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="forbid")
+        times: Range | list[float] | None = None
+        n: int | None = pydantic.Field(None, ge=1)
+        realisations: int | None = pydantic.Field(None, ge=1)
+        seed: int | None = pydantic.Field(None, ge=0)
+        method: str | None = None
+
+    require(isinstance(plain, Mapping), "run", "be a mapping", plain)
+    known_keys("key of `run`", map(str, plain), Run.model_fields)
+    try:
+        run = Run(**plain)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"Key `run.{where}` is wrong: {first['msg']}.") from error
+    times = run.times
+    if isinstance(times, Range):
+        times = time_grid(times.start, times.stop, times.step)
+    return RunSettings(None if times is None else np.array(times, float), run.n, run.realisations, run.seed, run.method)
+
+
+def time_grid(start: float, stop: float, step: float) -> np.ndarray:
+    """Times from start to stop (included where the step divides the span), without accumulated rounding."""
+    require(np.isfinite([start, stop, step]).all() and step > 0, "step", "be positive and finite", step)
+    require(stop > start, "stop", f"be beyond the start {start:g}", stop)
+    count = np.floor((stop - start) / step + 1e-9)
+    require(count <= 10_000_000, "step", "give at most 10 million times", step)
+    return np.round(start + step * np.arange(int(count) + 1), 12)
+
+
+def write_model(model: AbstractSystem, path: str | os.PathLike, *, run: Mapping[str, Any] | None = None) -> Path:
+    """Write a model to a YAML file; `read_model` gives it back exactly.
+
+    Raises:
+        InputError: A function that cannot be imported by name (the sentence names the field), or the folder is
+            not writable; an old file survives.
+    """
+    text = model_text(model, run)
+    return write_atomically(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
+def model_text(model: AbstractSystem, run: Mapping[str, Any] | None = None) -> str:
+    """Return the text that `write_model` writes."""
+    import yaml
+
+    plain: dict[str, Any] = {"system": model.system, "parameters": to_plain(model)}
+    if run:
+        _run_settings(run)
+        plain["run"] = dict(run)
+    return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=110)

@@ -1,0 +1,234 @@
+"""The parameter table: each field of a model is declared once, with `parameter(...)`.
+
+That one table feeds checks, names, files, the command line and the documentation. Numeric fields are read-only NumPy
+arrays in double precision (traced as arrays by `equinox.filter_jit`, so that new values never recompile); inside a JAX
+transformation they may be tracers, and then checks are skipped. The end of the file reads and writes entries by name.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.core import Tracer
+
+from largen.checks import InputError, one_of, require, shown
+
+
+class ParameterInfo(NamedTuple):
+    """One row of a model's parameter table (see `parameter`)."""
+
+    name: str
+    default: Any
+    unit: str
+    symbol: str
+    dims: tuple[str, ...]
+    kind: str
+    low: float | None
+    above: float | None
+    high: float | None
+    infinite: bool
+    scalar: bool
+    function: bool
+    choices: tuple[str, ...]
+    components: tuple[type, ...]
+    doc: str
+
+
+_DTYPES = {"real": np.float64, "integer": np.int64, "flag": np.bool_}
+
+
+def converter(kind: str) -> Callable[[Any], Any]:
+    """The function that turns what a user gives for a field into an array, or leaves it for the check to report."""
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, Tracer) or callable(value) or value is None:
+            return value
+        try:
+            array = np.array(value, dtype=np.float64)
+            if kind != "real":
+                whole = array.astype(_DTYPES[kind])
+                if not np.array_equal(whole, array):
+                    return value
+                array = whole
+        except (TypeError, ValueError, OverflowError):
+            return value  # reported with the field's name by the check
+        array.flags.writeable = False
+        return array
+
+    return convert
+
+
+def parameter(
+    default: Any,
+    *,
+    unit: str = "",
+    symbol: str = "",
+    dims: tuple[str, ...] = (),
+    kind: str = "real",
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    infinite: bool = False,
+    scalar: bool = False,
+    function: bool = False,
+    choices: tuple[str, ...] = (),
+    components: tuple[type, ...] = (),
+    doc: str = "",
+) -> Any:
+    """Declare one field of a model.
+
+    Args:
+        default: Default value; nested tuples become arrays.
+        unit: Unit, empty where dimensionless.
+        symbol: The field's symbol in the papers, as LaTeX without dollar signs.
+        dims: Dimensions; `population` and `source` have one entry per population.
+        kind: "real", "integer", "flag" (booleans), "choice" (one of `choices`, static) or "component" (an
+            instance of one of `components`, or a tuple of one per population where dims is `("population",)`).
+        low: Smallest value allowed.
+        above: Value that must be exceeded.
+        high: Largest value allowed.
+        infinite: Whether infinity is allowed.
+        scalar: Whether one number may stand for all entries.
+        function: Whether a function of time (scalar time in, shape `dims` out) may stand for the constant.
+        choices: The words a "choice" may take.
+        components: The classes a "component" may have, or that may stand for a function.
+        doc: One sentence.
+    """
+    info = ParameterInfo(
+        "",
+        default,
+        unit,
+        symbol,
+        dims,
+        kind,
+        low,
+        above,
+        high,
+        infinite,
+        scalar,
+        function,
+        choices,
+        components,
+        doc,
+    )
+    metadata = {"parameter": info}
+    if kind == "choice":
+        return eqx.field(default=default, static=True, metadata=metadata)
+    if kind == "component":
+        return eqx.field(default=default, metadata=metadata)
+    return eqx.field(default=default, converter=converter(kind), metadata=metadata)
+
+
+def parameters(component: Any) -> dict[str, ParameterInfo]:
+    """Return the parameter table of a component or its class, by field name, in order."""
+    return {
+        field.name: field.metadata["parameter"]._replace(name=field.name)
+        for field in dataclasses.fields(component)
+        if "parameter" in field.metadata
+    }
+
+
+def traced(value: Any) -> bool:
+    """Whether a value is being traced by JAX, so that it cannot be looked at."""
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
+
+
+class AbstractComponent(eqx.Module):
+    """A parametrised part of a model: a gain, a kernel, a drive, or the model itself."""
+
+    def __check_init__(self):
+        table = parameters(self)
+        if any(traced(getattr(self, name)) for name in table):
+            return
+        count = self._population_count()
+        for info in table.values():
+            check_form(info, getattr(self, info.name), count)
+        for info in table.values():
+            check_bounds(info, getattr(self, info.name), self._labels())
+
+    def _population_count(self) -> int | None:
+        """Length of the first field with a `population` dimension (None without one)."""
+        for info in parameters(self).values():
+            value = getattr(self, info.name)
+            if info.dims[:1] == ("population",) and not callable(value) and np.ndim(value) >= 1:
+                return len(value)
+        return None
+
+    def _labels(self) -> tuple[str, ...]:
+        return tuple(str(i) for i in range(self._population_count() or 0))
+
+
+def check_form(info: ParameterInfo, value: Any, count: int | None) -> None:
+    """Check kind and shape."""
+    name = info.name
+    if info.kind == "choice":
+        one_of(name, value, info.choices)
+        return
+    if info.kind == "component":
+        _check_component(info, value, count)
+        return
+    if callable(value):
+        if not info.function:
+            raise InputError(f"Argument `{name}` must be a constant, but is the function {shown(value)}.")
+        return
+    noun = {"real": "numbers", "integer": "whole numbers", "flag": "booleans"}[info.kind]
+    require(isinstance(value, np.ndarray) and value.dtype == _DTYPES[info.kind], name, f"hold {noun}", value)
+    if info.scalar and value.ndim == 0:
+        return
+    sizes = {"population": count, "source": count}
+    wanted = tuple(sizes.get(dim) for dim in info.dims)
+    fits = value.ndim == len(wanted) and all(w is None or w == s for w, s in zip(wanted, value.shape, strict=True))
+    if not fits:
+        shape = ", ".join("any" if w is None else str(w) for w in wanted) + ("," if len(wanted) == 1 else "")
+        axes = f" ({', '.join(info.dims)})" if info.dims else ""
+        raise InputError(f"Argument `{name}` must have shape ({shape}){axes}, but has shape {value.shape}.")
+
+
+def _check_component(info: ParameterInfo, value: Any, count: int | None) -> None:
+    many = info.dims == ("population",)
+    if many:
+        require(isinstance(value, tuple), info.name, "be a tuple with one entry per population", value)
+        require(
+            count is None or len(value) == count,
+            info.name,
+            f"have {count} entries, one per population",
+            value,
+        )
+    names = " or ".join(cls.__name__ for cls in info.components)
+    for entry in value if many else (value,):
+        right = isinstance(entry, info.components) or (info.function and callable(entry))
+        require(right, info.name, f"be {'made of ' if many else ''}{names}", entry)
+
+
+def check_bounds(info: ParameterInfo, value: Any, labels: tuple[str, ...]) -> None:
+    """Check every entry; the sentence names the first wrong one, as `strength[e,i]`."""
+    if info.kind in ("choice", "component", "flag") or callable(value):
+        return
+    with np.errstate(invalid="ignore"):
+        rules = [(~np.isnan(value), "be a number")]
+        if not info.infinite:
+            rules.append((np.isfinite(value), "be finite"))
+        if info.low is not None:
+            rules.append((value >= info.low, f"be at least {info.low:g}"))
+        if info.above is not None:
+            rules.append((value > info.above, f"be greater than {info.above:g}"))
+        if info.high is not None:
+            rules.append((value <= info.high, f"be at most {info.high:g}"))
+    for good, must in rules:
+        if not np.all(good):
+            index = tuple(int(i) for i in np.argwhere(~np.atleast_1d(good))[0]) if value.ndim else ()
+            require(False, indexed_name(info, index, labels), must, float(value[index]))
+
+
+def indexed_name(info: ParameterInfo, index: tuple[int, ...], labels: tuple[str, ...]) -> str:
+    """Name one entry of a field: `decay[e,i]` is (target e, source i)."""
+    if not index:
+        return info.name
+    inside = (
+        labels[i] if dim in ("population", "source") and i < len(labels) else str(i)
+        for i, dim in zip(index, info.dims, strict=True)
+    )
+    return f"{info.name}[{','.join(inside)}]"

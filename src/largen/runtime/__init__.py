@@ -1,0 +1,1 @@
+"""What a process needs beside the science: memory, progress, workers, compiled programs, garbage collection."""

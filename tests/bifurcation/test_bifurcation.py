@@ -1,0 +1,317 @@
+"""`follow`, `limit_cycle` and `fixed_points`: normal forms through the public functions, orbits, both models."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.integrate
+from matplotlib.figure import Figure
+
+import largen as ln
+from largen import analysis, plot
+from largen.analysis import Flow, Map
+from largen.bifurcation.branches import MEANING
+from largen.commands.main import main
+from largen.numerics.lyapunov import runge_kutta
+
+PITCHFORK = Flow(lambda x, q: q["mu"] * x - x**3, [0.0], {"mu": -1.0})
+
+
+def brusselator(x, q):
+    return jnp.array([1 - (q["b"] + 1) * x[0] + x[0] ** 2 * x[1], q["b"] * x[0] - x[0] ** 2 * x[1]])
+
+
+def specials(diagram):
+    return list(zip(diagram["special_kind"].values.tolist(), diagram["special_parameter"].values, strict=True))
+
+
+def test_a_pitchfork_is_switched_in_both_directions():
+    diagram = analysis.follow(PITCHFORK, "mu", to=1.0)
+    assert [kind for kind, _ in specials(diagram)] == ["branch_point"]
+    assert diagram.sizes["branch"] == 3
+    ends = sorted(
+        float(diagram["state"].values[np.flatnonzero(diagram["on_branch"].values == k)[-1], 0]) for k in range(3)
+    )
+    np.testing.assert_allclose(ends, [-1, 0, 1], atol=1e-8)
+    regular = diagram.isel(point=np.setdiff1d(np.arange(diagram.sizes["point"]), diagram["special_point"].values))
+    middle = (regular["on_branch"] == 0) & (regular["parameter"] > 0)
+    np.testing.assert_array_equal(regular["stable"].values, ~middle.values)
+    assert set(diagram["special_meaning"].values) == {MEANING["branch_point"]}
+
+
+def test_the_logistic_map_doubles_twice_and_its_orbits_are_exact():
+    diagram = analysis.follow(Map(lambda x, q: q["r"] * x * (1 - x), [0.4], {"r": 1.5}), "r", to=3.5)
+    found = dict(specials(diagram)[::-1])
+    assert [kind for kind, _ in specials(diagram)] == ["period_doubling"] * 2
+    np.testing.assert_allclose(diagram["special_parameter"].values, [3.0, 1.0 + np.sqrt(6.0)], atol=1e-6)
+    assert found
+    two = diagram.isel(point=diagram["on_branch"].values == 1)
+    r = two["parameter"].values
+    spread = np.sqrt((r - 3) * (r + 1)) / r
+    np.testing.assert_allclose((two["state_high"] - two["state_low"]).values[:, 0], spread, atol=1e-7)
+    assert set(two["period"].values) == {2.0}
+
+
+@pytest.mark.long
+def test_brusselator_from_its_hopf_point_agrees_with_integration():
+    flow = Flow(brusselator, [1.0, 1.0], {"b": 1.5})
+    diagram = analysis.follow(flow, "b", to=3.0, largest_step=0.08)
+    kinds = specials(diagram)
+    assert kinds[0][0] == "hopf"
+    assert kinds[0][1] == pytest.approx(2.0, abs=1e-6)
+    assert float(diagram["special_frequency"].values[0]) == pytest.approx(1 / (2 * np.pi), abs=1e-7)
+    last = diagram.isel(point=-1)
+    assert float(last["parameter"]) == pytest.approx(3.0)
+    assert bool(last["stable"])
+    x, period = last["unknowns"].values, float(last["period"])
+    back = scipy.integrate.solve_ivp(
+        lambda t, y: np.asarray(brusselator(y, {"b": 3.0})), (0, period), x, rtol=1e-10, atol=1e-12, method="DOP853"
+    )
+    np.testing.assert_allclose(back.y[:, -1], x, atol=3e-5)
+    # The multiplier is the exponential of the mean divergence (Liouville).
+    divergence = np.interp(
+        np.linspace(0, period, 4001), back.t, -(3.0 + 1) + 2 * back.y[0] * back.y[1] - back.y[0] ** 2
+    )
+    assert float(last["eigenvalue_real"][0]) == pytest.approx(
+        np.exp(np.trapezoid(divergence, dx=period / 4000)), rel=0.05
+    )
+    assert abs(float(last["trivial_multiplier_real"][0]) - 1) < 1e-4
+
+
+def morris_lecar(x, q):
+    v, w = x
+    m = 0.5 * (1 + jnp.tanh((v + 1.2) / 18))
+    end, rate = 0.5 * (1 + jnp.tanh((v - 2) / 30)), jnp.cosh((v - 2) / 60)
+    current = q["i"] - 2 * (v + 60) - 4.4 * m * (v - 120) - 8 * w * (v + 84)
+    return jnp.array([current / 20, 0.04 * rate * (end - w)])
+
+
+def test_a_morris_lecar_orbit_is_found_and_followed():
+    # Hopf set (Rinzel & Ermentrout 1989): the stationary state loses stability at I = 93.86 and regains it at 212.
+    flow = Flow(morris_lecar, [-26.0, 0.13], {"i": 150.0}, components=("v", "w"), scale=[60.0, 1.0], time_unit="ms")
+    orbit = analysis.limit_cycle(flow, settle=500.0, window=200.0)
+    times = np.linspace(0, float(orbit["period"]), 200)
+    path = scipy.integrate.solve_ivp(
+        lambda t, y: np.asarray(morris_lecar(y, {"i": 150.0})), (0, times[-1]), orbit["unknowns"].values[0],
+        t_eval=times, rtol=1e-9, atol=1e-10,
+    ).y  # fmt: skip
+    np.testing.assert_allclose(path[:, -1], path[:, 0], atol=5e-3)
+    assert bool(orbit["stable"])
+    diagram = analysis.follow(flow, "i", to=230.0, cycles=False)
+    assert specials(diagram)[0][0] == "hopf"
+    assert 200 < specials(diagram)[0][1] < 220
+
+
+def turning(x, q, dt):
+    """The exact flow of r' = mu r - r^3, theta' = 2 pi: period 1 whatever dt, radius sqrt(mu)."""
+    grown = jnp.exp(2 * q["mu"] * dt)
+    factor = jnp.sqrt(grown / (1 + (x @ x) * (grown - 1) / q["mu"]))
+    c, s = jnp.cos(2 * jnp.pi * dt), jnp.sin(2 * jnp.pi * dt)
+    return factor * jnp.array([c * x[0] - s * x[1], s * x[0] + c * x[1]])
+
+
+def test_a_step_of_a_flow_is_followed_as_a_flow():
+    system = Map(turning, [0.7, 0.1], {"mu": 0.5}, dt=0.013)
+    orbit = analysis.limit_cycle(system, settle=20.0, window=3.0)
+    assert float(orbit["period"]) == pytest.approx(1.0, abs=1e-6)
+    assert float(orbit["multiplier_real"][0]) == pytest.approx(np.exp(-1.0), abs=1e-6)
+    assert float(orbit["trivial_multiplier"]) == pytest.approx(1.0, abs=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(orbit["unknowns"].values, axis=1), np.sqrt(0.5), atol=1e-6)
+    diagram = analysis.follow(system, "mu", to=1.0, start=orbit)
+    radius = np.linalg.norm(diagram["unknowns"].values, axis=1)
+    np.testing.assert_allclose(radius, np.sqrt(diagram["parameter"].values), atol=1e-5)
+    # Downwards it dies at the Hopf point.
+    diagram = analysis.follow(system, "mu", to=-0.2, start=orbit)
+    assert "The orbit dies" in str(diagram["branch_ending"].values[0])
+    with pytest.raises(ln.LimitError, match=r"could not be started: Newton's method left a residual of .* iterations"):
+        analysis.follow(system, "mu", to=1.0, start=orbit.assign(period=orbit["period"] * 1.4))
+
+
+def bent(x, q, dt):
+    """A Runge-Kutta step of r' = mu r + r^3 - r^5, theta' = 2 pi r^2: orbits r^2 = (1 +- sqrt(1 + 4 mu)) / 2."""
+
+    def field(y):
+        square = y @ y
+        return (q["mu"] + square - square**2) * y + 2 * jnp.pi * square * jnp.array([-y[1], y[0]])
+
+    return runge_kutta(lambda y, _: field(y), dt)(x, None)
+
+
+def test_a_fold_of_a_steps_orbits_is_where_their_multiplier_passes_one():
+    # T = 1 / r^2 goes from .83 to 3: the number of steps per period changes all along the branch.
+    system = Map(bent, [1.1, 0.0], {"mu": 0.25}, dt=0.02)
+    orbit = analysis.limit_cycle(system, settle=20.0, window=3.0)
+    assert float(orbit["period"]) == pytest.approx(2 / (1 + np.sqrt(2.0)), abs=1e-4)
+    diagram = analysis.follow(system, "mu", to=-0.3, start=orbit, within=(-0.3, 0.3), points=40, largest_step=0.1)
+    assert specials(diagram)[0] == ("fold_of_cycles", pytest.approx(-0.25, abs=1e-4))
+    assert float(diagram["special_period"][0]) == pytest.approx(2.0, abs=0.01)
+    assert set(kind for kind, _ in specials(diagram)) == {"fold_of_cycles"}
+    square = np.sum(diagram["unknowns"].values ** 2, axis=1)
+    np.testing.assert_allclose(square**2 - square, diagram["parameter"].values, atol=2e-4)
+    unstable = np.diff(diagram["stable"].values.astype(int))
+    assert np.sum(np.abs(unstable)) == 1
+
+
+@pytest.mark.parametrize("dt", [0.02, 0.0205, 0.021])
+def test_a_fold_is_located_for_the_number_of_steps_that_suits_its_period(dt):
+    # Euler steps of r' = mu r + r^3 - r^5, theta' = 2 pi r^2. With k of them per period an orbit turns by 2 pi / k in
+    # each: mu = s^2 - s - 2 pi s tan(pi / k), s = r^2, T = k sin(2 pi / k) / (2 pi s). Its multiplier is 1 where
+    # s = 1/2 + pi tan(2 pi / k); with one step more per period that is elsewhere by 4e-3 in mu and 1/2 dt in T.
+    def euler(x, q, dt):
+        square = x @ x
+        turn = 2 * jnp.pi * square * jnp.array([-x[1], x[0]])
+        return x + dt * ((q["mu"] + square - square**2) * x + turn)
+
+    system = Map(euler, [1.1, 0.0], {"mu": 0.25}, dt=dt)
+    orbit = analysis.limit_cycle(system, settle=20.0, window=3.0)
+    diagram = analysis.follow(system, "mu", to=-0.5, start=orbit, within=(-0.5, 0.3), points=40, largest_step=0.1)
+    assert [kind for kind, _ in specials(diagram)] == ["fold_of_cycles"]
+    (mu,), (period,) = diagram["special_parameter"].values, diagram["special_period"].values
+    count = round(period / dt)
+    s = 0.5 + np.pi * np.tan(2 * np.pi / count)
+    assert mu == pytest.approx(s**2 - s - 2 * np.pi * s * np.tan(np.pi / count), abs=1e-6)
+    assert period == pytest.approx(count * np.sin(2 * np.pi / count) / (2 * np.pi * s), abs=1e-6)
+
+
+def twisted(x, q):
+    """x and y turn in time 1; (u, v) = a (cos, sin) of half the angle with a' = mu a - a^3: for mu > 0 of period 2."""
+    shrinking, (u, v) = 1 - x[0] ** 2 - x[1] ** 2, x[2:]
+    near, far = 0.5 * ((1 + x[0]) * u + x[1] * v), 0.5 * (x[1] * u + (1 - x[0]) * v)
+    square = u**2 + v**2
+    turn = [x[0] * shrinking - 2 * jnp.pi * x[1], 2 * jnp.pi * x[0] + x[1] * shrinking]
+    kept = [(q["mu"] + 2.0) * part - 2.0 * w - square * w for part, w in ((near, u), (far, v))]
+    return jnp.array([*turn, kept[0] - jnp.pi * v, kept[1] + jnp.pi * u])
+
+
+@pytest.mark.parametrize("stepped", [pytest.param(False, marks=pytest.mark.long), True])
+def test_an_orbit_of_two_turns_ends_where_they_become_one(stepped):
+    begin, step = [1.0, 0.0, 0.7, 0.0], {"mu": 0.4}
+    system = Flow(twisted, begin, step)
+    if stepped:
+        system = Map(lambda x, q, dt: runge_kutta(lambda y, _: twisted(y, q), dt)(x, None), begin, step, dt=0.0211)
+    orbit = analysis.limit_cycle(system, start=begin, settle=20.0, window=5.0)
+    assert float(orbit["period"]) == pytest.approx(2.0, abs=1e-3)
+    diagram = analysis.follow(system, "mu", to=-0.4, start=orbit, largest_step=0.1, switch=False)
+    assert "merges with the single one" in str(diagram["branch_ending"].values[0])
+    assert float(diagram["parameter"][-1]) == pytest.approx(0.0, abs=0.02)
+    size = np.linalg.norm(diagram["unknowns"].values[:, 2:4], axis=1)
+    np.testing.assert_allclose(size**2, diagram["parameter"].values, atol=1e-3)
+
+
+def test_orbits_are_switched_where_they_branch():
+    def law(x, q):  # x and y turn on the unit circle; z has a pitchfork
+        shrinking = 1 - x[0] ** 2 - x[1] ** 2
+        turn = jnp.array([x[0] * shrinking - 2 * x[1], 2 * x[0] + x[1] * shrinking])
+        return jnp.append(turn, q["mu"] * x[2] - x[2] ** 3)
+
+    flow = Flow(law, [1.0, 0.0, 0.0], {"mu": -0.5})
+    orbit = analysis.limit_cycle(flow, start=[1.0, 0.0, 0.0], settle=5.0, window=10.0)
+    diagram = analysis.follow(flow, "mu", to=0.5, start=orbit, largest_step=0.2)
+    assert specials(diagram)[0] == ("branch_point", pytest.approx(0.0, abs=1e-6))
+    ends = [diagram.isel(point=np.flatnonzero(diagram["on_branch"].values == k)[-1]) for k in range(3)]
+    np.testing.assert_allclose(sorted(float(end["state"][2]) for end in ends), [-(0.5**0.5), 0, 0.5**0.5], atol=1e-6)
+    assert [bool(end["stable"]) for end in ends] == [False, True, True]
+
+
+class Shifted:
+    """A fold whose place depends on an option, as that of a discretised limit does."""
+
+    def dynamics(self, parameter, *, n=None, width=0.0):
+        return Flow(lambda x, q: q["mu"] - 0.5 * width**2 - x * x, [1.0], {"mu": 1.0}).dynamics(parameter, n=n)
+
+
+def test_refinement_reports_how_far_special_points_move():
+    diagram = analysis.follow(Shifted(), "mu", to=-1.0, within=(-1.0, 1.0), width=0.4, refine={"width": 0.2})
+    assert specials(diagram) == [("fold", pytest.approx(0.08, abs=1e-6))]
+    assert diagram["special_shift_width"].values == pytest.approx([-0.06], abs=1e-6)
+    assert "width = 0.2" in diagram["special_shift_width"].attrs["long_name"]
+
+
+def test_the_folded_balanced_network_oscillates_at_finite_size():
+    model = ln.BalancedNetwork.folded()
+    orbit = analysis.limit_cycle(model, n=2000)
+    assert float(orbit["period"]) == pytest.approx(2.43, abs=0.005)
+    assert bool(orbit["stable"])
+    with pytest.raises(ln.InputError, match="stationary states only"):
+        analysis.limit_cycle(model)
+
+
+def test_balanced_stationary_branches_pass_a_fold_of_the_manifold():
+    model = ln.BalancedNetwork.folded()
+    diagram = analysis.follow(model, "gain[e].threshold", to=1.4)
+    kinds = dict(specials(diagram))
+    assert set(kinds) == {"manifold_fold", "hopf"}
+    # There the derivative of the balance condition along the coupling's range vanishes: Q^T D R = 0.
+    at = model.replace(**{"gain[e].threshold": kinds["manifold_fold"]})
+    fast = at.fixed_points().fast
+    assert np.min(np.abs(fast)) < 1e-5
+    ends = diagram["fast_eigenvalue_real"].values[:, 0]
+    assert ends[0] * ends[-1] < 0
+    with pytest.raises(ln.InputError, match=r"drive\*"):
+        analysis.follow(model, "drive[e]", to=0.6)
+
+
+def test_spiking_stationary_states_and_their_hopf_point():
+    # The upper Hopf point of p_ei (docs/bifurcation.md): .88231 at w = 4, without slopes within a bin.
+    model = ln.SpikingNetwork.asynchronous().replace(**{"probability[e,i]": 0.87})
+    options = {"linear_in_bin": False, "bin_width": 4.0}
+    points = []
+    diagram = analysis.follow(
+        model, "probability[e,i]", to=0.9, cycles=False, first_step=0.3, largest_step=0.5, each=points.append, **options
+    )
+    assert diagram["special_kind"].values.tolist() == ["hopf"]
+    assert float(diagram["special_parameter"][0]) == pytest.approx(0.88231, abs=5e-5)
+    assert float(diagram["special_frequency"][0]) == pytest.approx(78.09, abs=0.02)
+    stable = diagram["stable"].values
+    assert not stable[0]
+    assert stable[-1]
+    assert len(points) == diagram.sizes["point"]
+    json.dumps(points, allow_nan=False)
+    assert diagram["rate"].attrs["units"] == "Hz"
+    figure = Figure()
+    network = ln.simulate(model, np.arange(0.0, 100.0, 1.0), realisations=2, seed=1)
+    axes = plot.bifurcation(diagram, ax=figure.subplots(), component="i", networks={0.87: network})
+    assert axes.get_xlabel() == "probability[e,i]"
+
+
+def test_what_cannot_be_followed_is_refused_with_a_sentence():
+    spiking = ln.SpikingNetwork()
+    for call, match in (
+        (lambda: analysis.follow(spiking, "probability", to=0.9), "must name one number"),
+        (lambda: analysis.follow(spiking, "probability[e,i]", to=1.5), "within the bounds"),
+        (lambda: analysis.follow(spiking, "size[e]", to=500.0), "be an entry of"),
+        (lambda: analysis.follow(PITCHFORK, "nu", to=1.0), "Unknown parameter `nu`"),
+        (lambda: analysis.follow(PITCHFORK, "mu", to=1.0, n=3), "no number of neurons"),
+        (lambda: analysis.follow(ln.RateNetwork(), "g", to=2.0), "be a SpikingNetwork, BalancedNetwork"),
+        (lambda: analysis.follow(PITCHFORK, "mu", to=1.0, within=(-0.5, 2.0)), "`within`"),
+    ):
+        with pytest.raises(ln.InputError, match=match):
+            call()
+    nowhere = Flow(lambda x, q: 1 + x * x + 0 * q["a"], [0.3], {"a": 0.0})
+    with pytest.raises(ln.LimitError, match="No stationary state"):
+        analysis.follow(nowhere, "a", to=1.0)
+    with pytest.raises(ln.LimitError, match="comes to rest"):
+        analysis.limit_cycle(Flow(lambda x, q: -x, [1.0, 1.0], {"a": 0.0}), settle=60.0)
+    jump = Flow(lambda x, q: jnp.where(q["a"] < 0.5, q["a"] - x, q["a"] + 1.0 - x), [0.0], {"a": 0.0})
+    ending = str(analysis.follow(jump, "a", to=1.0, smallest_step=1e-3)["branch_ending"].values[0])
+    assert "could not be followed beyond 0.49" in ending
+    assert "smallest_step" in ending
+    turned = Flow(lambda x, q: jnp.where(q["a"] < 0, -x, x), [0.0], {"a": -0.95})
+    diagram = analysis.follow(turned, "a", to=1.0)
+    assert specials(diagram) == [("not_smooth", pytest.approx(0.0, abs=1e-6))]
+    assert "not smooth" in str(diagram["special_meaning"].values[0])
+
+
+def test_the_command_line_keeps_points_diagram_and_figure(tmp_path, capsys):
+    folder = tmp_path / "found"
+    arguments = ["bifurcation", "folded", "--parameter", "gain[e].threshold", "--to", "1.4", "--out", str(folder)]
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {row["kind"] for row in found["special"]} == {"manifold_fold", "hopf"}
+    lines = (folder / "points.jsonl").read_text().splitlines()
+    assert len(lines) == sum(branch["points"] for branch in found["branches"])
+    assert ln.load(folder / "diagram.nc").sizes["point"] == len(lines)
+    assert (folder / "diagram.png").stat().st_size > 5000
+    assert main([*arguments]) == 2
+    assert "already holds results" in capsys.readouterr().err

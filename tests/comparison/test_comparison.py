@@ -1,0 +1,139 @@
+"""compare(): its level, its power, its verdicts and its refusals, on a system with known answers."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import largen as ln
+from largen.comparison.report import AGREES, FINITE_SIZE, NOT_SEPARATED, THEORY_OFF, TOO_SHORT
+from statistics_tools import assert_frequency
+from toy import Toy
+
+TIMES = np.arange(0.0, 3.0, 0.25)
+
+
+def cases(model, count, realisations, n=200):
+    """Yield networks of a few realisations each, cut from one simulation."""
+    whole = ln.simulate(model, TIMES, n=n, realisations=count * realisations, seed=3)
+    for k in range(count):
+        yield whole.isel(realisation=slice(k * realisations, (k + 1) * realisations))
+
+
+def test_the_truth_is_accepted_at_the_stated_level():
+    # 2000 cases with a known answer, two independent observables: Holm's level is exactly 5 % there up to
+    # 0.0006; the count must lie in the binomial 95 % interval, widened to a false alarm of 1e-6 for the seed.
+    model = Toy()
+    limit = ln.solve_limit(model, TIMES)
+    rejected = sum(bool((ln.compare(network, limit)["p_adjusted"] < 0.05).any()) for network in cases(model, 2000, 8))
+    low, high = stats.binom.interval(0.95, 2000, 1 - (1 - 0.025) ** 2)
+    assert low <= rejected <= high
+
+
+def test_a_planted_bias_is_rejected():
+    model = Toy(noise=0.01)
+    wrong = ln.solve_limit(model.replace(**{"start[a]": 1.1}), TIMES)
+    network = ln.simulate(model, TIMES, n=200, realisations=16, seed=1)
+    report = ln.compare(network, wrong, strict=False)
+    assert report["verdict"].sel(observable="mean") == NOT_SEPARATED
+    assert abs(report["z"].sel(component="mean[a]")) > 10
+
+
+def test_finite_size_is_told_from_a_wrong_theory():
+    model = Toy(bias=40.0, noise=0.01)
+    network = ln.simulate(model, TIMES, n=200, realisations=16, seed=1)
+    limit, finite = ln.solve_limit(model, TIMES), ln.solve_limit(model, TIMES, n=200)
+    assert ln.compare(network, limit).attrs["verdict"] == NOT_SEPARATED
+    assert ln.compare(network, limit, finite=finite).attrs["verdict"] == FINITE_SIZE
+    assert ln.compare(network, finite).attrs["verdict"] == AGREES
+    wrong = ln.solve_limit(model.replace(bias=60.0), TIMES, n=200)
+    assert ln.compare(network, limit, finite=wrong, strict=False).attrs["verdict"] == THEORY_OFF
+    bias = ln.compare(network, limit)["bias"].sel(component="mean[b]")
+    assert abs(bias - 40 / 200) < 0.02
+
+
+def test_too_little_data_is_said_to_be_too_little():
+    model = Toy(noise=100.0)
+    network = ln.simulate(model, TIMES, n=20, realisations=8, seed=1)
+    assert ln.compare(network, ln.solve_limit(model, TIMES)).attrs["verdict"] == TOO_SHORT
+
+
+def test_one_realisation_uses_a_block_bootstrap_with_the_right_error():
+    # From the stationary state the variance of a time mean of an OU process is known: 2 tau noise/(n_a T).
+    model = Toy(start=(0.0, 0.0), tau=(0.05, 0.05))
+    times = np.arange(0.0, 200.0, 0.05)
+    limit = ln.solve_limit(model, times)
+    reports = [ln.compare(ln.simulate(model, times, n=20, seed=seed), limit) for seed in range(20)]
+    assert reports[0].attrs["error"] == "block bootstrap along time, 20 blocks"
+    rho = np.exp(-1.0)
+    exact = np.sqrt((1 + rho) / (1 - rho) / 10 / len(times))
+    ratio = np.mean([r["standard_error"].values.mean() for r in reports]) / exact
+    assert 0.93 < ratio < 1.07  # 80 estimates of 29 degrees of freedom each: 1.5 % standard error, 2 % known bias
+    z = np.concatenate([r["z"].values for r in reports])
+    assert stats.kstest(z, stats.t(28.5).cdf).pvalue > 1e-6
+
+
+@pytest.mark.parametrize("realisations", [2, 3, 6])
+def test_few_realisations_keep_the_level(realisations):
+    # 400 cases; the level is exact for Gaussian data whatever the correlations along time.
+    model = Toy(tau=(3.0, 3.0))
+    limit = ln.solve_limit(model, TIMES)
+    rejected = sum(
+        bool(ln.compare(network, limit)["p_value"].sel(observable="mean") < 0.05)
+        for network in cases(model, 400, realisations)
+    )
+    assert_frequency(rejected, 400, 0.05)
+
+
+def test_one_short_realisation_is_too_short_to_tell():
+    model = Toy(tau=(100.0, 100.0), start=(1.0, 1.0))
+    report = ln.compare(ln.simulate(model, TIMES, n=20, seed=1), ln.solve_limit(model, TIMES))
+    assert report.attrs["verdict"] == TOO_SHORT
+    assert float(report["p_value"].min()) == 1.0
+
+
+def test_a_sampled_theory_brings_its_own_error():
+    model = Toy()
+    network = ln.simulate(model, TIMES, n=200, realisations=16, seed=1)
+    sample = ln.simulate(model, TIMES, n=200, realisations=16, seed=2).assign_attrs(kind="limit")
+    alone = ln.compare(network, ln.solve_limit(model, TIMES))["standard_error"]
+    both = ln.compare(network, sample)["standard_error"]
+    assert float((both / alone).mean()) == pytest.approx(np.sqrt(2), rel=0.25)
+
+
+def test_the_boundary_layer_is_left_out():
+    model = Toy()
+    network = ln.simulate(model, TIMES, n=100, realisations=8)
+    limit = ln.solve_limit(model, TIMES).assign_attrs(layer=7.0)
+    assert ln.compare(network, limit).attrs["from_time"] == 0.75
+    with pytest.raises(ln.InputError, match="give times beyond"):
+        ln.compare(network, limit.assign_attrs(layer=70.0))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda d: d.assign_attrs(system="other"), "same systems"),
+        (lambda d: d.assign_attrs(parameters='{"start": 2}'), "same parameters, but differ in `start`"),
+        (lambda d: d.isel(time=slice(1, None)), "share their times"),
+        (lambda d: d.assign_attrs(n=50), "the network has n = 100"),
+        (lambda d: d.drop_vars(["mean", "second"]), "no observable in common"),
+        (lambda d: d.assign_attrs(kind="network"), "`limit` must be what `solve_limit` returned"),
+    ],
+)
+def test_refusals(change, sentence):
+    model = Toy()
+    network = ln.simulate(model, TIMES, n=100, realisations=4)
+    with pytest.raises(ln.InputError, match=sentence):
+        ln.compare(network, change(ln.solve_limit(model, TIMES)))
+
+
+def test_a_limit_cut_short_is_compared_up_to_there():
+    model = Toy()
+    network = ln.simulate(model, TIMES, n=100, realisations=8)
+    with pytest.raises(ln.LimitError, match="lost at t = 1") as caught:
+        ln.solve_limit(model, TIMES, stop=1.0)
+    assert caught.value.t == 1.0
+    assert caught.value.partial is not None
+    cut = ln.solve_limit(model, TIMES, stop=1.0, strict=False)
+    assert cut.sizes["time"] == 5
+    assert ln.compare(network, cut).sizes["time"] == 5

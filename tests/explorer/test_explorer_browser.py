@@ -1,0 +1,276 @@
+"""The explorer in a real browser: Debian's Chromium, driven by playwright, and a server of its own."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.parse
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import sync_playwright
+
+import largen as ln
+from largen.explorer.settings import SETTINGS
+from largen.io.model_files import read_model, time_grid
+
+BROWSER = shutil.which("chromium") or "/usr/bin/chromium"
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+PAGES = {
+    "spiking": ("gamma", "strength[e,e]", "rate", "rate limit{}"),
+    "balanced": ("balanced", "coupling[e,e]", "mean", "mean limit{}"),
+    "rate": ("correlated", "gamma", "mean", "mean limit"),
+}
+"""Example, first slider, observable and the names of its data in the browser."""
+TABS = {
+    "spiking": {"Spectra": "spectrum limite", "Orbit": "plane limit", "Voltage": "density limite"},
+    "balanced": {"Rates": "rate limite", "Manifold": "manifold stable state", "Fast eigenvalues": "eigenvalues path"},
+    "rate": {"Correlation and lag": "lags limit frozen"},
+}
+"""Further tabs, and data that is drawn there."""
+DRAWN = """name => { const m = Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m);
+                     return m ? [Array.from(m.data.x), Array.from(m.data.y)] : [[], []]; }"""
+PLACE = """([name, x, y]) => { const views = [...Object.values(Bokeh.index)];
+  for (const view of views) for (const one of view.children?.() ?? []) views.push(one);
+  const view = views.find(v => v.model.name === name), box = view.canvas_view.el.getBoundingClientRect();
+  const frame = view.frame;
+  return [box.x + frame.x_scale.compute(x), box.y + frame.y_scale.compute(y)]; }"""
+"""Where a figure shows a point, in the browser's pixels."""
+FOCUSED = """() => { let e = document.activeElement;
+                     while (e && e.shadowRoot && e.shadowRoot.activeElement) e = e.shadowRoot.activeElement;
+                     return e ? e.className + " " + e.textContent.trim().slice(0, 30) : ""; }"""
+PATIENCE = 90_000  # ms
+
+
+class Server:
+    """The command that a user types, on a free port."""
+
+    def __init__(self, cache):
+        command = [sys.executable, "-u", "-m", "largen.commands.main", "explore", "--port", "0"]
+        environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
+        self.store = cache / "largen" / "explorer"
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        self.said = []
+        for line in self.process.stdout:
+            self.said.append(line)
+            if found := re.search(r"http://127.0.0.1:(\d+)/", line):
+                self.url = found[0]
+                return
+        raise AssertionError(self.said)
+
+    def children(self):
+        """Processes that the server has started and that still run, with their state."""
+        found = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                state, parent = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:2]
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if int(parent) == self.process.pid and state != "Z":
+                found[int(entry.name)] = state
+        return set(found)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    made = Server(tmp_path_factory.mktemp("cache"))
+    yield made
+    if made.process.poll() is None:
+        made.process.kill()
+        made.process.wait()
+    made.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as tool:
+        made = tool.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def visit(server, browser):
+    """Open pages in a context of their own; at the end nothing was said on the console and nothing left the machine."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    requests, complaints = [], []
+    context.on("request", lambda request: requests.append(request.url))
+
+    def opened(address):
+        page = context.new_page()
+        page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(server.url + address, timeout=PATIENCE)
+        page.get_by_role("button", name="Run the network").wait_for(timeout=PATIENCE)
+        return page
+
+    yield opened
+    context.close()
+    away = {url for url in requests if not url.startswith(("data:", "blob:"))}
+    assert {urllib.parse.urlsplit(url).hostname for url in away} == {"127.0.0.1"}
+    assert complaints == []
+
+
+def drawn(page, name):
+    page.wait_for_function(f"name => ({DRAWN})(name)[1].length > 0", arg=name, timeout=PATIENCE)
+    return np.array(page.evaluate(DRAWN, name))
+
+
+def downloaded(page, label, path):
+    with page.expect_download(timeout=PATIENCE) as waiting:
+        page.get_by_text(label).click()
+    waiting.value.save_as(path)
+    return path
+
+
+def asked(page):
+    """Parameters in the address bar."""
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(page.url).query))
+
+
+def expected(system, link):
+    """What `solve_limit` gives for the parameters of a link."""
+    setting, numbers = SETTINGS[system], {name: float(text) for name, text in link.items()}
+    times = time_grid(0.0, numbers.pop("duration", setting.stop), setting.step)
+    model = read_model(PAGES[system][0]).replace(**numbers)
+    return model, ln.solve_limit(model, times, **setting.options)
+
+
+def same_as_limit(page, system, limit):
+    _, _, name, source = PAGES[system]
+    labels = limit["population"].values.tolist() if "population" in limit[name].dims else [""]
+    for k, label in enumerate(labels):
+        x, y = drawn(page, source.format(label))
+        np.testing.assert_array_equal(x, limit["time"].values)
+        np.testing.assert_allclose(y, np.atleast_2d(limit[name].values)[k], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("system", list(PAGES))
+def test_a_moved_slider_draws_what_solve_limit_gives_and_its_link_brings_it_back(visit, system):
+    page = visit(system)
+    _, slider, _, source = PAGES[system]
+    same_as_limit(page, system, expected(system, {})[1])
+    before = page.evaluate(DRAWN, source.format("e"))
+    page.locator(".noUi-handle").first.press("ArrowRight")
+    page.wait_for_url("**?**", timeout=PATIENCE)
+    link = asked(page)
+    assert list(link) == [slider]
+    model, limit = expected(system, link)
+    assert model.value(slider) != read_model(PAGES[system][0]).value(slider)
+    same_as_limit(page, system, limit)
+    assert page.evaluate(DRAWN, source.format("e")) != before
+    shared = visit(page.url.split("/")[-1])
+    shared.wait_for_function(f"want => JSON.stringify(({DRAWN})(want[0])) === want[1]", arg=[
+        source.format("e"), page.evaluate(f"name => JSON.stringify(({DRAWN})(name))", source.format("e"))
+    ], timeout=PATIENCE)  # fmt: skip
+    same_as_limit(shared, system, limit)
+    shared.locator(".noUi-handle").first.press("ArrowRight")  # a session of its own, which the first never sees
+    shared.wait_for_url(lambda address: address != page.url, timeout=PATIENCE)
+    same_as_limit(shared, system, expected(system, asked(shared))[1])
+    assert asked(page) == link
+    same_as_limit(page, system, limit)
+    for tab, data in TABS[system].items():
+        page.get_by_role("button", name=tab).click()
+        assert np.all(np.isfinite(drawn(page, data)))
+
+
+def test_a_wrong_link_and_a_hostile_file_give_a_sentence(visit):
+    page = visit("rate?theme=%FF")  # Panel itself would end the page here, and at a theme it does not know
+    page = visit("rate?theme=light&gamma=<script>window.hacked=1</script><img src=x onerror=window.hacked=1>")
+    page.get_by_text("<script>window.hacked=1</script><img src=x onerror=window.hacked=1>").wait_for(timeout=PATIENCE)
+    same_as_limit(page, "rate", expected("rate", {})[1])
+    hostile = b"system: rate\nparameters: {gamma: !!python/object/apply:os.system ['touch /tmp/hacked']}\n"
+    page.locator("input[type=file]").set_input_files(
+        {"name": "../../x.yaml", "mimeType": "text/yaml", "buffer": hostile}
+    )
+    page.get_by_text("Not loaded. The file: ").wait_for(timeout=PATIENCE)
+    assert not Path("/tmp/hacked").exists()
+    assert page.evaluate("window.hacked") is None
+    good = b"system: rate\nparameters: {gamma: 0.25}\n"
+    page.locator("input[type=file]").set_input_files({"name": "x.yaml", "mimeType": "text/yaml", "buffer": good})
+    page.get_by_text("gamma: 0.25").wait_for(timeout=PATIENCE)
+
+
+def test_everything_is_reached_with_the_keyboard(visit):
+    page = visit("rate")
+    seen = ""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        seen += page.evaluate(FOCUSED) + "\n"
+    for what in ("Run the network", "noUi-handle", "Surfaces", "Reset the parameters", "Save the model", "balanced"):
+        assert what in seen
+    page.get_by_role("button", name="Correlation and lag").focus()
+    page.keyboard.press("Enter")
+    assert len(drawn(page, "lags limit frozen")[0]) == 6
+
+
+def test_a_network_runs_is_downloaded_is_cancelled_and_ends_with_its_tab(visit, server, tmp_path):
+    page = visit("rate?n=200&networks=3")
+    own = server.children()
+    page.get_by_role("button", name="Run the network").click()
+    page.get_by_text("Verdict:").wait_for(timeout=PATIENCE)
+    model = read_model("correlated")
+    network = ln.simulate(model, time_grid(0.0, 20.0, 1.0), n=200, realisations=3, seed=1, lags=5)
+    np.testing.assert_allclose(drawn(page, "mean network")[1], network["mean"].mean("realisation"), atol=1e-12)
+    got = downloaded(page, "Download the network (netCDF)", tmp_path / "network.nc")
+    np.testing.assert_array_equal(ln.load(got)["mean"], network["mean"])
+    got = downloaded(page, "Download the figure (PDF)", tmp_path / "figure.pdf").read_bytes()
+    assert got.startswith(b"%PDF")
+    assert got.rstrip().endswith(b"%%EOF")
+    page = visit("rate?n=8000&networks=64")
+    page.get_by_role("button", name="Run the network").click()
+    page.get_by_text("Starting a process").wait_for(timeout=PATIENCE)
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("Cancelled").wait_for(timeout=PATIENCE)
+    page.get_by_role("button", name="Run the network").click()
+    page.get_by_text("Starting a process").wait_for(timeout=PATIENCE)
+    wait_until(lambda: server.children() > own)
+    page.close()
+    wait_until(lambda: server.children() <= own)
+
+
+def test_a_click_on_a_point_of_a_diagram_loads_its_parameters(visit):
+    page = visit("balanced")
+    page.get_by_role("button", name="Bifurcations").click()
+    page.get_by_role("textbox", name="To").fill("0.68")
+    page.get_by_role("textbox", name="To").press("Enter")
+    page.get_by_role("button", name="Follow the branches").click()
+    page.get_by_text("followed to the end").wait_for(timeout=PATIENCE)
+    drive, mean = drawn(page, "branches points")
+    k = len(drive) // 2
+    page.mouse.click(*page.evaluate(PLACE, ["branches figure", drive[k], mean[k]]))
+    page.wait_for_url("**?**", timeout=PATIENCE)
+    assert float(asked(page)["drive[e]"]) == pytest.approx(drive[k], rel=1e-12)
+    page.get_by_role("button", name="Means").click()
+    page.wait_for_function(f"want => Math.abs(({DRAWN})('mean limite')[1].at(-1) - want) < 1e-6", arg=mean[k])
+
+
+def test_sigterm_ends_every_process_and_loses_no_finished_network(visit, server):
+    page = visit("rate?n=4000&networks=64&seed=5")
+    before = set(server.store.glob("*.nc"))  # networks and diagrams of earlier tests
+    page.get_by_role("button", name="Run the network").click()
+    page.get_by_text(re.compile("^[2-9] of 64 networks are done")).wait_for(timeout=PATIENCE)
+    shown = int(page.get_by_text("networks are done").inner_text().split()[0])
+    own = server.children()
+    server.process.send_signal(signal.SIGTERM)
+    page.close()
+    assert server.process.wait(30) == 0
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in own))
+    kept = set(server.store.glob("*.nc")) - before
+    assert len(kept) >= shown
+    assert all(ln.load(path).sizes["realisation"] == 1 for path in kept)
+    assert "are kept for the next time" in server.process.stdout.read()
+
+
+def wait_until(condition, seconds=60):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.1)

@@ -1,0 +1,176 @@
+"""What leaves largen: equations as LaTeX, spikes as neo objects, zarr stores, data frames."""
+
+import re
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.mathtext import MathTextParser
+
+import largen as ln
+from largen.commands.main import main
+from largen.systems.rate import TableKernel
+from toy import Toy
+
+
+@pytest.fixture(scope="module")
+def network():
+    return ln.simulate(ln.SpikingNetwork(), np.arange(1001) * 0.1, realisations=2, seed=1, record="spikes")
+
+
+# Equations ----------------------------------------------------------------------------------------------------
+
+
+def closed(text):
+    """Braces, brackets of \\left and \\right, and environments match."""
+    assert text.count("{") == text.count("}")
+    assert len(re.findall(r"\\left(?!arrow)", text)) == len(re.findall(r"\\right(?!arrow)", text))
+    assert re.findall(r"\\begin{(\w+)}", text) == re.findall(r"\\end{(\w+)}", text)[::-1]
+    return text
+
+
+def test_balanced_equations_carry_the_models_numbers():
+    text = closed(ln.equations(ln.BalancedNetwork()))
+    assert r"\frac{dv_{e}}{dt} &= -v_{e} + \lambda_{1} - 2\,\lambda_{2}" in text
+    assert r"0 &= F_{e} - 2\,F_{i} + 0.65" in text
+    assert r"\frac{dK_{i}}{dt} &= -2\,K_{i} + 1.44\,F_{e} + 3.24\,F_{i}" in text
+    assert r"2\,\Phi\!\left(\frac{1.5\,(v_{i} - 0.3)}{\sqrt{1 + 2.25\,K_{i}}}\right)" in text
+    one = closed(ln.equations(ln.BalancedNetwork.rank_one()))
+    assert one.count(r"\lambda_{2}") == 0  # one pinned combination
+    assert r"0 &= F_{e} - F_{i}" in one
+    at_n = closed(ln.equations(ln.BalancedNetwork(noise=0.3, tau=(0.5, 2.0)), n=1000))
+    assert r"-2\,v_{e} + 22.3607\left(G_{e} - 2\,G_{i} + 0.65\right)" in at_n
+    assert r"\frac{d\kappa_{e}}{dt} &= -6\,\kappa_{e}" in at_n
+    logistic = ln.BalancedNetwork(gain=(ln.Logistic(1.0, 3.0, 0.2), ln.Logistic(2.0, 1.0, -0.5)))
+    assert r"e^{-3\,(v_{e} + \sqrt{K_{e}}\,\xi - 0.2)}" in closed(ln.equations(logistic))
+    with pytest.raises(ln.InputError, match="shared synapses"):
+        ln.equations(ln.BalancedNetwork.shared(), n=100)
+
+
+def test_rate_and_spiking_equations_carry_the_models_numbers():
+    text = closed(ln.equations(ln.RateNetwork()))
+    assert r"U^j_{t+1} &= 0.7\,U^j_t + \Gamma^j_t + \theta^j + 0.5\,B^j_t" in text
+    assert r"\Lambda(k,l) &= 1.5\;(0.5)^{|k|}\,(0.4)^{|l|}" in text
+    assert r"\begin{pmatrix}0.1 & 0.2 & 0.1" in closed(ln.equations(ln.RateNetwork(kernel=TableKernel())))
+    assert r"dU^j_t &= \left(-2\,U^j_t" in closed(ln.equations(ln.RateNetwork.diffusion()))
+    spiking = closed(ln.equations(ln.SpikingNetwork()))
+    assert r"dV_{e} &= \left(0.678571\,H_{ee} - g(V_{e})\,0.602222\,H_{ei} + 7\right)dt + 2.64575\,dW" in spiking
+    assert r"\frac{dm_{ei}}{dt} &= -\frac{m_{ei}}{4.5} + 80\,r_{i}" in spiking
+    scaled = closed(ln.equations(ln.SpikingNetwork.leaky(), n=4000))
+    assert r"0.0678571\,H_{ee}" in scaled
+    assert r"\frac{V_{e}}{20}" in scaled
+    assert ln.equations(ln.RateNetwork())._repr_latex_().startswith(r"$\displaystyle \begin{aligned}")
+    with pytest.raises(ln.InputError, match="does not write its equations"):
+        ln.equations(Toy())
+    with pytest.raises(ln.InputError, match="the law of n neurons is sampled"):
+        ln.equations(ln.RateNetwork(), n=100)
+
+
+@pytest.mark.parametrize(
+    ("model", "n"),
+    [
+        (ln.BalancedNetwork(noise=0.3), None),
+        (ln.BalancedNetwork.rank_one(), 1000),
+        (ln.RateNetwork(), None),
+        (ln.RateNetwork.diffusion(), None),
+        (ln.SpikingNetwork(), 4000),
+        (ln.SpikingNetwork.leaky(), None),
+    ],
+)
+def test_matplotlib_sets_every_line(model, n):
+    text = ln.equations(model, n=n).removeprefix("\\begin{aligned}").removesuffix("\\end{aligned}")
+    for line in text.split("\\\\\n"):
+        assert MathTextParser("agg").parse(f"${line.replace('&', '').strip()}$").width > 10
+
+
+def test_command_line_writes_equations(capsys):
+    assert main(["equations", "balanced", "--set", "drive=[0.7, 0.5]"]) == 0
+    assert r"0 &= F_{e} - 2\,F_{i} + 0.7" in capsys.readouterr().out
+
+
+# neo ----------------------------------------------------------------------------------------------------------
+
+
+def test_elephant_reads_the_spikes(network):
+    import elephant.statistics
+
+    block = ln.to_neo(network)
+    assert len(block.segments) == 2
+    for r, segment in enumerate(block.segments):
+        assert len(segment.spiketrains) == 400  # silent neurons too
+        for label in ("e", "i"):
+            trains = [train for train in segment.spiketrains if train.annotations["population"] == label]
+            rates = [elephant.statistics.mean_firing_rate(train).rescale("Hz").item() for train in trains]
+            ours = network["rate"].sel(population=label, realisation=r)[1:].mean().item()
+            assert np.mean(rates) == pytest.approx(ours, rel=1e-12)
+    train = block.segments[1].spiketrains[310]
+    assert train.annotations["population"] == "i"
+    assert train.annotations["neuron"] == 10
+    mine = (network["spike_realisation"] == 1) & (network["spike_population"] == 1) & (network["spike_neuron"] == 10)
+    np.testing.assert_array_equal(train.rescale("ms").magnitude, np.sort(network["spike_time"].values[mine.values]))
+
+
+def test_neo_of_the_balanced_system_keeps_the_sources():
+    run = {"n": 100, "realisations": 2, "seed": 1, "record": "spikes", "method": "exact"}
+    network = ln.simulate(ln.BalancedNetwork(), np.linspace(0.0, 0.5, 3), **run)
+    block = ln.to_neo(network)
+    count = sum(len(train) for segment in block.segments for train in segment.spiketrains)
+    assert count == network.sizes["spike"]
+    assert set(block.segments[0].spiketrains[0].array_annotations["source"]) <= {"e", "i"}
+
+
+def test_neo_sentences(network, monkeypatch):
+    with pytest.raises(ln.InputError, match='record="spikes"'):
+        ln.to_neo(network[["rate"]])
+    monkeypatch.setitem(sys.modules, "neo", None)
+    with pytest.raises(ln.InputError, match=re.escape("pip install 'largen[neo]'")):
+        ln.to_neo(network)
+
+
+# zarr ---------------------------------------------------------------------------------------------------------
+
+
+def test_zarr_gives_back_what_was_saved(network, tmp_path):
+    limit = ln.solve_limit(ln.BalancedNetwork(), np.linspace(0.0, 1.0, 5))
+    for dataset in (network, limit):  # the second takes the place of the first
+        assert ln.save(dataset, tmp_path / "run.zarr") == tmp_path / "run.zarr"
+        xr.testing.assert_identical(ln.load(tmp_path / "run.zarr"), dataset)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.zarr"]
+
+
+def test_a_store_survives_what_fails(network, tmp_path, monkeypatch):
+    path = tmp_path / "run.zarr"
+    ln.save(network, path)
+
+    def full(self, *args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(xr.Dataset, "to_zarr", full)
+    with pytest.raises(ln.InputError, match="No space left on device"):
+        ln.save(network[["rate"]], path)
+    monkeypatch.undo()
+    xr.testing.assert_identical(ln.load(path), network)
+    path.rename(tmp_path / ".run.zarr.old")  # killed between the two renames
+    xr.testing.assert_identical(ln.load(path), network)
+    with pytest.raises(ln.InputError, match="name an existing zarr store"):
+        ln.load(tmp_path / "none.zarr")
+    (tmp_path / "other.zarr").mkdir()
+    with pytest.raises(ln.InputError, match="be new or name a zarr store"):
+        ln.save(network, tmp_path / "other.zarr")
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    with pytest.raises(ln.InputError, match=re.escape("pip install 'largen[sweep]'")):
+        ln.save(network, path)
+
+
+# pandas -------------------------------------------------------------------------------------------------------
+
+
+def test_data_frames_come_from_xarray(network):
+    frame = network["rate"].to_dataframe()
+    assert frame.index.names == ["realisation", "population", "time"]
+    assert frame.loc[(1, "i", 50.0), "rate"] == network["rate"].sel(realisation=1, population="i", time=50.0).item()
+    spikes = network[[name for name in network if str(name).startswith("spike_")]].to_dataframe()
+    assert len(spikes) == network.sizes["spike"]
+    fit = ln.solve_limit(ln.RateNetwork(), np.arange(3.0))["mean"].to_series()
+    assert fit.index.name == "time"
