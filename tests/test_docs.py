@@ -35,8 +35,8 @@ MODELS = {"spiking": largen.SpikingNetwork, "balanced": largen.BalancedNetwork, 
 def test_every_public_name_is_in_the_reference():
     for name in {*largen._HOME, *largen.__all__} - {"__version__", "analysis", "plot"}:
         assert re.search(rf"auto\w+:: largen\.{name}\n", PAGES["api"]), name
-    for room in (analysis, plot):
-        assert f"automodule:: {room.__name__}" in PAGES["api"]
+    for package in (analysis, plot):
+        assert f"automodule:: {package.__name__}" in PAGES["api"]
 
 
 def test_every_page_is_in_the_table_of_contents():

@@ -56,7 +56,7 @@ def test_a_script_uses_public_names_only(name):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "ln"
     }
     assert used
-    assert used <= {*largen._HOME, *largen._ROOMS}
+    assert used <= {*largen._HOME, *largen._SUBPACKAGES}
 
 
 def test_a_script_runs_as_its_header_says(tmp_path):

@@ -67,7 +67,12 @@ def in_a_fresh_python(code):
 
 def test_help_imports_nothing_heavy():
     heavy = "('jax', 'numba', 'xarray', 'matplotlib', 'scipy', 'equinox', 'diffrax')"
-    code = f"import sys; from largen.cli import main; main(['--help']); print([m for m in {heavy} if m in sys.modules])"
+    code = f"""
+import sys
+from largen.commands.main import main
+main(['--help'])
+print([m for m in {heavy} if m in sys.modules])
+"""
     assert in_a_fresh_python(code).splitlines()[-1] == "[]"
 
 

@@ -40,7 +40,7 @@ def test_labels_and_provenance():
     [
         ({"n": None}, "Argument `n` must be given"),
         ({"n": 1}, "give every population a neuron"),
-        ({"n": 10.5}, "must be a whole number, but is 10.5"),
+        ({"n": 10.5}, "must be an integer, but is 10.5"),
         ({"realisations": 0}, "`realisations` must be at least 1"),
         ({"seed": -1}, "`seed` must be at least 0"),
         ({"workers": 0}, "`workers` must be at least 1"),

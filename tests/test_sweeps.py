@@ -1,4 +1,4 @@
-"""Sweeps: the same bytes however they ran, nothing lost, nothing done twice, a sentence for every trouble."""
+"""Sweeps: the same bytes however they ran, nothing lost, nothing done twice, a message for every failure mode."""
 
 import errno
 import json
@@ -14,8 +14,8 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
+import failure_modes
 import largen as ln
-import troubled
 from largen.commands import main as cli
 from largen.sweeps import executors, status
 
@@ -26,13 +26,13 @@ ALL = {"times": TIMES, "run": ("limit", "network"), "n": 20, "realisations": 2, 
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(troubled.FOLDER, str(tmp_path))
+    monkeypatch.setenv(failure_modes.FOLDER, str(tmp_path))
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     store = tmp_path_factory.mktemp("undisturbed") / "s.zarr"
-    return store, ln.sweep(troubled.Troubled(), OVER, store=store, **ALL)
+    return store, ln.sweep(failure_modes.Failing(), OVER, store=store, **ALL)
 
 
 def content(store):
@@ -50,7 +50,7 @@ def test_a_sweep_is_what_its_points_are_alone(undisturbed):
     assert found.sizes["tau[a]"] == 4
     assert set(found["status"].values.ravel()) == {"completed"}
     point = found.sel({"tau[a]": 2.0, "noise": 1.0})
-    model = troubled.Troubled().replace(**{"tau[a]": 2.0, "noise": 1.0})
+    model = failure_modes.Failing().replace(**{"tau[a]": 2.0, "noise": 1.0})
     network = ln.simulate(model, TIMES, n=20, realisations=2, seed=int(point["seed"]))
     late = network["mean"].sel(time=slice(TIMES[0] + 0.25 * (TIMES[-1] - TIMES[0]), None)).mean("time")
     np.testing.assert_allclose(point["network_mean"], late.mean("realisation"), rtol=1e-13)
@@ -65,14 +65,14 @@ def test_the_result_on_disk_is_the_result(undisturbed, tmp_path):
     store, found = undisturbed
     assert xr.open_zarr(store, chunks=None).load().identical(found)
     as_file = tmp_path / "s.nc"
-    assert ln.sweep(troubled.Troubled(), OVER, store=as_file, **ALL).identical(found)
+    assert ln.sweep(failure_modes.Failing(), OVER, store=as_file, **ALL).identical(found)
     assert ln.load(as_file).identical(found)
 
 
 def test_a_point_s_bytes_depend_on_nothing_else(undisturbed, tmp_path):
     _, found = undisturbed
     alone = ln.Grid({"noise": [1.0], "tau[a]": [2.0]})  # another order, another place
-    one = ln.sweep(troubled.Troubled(), alone, store=tmp_path / "one.nc", **ALL)
+    one = ln.sweep(failure_modes.Failing(), alone, store=tmp_path / "one.nc", **ALL)
     point = found.sel({"tau[a]": 2.0, "noise": 1.0})
     for name in found.data_vars:
         assert one[name].values.tobytes() == point[name].values.tobytes()
@@ -82,7 +82,7 @@ def test_a_point_s_bytes_depend_on_nothing_else(undisturbed, tmp_path):
 def test_only_what_is_missing_cut_or_foreign_is_done_again(undisturbed, tmp_path):
     _, found = undisturbed
     store = tmp_path / "s.zarr"
-    ln.sweep(troubled.Troubled(), OVER, store=store, **ALL)
+    ln.sweep(failure_modes.Failing(), OVER, store=store, **ALL)
     before = content(store)
     files = tasks(store)
     assert len(files) == 9  # one batch of limits, eight networks
@@ -91,7 +91,7 @@ def test_only_what_is_missing_cut_or_foreign_is_done_again(undisturbed, tmp_path
     files[3].unlink()
     kept = {path: path.stat().st_ino for path in [files[2], *files[4:]]}
     next(store.rglob("*mean/0.0.0")).write_bytes(b"junk")
-    assert ln.sweep(troubled.Troubled(), OVER, store=store, **ALL).identical(found)
+    assert ln.sweep(failure_modes.Failing(), OVER, store=store, **ALL).identical(found)
     assert content(store) == before
     assert {path: path.stat().st_ino for path in kept} == kept
 
@@ -99,32 +99,32 @@ def test_only_what_is_missing_cut_or_foreign_is_done_again(undisturbed, tmp_path
 def test_another_sweep_in_the_same_store_is_refused_or_extends_it(tmp_path):
     store = tmp_path / "s.nc"
     few, many = (ln.Grid({"tau[a]": values}) for values in ([1.0, 2.0], [1.0, 2.0, 3.0]))
-    ln.sweep(troubled.Troubled(), few, store=store, **ALL)
+    ln.sweep(failure_modes.Failing(), few, store=store, **ALL)
     networks = {path: path.stat().st_ino for path in tasks(store)}
     with pytest.raises(ln.InputError, match="holds another sweep: its over is"):
-        ln.sweep(troubled.Troubled(), many, store=store, **ALL)
-    found = ln.sweep(troubled.Troubled(), many, store=store, extend=True, **ALL)
+        ln.sweep(failure_modes.Failing(), many, store=store, **ALL)
+    found = ln.sweep(failure_modes.Failing(), many, store=store, extend=True, **ALL)
     assert found.sizes["tau[a]"] == 3
     assert len(tasks(store)) == len(networks) + 2  # a network and the new batch of limits
     assert {path: path.stat().st_ino for path in networks} == networks
 
 
-def test_trouble_at_a_point_is_its_status(tmp_path):
-    kinds = [troubled.FINE, troubled.RAISES, troubled.NO_MEMORY, troubled.FAILS_ONCE]
-    over = ln.Grid({"trouble": [float(kind) for kind in kinds], "tau[a]": [1.0, -1.0]})
+def test_a_failure_at_a_point_is_its_status(tmp_path):
+    kinds = [failure_modes.FINE, failure_modes.RAISES, failure_modes.NO_MEMORY, failure_modes.FAILS_ONCE]
+    over = ln.Grid({"failure": [float(kind) for kind in kinds], "tau[a]": [1.0, -1.0]})
     given = {"store": tmp_path / "s.nc", **ALL}
-    found = ln.sweep(troubled.Troubled(), over, **given)
+    found = ln.sweep(failure_modes.Failing(), over, **given)
     first = found.isel({"tau[a]": 0})
     assert first["status"].values.tolist() == ["completed", "failed", "failed", "failed"]
-    words = ["", "network: ValueError: planted", "out of memory", "OSError: planted once"]
+    words = ["", "network: ValueError: injected", "out of memory", "OSError: injected once"]
     assert all(word in text for word, text in zip(words, first["message"].values.tolist(), strict=True))
     assert np.isfinite(first["limit_mean"]).all()  # the limit is no worse for it
     assert np.isnan(first["network_mean"][1:]).all()
     assert "limit, network: Argument `tau[a]` must be greater than 0" in found["message"].values[0, 1]
     now = status(tmp_path / "s.nc")
     assert now["points"] == {"completed": 5, "stopped": 0, "failed": 11, "missing": 0}
-    assert ln.sweep(troubled.Troubled(), over, **given).identical(found), "failed points wait for retry_failed"
-    again = ln.sweep(troubled.Troubled(), over, retry_failed=True, **given).isel({"tau[a]": 0})
+    assert ln.sweep(failure_modes.Failing(), over, **given).identical(found), "failed points wait for retry_failed"
+    again = ln.sweep(failure_modes.Failing(), over, retry_failed=True, **given).isel({"tau[a]": 0})
     assert again["status"].values.tolist() == ["completed", "failed", "failed", "completed"]
 
 
@@ -132,7 +132,7 @@ def test_a_limit_lost_on_the_way_is_stopped(tmp_path):
     over = ln.Grid({"tau[a]": [1.0]})
     names = ["mean", "mean.series", "mean.last"]
     found = ln.sweep(
-        troubled.Troubled(), over, times=TIMES, store=tmp_path / "s.nc", stop=1.0, start=0.0, observables=names
+        failure_modes.Failing(), over, times=TIMES, store=tmp_path / "s.nc", stop=1.0, start=0.0, observables=names
     )
     assert found["status"].item() == "stopped"
     assert "lost at t = 1" in found["message"].item()
@@ -142,16 +142,16 @@ def test_a_limit_lost_on_the_way_is_stopped(tmp_path):
 
 
 def test_ctrl_c_keeps_what_is_done(undisturbed, tmp_path):
-    whole = ln.Grid({"trouble": [0.0, float(troubled.INTERRUPTED_ONCE)], "tau[a]": [1.0, 2.0]})
+    whole = ln.Grid({"failure": [0.0, float(failure_modes.INTERRUPTED_ONCE)], "tau[a]": [1.0, 2.0]})
     store = tmp_path / "s.nc"
     with pytest.raises(ln.Interrupted, match="of 5 tasks") as stop:
-        ln.sweep(troubled.Troubled(), whole, store=store, **ALL)
+        ln.sweep(failure_modes.Failing(), whole, store=store, **ALL)
     kept = {path: path.stat().st_ino for path in tasks(store)}
     assert 3 <= len(kept) < 5
     assert stop.value.partial is not None
     assert "missing" in stop.value.partial["status"].values
     assert ln.load(store).identical(stop.value.partial)
-    found = ln.sweep(troubled.Troubled(), whole, store=store, **ALL)
+    found = ln.sweep(failure_modes.Failing(), whole, store=store, **ALL)
     assert set(found["status"].values.ravel()) == {"completed"}
     assert {path: path.stat().st_ino for path in kept} == kept
 
@@ -169,10 +169,10 @@ def test_a_full_disk_is_a_sentence_and_loses_nothing(undisturbed, tmp_path, monk
     with monkeypatch.context() as full:
         full.setattr(os, "fsync", fsync)
         with pytest.raises(ln.InputError, match=r"No space left on device.*free some space"):
-            ln.sweep(troubled.Troubled(), OVER, store=other, **ALL)
+            ln.sweep(failure_modes.Failing(), OVER, store=other, **ALL)
     assert len(tasks(other)) == 4  # the record of the sweep took one of the five
     assert not list(Path(f"{other}.tasks").glob(".*.part"))
-    ln.sweep(troubled.Troubled(), OVER, store=other, **ALL)
+    ln.sweep(failure_modes.Failing(), OVER, store=other, **ALL)
     assert content(other) == content(store)
 
 
@@ -182,11 +182,11 @@ def test_workers_that_die_and_workers_that_do_not(undisturbed, tmp_path):
     other = tmp_path / "s.zarr"
     with executors.local_client(2) as client:
         assert set(client.run(os.getenv, "MALLOC_TRIM_THRESHOLD_").values()) == {None}  # it would cost time
-        assert ln.sweep(troubled.Troubled(), OVER, store=other, client=client, **ALL).identical(found)
+        assert ln.sweep(failure_modes.Failing(), OVER, store=other, client=client, **ALL).identical(found)
         assert content(other) == content(store)
-        kinds = [troubled.FINE, troubled.DIES_ONCE, troubled.DIES, troubled.NO_MEMORY]
-        over = ln.Grid({"trouble": [float(kind) for kind in kinds]})
-        hurt = ln.sweep(troubled.Troubled(), over, store=tmp_path / "hurt.nc", client=client, **ALL)
+        kinds = [failure_modes.FINE, failure_modes.DIES_ONCE, failure_modes.DIES, failure_modes.NO_MEMORY]
+        over = ln.Grid({"failure": [float(kind) for kind in kinds]})
+        hurt = ln.sweep(failure_modes.Failing(), over, store=tmp_path / "hurt.nc", client=client, **ALL)
     assert hurt["status"].values.tolist() == ["completed", "completed", "missing", "failed"]
     assert "The worker died each time" in hurt["message"].values[2]
     assert len(tasks(tmp_path / "hurt.nc")) == 4  # three networks and the limits: a dead worker leaves no file
@@ -195,11 +195,11 @@ def test_workers_that_die_and_workers_that_do_not(undisturbed, tmp_path):
 def test_a_killed_sweep_goes_on_where_it_was(undisturbed, tmp_path):
     """The whole process group is killed while two workers are busy; another process finishes."""
     over = ln.Grid({"tau[a]": np.linspace(1.0, 2.0, 12)})
-    slow = troubled.Troubled(pause=0.02)
+    slow = failure_modes.Failing(pause=0.02)
     code = """
-import numpy as np, troubled, largen as ln
+import numpy as np, failure_modes, largen as ln
 if __name__ == "__main__":
-    ln.sweep(troubled.Troubled(pause=0.02), ln.Grid({"tau[a]": np.linspace(1.0, 2.0, 12)}), workers=2,
+    ln.sweep(failure_modes.Failing(pause=0.02), ln.Grid({"tau[a]": np.linspace(1.0, 2.0, 12)}), workers=2,
              times=np.arange(0.0, 2.0, 0.1), run=("limit", "network"), n=20, realisations=2, seed=7, store="s.zarr")
 """
     script = tmp_path / "script.py"
@@ -229,7 +229,11 @@ def test_comparisons_and_a_function_of_one_s_own(tmp_path):
     over = ln.Sobol({"tau[a]": (1.0, 2.0)}, count=4)
     given = {**ALL, "run": ("network", "compare"), "realisations": 8}
     found = ln.sweep(
-        troubled.Troubled(), over, store=tmp_path / "s.nc", observables=["second.max", troubled.largest], **given
+        failure_modes.Failing(),
+        over,
+        store=tmp_path / "s.nc",
+        observables=["second.max", failure_modes.largest],
+        **given,
     )
     assert found["compare_z"].dims == ("point", "component")
     verdicts = {"agrees", "differs by a finite-size effect", "theory off", "simulation too short to tell"}
@@ -262,7 +266,7 @@ def test_comparisons_and_a_function_of_one_s_own(tmp_path):
 def test_what_a_sweep_cannot_use_is_a_sentence_before_any_work(tmp_path, change, sentence):
     given = {"store": tmp_path / "s.nc", "over": OVER, **ALL} | change
     with pytest.raises(ln.InputError, match=sentence):
-        ln.sweep(troubled.Troubled(), **given)
+        ln.sweep(failure_modes.Failing(), **given)
     assert not list(tmp_path.glob("*.tasks"))
 
 
@@ -271,10 +275,10 @@ def test_a_missing_package_is_a_sentence(tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     over = ln.Grid({"tau[a]": [1.0]})
     with pytest.raises(ln.InputError, match=r"needs the package zarr: pip install 'largen\[sweep\]'"):
-        ln.sweep(troubled.Troubled(), over, store=tmp_path / "s.zarr", **ALL)
+        ln.sweep(failure_modes.Failing(), over, store=tmp_path / "s.zarr", **ALL)
     with pytest.raises(ln.InputError, match=r"need the package dask: pip install 'largen\[sweep\]'"):
-        ln.sweep(troubled.Troubled(), over, store=tmp_path / "s.nc", workers=2, **ALL)
-    assert ln.sweep(troubled.Troubled(), over, store=tmp_path / "s.nc", **ALL)["status"].item() == "completed"
+        ln.sweep(failure_modes.Failing(), over, store=tmp_path / "s.nc", workers=2, **ALL)
+    assert ln.sweep(failure_modes.Failing(), over, store=tmp_path / "s.nc", **ALL)["status"].item() == "completed"
 
 
 # The command line -----------------------------------------------------------------------------------------------------
@@ -350,7 +354,7 @@ def test_maps_show_lines_colours_special_points_and_failures(undisturbed, tmp_pa
     assert crosses.get_xydata().tolist() == [[1.0, 1.0]]
     assert axes[1].get_xlabel() == "tau[a] (ms)"
     sample = ln.Random({"tau[a]": (1.0, 2.0), "noise": (0.5, 1.0)}, count=5)
-    drawn = ln.sweep(troubled.Troubled(), sample, times=TIMES, store=tmp_path / "s.nc")
+    drawn = ln.sweep(failure_modes.Failing(), sample, times=TIMES, store=tmp_path / "s.nc")
     ln.plot.map(drawn, ax=axes[2], special={"Hopf": 0.7})
     assert axes[2].collections[0].get_offsets().shape == (5, 2)
     assert axes[2].get_title(loc="left") == "a"

@@ -28,7 +28,7 @@ def a_drive(time):
         ({"external_rate": np.nan}, "`external_rate` must be a number, but is nan"),
         ({"external_rate": "fast"}, "`external_rate` must hold numbers, but is 'fast'"),
         ({"connectivity": "quench"}, "Did you mean `quenched`"),
-        ({"size": (2.5, 1)}, "`size` must hold whole numbers"),
+        ({"size": (2.5, 1)}, "`size` must hold integers"),
         ({"size": (0, 1)}, r"`size\[e\]` must be at least 1"),
         ({"inhibitory": (2, 0)}, "`inhibitory` must hold booleans"),
         ({"threshold": -1.0}, "`threshold` must be greater than 0"),

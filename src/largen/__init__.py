@@ -75,7 +75,7 @@ _HOME = {
     "UncorrelatedKernel": "systems.rate",
     "SpikingNetwork": "systems.spiking",
 }
-_ROOMS = ("analysis", "plot")
+_SUBPACKAGES = ("analysis", "plot")
 __all__ = (
     "Grid",
     "InputError",
@@ -106,14 +106,14 @@ __all__ = (
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(_room(_HOME[name]), name)
-    if name in _ROOMS:
-        return _room(name)
+        return getattr(_imported(_HOME[name]), name)
+    if name in _SUBPACKAGES:
+        return _imported(name)
     raise AttributeError(f"module 'largen' has no attribute {name!r}")
 
 
-def _room(name: str) -> ModuleType:
-    with garbage.at_rest():
+def _imported(name: str) -> ModuleType:
+    with garbage.paused():
         return importlib.import_module(f"largen.{name}")
 
 

@@ -1,6 +1,6 @@
-"""One error grammar: argument, what it must be, what it is, and the remedy, in one sentence.
+"""One form of error message: the argument, what it must be, what it is, and the remedy, in one sentence.
 
-Every check takes the argument's name first and raises `InputError` with one sentence. Standard library and
+Every check takes the argument's name first and raises `InputError` with such a message. Standard library and
 NumPy only, so that every layer may use it.
 """
 
@@ -62,7 +62,7 @@ def one_of(name: str, value: Any, valid: Iterable[Any]) -> Any:
 
 
 def known_keys(what: str, given: Iterable[str], valid: Iterable[str]) -> None:
-    """Check that all keys are valid; the sentence names the nearest valid key and lists them all."""
+    """Check that all keys are valid; the message names the nearest valid key and lists them all."""
     valid = sorted(valid)
     for key in given:
         if key not in valid:
@@ -71,14 +71,14 @@ def known_keys(what: str, given: Iterable[str], valid: Iterable[str]) -> None:
 
 
 def integer(name: str, value: Any, *, low: int | None = None, remedy: str = "") -> int:
-    """Check that a value is a whole number (at least `low`) and return it as int."""
+    """Check that a value is an integer (at least `low`) and return it as int."""
     whole = (
         not isinstance(value, bool)
         and isinstance(value, int | float | np.integer | np.floating)
         and np.isfinite(value)
         and value == int(value)
     )
-    require(whole, name, "be a whole number", value, remedy)
+    require(whole, name, "be an integer", value, remedy)
     if low is not None:
         require(value >= low, name, f"be at least {low}", value, remedy)
     return int(value)

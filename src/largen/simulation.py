@@ -50,7 +50,7 @@ def simulate(
             at times[0].
         n: Total number of neurons; None is the model's own reference size where it has one.
         realisations: Independent realisations, each with its own random streams.
-        seed: Non-negative whole number; the same seed gives the same bytes, whatever `workers` is.
+        seed: Non-negative integer; the same seed gives the same bytes, whatever `workers` is.
         method: One of the system's methods, or None for its default.
         record: More to record, such as "spikes"; a name or several.
         progress: None, True for a bar with the time left, or a function of the fraction done.

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from scipy import optimize, stats
-from test_spiking_statistics import dataset
 
 import largen as ln
 from largen import analysis, plot
 from largen.checks import InputError
+from spiking_datasets import dataset
 
 
 def cubic(p):

@@ -74,7 +74,7 @@ def test_a_model_without_a_limit_keeps_the_picture_and_says_why(jobs):
         ({"gamma": "nan"}, "must be"),
         ({"dynamics": "sideways"}, "must be one of"),
         ({"n": "1e9"}, "For more use `largen run`"),
-        ({"networks": "2.5"}, "not a whole number"),
+        ({"networks": "2.5"}, "not an integer"),
         ({"duration": "inf"}, "finite"),
         ({"theme": "light", "gamma": "0.25"}, None),
         ({"theme": "pink"}, "there are default, light, dark"),

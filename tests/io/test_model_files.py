@@ -50,7 +50,7 @@ BAD = {
     "system: spiking\nrun: {tmies: 3}\n": "Did you mean `times`",
     "system: spiking\nrun: {times: {start: 0, stop: 1, step: 0}}\n": "`run.times",
     "system: spiking\nrun: {times: {start: 0, stop: 1.0e+30, step: 1}}\n": "at most 10 million times",
-    "system: spiking\nsystem: spiking\n": "must stand once, but stands twice",
+    "system: spiking\nsystem: spiking\n": "must appear once, but appears twice",
     "system: !!python/object/apply:os.system ['true']\n": "not a YAML file of plain values",
     "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n": "aliases",
 }

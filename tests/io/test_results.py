@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import largen as ln
-from largen import results
+from largen.io import atomic
 from toy import Toy
 
 TIMES = np.arange(0.0, 1.0, 0.25)
@@ -83,4 +83,4 @@ def test_files_keep_the_permissions_a_user_expects(tmp_path):
     os.umask(umask)
     path = ln.save(ln.solve_limit(Toy(), TIMES), tmp_path / "x.nc")
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
-    assert results._umask() == umask
+    assert atomic._umask() == umask

@@ -1,4 +1,4 @@
-"""The collector of garbage rests while largen imports, and is as it was afterwards."""
+"""Garbage collection is paused while largen imports, and as it was afterwards."""
 
 import gc
 import subprocess
@@ -8,7 +8,7 @@ import numba
 import pytest
 
 
-def test_the_collector_rests_during_imports_and_works_as_before_after_them():
+def test_collection_is_paused_during_imports_and_restored_after_them():
     program = """
 import gc, sys
 seen = []
@@ -30,16 +30,16 @@ print(gone() is None)
     assert done.stdout.split("\n")[:3] == ["0 True True True", "False", "True"], done.stderr
 
 
-def test_a_failing_import_wakes_the_collector():
+def test_a_failing_import_restores_collection():
     import largen
 
     with pytest.raises(ImportError):
-        largen._room("no_such_room")
+        largen._imported("no_such_module")
     assert gc.isenabled()
 
 
-@pytest.mark.parametrize(("module", "rests"), [("largen.some", True), ("users.own", False)])
-def test_the_collector_rests_while_a_kernel_of_largen_compiles(module, rests):
+@pytest.mark.parametrize(("module", "paused"), [("largen.some", True), ("users.own", False)])
+def test_collection_is_paused_while_a_kernel_of_largen_compiles(module, paused):
     from numba.core import event
 
     import largen.numerics.compiled  # noqa: F401
@@ -56,11 +56,11 @@ def test_the_collector_rests_while_a_kernel_of_largen_compiles(module, rests):
     for function in (outer, inner, hopeless):
         function.__module__ = module
     inner, outer, hopeless = numba.njit(inner), numba.njit(outer), numba.njit(hopeless)
-    asleep = []
+    was_paused = []
 
     class Look(event.Listener):
         def on_start(self, event):
-            asleep.append(not gc.isenabled())
+            was_paused.append(not gc.isenabled())
 
         def on_end(self, event):
             pass
@@ -69,5 +69,5 @@ def test_the_collector_rests_while_a_kernel_of_largen_compiles(module, rests):
         assert outer(1) == 3
         with pytest.raises(numba.TypingError):
             hopeless(1)
-    assert asleep == [rests] * 3
+    assert was_paused == [paused] * 3
     assert gc.isenabled()

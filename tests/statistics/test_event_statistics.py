@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from scipy import stats
-from test_spiking_statistics import dataset
 
 import largen as ln
 from largen import analysis
-from largen.analysis import alternation
 from largen.checks import InputError
+from largen.statistics import alternation
+from spiking_datasets import dataset
 from statistics_tools import assert_frequency
 
 

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from test_spiking_statistics import LIMIT, dataset
+from test_spiking_statistics import LIMIT
 
 from largen import analysis
 from largen.checks import InputError
 from largen.numerics import hidden_markov
 from largen.statistics import states
+from spiking_datasets import dataset
 from statistics_tools import assert_mean
 
 DWELL = np.array([40.0, 60.0])  # ms, quiet and bursting

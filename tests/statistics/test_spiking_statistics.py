@@ -1,33 +1,16 @@
 """Statistics of spiking runs on planted signals whose answers are known; false-alarm probability 1e-6 each."""
 
-import json
-
 import numpy as np
 import pytest
 import scipy.signal
-import xarray as xr
 from scipy import stats
 
 from largen import analysis
-from largen.analysis import errors, events, rates, signals, spectra, synchrony
 from largen.checks import InputError
+from largen.statistics import errors, events, rates, signals, spectra, synchrony
+from spiking_datasets import SIZE, dataset
 
 LIMIT = stats.norm.isf(5e-7)
-SIZE = np.array([300, 100])
-
-
-def dataset(rate, *, step=0.1, kind="network", inhibitory=(False, True), size=SIZE, start=0.0, **attrs):
-    """A Dataset as `simulate` (rate with realisations) or `solve_limit` (without) returns it."""
-    rate = np.asarray(rate, dtype=float)
-    lead = ("realisation",) if rate.ndim == 3 else ()
-    parameters = {"size": np.asarray(size).tolist(), "inhibitory": list(inhibitory)}
-    about = {"system": "spiking", "kind": kind, "n": int(np.sum(size)), "parameters": json.dumps(parameters)}
-    about["sizes"] = np.asarray(size)
-    return xr.Dataset(
-        {"rate": ((*lead, "population", "time"), rate, {"units": "Hz"})},
-        {"time": start + step * np.arange(rate.shape[-1]), "population": [f"p{k}" for k in range(rate.shape[-2])]},
-        about | attrs,
-    )
 
 
 def poisson(rate, realisations, steps, seed=1, step=0.1, size=SIZE):

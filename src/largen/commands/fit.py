@@ -11,9 +11,8 @@ import xarray as xr
 from largen.checks import InputError, known_keys, require
 from largen.commands.runs import Job
 from largen.fitting.fits import fit
-from largen.io import model_files
-from largen.io.atomic import write_atomically
 from largen.io.model_files import write_model
+from largen.io.plain_files import parse_yaml, read_text, write_json
 from largen.io.results import load, save
 from largen.parameters.plain import json_safe
 from largen.system import AbstractSystem
@@ -61,8 +60,7 @@ def run(
     save(result, folder / "fit.nc")
     write_model(fitted_model(job.model, result), folder / "model.yaml")
     plain = as_plain(result) | {"folder": str(folder), "files": ["fit.nc", "fit.json", "model.yaml"]}
-    text = json.dumps(plain, indent=1, allow_nan=False) + "\n"
-    write_atomically(folder / "fit.json", lambda aside: aside.write_text(text, encoding="utf-8"))
+    write_json(plain, folder / "fit.json")
     return plain
 
 
@@ -76,11 +74,9 @@ def read_target(path: Path) -> xr.Dataset | dict[str, Any]:
     if path.suffix in (".nc", ".zarr"):
         return load(path)
     require(path.is_file(), "target", "name an existing file", str(path))
-    size = path.stat().st_size
-    require(size <= model_files.LARGEST_FILE, "target", f"have at most {model_files.LARGEST_FILE} bytes", size)
     try:
-        plain = model_files._parse(path.read_text(encoding="utf-8"))
-    except (InputError, UnicodeDecodeError) as error:
+        plain = parse_yaml(read_text(path))
+    except InputError as error:
         raise InputError(f"File `{path}` is neither a Dataset (.nc, .zarr) nor YAML: {error}") from error
     require(isinstance(plain, Mapping), "target", "hold a mapping of observables", plain)
     found: dict[str, Any] = {}

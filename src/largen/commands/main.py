@@ -437,12 +437,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; the exit status is 0, 2 for bad input (one sentence), 130 after Ctrl-C."""
     from largen.checks import InputError, LimitError, Stopped
     from largen.runtime.compilation import keep_compiled_programs, say_when_compiling
-    from largen.runtime.garbage import look_rarely
+    from largen.runtime.garbage import collect_rarely
 
     if arguments is None:
         keep_compiled_programs()
         say_when_compiling()
-        look_rarely()
+        collect_rarely()
     # Typer carries its own Click since 0.26; the base class is found the same way in both.
     usage_error: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
     try:

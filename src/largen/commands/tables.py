@@ -12,9 +12,7 @@ from largen.datasets import component_labels, describe
 from largen.io.model_files import read_file
 from largen.parameters import parameters
 from largen.parameters.plain import json_safe, to_plain
-
-# The statistics that `largen run` prints, by system: a function of one Dataset with a `<name>_se` for every name.
-SUMMARIES = {"spiking": "summary"}
+from largen.statistics.summary import SUMMARIES
 
 
 def statistics_as_plain(datasets: dict[str, xr.Dataset]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import panel as pn
 from largen.checks import InputError
 from largen.explorer.settings import check_run
 from largen.explorer.words import Words
-from largen.io.model_files import LARGEST_FILE, model_text, parse_model
+from largen.io.model_files import model_text, parse_model
+from largen.io.plain_files import LARGEST_FILE
 from largen.io.results import netcdf_image
 from largen.parameters.plain import to_plain
 from largen.system import AbstractSystem
@@ -135,7 +136,7 @@ class Sharing:
             page.base.replace(**{name: value})
         elif name != "duration":
             if not math.isfinite(value) or value != int(value):
-                raise InputError(f"The link gives `{name}` the value {text[:80]!r}, which is not a whole number.")
+                raise InputError(f"The link gives `{name}` the value {text[:80]!r}, which is not an integer.")
             value = int(value)
         return value
 

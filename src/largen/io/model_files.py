@@ -10,17 +10,17 @@ import numpy as np
 
 from largen.checks import InputError, known_keys, nearest, require
 from largen.io.atomic import write_atomically
+from largen.io.plain_files import parse_yaml, read_text
 from largen.parameters.plain import from_plain, to_plain
 from largen.system import AbstractSystem
 from largen.systems import SYSTEMS, system_class
 
-LARGEST_FILE = 1_000_000  # bytes; a model of 256 x 256 populations fits
 BLOCKS = ("sweep", "fit")
 """Keys of a model file that other commands read; `read_model` ignores them."""
 
 
 class RunSettings(NamedTuple):
-    """What a model file says about a run; None where it is silent.
+    """What a model file says about a run; None where it says nothing.
 
     Attributes:
         times: Output times, shape (time,).
@@ -46,7 +46,7 @@ def read_model(path: str | os.PathLike, *, functions: bool = False) -> AbstractS
             you trust.
 
     Raises:
-        InputError: No such file, not YAML, or an unknown or wrong key; the sentence names the nearest valid one.
+        InputError: No such file, not YAML, or an unknown or wrong key; the message names the nearest valid one.
     """
     return read_file(path, functions=functions)[0]
 
@@ -69,7 +69,7 @@ def parse_model(
 ) -> tuple[AbstractSystem, RunSettings, dict[str, Any]]:
     """Read what `read_blocks` does from the text of a model file; `where` names it in errors."""
     try:
-        plain = _parse(text)
+        plain = parse_yaml(text)
         require(isinstance(plain, Mapping), "file", "hold a mapping with the keys system and parameters", plain)
         known_keys("key", map(str, plain), ("system", "parameters", "run", *BLOCKS))
         name = plain.get("system")
@@ -95,12 +95,7 @@ def _text(path: str | os.PathLike) -> tuple[str, str]:
             f"There is no file {name!r} and no example of that name (examples: {', '.join(examples())})."
             f"{nearest(name, examples())}"
         )
-    if file.stat().st_size > LARGEST_FILE:
-        raise InputError(f"File `{name}` must be at most {LARGEST_FILE} bytes, but has {file.stat().st_size}.")
-    try:
-        return f"File `{name}`", file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"File `{name}` cannot be read as text: {error}.") from error
+    return f"File `{name}`", read_text(file)
 
 
 def examples() -> dict[str, str]:
@@ -113,34 +108,8 @@ def examples() -> dict[str, str]:
     return found
 
 
-def _parse(text: str) -> Any:
-    """Parse YAML safely: plain data only; tags, aliases and repeated keys are refused."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """SafeLoader without aliases (an alias bomb grows exponentially) and without repeated keys."""
-
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):
-                raise InputError("YAML aliases (*name) are not allowed in a model file: write the value out.")
-            return super().compose_node(parent, index)
-
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            for i, key in enumerate(keys):
-                if key in keys[:i]:
-                    raise InputError(f"Key `{key}` must stand once, but stands twice.")
-            return super().construct_mapping(node, deep)
-
-    try:
-        return yaml.load(text, Loader=Loader)
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        first = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"not a YAML file of plain values: {first}.") from error
-
-
 def _run_settings(plain: Any) -> RunSettings:
-    """Check the `run` block (pydantic: the one place where files meet types)."""
+    """Check the `run` block, with pydantic."""
     import pydantic
 
     class Range(pydantic.BaseModel):
@@ -184,7 +153,7 @@ def write_model(model: AbstractSystem, path: str | os.PathLike, *, run: Mapping[
     """Write a model to a YAML file; `read_model` gives it back exactly.
 
     Raises:
-        InputError: A function that cannot be imported by name (the sentence names the field), or the folder is
+        InputError: A function that cannot be imported by name (the message names the field), or the folder is
             not writable; an old file survives.
     """
     text = model_text(model, run)

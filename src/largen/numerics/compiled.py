@@ -1,4 +1,4 @@
-"""How kernels are compiled, and a word while they are."""
+"""How kernels are compiled, and a message while they are."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ import numba
 from numba.core import event
 from numba.core.registry import cpu_target
 
-from largen.runtime.garbage import at_rest
+from largen.runtime.garbage import paused
 
 _njit: Any = numba.njit  # `_nrt` is an option that its type stubs do not know
 
@@ -42,20 +42,20 @@ def _ours(compilation: Any) -> bool:
 
 
 class _Undisturbed(event.Listener):
-    """Leave the collector of garbage at rest while kernels of largen are compiled: it would take a sixth of the time.
+    """Pause garbage collection while kernels of largen are compiled: it would take a sixth of the time.
 
     Numba compiles one kernel at a time, in whatever thread, and inside it those that it calls.
     """
 
     def __init__(self) -> None:
         """Nothing is being compiled."""
-        self._depth, self._rest = 0, ExitStack()
+        self._depth, self._pause = 0, ExitStack()
 
     def on_start(self, event: Any) -> None:
-        """Rest from the outermost kernel on."""
+        """Pause from the outermost kernel on."""
         if _ours(event):
             if self._depth == 0:
-                self._rest.enter_context(at_rest())
+                self._pause.enter_context(paused())
             self._depth += 1
 
     def on_end(self, event: Any) -> None:
@@ -63,7 +63,7 @@ class _Undisturbed(event.Listener):
         if _ours(event):
             self._depth -= 1
             if self._depth == 0:
-                self._rest.close()
+                self._pause.close()
 
 
 class _Word(event.Listener):
@@ -87,4 +87,4 @@ if os.environ.get("LARGEN_SAYS_COMPILING") == str(os.getpid()):  # a process of 
 
 _cpu: Any = cpu_target  # its type stubs do not know the contexts
 _cpu.typing_context.refresh()  # else the first call of a kernel would load what Numba knows of NumPy and
-_cpu.target_context.refresh()  # mathematics; here it is part of the import (see `largen.collector`)
+_cpu.target_context.refresh()  # mathematics; here it is part of the import (see `largen.runtime.garbage`)

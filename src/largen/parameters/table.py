@@ -2,7 +2,7 @@
 
 That one table feeds checks, names, files, the command line and the documentation. Numeric fields are read-only NumPy
 arrays in double precision (traced as arrays by `equinox.filter_jit`, so that new values never recompile); inside a JAX
-transformation they may be tracers, and then checks are skipped. The end of the file reads and writes entries by name.
+transformation they may be tracers, and then checks are skipped.
 """
 
 import dataclasses
@@ -174,7 +174,7 @@ def check_form(info: ParameterInfo, value: Any, count: int | None) -> None:
         if not info.function:
             raise InputError(f"Argument `{name}` must be a constant, but is the function {shown(value)}.")
         return
-    noun = {"real": "numbers", "integer": "whole numbers", "flag": "booleans"}[info.kind]
+    noun = {"real": "numbers", "integer": "integers", "flag": "booleans"}[info.kind]
     require(isinstance(value, np.ndarray) and value.dtype == _DTYPES[info.kind], name, f"hold {noun}", value)
     if info.scalar and value.ndim == 0:
         return
@@ -204,7 +204,7 @@ def _check_component(info: ParameterInfo, value: Any, count: int | None) -> None
 
 
 def check_bounds(info: ParameterInfo, value: Any, labels: tuple[str, ...]) -> None:
-    """Check every entry; the sentence names the first wrong one, as `strength[e,i]`."""
+    """Check every entry; the message names the first wrong one, as `strength[e,i]`."""
     if info.kind in ("choice", "component", "flag") or callable(value):
         return
     with np.errstate(invalid="ignore"):

@@ -1,4 +1,4 @@
-"""The collector of garbage: at rest while largen imports, and looking rarely in processes of largen's own.
+"""Garbage collection: paused while largen imports, and rare in processes of largen's own.
 
 JAX, xarray and Numba make 300 000 objects that live as long as the process does. Walking over them again and again
 takes a fifth of the time in which largen starts, and most of the time in which a short command ends.
@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def at_rest() -> Iterator[None]:
-    """Collect nothing meanwhile; what was made goes to the oldest generation unseen, and all is as it was before."""
+def paused() -> Iterator[None]:
+    """Pause garbage collection; objects made meanwhile go to the oldest generation, and all else is restored."""
     if not gc.isenabled():
         yield
         return
@@ -27,10 +27,11 @@ def at_rest() -> Iterator[None]:
         gc.enable()
 
 
-def look_rarely() -> None:
-    """Have this process look for garbage once in 50 000 new objects, and not as it ends.
+def collect_rarely() -> None:
+    """Have this process collect garbage once in 50 000 new objects, and not when it exits.
 
-    Not for a process of the user's: what ends in a cycle there, such as an open file, may have a last word.
+    Only for a process that largen owns: in a user's process an object in a cycle, such as an open file, may have to
+    be finalised at exit.
     """
     gc.set_threshold(50_000, 20, 100)
     atexit.register(gc.freeze)

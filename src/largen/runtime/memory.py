@@ -1,4 +1,4 @@
-"""Memory said before it is taken."""
+"""Check memory before allocating."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ REMEDY = "Take fewer neurons, fewer output times, fewer workers, or record less.
 
 
 def available_memory() -> float:
-    """Bytes of memory that can still be taken, by the machine and by its control group."""
+    """Bytes of memory that are free, on the machine and in its control group."""
     free = [np.inf]
     try:
         with open("/proc/meminfo") as file:
@@ -23,7 +23,7 @@ def available_memory() -> float:
 
 
 def require_memory(needed: float, what: str, remedy: str = REMEDY) -> None:
-    """Refuse work whose estimated memory (bytes) is not there."""
+    """Refuse work that is estimated to need more memory (bytes) than is free."""
     free = available_memory()
     if needed > free:
         raise InputError(

@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from typing import Any
 
 from largen.runtime.compilation import keep_compiled_programs
-from largen.runtime.garbage import look_rarely
+from largen.runtime.garbage import collect_rarely
 
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -25,7 +25,7 @@ ONE_THREAD = {
 def _start_worker() -> None:
     """Run first in every worker: Ctrl-C is the parent's to handle, and JAX is not imported yet."""
     keep_compiled_programs()
-    look_rarely()
+    collect_rarely()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

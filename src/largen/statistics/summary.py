@@ -26,6 +26,9 @@ _NAMES = {  # name: (dims, unit, long name)
     "orbit_area": ((), "Hz^2", "signed area per cycle in the E-I plane"),
 }
 
+SUMMARIES = {"spiking": "summary"}
+"""The function of `largen.analysis` that `largen run` and `sweep` take a system's statistics from, by system."""
+
 
 def summary(dataset: xr.Dataset, *, start: float | None = None, self_count: str = "included") -> xr.Dataset:
     """Compute the statistics of a run of the spiking system: network, finite-size chain or deterministic limit.

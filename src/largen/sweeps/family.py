@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from largen.parameters import AbstractComponent, Place, check_bounds, check_form
+from largen.parameters import AbstractComponent, Place
 from largen.parameters.plain import to_plain
+from largen.parameters.table import check_bounds, check_form
 from largen.system import AbstractSystem
 
 _MARK = "\ue000largen\ue000"
@@ -80,7 +81,7 @@ class Family:
 
 
 def _as_stored(place: Place, value: Any) -> Any:
-    """The value as the model holds it: a whole number given for a real parameter is a real number."""
+    """The value as the model holds it: an integer given for a real parameter is a real number."""
     return float(value) if place.info.kind == "real" and isinstance(value, int) else value
 
 

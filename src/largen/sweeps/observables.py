@@ -64,12 +64,10 @@ def _standard(system: AbstractSystem) -> list[Observable]:
 
 def statistics_of(system: AbstractSystem) -> tuple[str, ...]:
     """Statistics that the system's summary offers beyond its observables."""
-    from largen.commands.tables import SUMMARIES
+    from largen.statistics.summary import _NAMES, SUMMARIES
 
     if system.system not in SUMMARIES:
         return ()
-    from largen.statistics.summary import _NAMES
-
     return tuple(_NAMES)
 
 
@@ -171,7 +169,7 @@ def of_dataset(
 
 def _summary(dataset: xr.Dataset, start: float) -> xr.Dataset:
     from largen import analysis
-    from largen.commands.tables import SUMMARIES
+    from largen.statistics.summary import SUMMARIES
 
     return getattr(analysis, SUMMARIES[str(dataset.attrs["system"])])(dataset, start=start)
 

@@ -71,7 +71,7 @@ class AbstractSample(AbstractPoints):
     """Points in a box: for each parameter (low, high), or (low, high, "log") for a logarithmic scale.
 
     Args:
-        ranges: Bounds by parameter name; a parameter of whole numbers takes those from low to high, both included.
+        ranges: Bounds by parameter name; an integer parameter takes the integers from low to high, both included.
         count: Number of points. The first points do not change when there are more.
         seed: Seed of the draw.
     """
@@ -174,7 +174,7 @@ def _limited(count: int) -> None:
 
 
 def _axis(name: str, given: Any) -> np.ndarray:
-    """Values of one parameter as floats, whole numbers, booleans or words, shape (value,)."""
+    """Values of one parameter as floats, integers, booleans or words, shape (value,)."""
     if isinstance(given, str | bytes | Mapping) or not hasattr(given, "__len__") or len(given) == 0:
         raise InputError(f"Parameter `{name}` must have a list of values, but has {shown(given)}.")
     if len(given) > MOST_POINTS:

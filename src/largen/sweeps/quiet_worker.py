@@ -9,7 +9,7 @@ import threading
 
 from largen.runtime import garbage
 
-with garbage.at_rest():
+with garbage.paused():
     import largen.sweeps.work  # noqa: F401  (before the first task, and without walking over every new object)
 
 

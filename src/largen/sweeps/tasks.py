@@ -78,10 +78,10 @@ def class_name(model: AbstractSystem) -> str:
 def code_version(system: str) -> str:
     """Versions of everything that a task's bytes depend on, with a hash of largen's (and the system's) own source."""
     root = Path(largen.__file__).parent
-    rooms = ("numerics", "systems", "analysis")
-    names = ("system", "parameters", "plain", "options", "results", "simulation", "limits", "comparison")
-    names += ("sweeps/tasks", "sweeps/work", "sweeps/observables", "sweeps/family", "sweeps/store")
-    files = [path for room in rooms for path in (root / room).rglob("*.py")] + [root / f"{name}.py" for name in names]
+    packages = ("comparison", "numerics", "parameters", "statistics", "sweeps", "systems")
+    modules = ("datasets", "simulation", "system")
+    files = [path for package in packages for path in (root / package).rglob("*.py")]
+    files += [root / f"{name}.py" for name in modules]
     digest = hashlib.blake2b(digest_size=6)
     for path in sorted(files):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

@@ -1,4 +1,4 @@
-"""The toy with planted troubles, importable by workers: what a network may do to a sweep."""
+"""The toy with injected failures, importable by workers: what a network may do to a sweep."""
 
 import os
 import signal
@@ -22,26 +22,26 @@ def first_time(name: str) -> bool:
     return True
 
 
-class Troubled(Toy):
-    """A toy whose network raises, dies, or is interrupted, as `trouble` says."""
+class Failing(Toy):
+    """A toy whose network raises, dies, or is interrupted, as `failure` says."""
 
-    trouble: Any = parameter(0.0, doc="Which trouble.")
+    failure: Any = parameter(0.0, doc="Which failure.")
     pause: Any = parameter(0.0, doc="Seconds that a network takes.")
     system: ClassVar[str] = "toy"
 
     def network(self, *args: Any, **options: Any) -> Arrays:
-        trouble = int(self.trouble)
+        failure = int(self.failure)
         time.sleep(float(self.pause))
-        if trouble == RAISES:
-            raise ValueError("planted")
-        if trouble == NO_MEMORY:
+        if failure == RAISES:
+            raise ValueError("injected")
+        if failure == NO_MEMORY:
             raise MemoryError
-        if trouble == DIES or (trouble == DIES_ONCE and first_time("dies")):
+        if failure == DIES or (failure == DIES_ONCE and first_time("dies")):
             os.kill(os.getpid(), signal.SIGKILL)
-        if trouble == INTERRUPTED_ONCE and first_time("interrupted"):
+        if failure == INTERRUPTED_ONCE and first_time("interrupted"):
             signal.raise_signal(signal.SIGINT)
-        if trouble == FAILS_ONCE and first_time("fails"):
-            raise OSError("planted once")
+        if failure == FAILS_ONCE and first_time("fails"):
+            raise OSError("injected once")
         return super().network(*args, **options)
 
 
