@@ -108,7 +108,9 @@ def test_a_command_that_fails_ends_its_page(monkeypatch, capsys):
     assert '"shell"' in (DOCS / "_ipython" / "profile_default" / "ipython_kernel_config.py").read_text()
 
 
-@pytest.mark.parametrize("path", sorted([*DOCS.glob("*.md"), *DOCS.glob("validation/*.md")]), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted([*DOCS.glob("*.md"), *DOCS.glob("validation/*.md")]), ids=lambda path: path.stem
+)
 def test_what_a_page_points_to_exists(path):
     text = path.read_text()
     for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text):
