@@ -187,8 +187,8 @@ def hysteresis():
         dt, x, found = np.asarray(0.1), dynamics.starts(0.87)[0], {}
         for direction in (1, -1):
             for p in values[::direction]:
-                x = np.asarray(_run_steps(dynamics.law, x, np.asarray(p), dt, np.asarray(20_000)))
-                path = np.asarray(_sample_steps(dynamics.law, x, np.asarray(p), dt, 600))
+                x = np.asarray(_run_steps(dynamics.rhs, x, np.asarray(p), dt, np.asarray(20_000)))
+                path = np.asarray(_sample_steps(dynamics.rhs, x, np.asarray(p), dt, 600))
                 found[p, direction] = float(np.max(np.ptp(path, axis=0)))
         rows = [[p, f"{found[p, 1]:.4f}", f"{found[p, -1]:.4f}"] for p in values]
     heads = ["p_ei", "swing of the state, sweeping up", "sweeping down"]

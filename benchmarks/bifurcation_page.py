@@ -122,7 +122,7 @@ def settled_orbit(model, parameter, p, *, settle=2000.0, dt=0.1, **options):
     """An orbit for `follow` by the very program that follows it, which need not be compiled again."""
     with jax.enable_x64(True):
         dynamics = model.dynamics(parameter, n=None, dt=dt, **options)
-        law, p = shooting.Repeated(dynamics.law), np.asarray(p)
+        law, p = shooting.Repeated(dynamics.rhs), np.asarray(p)
 
         def ahead(x, count):
             return np.asarray(shooting._flow(law, x, np.asarray(count * dt), p, np.asarray(count)))

@@ -4,6 +4,7 @@ A model is a final, immutable `equinox.Module` whose fields are declared in its 
 """
 
 import abc
+import enum
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Self
@@ -257,32 +258,57 @@ class AbstractSystem(AbstractComponent):
         return new
 
 
+class Form(enum.Enum):
+    """How a right-hand side f of m unknowns x and a parameter p is read; the value stands in Datasets."""
+
+    FLOW = "flow"
+    """dx/dt = f(x, p)."""
+    MAP = "map"
+    """The next state is f(x, p)."""
+    STEP = "steps"
+    """The state one step of length dt later is f(x, p, dt): a flow known by its steps."""
+    CONSTRAINED = "constrained"
+    """f(x, p) = 0 at the stationary states; `Dynamics.spectra` gives their eigenvalues."""
+
+    @property
+    def discrete(self) -> bool:
+        """Whether stationary states are fixed points of a map, with multipliers instead of eigenvalues."""
+        return self in (Form.MAP, Form.STEP)
+
+    @property
+    def has_cycles(self) -> bool:
+        """Whether periodic orbits in continuous time can be followed."""
+        return self in (Form.FLOW, Form.STEP)
+
+
 class Dynamics(NamedTuple):
     """The equations behind a limit in the form in which `largen.analysis` follows them, with one parameter free.
 
     Attributes:
-        form: "flow" (law(x, p) is dx/dt), "map" (the next x), "steps" (law(x, p, dt) is x one step of length dt
-            later) or "constrained" (the law's zeros are the stationary states, `spectra` their eigenvalues).
-        law: JAX callable; a pytree, so that new values never compile again.
+        form: How the right-hand side is read.
+        rhs: The right-hand side f(x, p), for `Form.STEP` f(x, p, dt), shape (m,): a JAX callable and a pytree, so that
+            new values never compile again.
         value: The parameter's value in the model.
         starts: Function of the parameter's value: states from which to look for stationary ones.
         scale: Sizes of the unknowns, shape (m,).
         conserved: Rows C, shape (c, m), with C x conserved.
-        dt: Step of "steps", else None.
-        observe: JAX callable with the arguments of the law: the observables, each of shape (component,).
+        dt: Length of a step (`time_unit`) of `Form.STEP`, else None.
+        observe: JAX callable with the arguments of `rhs`: the observables, each of shape (component,), and under
+            `_fault` the code of what is wrong with the equations there (0 if nothing is).
         observables: What they are.
         coordinates: Labels of the observables' dimension.
-        spectra: For "constrained": function (x, p) -> eigenvalues by group.
-        kinds: Names of the special points by group of the spectrum, for "constrained".
+        spectra: For `Form.CONSTRAINED`: function (x, p, Jacobian of `rhs`) -> eigenvalues by group.
+        kinds: Names of the special points by group of the spectrum, for `Form.CONSTRAINED`.
         bounds: Lowest and highest value that the parameter may take.
         time_unit: Unit of periods.
         unit: Unit of the parameter.
         note: What else was decided, for the record.
         initial: State in which the limit itself begins, shape (m,); None where the unknowns are no state.
+        faults: Messages by code of `_fault`.
     """
 
-    form: str
-    law: Any
+    form: Form
+    rhs: Callable[..., Any]
     value: float
     starts: Callable[[float], list[np.ndarray]]
     scale: np.ndarray
@@ -297,7 +323,13 @@ class Dynamics(NamedTuple):
     time_unit: str = ""
     unit: str = ""
     note: Mapping[str, Any] = {}
-    initial: Any = None
+    initial: np.ndarray | None = None
+    faults: Mapping[int, str] = {}
+
+    @property
+    def step(self) -> tuple[np.ndarray, ...]:
+        """What `rhs` and `observe` take after (x, p): the length of the step, where there is one."""
+        return () if self.dt is None else (np.asarray(self.dt),)
 
 
 class AbstractFlowSystem(AbstractSystem):

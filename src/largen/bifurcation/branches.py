@@ -10,12 +10,8 @@ import numpy as np
 from largen.checks import InputError
 from largen.numerics.continuation import AbstractProblem, Point, collocation, shooting, switching
 from largen.numerics.continuation.points import FLOW, MAP, STEPS, Iterated, Stationary, eigenvector, newton
-from largen.system import Dynamics
+from largen.system import Dynamics, Form
 
-FAULTS = {
-    1: "The reduction ends here: its neurons move further in one step than it can follow. Give a smaller `dt`.",
-    2: "The reduction ends here: the drift of one step turns a bin over. Give a smaller `dt`.",
-}
 MEANING = {
     "fold": "Two stationary states meet and vanish: beyond it the system jumps elsewhere.",
     "branch_point": "Another branch crosses this one; they exchange stability.",
@@ -63,29 +59,24 @@ class Curve(NamedTuple):
 class OneStep(eqx.Module):
     """A step at its own dt, as a map."""
 
-    law: Any
+    rhs: Any
     dt: Any
 
     def __call__(self, x: Any, p: Any) -> Any:
         """The next state."""
-        return self.law(x, p, self.dt)
+        return self.rhs(x, p, self.dt)
 
 
-def law_of(dynamics: Dynamics) -> Any:
-    """The law as a function of state and parameter."""
-    return OneStep(dynamics.law, np.array(dynamics.dt)) if dynamics.form == "steps" else dynamics.law
-
-
-def discrete(dynamics: Dynamics) -> bool:
-    """Whether stationary states are fixed points of a map."""
-    return dynamics.form in ("map", "steps")
+def rhs_of(dynamics: Dynamics) -> Any:
+    """The right-hand side as a function of state and parameter."""
+    return dynamics.rhs if dynamics.dt is None else OneStep(dynamics.rhs, np.array(dynamics.dt))
 
 
 def stationary(dynamics: Dynamics, x: np.ndarray, span: float) -> Stationary:
     """The problem of stationary states through x."""
-    kinds = dynamics.kinds or {"": {"flow": FLOW, "map": MAP, "steps": STEPS}[dynamics.form]}
+    kinds = dynamics.kinds or {"": {Form.FLOW: FLOW, Form.MAP: MAP, Form.STEP: STEPS}[dynamics.form]}
     return Stationary(
-        law_of(dynamics), x, span, discrete=discrete(dynamics), scale=dynamics.scale, conserved=dynamics.conserved,
+        rhs_of(dynamics), x, span, discrete=dynamics.form.discrete, scale=dynamics.scale, conserved=dynamics.conserved,
         kinds=kinds, spectra=dynamics.spectra,
     )  # fmt: skip
 
@@ -98,7 +89,7 @@ def states(dynamics: Dynamics, p: float, guesses: list[np.ndarray]) -> list[np.n
             raise InputError(
                 f"Argument `start` must be a state of {len(dynamics.scale)} numbers, but has shape {np.shape(guess)}."
             )
-        x = newton(law_of(dynamics), guess, p, discrete=discrete(dynamics), conserved=dynamics.conserved)
+        x = newton(rhs_of(dynamics), guess, p, discrete=dynamics.form.discrete, conserved=dynamics.conserved)
         same = any(np.linalg.norm((x - y) / dynamics.scale) < 1e-6 for y in found)
         if np.all(np.isfinite(x)) and not same:
             found.append(x)
@@ -111,7 +102,7 @@ def states(dynamics: Dynamics, p: float, guesses: list[np.ndarray]) -> list[np.n
 def curves_from(dynamics: Dynamics, point: Point, near: Point, index: int, span: float) -> list[Curve]:
     """The curves that leave a special point; none where there are none, or none are known."""
     kind = point.special.kind
-    if kind == "hopf" and dynamics.form in ("flow", "steps"):
+    if kind == "hopf" and dynamics.form.has_cycles:
         return [Curve(*_from_hopf(dynamics, point, span), True, "cycle", index)]
     if kind == "period_doubling":
         return [_from_doubling(dynamics, point, index)]
@@ -133,13 +124,13 @@ def _from_hopf(dynamics: Dynamics, point: Point, span: float) -> tuple[AbstractP
     problem, value = point.problem, point.special.value
     assert isinstance(problem, Stationary)
     mode = eigenvector(problem, point.z, problem.linearise(point.z)[1], value)
-    if dynamics.form == "flow":
+    if dynamics.form is Form.FLOW:
         return collocation.near_hopf(
-            dynamics.law, point.z, mode, value.imag, span, dynamics.scale, problem.rows if len(problem.rows) else None
+            dynamics.rhs, point.z, mode, value.imag, span, dynamics.scale, problem.rows if len(problem.rows) else None
         )
     assert dynamics.dt is not None
     angle = abs(float(np.angle(value)))
-    return shooting.near_hopf(dynamics.law, point.z, mode, angle, dynamics.dt, span, dynamics.scale, problem.rows)
+    return shooting.near_hopf(dynamics.rhs, point.z, mode, angle, dynamics.dt, span, dynamics.scale, problem.rows)
 
 
 def _from_doubling(dynamics: Dynamics, point: Point, index: int) -> Curve:
@@ -207,7 +198,7 @@ def observe(dynamics: Dynamics, point: Point) -> Seen:
         parts += tuple({k: f(v, axis=0) for k, v in every.items()} for f in (np.min, np.max))
     elif isinstance(problem, shooting.Shooting):
         dt, count = np.asarray(point.z[-2] / problem.count), np.asarray(problem.count)
-        parts = _observe_steps(dynamics.observe, dynamics.law, point.z[:-2], p, dt, count)
+        parts = _observe_steps(dynamics.observe, dynamics.rhs, point.z[:-2], p, dt, count)
         parts = tuple({k: np.asarray(v) for k, v in part.items()} for part in parts)
     else:
         parts = _observe_stationary(dynamics, problem, point.z[:-1], p)
@@ -218,11 +209,10 @@ def observe(dynamics: Dynamics, point: Point) -> Seen:
 
 def _observe_stationary(dynamics: Dynamics, problem: Any, x: np.ndarray, p: np.ndarray) -> Any:
     """The state's observables; over its images if the map is iterated."""
-    step = (np.asarray(dynamics.dt),) if dynamics.form == "steps" else ()
     times = problem.law.times if isinstance(problem.law, Iterated) else 1
     every = []
     for k in range(times):
-        every.append({k: np.asarray(v) for k, v in _observe(dynamics.observe, x, p, step).items()})
+        every.append({k: np.asarray(v) for k, v in _observe(dynamics.observe, x, p, dynamics.step).items()})
         if k + 1 < times:
             x = np.asarray(_observe(problem.law.law, x, p, ()))
     stacked = {k: np.stack([one[k] for one in every]) for k in every[0]}
@@ -256,5 +246,5 @@ def frequency_of(dynamics: Dynamics, point: Point) -> float:
     if point.special.kind not in ("hopf", "balance_lost"):
         return np.nan
     value = point.special.value
-    turn = abs(value.imag) if not discrete(dynamics) else abs(np.angle(value)) / (dynamics.dt or 1.0)
+    turn = abs(value.imag) if not dynamics.form.discrete else abs(np.angle(value)) / (dynamics.dt or 1.0)
     return float(turn / (2.0 * np.pi) * (1e3 if dynamics.time_unit == "ms" else 1.0))

@@ -14,7 +14,7 @@ from largen.checks import LimitError, real, require
 from largen.numerics import ode
 from largen.numerics.continuation import AbstractProblem, NotConverged, collocation, correct, shooting
 from largen.numerics.continuation.core import point_at
-from largen.system import Dynamics
+from largen.system import Dynamics, Form
 
 SAMPLES = 4000
 """States at which a simulated limit is looked at."""
@@ -78,10 +78,10 @@ def limit_cycle(
     with jax.enable_x64(True):
         dynamics: Dynamics = system.dynamics(None, n=n, **options)
         require(
-            dynamics.form in ("flow", "steps"), "system", "be a flow or a step of one", dynamics.form,
+            dynamics.form.has_cycles, "system", "be a flow or a step of one", dynamics.form.value,
             "The limit of a BalancedNetwork has stationary states only: give `n` for its equations at finite size.",
         )  # fmt: skip
-        stepped = dynamics.form == "steps"
+        stepped = dynamics.form is Form.STEP
         settle = (2000.0 if stepped else 100.0) if settle is None else real("settle", settle, low=0.0)
         window = (200.0 if stepped else 50.0) if window is None else real("window", window, above=0.0)
         guess = dynamics.starts(0.0)[0] if start is None else np.array(start, dtype=float)
@@ -106,18 +106,17 @@ def limit_cycle(
 def _path(dynamics: Dynamics, x: np.ndarray, settle: float, window: float) -> tuple[np.ndarray, np.ndarray]:
     """States over the window, after settling."""
     p = jnp.zeros(())
-    if dynamics.form == "steps":
-        assert dynamics.dt is not None
+    if dynamics.dt is not None:
         dt = np.asarray(dynamics.dt)
-        x = np.asarray(_run_steps(dynamics.law, x, p, dt, np.asarray(max(round(settle / dynamics.dt), 1))))
+        x = np.asarray(_run_steps(dynamics.rhs, x, p, dt, np.asarray(max(round(settle / dynamics.dt), 1))))
         count = max(round(window / dynamics.dt), 4)
-        return dynamics.dt * np.arange(count), np.asarray(_sample_steps(dynamics.law, x, p, dt, count))
+        return dynamics.dt * np.arange(count), np.asarray(_sample_steps(dynamics.rhs, x, p, dt, count))
     if settle:
-        path, code = _sample_flow(dynamics.law, x, p, np.linspace(0.0, settle, SAMPLES))
+        path, code = _sample_flow(dynamics.rhs, x, p, np.linspace(0.0, settle, SAMPLES))
         x = np.asarray(path)[-1]
         _require_solved(code, x)
     times = np.linspace(0.0, window, SAMPLES)
-    path, code = _sample_flow(dynamics.law, x, p, times)
+    path, code = _sample_flow(dynamics.rhs, x, p, times)
     _require_solved(code, np.asarray(path))
     return times, np.asarray(path)
 
@@ -169,12 +168,11 @@ def _problem(
 ) -> tuple[AbstractProblem, np.ndarray]:
     """The problem of cycles near the states of one period, equally spaced in time, and its unknowns."""
     rows = scipy.linalg.orth(dynamics.conserved.T).T if len(dynamics.conserved) else np.zeros((0, orbit.shape[1]))
-    if dynamics.form == "steps":
-        assert dynamics.dt is not None
+    if dynamics.dt is not None:
         steps = np.diff(orbit, axis=0)
         slowest = int(np.argmin(np.linalg.norm(steps / dynamics.scale, axis=1)))
         x = orbit[slowest]
-        problem = shooting.Shooting(dynamics.law, x, steps[slowest], period, dynamics.dt, span, dynamics.scale, rows)
+        problem = shooting.Shooting(dynamics.rhs, x, steps[slowest], period, dynamics.dt, span, dynamics.scale, rows)
         return problem, np.concatenate([x, [period, p]])
     closed = orbit.copy()
     share = np.linspace(0.0, 1.0, len(orbit))
@@ -183,7 +181,7 @@ def _problem(
     places = collocation.phases(mesh)
     states = np.column_stack([np.interp(places, share, column) for column in closed.T])
     reference = collocation.Orbit(states, mesh)
-    made = collocation.Cycles(dynamics.law, reference, period, span, dynamics.scale, rows if len(rows) else None)
+    made = collocation.Cycles(dynamics.rhs, reference, period, span, dynamics.scale, rows if len(rows) else None)
     return made, np.concatenate([states.ravel(), [period, p]])
 
 
@@ -205,14 +203,14 @@ def _label(system: Any, dynamics: Dynamics, point: Any, n: int | None) -> xr.Dat
     problem, period = point.problem, float(point.z[-2])
     if isinstance(problem, shooting.Shooting):
         dt = np.asarray(period / problem.count)
-        states = np.asarray(_sample_steps(dynamics.law, point.z[:-2], np.zeros(()), dt, problem.count))
+        states = np.asarray(_sample_steps(dynamics.rhs, point.z[:-2], np.zeros(()), dt, problem.count))
         step = (dt,)
     else:
         states, step = problem.parts(point.z)[0].at(np.arange(PHASES) / PHASES), ()
     every = [branches._observe(dynamics.observe, x, np.zeros(()), step) for x in states]
     seen = branches.observe(dynamics, point)
     if seen.fault:
-        raise LimitError(branches.FAULTS[seen.fault])
+        raise LimitError(dynamics.faults[seen.fault])
     dim = dynamics.observables[0].dims[0]
     time = dynamics.time_unit or "1"
     values: dict[str, Any] = {"period": ((), period, {"units": time, "long_name": "period"})}

@@ -247,7 +247,7 @@ def _trace(
                 return
             row = work.add(branch, item)
             if row.seen.fault:
-                work.close(curve, Ending(Stop.STEP_MINIMUM, branches.FAULTS[row.seen.fault]))
+                work.close(curve, Ending(Stop.STEP_MINIMUM, work.dynamics.faults[row.seen.fault]))
                 return
             if each is not None:
                 each(_plain(work, row))
@@ -327,7 +327,7 @@ def _label(system: Any, parameter: str, n: int | None, to: float, work: _Work) -
         "parameter": parameter,
         "from": dynamics.value,
         "to": to,
-        "form": dynamics.form,
+        "form": dynamics.form.value,
         "n": float("inf") if n is None else n,
     }
     attrs |= {key: str(value).lower() if isinstance(value, bool) else value for key, value in dynamics.note.items()}

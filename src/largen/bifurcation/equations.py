@@ -7,10 +7,10 @@ import equinox as eqx
 import numpy as np
 
 from largen.checks import InputError, known_keys, real, require
-from largen.system import Dynamics, Observable
+from largen.system import Dynamics, Form, Observable
 
 
-class _Law(eqx.Module):
+class _RightHandSide(eqx.Module):
     """A function of state and parameters, with one parameter free."""
 
     function: Callable[..., Any] = eqx.field(static=True)
@@ -33,7 +33,7 @@ class _State(eqx.Module):
 class _Equations:
     """What `Flow` and `Map` share."""
 
-    form = ""
+    form: Form
     dt: float | None = None
 
     def __init__(
@@ -80,11 +80,11 @@ class _Equations:
             raise InputError("Argument `n` must be None for your own equations: they have no number of neurons.")
         if parameter is not None:
             known_keys("parameter", [parameter], self.parameters)
-        law = _Law(self.function, {k: np.array(v) for k, v in self.parameters.items()}, parameter or "")
+        rhs = _RightHandSide(self.function, {k: np.array(v) for k, v in self.parameters.items()}, parameter or "")
         value = self.parameters[parameter] if parameter else 0.0
         observable = Observable("state", ("component",), "1", "state")
         return Dynamics(
-            self.form, law, value, lambda p: [self.state], self.scale, self.conserved, self.dt, _State(),
+            self.form, rhs, value, lambda p: [self.state], self.scale, self.conserved, self.dt, _State(),
             (observable,), self.components, time_unit=self.time_unit, initial=self.state,
         )  # fmt: skip
 
@@ -95,7 +95,7 @@ class Flow(_Equations):
     For example `Flow(lambda x, q: q["mu"] * x - x**3, [0.0], {"mu": -1.0})`.
     """
 
-    form = "flow"
+    form = Form.FLOW
 
 
 class Map(_Equations):
@@ -105,11 +105,11 @@ class Map(_Equations):
     periods that are no multiples of dt.
     """
 
-    form = "map"
+    form = Form.MAP
 
     def __init__(self, function: Callable[..., Any], state: Any, parameters: Mapping[str, float], **more: Any):
         """State the map; `dt` is its step if it stands for a flow, the rest as for `Flow`."""
         dt = more.pop("dt", None)
         super().__init__(function, state, parameters, **more)
         if dt is not None:
-            self.form, self.dt = "steps", real("dt", dt, above=0.0)
+            self.form, self.dt = Form.STEP, real("dt", dt, above=0.0)

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -10,14 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from largen.bifurcation.branches import FAULTS
 from largen.checks import InputError, LimitError, integer, known_keys, one_of, real, require, shown
 from largen.numerics.continuation.shooting import Repeated
 from largen.numerics.lyapunov import exponents as measure
 from largen.numerics.lyapunov import runge_kutta
 from largen.numerics.streams import stream
 from largen.runtime.memory import require_memory
-from largen.system import AbstractSystem, Dynamics
+from largen.system import AbstractSystem, Dynamics, Form
 
 _STRETCHES = 5  # per block, at least
 
@@ -37,6 +36,7 @@ class _Problem(NamedTuple):
         method: In words.
         inner: Time step inside one application, where it is another.
         observe: Function of (state, parameter, step) that knows a fault of the equations.
+        faults: Messages by code of that fault.
     """
 
     step: Callable[[Any, Any], Any]
@@ -50,6 +50,7 @@ class _Problem(NamedTuple):
     scale: Any = None
     inner: float | None = None
     observe: Any = None
+    faults: Mapping[int, str] = {}
 
 
 def lyapunov(
@@ -140,7 +141,7 @@ def _measured(problem: _Problem, duration: float, transient: float, modes: int, 
     if problem.observe is not None:
         fault = int(np.max(problem.observe(found.last, jnp.zeros(()), problem.args[1]).get("_fault", 0)))
         if fault:
-            raise LimitError(FAULTS[fault])
+            raise LimitError(problem.faults[fault])
     return found
 
 
@@ -309,8 +310,8 @@ _STRETCH = 10  # steps of the spiking reduction, or of a user's, between two ort
 
 
 def _ahead(x: Any, args: Any) -> Any:
-    law, dt, _ = args
-    return Repeated(law)(x, _STRETCH * dt, jnp.zeros(()), _STRETCH)
+    rhs, dt, _ = args
+    return Repeated(rhs)(x, _STRETCH * dt, jnp.zeros(()), _STRETCH)
 
 
 def _image(x: Any, args: Any) -> Any:
@@ -318,8 +319,8 @@ def _image(x: Any, args: Any) -> Any:
 
 
 def _runge_kutta(x: Any, args: Any) -> Any:
-    law, dt, _ = args
-    return runge_kutta(lambda x, _: law(x, jnp.zeros(())), dt)(x, None)
+    rhs, dt, _ = args
+    return runge_kutta(lambda x, _: rhs(x, jnp.zeros(())), dt)(x, None)
 
 
 def _conserving(x: Any, tangent: Any, args: Any) -> Any:
@@ -336,10 +337,10 @@ def _of_dynamics(system: Any, n: int | None, dt: float | None, options: dict[str
         options = options | {"dt": dt}
     dynamics: Dynamics = system.dynamics(None, n=n, **options)
     x, every, observe = np.asarray(dynamics.initial, np.float64), 5, None
-    if dynamics.form == "map":
+    if dynamics.form is Form.MAP:
         require(dt is None, "dt", "be left out for a map", dt)
         step, width, stretch, every, method = _image, 1.0, 1.0, 1, "map"
-    elif dynamics.form == "steps":
+    elif dynamics.form is Form.STEP:
         require(spiking or dt is None, "dt", "be left out for a map that has its own", dt)
         width = float(dynamics.dt or 0.0)
         step, stretch, every, observe = _ahead, _STRETCH * width, 1, dynamics.observe
@@ -351,10 +352,12 @@ def _of_dynamics(system: Any, n: int | None, dt: float | None, options: dict[str
         require(dt is not None, "dt", "be given for a flow", dt)
         width = stretch = float(dt or 0.0)
         step, method = _runge_kutta, "Runge-Kutta"
-    args = (dynamics.law, jnp.asarray(width), jnp.asarray(dynamics.conserved))
+    args = (dynamics.rhs, jnp.asarray(width), jnp.asarray(dynamics.conserved))
     project = _conserving if len(dynamics.conserved) else None
-    unit = dynamics.time_unit or ("step" if dynamics.form == "map" else "1")
-    return _Problem(step, x, args, stretch, every, unit, method, project, np.abs(x) + 1e-12, width, observe)
+    unit = dynamics.time_unit or ("step" if dynamics.form is Form.MAP else "1")
+    return _Problem(
+        step, x, args, stretch, every, unit, method, project, np.abs(x) + 1e-12, width, observe, dynamics.faults
+    )
 
 
 # Labels --------------------------------------------------------------------------------------------------------

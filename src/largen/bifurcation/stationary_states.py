@@ -62,13 +62,13 @@ def _label(system: Any, dynamics: Dynamics, found: list[np.ndarray], n: int | No
         points.append(point_at(problem, z, along, problem.linearise(z)[1]))
     seen = [branches.observe(dynamics, point) for point in points]
     for one in seen:
-        require(not one.fault, "dt", "be smaller", dynamics.dt, branches.FAULTS.get(one.fault, ""))
+        require(not one.fault, "dt", "be smaller", dynamics.dt, dynamics.faults.get(one.fault, ""))
     dim = dynamics.observables[0].dims[0]
     values: dict[str, Any] = {}
     for observable in dynamics.observables:
         note = {"units": observable.unit, "long_name": f"stationary {observable.long_name}"}
         values[observable.name] = (("state", dim), np.array([one.mean[observable.name] for one in seen]), note)
-    name = "multiplier" if branches.discrete(dynamics) else "eigenvalue"
+    name = "multiplier" if dynamics.form.discrete else "eigenvalue"
     for group in points[0].spectrum:
         table = np.array([point.spectrum[group][:SHOWN] for point in points])
         label = f"{group}_{name}".lstrip("_")

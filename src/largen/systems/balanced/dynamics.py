@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from largen.checks import InputError
-from largen.system import Dynamics, Observable
+from largen.system import Dynamics, Form, Observable
 from largen.systems.balanced import equations, finite, manifold, stationary
 from largen.systems.balanced.manifold import Structure, rates
 
@@ -28,8 +28,8 @@ KINDS = {
 }
 
 
-class _Law(eqx.Module):
-    """What the laws share: the model with its free parameter."""
+class _RightHandSide(eqx.Module):
+    """What the right-hand sides share: the model with its free parameter."""
 
     model: Any
     name: str = eqx.field(static=True)
@@ -40,7 +40,7 @@ class _Law(eqx.Module):
         return self.model.varied(self.name, p, self.labels) if self.name else self.model
 
 
-class Constrained(_Law):
+class Constrained(_RightHandSide):
     """The stationary equations of the limit in (v, K, lambda)."""
 
     shape: Structure = eqx.field(static=True)
@@ -57,7 +57,7 @@ class Constrained(_Law):
         return {"mean": v, "variance": k, "rate": rates(self.at(p).gain, v, k, self.shape.nodes)}
 
 
-class Moments(_Law):
+class Moments(_RightHandSide):
     """The flow of (v, K, kappa) at finite n."""
 
     sizes: Any
@@ -78,10 +78,10 @@ class Moments(_Law):
 
 
 @eqx.filter_jit
-def _linear(law: Constrained, y: jax.Array, p: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _linear(rhs: Constrained, y: jax.Array, p: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Q^T D R, the Jacobian of the limit's field, and that of its constraint, at (v, K)."""
-    model, count, nodes = law.at(p), len(law.labels), law.shape.nodes
-    parts = manifold.balance(model, law.shape.columns)
+    model, count, nodes = rhs.at(p), len(rhs.labels), rhs.shape.nodes
+    parts = manifold.balance(model, rhs.shape.columns)
 
     def flow(y: Any) -> Any:
         return jnp.concatenate(equations.field(0.0, (y[:count], y[count:]), (model, parts, nodes)))
@@ -96,12 +96,12 @@ def _linear(law: Constrained, y: jax.Array, p: jax.Array) -> tuple[jax.Array, ja
 class _Spectra:
     """Slow and fast eigenvalues at a stationary state of the limit."""
 
-    def __init__(self, law: Constrained):
-        self.law = law
+    def __init__(self, rhs: Constrained):
+        self.rhs = rhs
 
     def __call__(self, x: np.ndarray, p: float, jacobian: Any = None) -> dict[str, np.ndarray]:
-        y = jnp.asarray(x[: 2 * len(self.law.labels)])
-        fast, flow, constraint = (np.asarray(part) for part in _linear(self.law, y, jnp.asarray(p)))
+        y = jnp.asarray(x[: 2 * len(self.rhs.labels)])
+        fast, flow, constraint = (np.asarray(part) for part in _linear(self.rhs, y, jnp.asarray(p)))
         return {"": stationary._on_tangent(flow, constraint), "fast": np.linalg.eigvals(fast)}
 
 
@@ -126,25 +126,25 @@ def build(model: Any, parameter: str | None, *, n: int | None, skewness: bool = 
             raise InputError("Argument `n` must be None for a network with shared synapses: no equations are known.")
         nodes = manifold.structure(model).nodes
         moments = Moments(model, name, labels, model.sizes(n).astype(float), np.array(float(skewness)), nodes)
-        made = _dynamics("flow", moments, value, bounds, unit, 3 * count, _finite_starts(model, name, n), {"n": n})
+        made = _dynamics(Form.FLOW, moments, value, bounds, unit, 3 * count, _finite_starts(model, name, n), {"n": n})
         start = (model.initial_mean, model.initial_variance, 0.0)
         return made._replace(initial=np.concatenate([np.broadcast_to(part, (count,)) for part in start]))
     shape = manifold.structure(model)
     rank = len(shape.columns)
     if name and rank < count:
         _require_rank(model, name, value, shape)
-    law = Constrained(model, name, labels, shape)
+    rhs = Constrained(model, name, labels, shape)
     starts = _limit_starts(model, name, rank)
-    made = _dynamics("constrained", law, value, bounds, unit, 2 * count + rank, starts, {"rank": rank})
-    return made._replace(spectra=_Spectra(law), kinds=KINDS)
+    made = _dynamics(Form.CONSTRAINED, rhs, value, bounds, unit, 2 * count + rank, starts, {"rank": rank})
+    return made._replace(spectra=_Spectra(rhs), kinds=KINDS)
 
 
 def _dynamics(
-    form: str, law: Any, value: float, bounds: tuple[float, float], unit: str, size: int, starts: Any, note: Any
+    form: Form, rhs: Any, value: float, bounds: tuple[float, float], unit: str, size: int, starts: Any, note: Any
 ) -> Dynamics:
     return Dynamics(
-        form, law, value, starts, np.full(size, np.sqrt(size)), np.zeros((0, size)), None, law.observe, OBSERVABLES,
-        law.labels, bounds=bounds, unit=unit, note=note,
+        form, rhs, value, starts, np.full(size, np.sqrt(size)), np.zeros((0, size)), None, rhs.observe, OBSERVABLES,
+        rhs.labels, bounds=bounds, unit=unit, note=note,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from largen.checks import InputError, require
-from largen.system import Dynamics, Observable
+from largen.system import Dynamics, Form, Observable
 from largen.systems.spiking import markov_jax
 from largen.systems.spiking.resolution import automatic_width
 from largen.systems.spiking.step_jax import Parameters, Scheme, State, _by_channel, step
@@ -32,6 +32,11 @@ VARIABLE = (
 RATE = Observable("rate", ("population",), "Hz", "firing rate")
 MOST_EXCESS = 20.0
 """Excess of pending spikes in a bin, in standard deviations, beyond which an iterate is not believed."""
+FAULTS = {
+    1: "The reduction ends here: its neurons move further in one step than it can follow. Give a smaller `dt`.",
+    2: "The reduction ends here: the drift of one step reverses the orientation of a bin. Give a smaller `dt`.",
+}
+"""Messages of the faults of a step (`State.fault`)."""
 EMPTY = 1e-9
 """Share of a population below which a bin is no variable of its own."""
 
@@ -145,8 +150,8 @@ def _settled(state: State, size: Any, *, numbers_vary: bool = True) -> State:
 
 
 @eqx.filter_jit
-def _advance(law: ReductionStep, x: Any, p: Any, dt: Any, count: Any) -> Any:
-    return law.advance(x, p, dt, count)
+def _advance(rhs: ReductionStep, x: Any, p: Any, dt: Any, count: Any) -> Any:
+    return rhs.advance(x, p, dt, count)
 
 
 def build(
@@ -186,39 +191,40 @@ def build(
     scheme = markov_jax.scheme(
         model, bin_width=width, closure=closure, linear_in_bin=linear_in_bin and closure == "joint", stretched=stretched
     )
-    law = ReductionStep(model, np.array(narrowest), np.ones(()), name, model.populations, scheme)
+    rhs = ReductionStep(model, np.array(narrowest), np.ones(()), name, model.populations, scheme)
     with jax.enable_x64(True):
-        settled = np.asarray(_run(law, _rest(law), value, dt, round(SETTLING / dt)))
-        state = jax.tree.map(np.asarray, law.state(settled))
-        unit_of = _units(law, state)
-        rows = _populations(law, state) * unit_of
-        rest = np.asarray(_rest(law)) / unit_of
-    law = ReductionStep(model, np.array(narrowest), unit_of, name, model.populations, scheme)
+        settled = np.asarray(_run(rhs, _rest(rhs), value, dt, round(SETTLING / dt)))
+        state = jax.tree.map(np.asarray, rhs.state(settled))
+        unit_of = _units(rhs, state)
+        rows = _populations(rhs, state) * unit_of
+        rest = np.asarray(_rest(rhs)) / unit_of
+    rhs = ReductionStep(model, np.array(narrowest), unit_of, name, model.populations, scheme)
     note = {"closure": closure, "bin_width": scheme.width, "linear_in_bin": linear_in_bin, "stretched": stretched,
             "narrowest": narrowest, "dt": dt, "n": int(np.sum(model.size))}  # fmt: skip
     return Dynamics(
-        "steps", law, value, _Starts(law, dt), np.full(len(unit_of), np.sqrt(2.0 * len(model.size) ** 2)), rows, dt,
-        law.observe, (RATE,), model.populations, bounds=bounds, time_unit="ms", unit=unit, note=note, initial=rest,
+        Form.STEP, rhs, value, _Starts(rhs, dt), np.full(len(unit_of), np.sqrt(2.0 * len(model.size) ** 2)), rows, dt,
+        rhs.observe, (RATE,), model.populations, bounds=bounds, time_unit="ms", unit=unit, note=note, initial=rest,
+        faults=FAULTS,
     )  # fmt: skip
 
 
-def _run(law: ReductionStep, x: Any, p: float, dt: float, count: int) -> Any:
-    return _advance(law, jnp.asarray(x), jnp.asarray(float(p)), jnp.asarray(float(dt)), jnp.asarray(count))
+def _run(rhs: ReductionStep, x: Any, p: float, dt: float, count: int) -> Any:
+    return _advance(rhs, jnp.asarray(x), jnp.asarray(float(p)), jnp.asarray(float(dt)), jnp.asarray(count))
 
 
-def _rest(law: ReductionStep) -> Any:
+def _rest(rhs: ReductionStep) -> Any:
     """All neurons at V = 0, nothing pending."""
-    numbers, _ = law.numbers(jnp.asarray(law.model.value(law.name) if law.name else 0.0), jnp.asarray(0.1))
-    return law.vector(markov_jax._rest(numbers, law.scheme))
+    numbers, _ = rhs.numbers(jnp.asarray(rhs.model.value(rhs.name) if rhs.name else 0.0), jnp.asarray(0.1))
+    return rhs.vector(markov_jax._rest(numbers, rhs.scheme))
 
 
-def _units(law: ReductionStep, state: State) -> np.ndarray:
+def _units(rhs: ReductionStep, state: State) -> np.ndarray:
     """Natural sizes: a population, a bin width, three pending spikes a neuron, the moments' own values."""
-    size = np.asarray(law.model.size, dtype=float)[:, None]
-    spread = 3.0 * float(np.max(law.model.strength)) if law.scheme.joint else 1.0
+    size = np.asarray(rhs.model.size, dtype=float)[:, None]
+    spread = 3.0 * float(np.max(rhs.model.strength)) if rhs.scheme.joint else 1.0
     sizes = (
         np.ones_like(state.number) * size,
-        np.ones_like(state.moment) * size * law.scheme.width,
+        np.ones_like(state.moment) * size * rhs.scheme.width,
         np.ones_like(state.refractory) * size,
         np.ones_like(state.excess) * size[:, None] * spread,
         np.ones_like(state.refractory_excess) * size[:, None] * spread,
@@ -228,10 +234,10 @@ def _units(law: ReductionStep, state: State) -> np.ndarray:
     return np.asarray(ravel_pytree(sizes)[0])
 
 
-def _populations(law: ReductionStep, state: State) -> np.ndarray:
+def _populations(rhs: ReductionStep, state: State) -> np.ndarray:
     """Rows that count the neurons of every population, shape (P, m)."""
     rows = []
-    for a in range(len(law.labels)):
+    for a in range(len(rhs.labels)):
         parts = [np.zeros(np.shape(part)) for part in state[:-1]]
         parts[0][:, a] = parts[2][a] = 1.0
         rows.append(np.asarray(ravel_pytree(tuple(parts))[0]))
@@ -241,16 +247,16 @@ def _populations(law: ReductionStep, state: State) -> np.ndarray:
 class _Starts:
     """States near the stationary one: the mean over the last 20 ms from rest."""
 
-    def __init__(self, law: ReductionStep, dt: float):
-        self.law, self.dt = law, dt
+    def __init__(self, rhs: ReductionStep, dt: float):
+        self.rhs, self.dt = rhs, dt
 
     def __call__(self, p: float) -> list[np.ndarray]:
         every = max(round(1.0 / self.dt), 1)
         with jax.enable_x64(True):
-            x = _rest(self.law)
-            x = _run(self.law, x, p, self.dt, round(SETTLING / self.dt))
+            x = _rest(self.rhs)
+            x = _run(self.rhs, x, p, self.dt, round(SETTLING / self.dt))
             total = np.zeros(len(np.asarray(x)))
             for _ in range(20):
-                x = _run(self.law, x, p, self.dt, every)
+                x = _run(self.rhs, x, p, self.dt, every)
                 total += np.asarray(x) / 20.0
         return [total]
