@@ -1,6 +1,6 @@
 """The layers of the architecture, lazy imports at the edge, and the packages the core must live without."""
 
-import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,55 +8,99 @@ from pathlib import Path
 import pytest
 
 import largen
+import layout
 
 ROOT = Path(largen.__file__).parent
-LAYER = {
-    "checks": 0,
-    "runtime": 0,
-    "numerics": 0,
-    "parameters": 1,
-    "system": 1,
-    "systems": 2,
-    "statistics": 2,
-    "datasets": 3,
-    "io": 3,
-    "simulation": 4,
-    "comparison": 5,
-    "bifurcation": 5,
-    "analysis": 5,
-    "plot": 6,
-    "fitting": 6,
-    "sweeps": 6,
-    "examples": 6,
-    "commands": 7,
-    "explorer": 7,
-    "__main__": 7,
-    "__init__": 8,
-    "__version__": 0,
-}
+ORDER = (
+    "checks",
+    "runtime",
+    "__init__",  # public names are imported when first used
+    "numerics",
+    "parameters",
+    "system",
+    "systems",
+    "statistics",
+    "datasets",
+    "io",
+    "simulation",
+    "comparison",
+    "bifurcation",
+    "analysis",
+    "plot",
+    "fitting",
+    "sweeps",
+    "examples",
+    "explorer",
+    "commands",
+    "__main__",
+)
+"""The entries of the top level; each may import those before it."""
 
 
-def modules():
-    return {path.relative_to(ROOT).with_suffix("").as_posix(): path for path in ROOT.rglob("*.py")}
+def upward(root):
+    """Imports that the order forbids, as (module, what it imports)."""
+    place = {name: k for k, name in enumerate(ORDER)}
+    found = []
+    for name, targets in layout.graph(root).items():
+        own = name.split(".")
+        for target in sorted(targets):
+            there = target.split(".")
+            box, other = own[0] or "__init__", there[0] or "__init__"
+            another_system = box == other == "systems" and len(own) > 1 and len(there) > 1 and own[1] != there[1]
+            if (
+                place[other] > place[box]
+                or another_system
+                or (box == "systems" and len(own) > 1 and target == "systems")
+            ):
+                found.append((name, target))
+    return found
 
 
-def imported(path):
-    """Names of largen's own modules that a file imports, wherever in the file."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "largen":
-            tail = node.module.split(".")[1:]
-            yield from ([tail] if tail else [[alias.name] for alias in node.names])
+def copy_with(tmp_path, module, line):
+    """A copy of the package with one more line at the end of a module."""
+    root = tmp_path / "largen"
+    shutil.copytree(
+        ROOT, root, ignore=lambda _, names: [name for name in names if not name.endswith(".py") and "." in name]
+    )
+    with open(root / module, "a", encoding="utf-8") as file:
+        file.write(f"\n{line}\n")
+    return root
 
 
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_a_module_imports_only_lower_layers(name):
-    parts = name.split("/")
-    for target in imported(modules()[name]):
-        assert LAYER[target[0]] <= LAYER[parts[0]], f"{name} imports {'.'.join(target)}, which is above it"
-        if parts[0] == "numerics":
-            assert target[0] in ("numerics", "checks", "runtime")
-        if parts[0] == "systems" and len(parts) > 2 and target[0] == "systems" and len(target) > 1:
-            assert target[1] == parts[1], f"{name} imports another system, {'.'.join(target)}"
+def test_every_entry_of_the_top_level_has_its_place():
+    assert set(layout.boxes(layout.graph(ROOT))) <= set(ORDER)
+
+
+def test_a_module_imports_only_what_stands_before_it():
+    assert upward(ROOT) == []
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert layout.circles(layout.graph(ROOT)) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import largen.commands.main",
+        "from largen.commands.main import main",
+        "from largen.plot import overview",
+        "def late():\n    import largen.sweeps.study as late",
+    ],
+)
+def test_an_injected_upward_import_is_noticed(tmp_path, line):
+    found = upward(copy_with(tmp_path, "numerics/ode.py", line))
+    assert [name for name, _ in found] == ["numerics.ode"]
+
+
+def test_an_injected_import_of_another_system_is_noticed(tmp_path):
+    root = copy_with(tmp_path, "systems/rate/model.py", "import largen.systems.balanced.model")
+    assert upward(root) == [("systems.rate.model", "systems.balanced.model")]
+
+
+def test_an_injected_circle_within_a_folder_is_noticed(tmp_path):
+    root = copy_with(tmp_path, "checks.py", "import largen.runtime.memory")
+    assert layout.circles(layout.graph(root)) == [["checks", "runtime.memory"]]
 
 
 def in_a_fresh_python(code):
