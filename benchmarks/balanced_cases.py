@@ -18,7 +18,7 @@ import numpy as np
 
 import largen as ln
 from largen.comparison.scaling import fit_exponent
-from largen.systems.balanced import BalancedNetwork, equations, manifold
+from largen.systems.balanced import BalancedNetwork, limit_equations, manifold
 
 
 def saddle():
@@ -121,7 +121,7 @@ def speed():
 
                 def one(value, model=model, shape=shape, route=route):
                     changed = model.replace(**{"gain[i].threshold": value})
-                    return equations.trajectory(changed, times, structure=shape, route=route).mean
+                    return limit_equations.trajectory(changed, times, structure=shape, route=route).mean
 
                 single, many = eqx.filter_jit(one), eqx.filter_jit(jax.vmap(one))
                 value = jnp.asarray(model.gain[1].threshold)

@@ -16,7 +16,7 @@ from scipy import stats
 
 import largen as ln
 from largen import analysis
-from largen.systems.balanced import BalancedNetwork, Logistic, Probit, finite, manifold
+from largen.systems.balanced import BalancedNetwork, Logistic, Probit, finite_size, manifold
 
 FALSE_ALARM = 1e-6
 OBSERVABLES = ("mean", "variance", "third_cumulant", "rate")
@@ -95,7 +95,7 @@ def leap_means(model, times, n, scaled):
     with jax.enable_x64(True):
         parts = manifold.balance(model, (0, 1), model.sizes(n).astype(float))
         nodes = manifold.structure(model).nodes
-        rate = jax.jit(lambda v, k, c: finite.corrected_rate(model, v, k, c, nodes))
+        rate = jax.jit(lambda v, k, c: finite_size.corrected_rate(model, v, k, c, nodes))
         first, second, third = (np.asarray(x) for x in (parts.first, parts.second, parts.third))
         root, tau = np.sqrt(n / 2), np.broadcast_to(model.tau, 2)
         v, k, c = np.array(model.initial_mean), np.array(model.initial_variance), np.zeros(2)

@@ -24,10 +24,10 @@ from scipy import stats
 import largen as ln
 from largen.numerics.lanes import lanes
 from largen.numerics.streams import stream
-from largen.systems.balanced import fast as balanced_fast
-from largen.systems.balanced import kernels as balanced_kernels
-from largen.systems.balanced import network as balanced_network
-from largen.systems.balanced.circuit import circuit_of, response_of
+from largen.systems.balanced.network import alias_tau_leaping
+from largen.systems.balanced.network import run as balanced_run
+from largen.systems.balanced.network.constants import constants_of, drive_response_of
+from largen.systems.balanced.network.state import cumulants, intensities
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -89,17 +89,16 @@ REPLICATES = 500
 TIMES = np.array([0.0, 0.1, 3.0])  # in the boundary layer, and after it
 
 
-def replicates(method, seed, usual=True, n=400):
+def replicates(method, seed, vectorised=True, n=400):
     """Mean, variance and third cumulant of every replicate, shape (replicate, cumulant, population, time)."""
-    model, keep = ln.BalancedNetwork(), balanced_network._usual
-    balanced_network._usual = keep if usual else (lambda circuit: False)
-    options = {"n": n, "method": method, "record": (), "tick": lambda _: None, "neurons": 1, "time_limit": 1e9}
-    step = None if method == "exact" else 0.01
+    model, keep = ln.BalancedNetwork(), balanced_run._vectorised
+    balanced_run._vectorised = keep if vectorised else (lambda constants: False)
+    options = balanced_run.Options(method, (), None if method == "exact" else 0.01, 1, 1e9)
     found = []
     for r in range(REPLICATES):
-        run = balanced_network.run(model, TIMES, rng=partial(stream, seed, r), dt=step, **options)
+        run = balanced_run.run(model, TIMES, n, options, rng=partial(stream, seed, r), tick=lambda _: None)
         found.append([run.values[name][:, 1:] for name in ("mean", "variance", "third_cumulant")])
-    balanced_network._usual = keep
+    balanced_run._vectorised = keep
     return np.array(found)
 
 
@@ -109,7 +108,7 @@ def balanced_rows():
     names = "".join(f"{name} fast | plain | z | KS p | " for name in what)
     lines = [f"| method | population | t | {names}", "|---" * 15 + "|"]
     for method in ("exact", "tau_leap"):
-        a, b = replicates(method, 1), replicates(method, 2, usual=False)
+        a, b = replicates(method, 1), replicates(method, 2, vectorised=False)
         for population in range(2):
             for i, t in enumerate(TIMES[1:]):
                 cells = []
@@ -128,25 +127,26 @@ def leaps(model, n, end, kind):
     """Cumulants (population, three) after tau-leaping with states of a kind, and CPU ns per neuron-step."""
     with jax.enable_x64(True):
         sizes = model.sizes(n)
-        circuit, times = circuit_of(model, sizes, tables=False), np.array([0.0, end])
-        curve = response_of(model, times, float(np.mean(sizes)))
+        constants, times = constants_of(model, sizes, tables=False), np.array([0.0, end])
+        response = drive_response_of(model, times, float(np.mean(sizes)))
     dt = 0.1 / np.sqrt(n / 2)
     steps = round(end / dt)
     start, z = stream(1, "initial"), np.empty(n)
-    for a, (low, high) in enumerate(zip(circuit.first[:-1], circuit.first[1:], strict=True)):
+    for a, (low, high) in enumerate(zip(constants.first[:-1], constants.first[1:], strict=True)):
         z[low:high] = model.initial_mean[a] + np.sqrt(model.initial_variance[a]) * start.standard_normal(high - low)
     intensity = np.empty(n)
-    for a, (low, high) in enumerate(zip(circuit.first[:-1], circuit.first[1:], strict=True)):
-        balanced_kernels.intensities(circuit, a, z[low:high], intensity[low:high])
-    room = balanced_fast.work(circuit, float(np.max(circuit.bound * np.diff(circuit.first))) * dt * 1.5)
-    room.total[:] = np.add.reduceat(intensity, circuit.first[:-1])
+    for a, (low, high) in enumerate(zip(constants.first[:-1], constants.first[1:], strict=True)):
+        intensities(constants, a, z[low:high], intensity[low:high])
+    most = float(np.max(constants.bound * np.diff(constants.first))) * dt * 1.5
+    workspace = alias_tau_leaping.workspace(constants, most)
+    workspace.total[:] = np.add.reduceat(intensity, constants.first[:-1])
     past, words, state = np.zeros(3), lanes(stream(1, "spikes")), z.astype(kind)
-    balanced_fast.leaps(circuit, curve, state, past, room, 0.0, dt, 0, 1, words)
+    alias_tau_leaping.leaps(constants, response, state, past, workspace, 0.0, dt, 0, 1, words)
     began = time.process_time()
-    balanced_fast.leaps(circuit, curve, state, past, room, 0.0, dt, 1, steps, words)
+    alias_tau_leaping.leaps(constants, response, state, past, workspace, 0.0, dt, 1, steps, words)
     spent = 1e9 * (time.process_time() - began) / ((steps - 1) * n)
-    parts = [state[low:high].astype(float) for low, high in zip(circuit.first[:-1], circuit.first[1:], strict=True)]
-    return np.array([balanced_kernels.cumulants(part) for part in parts]), spent
+    parts = [state[low:high].astype(float) for low, high in zip(constants.first[:-1], constants.first[1:], strict=True)]
+    return np.array([cumulants(part) for part in parts]), spent
 
 
 def precision_rows(n=2_000_000, end=0.1):

@@ -20,8 +20,8 @@ from largen.simulation import simulate
 from largen.systems.rate import RateNetwork, SeparableKernel, TableKernel, UncorrelatedKernel
 from largen.systems.rate import limit as rate_limit
 from largen.systems.rate.activations import Activation
+from largen.systems.rate.input_covariance import Sources
 from largen.systems.rate.recursion import Problem, discrete_grid, forward
-from largen.systems.rate.sources import Sources
 from largen.systems.rate.weights import ExplicitWeights, draw
 
 

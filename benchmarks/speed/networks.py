@@ -7,7 +7,7 @@ import numpy as np
 
 import largen as ln
 from largen.numerics.streams import stream
-from largen.systems.balanced import network as balanced_network
+from largen.systems.balanced.network import run as balanced_run
 from largen.systems.spiking import network as spiking_network
 from largen.systems.spiking.graph import store_rows
 from largen.systems.spiking.kernel import advance
@@ -63,26 +63,26 @@ class Spiking:
         return float(self.out.spikes.sum()) / self.step
 
 
-def balanced_cpu(n, method, usual=True):
+def balanced_cpu(n, method, vectorised=True):
     """CPU time of a run of the balanced network: f(end), the candidates or neuron-steps per unit of time, and two ends.
 
-    n neurons in all, case S3; usual=False: the plain kernels.
+    n neurons in all, case S3; vectorised=False: the plain kernels.
     """
     model = ln.BalancedNetwork()
     if method == "exact":
-        unit, step = balanced_network._pace(model, model.sizes(n)), None
-        ends = (1e6 / unit, (8e6 if usual else 3e6) / unit)
+        unit, step = balanced_run._candidate_rate(model, model.sizes(n)), None
+        ends = (1e6 / unit, (8e6 if vectorised else 3e6) / unit)
     else:
         step = 0.1 / np.sqrt(n / 2)
         unit = n / step
-        ends = step * (2e6 // n + 5), step * ((1.6e7 if usual else 3e6) // n + 10)
+        ends = step * (2e6 // n + 5), step * ((1.6e7 if vectorised else 3e6) // n + 10)
 
     def run(end):
-        keep = balanced_network._usual
-        balanced_network._usual = keep if usual else (lambda circuit: False)
-        options = {"n": n, "rng": partial(stream, 1), "method": method, "record": (), "tick": lambda _: None}
-        balanced_network.run(model, np.array([0.0, end]), dt=step, neurons=1, time_limit=1e9, **options)
-        balanced_network._usual = keep
+        keep = balanced_run._vectorised
+        balanced_run._vectorised = keep if vectorised else (lambda constants: False)
+        options = balanced_run.Options(method, (), step, 1, 1e9)
+        balanced_run.run(model, np.array([0.0, end]), n, options, rng=partial(stream, 1), tick=lambda _: None)
+        balanced_run._vectorised = keep
 
     return run, unit, ends
 

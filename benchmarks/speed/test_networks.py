@@ -85,7 +85,7 @@ def test_balanced(n, method, unit, target, least, add, point):
     ns = 1e9 * (least(run, long) - start) / (pace * (long - short))
     plain = None
     if n <= 2000:
-        run, _, (short, long) = balanced_cpu(n, method, usual=False)
+        run, _, (short, long) = balanced_cpu(n, method, vectorised=False)
         run(short)
         plain = 1e9 * (min(clocked(run, long) for _ in range(2)) - min(clocked(run, short) for _ in range(2)))
         plain /= pace * (long - short)

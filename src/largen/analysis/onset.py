@@ -31,9 +31,9 @@ def chaos_onset(system: AbstractSystem, *, gains: Any = None) -> xr.Dataset:
     """
     if system.system != "rate":
         raise InputError(f"analysis.chaos_onset is for a RateNetwork, but the model is a {type(system).__name__}.")
-    from largen.systems.rate import onset
+    from largen.systems.rate import chaos_onset
 
-    found = onset.find(system)
+    found = chaos_onset.find(system)
     table = {
         "onset": (found.gain, "standard deviation of a weight times sqrt(n) at the onset of chaos"),
         "static_mean": (found.mean, "mean of the static state at the onset"),
@@ -46,6 +46,6 @@ def chaos_onset(system: AbstractSystem, *, gains: Any = None) -> xr.Dataset:
         good = values.ndim == 1 and np.all(np.isfinite(values)) and np.all(values >= 0)
         require(good, "gains", "be a vector of numbers of at least 0", gains)
         about = {"units": "1", "long_name": "variance of the chaotic state"}
-        variables["variance"] = (("gain",), onset.variances(system, values), about)
+        variables["variance"] = (("gain",), chaos_onset.variances(system, values), about)
         coords["gain"] = ("gain", values, {"units": "1", "long_name": "standard deviation of a weight times sqrt(n)"})
     return xr.Dataset(variables, coords, {"kind": "chaos onset", "system": system.system})

@@ -260,10 +260,10 @@ def _of_rate(model: Any, n: int | None, dt: float | None, seed: int, realisation
 
 
 def _balanced_limit(y: Any, args: Any) -> Any:
-    from largen.systems.balanced import equations
+    from largen.systems.balanced import limit_equations
 
     model, parts, nodes, dt = args
-    return runge_kutta(lambda y, _: equations.field(0.0, y, (model, parts, nodes)), dt)(y, None)
+    return runge_kutta(lambda y, _: limit_equations.field(0.0, y, (model, parts, nodes)), dt)(y, None)
 
 
 def _along_manifold(state: Any, tangent: Any, args: Any) -> Any:

@@ -217,10 +217,10 @@ def _fold(point: Any, args: Any) -> Any:
 
 def _means(point: Any, args: Any) -> Any:
     """Velocity of the means at finite n, variances fixed and no skewness."""
-    from largen.systems.balanced import finite
+    from largen.systems.balanced import finite_size
 
     model, parts, k, _, nodes, n = args
-    return finite.field(0.0, (point, k, jnp.zeros(2)), (model, parts, n, 0.0, nodes))[0]
+    return finite_size.field(0.0, (point, k, jnp.zeros(2)), (model, parts, n, 0.0, nodes))[0]
 
 
 def _means_first(point: Any, args: Any) -> Any:

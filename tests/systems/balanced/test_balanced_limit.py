@@ -12,7 +12,7 @@ from scipy.special import ndtr
 from largen.checks import InputError, LimitError
 from largen.parameters import TimeSeries
 from largen.simulation import solve_limit
-from largen.systems.balanced import BalancedNetwork, CustomGain, Logistic, Probit, equations, limit, manifold
+from largen.systems.balanced import BalancedNetwork, CustomGain, Logistic, Probit, limit, limit_equations, manifold
 
 S1 = BalancedNetwork.rank_one()
 S3 = BalancedNetwork.off_manifold()
@@ -119,7 +119,7 @@ def test_balance_and_its_derivative_hold_along_the_solution(model):
             return parts.weights @ manifold.rates(model.gain, v, k, shape.nodes) + tilde
 
         def both(v, k):
-            return jax.jvp(imbalance, (v, k), equations.field(0.0, (v, k), (model, parts, shape.nodes)))
+            return jax.jvp(imbalance, (v, k), limit_equations.field(0.0, (v, k), (model, parts, shape.nodes)))
 
         along = jax.jit(jax.vmap(both))(result.values["mean"].T, result.values["variance"].T)
         np.testing.assert_allclose(along, 0, atol=1e-10)
@@ -246,7 +246,7 @@ def test_derivatives_through_projection_and_solution():
 
     def final(theta, derivative="reverse"):
         model = S1.replace(**{"gain[i].threshold": theta[0], "input[e]": theta[1], "initial_mean[e]": theta[2]})
-        path = equations.trajectory(model, times, rtol=1e-10, atol=1e-10, structure=shape, derivative=derivative)
+        path = limit_equations.trajectory(model, times, rtol=1e-10, atol=1e-10, structure=shape, derivative=derivative)
         return path.mean[-1, 0] + path.variance[-1, 1]
 
     theta = np.array([0.6, 0.6, 0.4])
@@ -267,7 +267,7 @@ def test_many_models_at_once_match_one_by_one():
 
     def one(theta):
         model = S3.replace(**{"gain[e].threshold": theta})
-        return equations.trajectory(model, times, structure=shape, route="reduced").mean
+        return limit_equations.trajectory(model, times, structure=shape, route="reduced").mean
 
     with jax.enable_x64(True):
         together = np.asarray(jax.jit(jax.vmap(one))(thetas))
@@ -288,9 +288,9 @@ def test_new_numbers_compile_nothing(monkeypatch):
 
 def test_single_precision_and_traced_structure_are_refused():
     with pytest.raises(InputError, match="double precision"):
-        equations.trajectory(S1, TIMES)
+        limit_equations.trajectory(S1, TIMES)
     with jax.enable_x64(True), pytest.raises(InputError, match="structure"):
-        jax.jit(lambda t: equations.trajectory(S1.replace(**{"gain[e].threshold": t}), TIMES).mean)(0.2)
+        jax.jit(lambda t: limit_equations.trajectory(S1.replace(**{"gain[e].threshold": t}), TIMES).mean)(0.2)
     with pytest.raises(InputError, match="'explicit'"):
         solve(S1, route="explicit")
 
@@ -311,5 +311,5 @@ def test_shared_synapses_lose_their_variance():
     with jax.enable_x64(True):
         shape = manifold.structure(model)
         args = (model, manifold.balance(model, shape.columns), shape.nodes)
-        change = equations.field(0.0, (jnp.array([-0.2, -0.3]), jnp.array([0.2, 0.6])), args)[1]
+        change = limit_equations.field(0.0, (jnp.array([-0.2, -0.3]), jnp.array([0.2, 0.6])), args)[1]
         np.testing.assert_allclose(change, (-0.4, -1.2), atol=1e-15)

@@ -13,7 +13,8 @@ from largen.checks import InputError
 from largen.numerics.streams import stream
 from largen.parameters import TimeSeries
 from largen.simulation import simulate, solve_limit
-from largen.systems.balanced import BalancedNetwork, CustomGain, Logistic, circuit, fast, kernels, network
+from largen.systems.balanced import BalancedNetwork, CustomGain, Logistic
+from largen.systems.balanced.network import batched_thinning, constants, run, state
 from statistics_tools import FALSE_ALARM, assert_mean
 
 S1 = BalancedNetwork.rank_one()
@@ -145,7 +146,7 @@ def test_spike_counts_are_the_integrated_rates():
 
 
 def test_a_users_gain_takes_the_same_path_as_the_gain_it_copies(monkeypatch):
-    monkeypatch.setattr(network, "_usual", lambda circuit: False)  # a copy is served by the plain kernels
+    monkeypatch.setattr(run, "_vectorised", lambda constants: False)  # a copy is served by the plain kernels
     copy = CustomGain(lambda x: 1.5 * jax.nn.sigmoid(2.0 * (x - 0.5)), maximum=1.5, steepest=0.75)
     for method in ("exact", "tau_leap"):
         a, b = (
@@ -200,14 +201,14 @@ def test_response_to_a_moving_drive():
     )
     times = np.linspace(0, 3, 31)
     with jax.enable_x64(True):
-        curve = circuit.response_of(model, times, 100.0)
+        response = constants.drive_response_of(model, times, 100.0)
 
     def field(t, g):
         m = [np.interp(t, [0, 1, 3], [0, 2, 0]), np.interp(t, [0, 1, 3], [1, 1, 0])]
         return -g / [0.5, 2.0] + m + 10 * np.array([np.sin(t), np.cos(3 * t)])
 
     exact = solve_ivp(field, (0, 3), [0, 0], t_eval=times, rtol=1e-10, atol=1e-10, max_step=0.05).y
-    found = [[kernels.response(curve, t, a) for t in times] for a in range(2)]
+    found = [[state.drive_response(response, t, a) for t in times] for a in range(2)]
     np.testing.assert_allclose(found, exact, atol=2e-6)
 
 
@@ -299,7 +300,7 @@ def test_tick_can_stop_a_run():
 
 def test_unbiased_cumulants():
     z = np.random.default_rng(1).gamma(2.0, size=(4000, 5))
-    found = np.array([kernels.cumulants(row) for row in z])
+    found = np.array([state.cumulants(row) for row in z])
     for k, expected in enumerate([2.0, 2.0, 4.0]):
         assert_mean(found[:, k], expected)
     np.testing.assert_allclose(found[:, 2], [stats.kstat(row, 3) for row in z], rtol=1e-9, atol=1e-12)
@@ -309,22 +310,21 @@ def test_unbiased_cumulants():
 @pytest.mark.parametrize(
     "model", [S3, S3.replace(gain=(Logistic(1.5, 2.0, 0.5), Logistic(2.0, 3.0, 0.3)))], ids=["probit", "logistic"]
 )
-def test_fast_kernels_have_the_law_of_the_plain_ones(model, method, monkeypatch):
+def test_vectorised_kernels_have_the_law_of_the_plain_ones(model, method, monkeypatch):
     """Mean, variance, third cumulant and rate of 300 networks each: Welch's t and Kolmogorov-Smirnov."""
-    fast_ones = replicates(model, method, 300, seed=21)
-    monkeypatch.setattr(network, "_usual", lambda circuit: False)
+    vectorised = replicates(model, method, 300, seed=21)
+    monkeypatch.setattr(run, "_vectorised", lambda constants: False)
     plain = replicates(model, method, 300, seed=22)
     for name in OBSERVABLES:
-        a, b = (run[name].values[:, :, 1:].reshape(300, -1) for run in (fast_ones, plain))
+        a, b = (found[name].values[:, :, 1:].reshape(300, -1) for found in (vectorised, plain))
         assert stats.ttest_ind(a, b, axis=0, equal_var=False).pvalue.min() > FALSE_ALARM
         assert min(stats.ks_2samp(x, y).pvalue for x, y in zip(a.T, b.T, strict=True)) > FALSE_ALARM
 
 
 def test_acceptance_between_knots_is_the_gain_itself():
     """Both sides of a knot's bracket, and beyond the knots, against the C library's erfc and exp."""
-    world = circuit.circuit_of(S3, np.array([5, 5]), tables=False)
-    room = fast.work(world, 0.0)
-    x = np.linspace(-fast._WIDTH, fast._WIDTH, fast.KNOTS + 1)
-    np.testing.assert_allclose(room.knot[0], stats.norm.cdf(x), rtol=1e-13)
-    assert np.all(np.diff(room.knot, axis=1) >= 0)
-    assert np.max(np.diff(room.knot, axis=1)) < 0.01
+    knot = batched_thinning.workspace(constants.constants_of(S3, np.array([5, 5]), tables=False)).knot
+    x = np.linspace(-batched_thinning.WIDTH, batched_thinning.WIDTH, batched_thinning.KNOTS + 1)
+    np.testing.assert_allclose(knot[0], stats.norm.cdf(x), rtol=1e-13)
+    assert np.all(np.diff(knot, axis=1) >= 0)
+    assert np.max(np.diff(knot, axis=1)) < 0.01

@@ -9,7 +9,7 @@ from scipy import stats
 from largen.checks import InputError
 from largen.numerics.streams import stream
 from largen.systems.rate import RateNetwork, SeparableKernel, TableKernel, UncorrelatedKernel
-from largen.systems.rate.integrated import integrated
+from largen.systems.rate.integrated_weights import integrated
 from largen.systems.rate.network import Options, run
 from largen.systems.rate.weights import ExplicitWeights, draw
 from statistics_tools import assert_mean

@@ -14,7 +14,7 @@ import numpy as np
 
 from largen.checks import InputError
 from largen.system import Dynamics, Form, Observable
-from largen.systems.balanced import equations, finite, manifold, stationary
+from largen.systems.balanced import finite_size, limit_equations, manifold, stationary
 from largen.systems.balanced.manifold import Structure, rates
 
 OBSERVABLES = (
@@ -69,12 +69,12 @@ class Moments(_RightHandSide):
         model, count = self.at(p), len(self.labels)
         parts = manifold.balance(model, tuple(range(count)), self.sizes)
         args = (model, parts, jnp.mean(self.sizes), self.skewness, self.nodes)
-        return jnp.concatenate(finite.field(0.0, tuple(x.reshape(3, count)), args))
+        return jnp.concatenate(finite_size.field(0.0, tuple(x.reshape(3, count)), args))
 
     def observe(self, x: Any, p: Any) -> dict[str, Any]:
         """Means, variances and rates."""
         v, k, kappa = x.reshape(3, len(self.labels))
-        return {"mean": v, "variance": k, "rate": finite.corrected_rate(self.at(p), v, k, kappa, self.nodes)}
+        return {"mean": v, "variance": k, "rate": finite_size.corrected_rate(self.at(p), v, k, kappa, self.nodes)}
 
 
 @eqx.filter_jit
@@ -84,7 +84,7 @@ def _linear(rhs: Constrained, y: jax.Array, p: jax.Array) -> tuple[jax.Array, ja
     parts = manifold.balance(model, rhs.shape.columns)
 
     def flow(y: Any) -> Any:
-        return jnp.concatenate(equations.field(0.0, (y[:count], y[count:]), (model, parts, nodes)))
+        return jnp.concatenate(limit_equations.field(0.0, (y[:count], y[count:]), (model, parts, nodes)))
 
     def constraint(y: Any) -> Any:
         return parts.weights @ rates(model.gain, y[:count], y[count:], nodes)

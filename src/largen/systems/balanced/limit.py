@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from largen.checks import InputError, LimitError
+from largen.checks import LimitError
 from largen.system import Arrays
 from largen.systems.balanced import manifold
-from largen.systems.balanced.equations import COMPLETED, GAVE_UP, LOST, Trajectory, choose_route, trajectory
 from largen.systems.balanced.gains import Logistic, Probit
+from largen.systems.balanced.limit_equations import COMPLETED, GAVE_UP, LOST, Trajectory, choose_route, trajectory
 from largen.systems.balanced.manifold import Structure, at, rates
 
 _trajectory = eqx.filter_jit(trajectory)
@@ -44,7 +44,7 @@ def solve(model: Any, times: np.ndarray, *, rtol: float, atol: float, route: str
         LimitError: No limit exists from this start; the sentence says why.
     """
     with jax.enable_x64(True):
-        check_functions(model, times)
+        manifold.check_functions(model, times)
         shape = manifold.structure(model)
         route = choose_route(model, shape, route)
         options = {"rtol": np.array(rtol), "atol": np.array(atol), "structure": shape, "route": route}
@@ -84,20 +84,6 @@ def _balanced_state(model: Any, time: float, shape: Structure, code: int) -> str
     )
     shown = ", ".join(f"{x.real:.4g}" + (f"{x.imag:+.4g}i" if x.imag else "") for x in sorted(fast, key=_order))
     return f" The only balanced state is {kind}: its fast eigenvalues are {shown}." if kind else ""
-
-
-def check_functions(model: Any, times: np.ndarray) -> None:
-    """Refuse a drive or input function whose value has another shape or is not finite."""
-    count = len(model.gain)
-    for name in ("drive", "input"):
-        value = getattr(model, name)
-        if callable(value):
-            first, last = (np.asarray(at(value, jnp.asarray(t))) for t in (times[0], times[-1]))
-            if first.shape != (count,) or not np.all(np.isfinite([first, last])):
-                raise InputError(
-                    f"Argument `{name}` must be a function of time with {count} finite values, one per population, "
-                    f"but gives {first.tolist()} at time {times[0]:g} and {last.tolist()} at {times[-1]:g}."
-                )
 
 
 def _layer(model: Any, result: Trajectory, eigenvalues: np.ndarray) -> float:

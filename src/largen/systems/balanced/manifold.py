@@ -75,6 +75,20 @@ def at(value: Any, time: Any) -> jax.Array:
     return jnp.asarray(value(time) if callable(value) else value)
 
 
+def check_functions(model: Any, times: np.ndarray) -> None:
+    """Refuse a drive or input function whose value has another shape or is not finite."""
+    count = len(model.gain)
+    for name in ("drive", "input"):
+        value = getattr(model, name)
+        if callable(value):
+            first, last = (np.asarray(at(value, jnp.asarray(t))) for t in (times[0], times[-1]))
+            if first.shape != (count,) or not np.all(np.isfinite([first, last])):
+                raise InputError(
+                    f"Argument `{name}` must be a function of time with {count} finite values, one per population, "
+                    f"but gives {first.tolist()} at time {times[0]:g} and {last.tolist()} at {times[-1]:g}."
+                )
+
+
 def structure(model: Any) -> Structure:
     """Rank and quadrature of a model with known numbers; see `Structure`."""
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(model)):

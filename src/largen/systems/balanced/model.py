@@ -213,12 +213,10 @@ class BalancedNetwork(AbstractFlowSystem):
         neurons: Any = 5,
         time_limit: float = 3600.0,
     ) -> Plan:
-        """Choose the method and estimate memory and CPU time of one realisation; see `network`."""
-        from largen.systems.balanced import network
+        """Choose the method and estimate memory and CPU time of one realisation; see `network.run`."""
+        from largen.systems.balanced.network import run
 
-        return network.plan(
-            self, times, n=n, method=method, record=record, dt=dt, neurons=neurons, time_limit=time_limit
-        )
+        return run.plan(self, times, n, run.Options(method, record, dt, neurons, time_limit))
 
     def network(
         self,
@@ -236,22 +234,12 @@ class BalancedNetwork(AbstractFlowSystem):
         """Run the network with n neurons.
 
         `method="exact"` draws every jump (thinning); "tau_leap" advances in steps of dt, by default chosen from n;
-        "auto" is exact while one realisation takes less than 10 s. See `network.run` for the options.
+        "auto" is exact while one realisation takes less than 10 s. See `network.run.Options`.
         """
-        from largen.systems.balanced import network
+        from largen.systems.balanced.network import run
 
-        return network.run(
-            self,
-            times,
-            n=n,
-            rng=rng,
-            method=method,
-            record=record,
-            tick=tick,
-            dt=dt,
-            neurons=neurons,
-            time_limit=time_limit,
-        )
+        options = run.Options(method, record, dt, neurons, time_limit)
+        return run.run(self, times, n, options, rng=rng, tick=tick)
 
     def limit(
         self,
@@ -263,12 +251,12 @@ class BalancedNetwork(AbstractFlowSystem):
         route: str = "auto",
         skewness: bool = True,
     ) -> Arrays:
-        """Solve the limit (n None) or the finite-size equations; see `limit.solve` and `finite.solve`."""
-        from largen.systems.balanced import finite, limit
+        """Solve the limit (n None) or the finite-size equations; see `limit.solve` and `finite_size.solve`."""
+        from largen.systems.balanced import finite_size, limit
 
         if n is None:
             return limit.solve(self, times, rtol=rtol, atol=atol, route=route)
-        return finite.solve(self, times, n=n, rtol=rtol, atol=atol, skewness=skewness)
+        return finite_size.solve(self, times, n=n, rtol=rtol, atol=atol, skewness=skewness)
 
     @staticmethod
     def limits(
@@ -281,10 +269,10 @@ class BalancedNetwork(AbstractFlowSystem):
         route: str = "auto",
         skewness: bool = True,
     ) -> list[Arrays | Exception]:
-        """Solve the limits of many models at once: for each its arrays, or the exception; see `batch.solve`."""
-        from largen.systems.balanced import batch
+        """Solve the limits of many models at once: for each its arrays, or the exception; see `many_limits.solve`."""
+        from largen.systems.balanced import many_limits
 
-        return batch.solve(models, times, rtol=rtol, atol=atol, route=route, names=names)
+        return many_limits.solve(models, times, rtol=rtol, atol=atol, route=route, names=names)
 
     def fixed_points(self, n: int | None = None) -> Any:
         """All stationary states of the limit (or at n neurons) with their eigenvalues; see `stationary`."""

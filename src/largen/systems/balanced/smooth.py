@@ -10,7 +10,7 @@ import numpy as np
 from largen.checks import InputError
 from largen.numerics import ode
 from largen.system import AbstractSmoothLimit
-from largen.systems.balanced import equations, finite, manifold
+from largen.systems.balanced import finite_size, limit_equations, manifold
 
 
 class SmoothLimit(AbstractSmoothLimit):
@@ -50,7 +50,7 @@ class SmoothLimit(AbstractSmoothLimit):
     def __call__(self, model: Any) -> tuple[dict[str, jax.Array], jax.Array]:
         """Observables, shape (population, time), and whether the solution lasts to the end."""
         if self.sizes is None:
-            found = equations.trajectory(
+            found = limit_equations.trajectory(
                 model,
                 self.times,
                 rtol=self.rtol,
@@ -60,8 +60,8 @@ class SmoothLimit(AbstractSmoothLimit):
                 derivative="forward",
             )
             values = {"mean": found.mean.T, "variance": found.variance.T, "rate": found.rate.T}
-            return values, found.code == equations.COMPLETED
-        path, rate = finite.trajectory(
+            return values, found.code == limit_equations.COMPLETED
+        path, rate = finite_size.trajectory(
             model,
             self.times,
             self.sizes,
@@ -86,7 +86,7 @@ def prepare(
         n: Total number of neurons for the finite-size equations, or None for the limit.
         rtol: Relative tolerance.
         atol: Absolute tolerance.
-        route: Of the limit: "reduced", "explicit" or "auto"; see `equations.trajectory`.
+        route: Of the limit: "reduced", "explicit" or "auto"; see `limit_equations.trajectory`.
 
     Raises:
         InputError: A finite n with shared synapses.
@@ -102,6 +102,6 @@ def prepare(
         np.array(rtol),
         np.array(atol),
         shape,
-        "reduced" if n is not None else equations.choose_route(model, shape, route),
+        "reduced" if n is not None else limit_equations.choose_route(model, shape, route),
         n is not None or len(shape.columns) == len(model.gain),
     )

@@ -10,7 +10,7 @@ import scipy.optimize
 import scipy.stats
 
 from largen.checks import InputError
-from largen.systems.balanced import equations, finite, manifold
+from largen.systems.balanced import finite_size, limit_equations, manifold
 from largen.systems.balanced.manifold import Structure, at, rates
 
 TAIL = 1e-4
@@ -55,7 +55,7 @@ def residual(unknown: Any, args: Any) -> jax.Array:
     return jnp.concatenate(
         [
             -v / model.tau + at(model.input, 0.0) + parts.directions @ force,
-            equations.variance_change(model, parts, k, rate),
+            limit_equations.variance_change(model, parts, k, rate),
             parts.weights @ rate + strong,
         ]
     )
@@ -90,7 +90,7 @@ def _linear(points: jax.Array, model: Any, shape: Structure) -> tuple[jax.Array,
 
     def one(y: Any) -> Any:
         def flow(y: Any) -> Any:
-            return jnp.concatenate(equations.field(0.0, (y[:count], y[count:]), (model, parts, shape.nodes)))
+            return jnp.concatenate(limit_equations.field(0.0, (y[:count], y[count:]), (model, parts, shape.nodes)))
 
         def constraint(y: Any) -> Any:
             return parts.weights @ rates(model.gain, y[:count], y[count:], shape.nodes)
@@ -206,7 +206,7 @@ def finite_fixed_points(model: Any, n: int) -> FixedPoints:
                 points.append(root)
                 values.append(np.linalg.eigvals(jacobian))
         points = np.array(points).reshape(len(points), 3, count)
-        rate = [np.asarray(finite.corrected_rate(model, point[0], point[1], point[2], nodes)) for point in points]
+        rate = [np.asarray(finite_size.corrected_rate(model, point[0], point[1], point[2], nodes)) for point in points]
     fast = _sorted(np.array(values, dtype=complex).reshape(len(points), 3 * count))
     return FixedPoints(
         points[:, 0],
@@ -227,7 +227,7 @@ def _moments(y: Any, model: Any, sizes: Any, nodes: int) -> tuple[jax.Array, jax
     args = (model, parts, jnp.mean(sizes), 1.0, nodes)
 
     def flow(y: Any) -> jax.Array:
-        return jnp.concatenate(finite.field(0.0, tuple(y.reshape(3, count)), args))
+        return jnp.concatenate(finite_size.field(0.0, tuple(y.reshape(3, count)), args))
 
     y = jnp.asarray(y)
     return flow(y), jax.jacfwd(flow)(y)

@@ -18,12 +18,12 @@ import numpy as np
 
 from largen.checks import InputError, integer, require
 from largen.numerics.streams import stream
-from largen.systems.rate import pure
+from largen.systems.rate import limit_jax
 from largen.systems.rate.activations import Activation
+from largen.systems.rate.input_covariance import Sources
 from largen.systems.rate.kernels import Coupling, TableKernel
 from largen.systems.rate.limit import by_lag, discrete_times
 from largen.systems.rate.recursion import Moments, Problem, discrete_grid, forward
-from largen.systems.rate.sources import Sources
 
 MOST_ORDERS = 1500
 _CHUNK = 500
@@ -226,17 +226,17 @@ def _feedback(model: Any, limit: _Limit, lags: int) -> np.ndarray:
     rows, columns = _pairs(steps)
     upper_rows, upper_columns = _pairs(limit.times)
     with jax.enable_x64(True):
-        part, function = pure.frame(model, limit.times, limit.terms), pure.activation_of(model)
+        part, function = limit_jax.frame(model, limit.times, limit.terms), limit_jax.activation_of(model)
 
         def unpack(theta: Any) -> tuple[Any, Any]:
             rates = jnp.zeros(limit.times).at[:steps].set(theta[:steps])
             upper = theta[steps:].reshape(fields, -1)
             inputs = jnp.zeros((fields, limit.times, limit.times))
             inputs = inputs.at[:, rows, columns].set(upper).at[:, columns, rows].set(upper)
-            return pure.law(part, rates, inputs)
+            return limit_jax.law(part, rates, inputs)
 
         def sweep(theta: Any) -> Any:
-            rates, inputs, _ = pure.orders(part, function, *unpack(theta), part.private, 961)
+            rates, inputs, _ = limit_jax.orders(part, function, *unpack(theta), part.private, 961)
             return jnp.concatenate([rates[:steps], inputs[:, rows, columns].ravel()])
 
         def observed(theta: Any) -> Any:

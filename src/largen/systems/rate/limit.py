@@ -8,9 +8,9 @@ from largen.checks import LimitError, integer, one_of, real, require
 from largen.runtime.memory import require_memory
 from largen.system import Arrays
 from largen.systems.rate.activations import Activation
+from largen.systems.rate.input_covariance import Sources
 from largen.systems.rate.kernels import Coupling
 from largen.systems.rate.recursion import Grid, Moments, Problem, continuous_grid, discrete_grid, fixed_point, forward
-from largen.systems.rate.sources import Sources
 
 METHODS = ("recursion", "fixed_point")
 _MOST_LEVELS = 9

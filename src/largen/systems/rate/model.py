@@ -255,10 +255,10 @@ class RateNetwork(AbstractSystem):
         return {name: covariance / n for name, covariance in found.items()}
 
     def rate_function(self, mean: Any, covariance: Any) -> Any:
-        """Cost per neuron of a Gaussian field, averaged over the weights; see `deviations.solve`."""
-        from largen.systems.rate import deviations
+        """Cost per neuron of a Gaussian field, averaged over the weights; see `large_deviations.solve`."""
+        from largen.systems.rate import large_deviations
 
-        return deviations.solve(self, mean, covariance)
+        return large_deviations.solve(self, mean, covariance)
 
     def smooth(
         self, times: np.ndarray, *, n: int | None = None, lags: int = 2, terms: int = 256, step: float | None = None

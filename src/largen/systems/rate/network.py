@@ -10,7 +10,7 @@ from largen.checks import InputError, integer, one_of, real, require
 from largen.numerics.streams import stream
 from largen.system import Arrays, Plan
 from largen.systems.rate.activations import Activation
-from largen.systems.rate.integrated import integrated, memory
+from largen.systems.rate.integrated_weights import integrated, memory
 from largen.systems.rate.limit import discrete_times
 from largen.systems.rate.weights import ExplicitWeights, draw, product
 

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from largen.checks import LimitError
-from largen.systems.rate.sources import Sources
+from largen.systems.rate.input_covariance import Sources
 
 _MOST_CORRECTIONS = 60
 _UNBOUNDED = 1e100

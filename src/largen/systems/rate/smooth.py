@@ -10,7 +10,7 @@ import numpy as np
 
 from largen.checks import InputError, integer
 from largen.system import AbstractSmoothLimit
-from largen.systems.rate import pure
+from largen.systems.rate import limit_jax
 from largen.systems.rate.kernels import TableKernel
 from largen.systems.rate.limit import discrete_times
 
@@ -54,7 +54,7 @@ class SmoothLimit(AbstractSmoothLimit):
         """`mean` (time,) and `covariance` (lag, time, time_), and whether the series is long enough."""
         if self.table is not None:
             model = eqx.tree_at(lambda m: m.kernel.values, model, np.array(self.table))
-        found = pure.moments(model, np.array(self.times), lags=self.lags, terms=self.terms, step=self.step)
+        found = limit_jax.moments(model, np.array(self.times), lags=self.lags, terms=self.terms, step=self.step)
         largest = jnp.max(jnp.abs(found.covariance))
         good = jnp.isfinite(largest) & (found.tail <= TAIL * largest)
         if self.continuous:  # in discrete time as many sweeps as times are exact

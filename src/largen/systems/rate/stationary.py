@@ -15,9 +15,9 @@ from largen.numerics.bivariate import MOST_TERMS
 from largen.numerics.fixed_point import Status, iterate
 from largen.numerics.gaussian import trapezoid
 from largen.systems.rate.activations import Activation
+from largen.systems.rate.input_covariance import Sources
 from largen.systems.rate.kernels import Coupling
 from largen.systems.rate.recursion import Problem, continuous_grid, discrete_grid, forward
-from largen.systems.rate.sources import Sources
 
 _LONGEST = 2**17
 

@@ -17,8 +17,8 @@ from largen.checks import InputError, LimitError
 from largen.numerics.gaussian import node_count
 from largen.system import Arrays
 from largen.systems.balanced import limit, manifold
-from largen.systems.balanced.equations import COMPLETED, GAVE_UP, Trajectory, choose_route, trajectory
 from largen.systems.balanced.gains import Probit
+from largen.systems.balanced.limit_equations import COMPLETED, GAVE_UP, Trajectory, choose_route, trajectory
 from largen.systems.balanced.manifold import Structure
 
 SIZE, FEW_STEPS = 256, 512
@@ -84,7 +84,7 @@ def solve(
         times: Output times, shape (time,).
         rtol: Relative tolerance.
         atol: Absolute tolerance.
-        route: See `equations.trajectory`.
+        route: See `limit_equations.trajectory`.
         names: Observables wanted; None for all.
 
     Returns:
@@ -98,7 +98,7 @@ def solve(
             if results[k] is not None:
                 continue
             try:
-                limit.check_functions(model, times)
+                manifold.check_functions(model, times)
                 groups.setdefault(_form(model, structure, route, *leaves[k]), []).append(k)
             except InputError as error:
                 results[k] = error

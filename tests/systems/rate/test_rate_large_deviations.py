@@ -7,7 +7,14 @@ import pytest
 
 from largen.checks import InputError
 from largen.simulation import simulate, solve_limit
-from largen.systems.rate import RateNetwork, SeparableKernel, TableKernel, UncorrelatedKernel, deviations, fluctuations
+from largen.systems.rate import (
+    RateNetwork,
+    SeparableKernel,
+    TableKernel,
+    UncorrelatedKernel,
+    fluctuations,
+    large_deviations,
+)
 
 NONE = {"mean_weight": 0.0, "threshold_mean": 0.0, "threshold_variance": 0.0}
 D3 = RateNetwork(
@@ -121,7 +128,7 @@ def gaussian(model, steps, lags=48):
     [(RateNetwork(), 48), (SMALL, 0), (RateNetwork(activation="tanh", kernel=SeparableKernel(0.7, -0.4, 0.5)), 36)],
 )
 def test_the_rate_function_vanishes_at_the_limit(model, lags):
-    found = deviations.solve(model, *gaussian(model, 5, lags))
+    found = large_deviations.solve(model, *gaussian(model, 5, lags))
     assert abs(found.total) < 1e-12
     assert abs(found.covariance_part) < 1e-12
 
@@ -130,7 +137,7 @@ def test_the_rate_function_vanishes_at_the_limit_of_a_table():
     model = RateNetwork(
         kernel=TableKernel([[0.1, 0.1, 0.05], [0.35, 1.0, 0.35], [0.05, 0.1, 0.1]]), activation="logistic"
     )
-    assert abs(deviations.solve(model, *gaussian(model, 4, 1)).total) < 1e-12
+    assert abs(large_deviations.solve(model, *gaussian(model, 4, 1)).total) < 1e-12
 
 
 @hypothesis.given(seed=st.integers(0, 10_000), size=st.floats(0.01, 0.3))
@@ -141,7 +148,7 @@ def test_the_rate_function_is_positive_elsewhere(seed, size):
     push = rng.standard_normal((4, 4)) * size * 0.3
     moved = covariance.copy()
     moved[0] = (np.eye(4) + push) @ covariance[0] @ (np.eye(4) + push).T
-    found = deviations.solve(SMALL, mean + size * rng.standard_normal(4), moved)
+    found = large_deviations.solve(SMALL, mean + size * rng.standard_normal(4), moved)
     assert found.mean_part >= 0
     assert found.covariance_part >= -1e-12
     assert found.total > 1e-7
@@ -158,7 +165,7 @@ def test_a_linear_networks_mean_costs_what_its_fluctuations_say():
         for j in range(4):
             for a, b in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
                 moved = mean + step * (a * np.eye(4)[i] + b * np.eye(4)[j])
-                hessian[i, j] += a * b * deviations.solve(model, moved, covariance).mean_part / (4 * step**2)
+                hessian[i, j] += a * b * large_deviations.solve(model, moved, covariance).mean_part / (4 * step**2)
     variance = np.diag(np.linalg.inv(hessian))
     np.testing.assert_allclose(variance, found.mean, rtol=1e-5)
 
@@ -166,14 +173,14 @@ def test_a_linear_networks_mean_costs_what_its_fluctuations_say():
 def test_refusals():
     mean, covariance = gaussian(SMALL, 3, 0)
     with pytest.raises(InputError, match="singular at time 1"):
-        deviations.solve(SMALL.replace(noise=0.0), mean, covariance)
+        large_deviations.solve(SMALL.replace(noise=0.0), mean, covariance)
     with pytest.raises(InputError, match="singular at time 0"):
-        deviations.solve(SMALL.replace(initial_variance=0.0), mean, covariance)
+        large_deviations.solve(SMALL.replace(initial_variance=0.0), mean, covariance)
     wrong = np.concatenate([covariance, 0.9 * covariance])
     with pytest.raises(InputError, match=r"positive definite at every frequency, but at w = 3\.142"):
-        deviations.solve(SMALL, mean, wrong)
+        large_deviations.solve(SMALL, mean, wrong)
     with pytest.raises(InputError, match=r"must have shape \(lag, 4, 4\)"):
-        deviations.solve(SMALL, mean, covariance[0])
+        large_deviations.solve(SMALL, mean, covariance[0])
     with pytest.raises(InputError, match="'discrete' for fluctuations"):
         fluctuations.solve(RateNetwork.diffusion(), np.arange(3.0))
     with pytest.raises(InputError, match="at most 1500 order parameters"):

@@ -1,6 +1,6 @@
-"""What the kernels need from a model: constants, the response to drives, tables of a user's gains."""
+"""From a model to the numbers of the kernels: constants, the response to drives, tables of a user's gains."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -8,9 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from largen.checks import InputError
-from largen.systems.balanced import kernels, manifold
-from largen.systems.balanced.gains import CustomGain, Logistic
-from largen.systems.balanced.kernels import Circuit, Response
+from largen.systems.balanced import manifold
+from largen.systems.balanced.gains import AbstractGain, CustomGain, Logistic
+from largen.systems.balanced.network.state import LOGISTIC, PROBIT, TABLE, Constants, DriveResponse
+
+if TYPE_CHECKING:
+    from largen.systems.balanced.model import BalancedNetwork
 
 _CELLS = 256  # grid cells of the response per time constant: an error of 1e-12
 _ENTRIES = 1 << 16
@@ -26,7 +29,7 @@ class Table(NamedTuple):
 
 
 @eqx.filter_jit
-def evaluate(gain: Any, z: Any) -> Any:
+def evaluate(gain: AbstractGain, z: Any) -> Any:
     """A gain at states z, compiled."""
     return gain(z)
 
@@ -75,7 +78,7 @@ def check_bound(gain: CustomGain, values: np.ndarray) -> None:
         )
 
 
-def circuit_of(model: Any, sizes: np.ndarray, tables: bool) -> Circuit:
+def constants_of(model: "BalancedNetwork", sizes: np.ndarray, tables: bool) -> Constants:
     """The network's constants, with the tables of a user's gains where thinning needs them."""
     count = len(sizes)
     n = float(np.mean(sizes))
@@ -84,14 +87,14 @@ def circuit_of(model: Any, sizes: np.ndarray, tables: bool) -> Circuit:
     table = np.zeros((count, 2))
     for b, gain in enumerate(model.gain):
         if not isinstance(gain, CustomGain):
-            kind[b] = kernels.LOGISTIC if isinstance(gain, Logistic) else kernels.PROBIT
+            kind[b] = LOGISTIC if isinstance(gain, Logistic) else PROBIT
             slope[b], threshold[b] = float(gain.slope), float(gain.threshold)
             continue
-        kind[b] = kernels.TABLE
+        kind[b] = TABLE
         if tables and (found := tabulate(gain)) is not None:
             table = np.resize(table, (count, _ENTRIES)) if table.shape[1] == 2 else table
             table[b], slope[b], threshold[b] = found.values, found.density, found.first
-    return Circuit(
+    return Constants(
         first=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
         jump=model.coupling * model.sign / np.sqrt(n),
         leak=1.0 / tau,
@@ -105,7 +108,7 @@ def circuit_of(model: Any, sizes: np.ndarray, tables: bool) -> Circuit:
     )
 
 
-def response_of(model: Any, times: np.ndarray, n: float) -> Response:
+def drive_response_of(model: "BalancedNetwork", times: np.ndarray, n: float) -> DriveResponse:
     """g_a on a grid: dg/dt = -g/tau + m + sqrt(n) h from g = 0; n is the mean size of a population."""
     count = len(model.gain)
     tau = np.broadcast_to(model.tau, (count,))
@@ -116,7 +119,7 @@ def response_of(model: Any, times: np.ndarray, n: float) -> Response:
     if not callable(model.drive) and not callable(model.input):
         total = model.input + np.sqrt(n) * model.drive
         kept = np.exp(-(grid - times[0])[:, None] / tau)
-        return Response(float(times[0]), step, tau * total * (1.0 - kept), total * kept)
+        return DriveResponse(float(times[0]), step, tau * total * (1.0 - kept), total * kept)
 
     def force(t: Any) -> Any:
         return manifold.at(model.input, t) + np.sqrt(n) * manifold.at(model.drive, t)
@@ -129,10 +132,10 @@ def response_of(model: Any, times: np.ndarray, n: float) -> Response:
     value = np.zeros((cells + 1, count))
     for a in range(count):
         value[1:, a] = lfilter([1.0], [1.0, -kept[a]], added[:, a])
-    return Response(float(times[0]), step, value, fine[::2] - value / tau)
+    return DriveResponse(float(times[0]), step, value, fine[::2] - value / tau)
 
 
-def response_bytes(model: Any, times: np.ndarray) -> float:
+def response_bytes(model: "BalancedNetwork", times: np.ndarray) -> float:
     """Memory of the response and of the tables."""
     cells = _CELLS * float(times[-1] - times[0]) / float(np.min(model.tau)) + 2.0
     customs = sum(isinstance(gain, CustomGain) for gain in model.gain)

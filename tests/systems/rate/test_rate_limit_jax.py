@@ -7,7 +7,7 @@ import pytest
 
 from largen.checks import InputError
 from largen.simulation import solve_limit
-from largen.systems.rate import RateNetwork, TableKernel, UncorrelatedKernel, pure
+from largen.systems.rate import RateNetwork, TableKernel, UncorrelatedKernel, limit_jax
 
 TABLE = TableKernel([[0.1, 0.1, 0.05], [0.35, 1.0, 0.35], [0.05, 0.1, 0.1]])
 
@@ -23,7 +23,9 @@ TABLE = TableKernel([[0.1, 0.1, 0.05], [0.35, 1.0, 0.35], [0.05, 0.1, 0.1]])
 def test_two_engines_agree(model, terms):
     limit = solve_limit(model, np.arange(9.0))
     with jax.enable_x64(True):
-        found = pure.Pure(*(np.asarray(part) for part in jax.jit(lambda: pure.moments(model, 9, terms=terms))()))
+        found = limit_jax.Solution(
+            *(np.asarray(part) for part in jax.jit(lambda: limit_jax.moments(model, 9, terms=terms))())
+        )
     assert found.tail < 1e-11
     np.testing.assert_allclose(found.mean, limit["mean"], rtol=0, atol=1e-12)
     np.testing.assert_allclose(found.covariance, limit["covariance"], rtol=0, atol=1e-11)
@@ -39,7 +41,7 @@ def test_gradients_agree_with_differences():
         changed = model
         for name, value in zip(NAMES, values, strict=True):
             changed = eqx_replace(changed, name, value)
-        covariance = pure.moments(changed, 6, terms=48, nodes=481).covariance
+        covariance = limit_jax.moments(changed, 6, terms=48, nodes=481).covariance
         return covariance[0, -1, -1] + 2.0 * covariance[1, -1, -2]
 
     with jax.enable_x64(True):
@@ -69,7 +71,9 @@ def test_vmap_over_the_gain():
     model = RateNetwork(activation="tanh", kernel=UncorrelatedKernel(1.0))
     gains = np.array([0.5, 1.0, 1.5])
     with jax.enable_x64(True):
-        many = jax.vmap(lambda g: pure.moments(eqx_replace(model, "gain", g), 5).covariance[0, -1, -1])(gains).tolist()
+        many = jax.vmap(lambda g: limit_jax.moments(eqx_replace(model, "gain", g), 5).covariance[0, -1, -1])(
+            gains
+        ).tolist()
     for gain, value in zip(gains, many, strict=True):
         one = solve_limit(model.replace(gain=gain), np.arange(5.0))["covariance"].values[0, -1, -1]
         assert abs(one - value) < 1e-11
@@ -80,12 +84,12 @@ def test_continuous_time_and_its_gradient():
     limit = solve_limit(model, times)
 
     def last(tau):
-        found = pure.moments(eqx_replace(model, "tau", tau), times, terms=64, nodes=481, step=0.05, sweeps=25)
+        found = limit_jax.moments(eqx_replace(model, "tau", tau), times, terms=64, nodes=481, step=0.05, sweeps=25)
         return found.covariance[0, -1, -1], found
 
     with jax.enable_x64(True):
         (value, found), slope = jax.jit(jax.value_and_grad(last, has_aux=True))(0.5)
-        found = pure.Pure(*(np.asarray(part) for part in found))
+        found = limit_jax.Solution(*(np.asarray(part) for part in found))
         value, slope = float(value), float(slope)
     assert found.change < 1e-12
     assert found.tail < 1e-9
@@ -98,4 +102,4 @@ def test_continuous_time_and_its_gradient():
 
 def test_single_precision_is_refused():
     with pytest.raises(InputError, match=r"wrap the call in `with jax\.enable_x64"):
-        pure.moments(RateNetwork(), 4)
+        limit_jax.moments(RateNetwork(), 4)

@@ -5,8 +5,8 @@ import pytest
 
 import largen as ln
 from largen.checks import LimitError
-from largen.systems.balanced import batch
-from largen.systems.balanced.equations import GAVE_UP
+from largen.systems.balanced import many_limits
+from largen.systems.balanced.limit_equations import GAVE_UP
 from largen.systems.balanced.manifold import MOST_STEPS
 
 TIMES = np.arange(0.0, 5.0, 0.05)
@@ -22,7 +22,7 @@ def models():
 def test_a_limit_in_a_batch_is_the_limit_alone():
     together = ln.BalancedNetwork.limits(models(), TIMES, **GIVEN)
     for model, found in zip(models(), together, strict=True):
-        (alone,) = batch.solve([model], TIMES, **GIVEN)
+        (alone,) = many_limits.solve([model], TIMES, **GIVEN)
         if isinstance(found, Exception):
             assert isinstance(found, LimitError)
             assert str(found) == str(alone)
@@ -37,7 +37,7 @@ def test_a_limit_in_a_batch_is_the_limit_alone():
 
 def test_a_batch_agrees_with_solve_limit_and_takes_a_short_way_to_fewer_names():
     names = ("mean", "variance", "rate")
-    found = batch.solve(models()[:3], TIMES, names=names, **GIVEN)
+    found = many_limits.solve(models()[:3], TIMES, names=names, **GIVEN)
     for model, arrays in zip(models()[:3], found, strict=True):
         limit = ln.solve_limit(model, TIMES, strict=False)
         assert (arrays.stopped_at is None) == (limit.attrs["status"] == "completed")
@@ -48,22 +48,22 @@ def test_a_batch_agrees_with_solve_limit_and_takes_a_short_way_to_fewer_names():
 
 @pytest.mark.long
 def test_what_the_first_pass_gives_up_is_solved_with_all_steps_to_the_same_bytes(monkeypatch):
-    whole, sizes = batch._solve, []
+    whole, sizes = many_limits._solve, []
 
     def gives_up_on_the_second(columns, times, rtol, atol, form):
         found = whole(columns, times, rtol, atol, form)
         sizes.append((len(columns[0]), form.max_steps))
-        if form.max_steps > batch.FEW_STEPS:
+        if form.max_steps > many_limits.FEW_STEPS:
             return found
         code = np.array(found.code)
         code[1] = GAVE_UP
         return found._replace(code=code, mean=found.mean.at[1].set(np.nan))
 
-    expected = batch.solve(models(), TIMES, **GIVEN)
+    expected = many_limits.solve(models(), TIMES, **GIVEN)
     with monkeypatch.context() as patch:
-        patch.setattr(batch, "_solve", gives_up_on_the_second)
-        found = batch.solve(models(), TIMES, **GIVEN)
-    assert sizes == [(batch.SIZE, batch.FEW_STEPS), (batch.SIZE_SLOW, MOST_STEPS)]
+        patch.setattr(many_limits, "_solve", gives_up_on_the_second)
+        found = many_limits.solve(models(), TIMES, **GIVEN)
+    assert sizes == [(many_limits.SIZE, many_limits.FEW_STEPS), (many_limits.SIZE_SLOW, MOST_STEPS)]
     for one, two in zip(expected, found, strict=True):
         if isinstance(one, Exception):
             assert str(one) == str(two)

@@ -22,7 +22,7 @@ from largen.systems.rate.recursion import continuous_grid
 _REACH = 12.0
 
 
-class Pure(NamedTuple):
+class Solution(NamedTuple):
     """The limit in JAX.
 
     Attributes:
@@ -190,7 +190,7 @@ def moments(
     nodes: int = 961,
     sweeps: int | None = None,
     step: float | None = None,
-) -> Pure:
+) -> Solution:
     """Mean and covariance as a pure function of the model's numbers.
 
     Differentiable in every number of the model (kernel, gain, noise, ...), except at an initial variance of exactly
@@ -226,10 +226,10 @@ def moments(
         levels.append(_solved(model, part, grid.output, lags, nodes, 40 if sweeps is None else sweeps))
     coarse, fine = levels
     mean, covariance = ((4.0 * getattr(fine, x) - getattr(coarse, x)) / 3.0 for x in ("mean", "covariance"))
-    return Pure(mean, covariance, fine.tail, fine.change)
+    return Solution(mean, covariance, fine.tail, fine.change)
 
 
-def _solved(model: Any, part: Frame, output: np.ndarray, lags: int, nodes: int, sweeps: int) -> Pure:
+def _solved(model: Any, part: Frame, output: np.ndarray, lags: int, nodes: int, sweeps: int) -> Solution:
     """Iterate the sweep on one frame and read the law at the output points."""
     function = activation_of(model)
 
@@ -251,4 +251,4 @@ def _solved(model: Any, part: Frame, output: np.ndarray, lags: int, nodes: int, 
             covariances.append(part.beyond**k * driven[0])
         else:
             covariances.append(driven[k] if k < fields else jnp.zeros_like(driven[0]))
-    return Pure(mean[output], jnp.stack(covariances), tails[-1], changes[-1])
+    return Solution(mean[output], jnp.stack(covariances), tails[-1], changes[-1])

@@ -14,7 +14,7 @@ import numpy as np
 from largen.checks import InputError, LimitError
 from largen.numerics import ode
 from largen.system import Arrays
-from largen.systems.balanced import equations, limit, manifold
+from largen.systems.balanced import limit_equations, manifold
 from largen.systems.balanced.manifold import at, rates
 
 
@@ -35,7 +35,7 @@ def field(time: Any, state: Any, args: Any) -> tuple[jax.Array, jax.Array, jax.A
     rate = corrected_rate(model, v, k, kappa, nodes)
     mean = -v / model.tau + at(model.input, time) + jnp.sqrt(n) * (parts.first @ rate + at(model.drive, time))
     third = -3.0 * kappa / model.tau + skewness * (parts.third @ rate) / jnp.sqrt(n)
-    return mean, equations.variance_change(model, parts, k, rate), third
+    return mean, limit_equations.variance_change(model, parts, k, rate), third
 
 
 def corrected_rate(model: Any, v: Any, k: Any, kappa: Any, nodes: int) -> jax.Array:
@@ -69,7 +69,7 @@ def trajectory(
     Returns:
         The path of (v, K, kappa), and the mean intensities, shape (time, P).
     """
-    equations.require_double()
+    limit_equations.require_double()
     parts = manifold.balance(model, tuple(range(len(model.gain))), sizes)
     start = jnp.asarray(model.initial_mean)
     args = (model, parts, jnp.mean(jnp.asarray(sizes, dtype=float)), jnp.asarray(skewness, dtype=float), nodes)
@@ -81,7 +81,7 @@ def trajectory(
         rtol=rtol,
         atol=atol,
         solver="kvaerno5",
-        breaks=equations.breaks(model),
+        breaks=limit_equations.breaks(model),
         derivative=derivative,
     )
     return path, jax.vmap(lambda v, k, c: corrected_rate(model, v, k, c, nodes))(*path.values)
@@ -112,7 +112,7 @@ def solve(model: Any, times: np.ndarray, *, n: int, rtol: float, atol: float, sk
         )
     sizes = model.sizes(n)
     with jax.enable_x64(True):
-        limit.check_functions(model, times)
+        manifold.check_functions(model, times)
         path, rate = _trajectory(
             model,
             times,

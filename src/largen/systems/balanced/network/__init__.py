@@ -1,0 +1,1 @@
+"""The finite balanced network: exact by thinning, or in steps by tau-leaping."""
