@@ -257,7 +257,7 @@ def test_automatic_method_and_estimates():
         ({"record": ("voltage",)}, "`record` must be one of"),
         ({"neurons": [0, 400]}, "`neurons` must lie in 0 to 399"),
         ({"neurons": 0}, "`neurons` must be at least 1"),
-        ({"neurons": [0.5]}, "`neurons` must be a whole number"),
+        ({"neurons": [0.5]}, "`neurons` must be an integer"),
         ({"dt": -1.0}, "`dt` must be greater than 0"),
         ({"dt": 0.1, "method": "exact"}, "`dt` must be left out"),
         ({"time_limit": 0.0}, "`time_limit` must be greater"),
