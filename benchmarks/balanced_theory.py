@@ -17,6 +17,7 @@ from scipy import stats
 import largen as ln
 from largen import analysis
 from largen.systems.balanced import BalancedNetwork, Logistic, Probit, finite_size, manifold
+from largen.systems.balanced.fluctuations import linear_noise
 
 FALSE_ALARM = 1e-6
 OBSERVABLES = ("mean", "variance", "third_cumulant", "rate")
@@ -84,7 +85,7 @@ def steps():
     times = np.concatenate([[0.0], np.geomspace(0.02, 2.0, 10)])
     for name, model in sets().items():
         exact = ln.solve_limit(model, times, n=2000, rtol=1e-10, atol=1e-12)["mean"].values
-        error = np.sqrt(np.diag(model.fluctuations(2000).mean_covariance) / 400)[:, None]
+        error = np.sqrt(np.diag(linear_noise(model, 2000).mean_covariance) / 400)[:, None]
         for scaled in (0.1, 0.063, 0.03):
             bias = leap_means(model, times, 2000, scaled) - exact
             print(f"| {name} | {scaled} | {np.abs(bias).max():.2g} | {np.abs(bias / error).max():.2f} |", flush=True)
@@ -201,7 +202,7 @@ def fluctuations():
         products = 1000 * np.stack([m[:, 0] ** 2, m[:, 1] ** 2, m[:, 0] * m[:, 1]])
         blocks = products.reshape(3, -1, 40).mean(axis=2)
         error = blocks.std(axis=1, ddof=1) / np.sqrt(blocks.shape[1])
-        theory = 1000 * model.fluctuations(2000).mean_covariance
+        theory = 1000 * linear_noise(model, 2000).mean_covariance
         expected = np.array([theory[0, 0], theory[1, 1], theory[0, 1]])
         found = blocks.mean(axis=1)
         print(f"| {name} | {show(found)} | {show(error)} | {show(expected)} | {show(found / expected)} |", flush=True)
@@ -222,7 +223,7 @@ def asynchrony():
     found = analysis.asynchrony(networks, start=3.0)
     for n in counts:
         row = found.sel(n=n)
-        theory = model.fluctuations(n).pair_correlation
+        theory = linear_noise(model, n).pair_correlation
         cells = [small(pairs(row[key].values)) for key in ("pair_correlation", "pair_correlation_se")]
         cells.append(small(pairs(theory)))
         for key in ("skewness", "excess_kurtosis"):

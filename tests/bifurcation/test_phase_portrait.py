@@ -84,7 +84,7 @@ def test_portrait_of_a_spiking_run_has_orbits_only():
     assert ax.get_xlabel() == "rate of e (Hz)"
     with pytest.raises(InputError, match="orbits only"):
         analysis.phase_portrait(ln.SpikingNetwork())
-    with pytest.raises(InputError, match="needs an excitatory and an inhibitory population"):
+    with pytest.raises(InputError, match="rate system has no phase portrait"):
         analysis.phase_portrait(ln.RateNetwork())
 
 

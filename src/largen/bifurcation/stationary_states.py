@@ -9,7 +9,8 @@ import xarray as xr
 from largen.bifurcation import branches
 from largen.checks import InputError, LimitError, known_keys, require
 from largen.numerics.continuation.core import point_at
-from largen.system import Dynamics
+from largen.statistics.signals import labelled
+from largen.system import AbstractSystem, Dynamics
 
 SHOWN = 12
 
@@ -34,13 +35,15 @@ def fixed_points(system: Any, *, n: int | None = None, start: Any = None, **opti
         InputError: The system is of another kind, or its drive depends on time.
         LimitError: Newton's method found no stationary state.
     """
-    if getattr(system, "system", "") == "balanced" and start is None:
+    known = system.stationary_states(n) if isinstance(system, AbstractSystem) and start is None else None
+    if known is not None:
         known_keys("option", options, ())
-        return _balanced(system, n)
+        attrs = {"kind": "fixed points", "system": system.system, "n": float("inf") if n is None else n}
+        return labelled(known.variables, known.coords, attrs | dict(known.attrs))
     if not callable(getattr(system, "dynamics", None)):
         raise InputError(
-            f"analysis.fixed_points is for a BalancedNetwork, a SpikingNetwork, a Flow or a Map, but the model is a "
-            f"{type(system).__name__}."
+            f"analysis.fixed_points needs a system whose limit is a flow or a map, or your own Flow or Map, but the "
+            f"model is a {type(system).__name__}."
         )
     with jax.enable_x64(True):
         dynamics: Dynamics = system.dynamics(None, n=n, **options)
@@ -83,19 +86,3 @@ def _label(system: Any, dynamics: Dynamics, found: list[np.ndarray], n: int | No
     }
     attrs |= {key: str(value).lower() if isinstance(value, bool) else value for key, value in dynamics.note.items()}
     return xr.Dataset(values, {dim: list(dynamics.coordinates)}, attrs)
-
-
-def _balanced(model: Any, n: int | None) -> xr.Dataset:
-    found = model.fixed_points(n)
-    variables: dict[str, Any] = {
-        name: (("state", "population"), getattr(found, name), {"units": "1", "long_name": f"stationary {name}"})
-        for name in ("mean", "variance", "third_cumulant", "rate")
-    }
-    for name in ("fast", "slow"):
-        values = np.asarray(getattr(found, name))
-        for part, numbers in (("real", np.real(values)), ("imag", np.imag(values))):
-            about = {"units": "1", "long_name": f"{name} eigenvalue, {part} part"}
-            variables[f"{name}_{part}"] = (("state", f"{name}_mode"), numbers, about)
-    variables["stable"] = ("state", found.stable, {"long_name": "whether all real parts are negative"})
-    attrs = {"kind": "fixed points", "system": model.system, "n": float("inf") if n is None else n}
-    return xr.Dataset(variables, {"population": list(model.populations)}, attrs)

@@ -300,7 +300,7 @@ def run(job: Job, folder: Path, *, workers: int = 1, progress: Any = None, say: 
     if note is not None:
         summary["note"] = note
     sources = {"network": network, "limit": limit} | ({} if finite is None else {"theory at this n": finite})
-    statistics = statistics_as_plain(sources)
+    statistics = statistics_as_plain(job.model, sources)
     if statistics:
         summary["statistics"] = statistics
     summary["files"] = files

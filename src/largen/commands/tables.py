@@ -12,20 +12,17 @@ from largen.datasets import component_labels, describe
 from largen.io.model_files import read_file
 from largen.parameters import parameters
 from largen.parameters.plain import json_safe, to_plain
-from largen.statistics.summary import SUMMARIES
+from largen.system import AbstractSystem
 
 
-def statistics_as_plain(datasets: dict[str, xr.Dataset]) -> dict[str, Any]:
+def statistics_as_plain(system: AbstractSystem, datasets: dict[str, xr.Dataset]) -> dict[str, Any]:
     """The system's own statistics of network and theories: value, standard error and unit by name."""
-    from largen import analysis
-
     found: dict[str, Any] = {}
+    if not system.statistic_names():
+        return found
     for source, dataset in datasets.items():
-        name = SUMMARIES.get(str(dataset.attrs["system"]))
-        if name is None:
-            continue
         try:
-            table = getattr(analysis, name)(dataset)
+            table = system.statistics(dataset)
         except InputError as error:  # times that do not allow statistics are no reason to lose the run
             return {"unavailable": {"reason": str(error)}}
         rows = found[source] = {}

@@ -9,9 +9,9 @@ from scipy import stats
 
 from largen.checks import InputError, LimitError, integer
 from largen.comparison.report import AGREES, FINITE_SIZE, compare
-from largen.fitting.measured import FEWEST, Data, Measured, measure
+from largen.fitting.measured import FEWEST, Data, measure
 from largen.simulation import simulate, solve_limit
-from largen.system import AbstractSystem, options_of
+from largen.system import AbstractSystem, FitData, options_of
 
 DEFAULT_N = 2000
 DEFAULT_REALISATIONS = 16
@@ -130,7 +130,7 @@ def judge(
     return Verdict(value, error, z, *_by_comparison(model, target, network, where))
 
 
-def rows_of(data: Data, measured: Measured) -> np.ndarray:
+def rows_of(data: Data, measured: FitData) -> np.ndarray:
     """The network's data of each realisation, shape (realisation, datum)."""
     missing = [name for name in data.index if measured.samples is None or name not in measured.samples]
     if missing:

@@ -3,38 +3,19 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import xarray as xr
 
 from largen.checks import InputError, known_keys, require, shown
 from largen.comparison.report import after_layer
 from largen.datasets import component_labels
-from largen.statistics.events import find_cycles
-from largen.statistics.rates import mean_rates
-from largen.statistics.signals import FINEST, Signals, read
-from largen.statistics.spectra import gamma_frequency
-from largen.statistics.synchrony import synchrony_index
-from largen.system import AbstractSystem
+from largen.system import AbstractSystem, FitData
 
 FEWEST = 3
 """Fewest realisations from which errors are estimated."""
 
 
-class Measured(NamedTuple):
-    """Observables of one Dataset.
-
-    Attributes:
-        values: By observable, in its own shape.
-        samples: The same for each realisation, along a new first axis (jackknife pseudo-values of what is no mean);
-            None for a deterministic limit.
-    """
-
-    values: dict[str, np.ndarray]
-    samples: dict[str, np.ndarray] | None
-
-
-def measure(system: AbstractSystem, dataset: xr.Dataset, names: Iterable[str] | None = None) -> Measured:
+def measure(system: AbstractSystem, dataset: xr.Dataset, names: Iterable[str] | None = None) -> FitData:
     """Take the observables that a fit may use out of a network's or a limit's Dataset.
 
     Args:
@@ -47,66 +28,19 @@ def measure(system: AbstractSystem, dataset: xr.Dataset, names: Iterable[str] | 
         count = dataset.sizes["realisation"]
         remedy = "Simulate more, or give a dict of values with standard errors."
         require(count >= FEWEST, "target", f"have at least {FEWEST} realisations, for its errors", count, remedy)
-    if system.system == "spiking":
-        return _spiking(dataset)
+    own = system.fit_data(dataset)
+    if own is not None:
+        return own
     found = {str(name): v for name, v in dataset.data_vars.items() if "time" in v.dims and "neuron" not in v.dims}
     chosen = found if names is None else {name: found[name] for name in names if name in found}
     if not sampled:
-        return Measured({name: v.values.astype(float) for name, v in chosen.items()}, None)
+        return FitData({name: v.values.astype(float) for name, v in chosen.items()}, None)
     samples = {
         name: v.transpose("realisation", ...).values.astype(float)
         for name, v in chosen.items()
         if "realisation" in v.dims
     }
-    return Measured({name: rows.mean(0) for name, rows in samples.items()}, samples)
-
-
-# The spiking system: statistics of the rates ------------------------------------------------------------------
-
-
-def _spiking(dataset: xr.Dataset) -> Measured:
-    signals = read(dataset, None, finest=FINEST)
-    step = float(dataset.attrs.get("dt", 0.1))
-    must = f"have times {step:g} ms apart, the step it was computed with"
-    require(abs(signals.step - step) < 1e-6 * step, "target", must, signals.step)
-    if not signals.stochastic:
-        return Measured(_of_limit(signals), None)
-    parts = [signals.realisation(r) for r in range(len(signals.rate))]
-    rate = np.stack([mean_rates(part) for part in parts])
-    synchrony = np.stack([synchrony_index(part, self_count="removed") for part in parts])
-    samples = {"rate": rate, "synchrony": synchrony}
-    values = {name: rows.mean(0) for name, rows in samples.items()}
-    events = _event_rate(signals)
-    gamma = gamma_frequency(signals, events)[0]
-    if np.isfinite(gamma):
-        count = len(parts)
-        others = [signals._replace(rate=np.delete(signals.rate, r, axis=0)) for r in range(count)]
-        left_out = np.array([gamma_frequency(part, events)[0] for part in others])
-        pseudo = count * gamma - (count - 1) * left_out
-        if np.all(np.isfinite(pseudo)):
-            values["gamma_frequency"], samples["gamma_frequency"] = np.array(gamma), pseudo
-    return Measured(values, samples)
-
-
-def _event_rate(signals: Signals) -> float:
-    """Multiple-firing events per second, over all realisations; NaN without any."""
-    found = [find_cycles(signals.realisation(r)) for r in range(len(signals.rate))]
-    intervals = np.concatenate([cycles.following - cycles.onset for cycles in found]) * signals.step
-    return 1000.0 / intervals.mean() if intervals.size else np.nan
-
-
-def _of_limit(signals: Signals) -> dict[str, np.ndarray]:
-    from largen.systems.spiking import smooth
-
-    gamma = gamma_frequency(signals, _event_rate(signals))[0]
-    counts = signals.rate[0].T * signals.step / 1000.0
-    known = np.isfinite(gamma)
-    points = smooth.grid_points(gamma, len(counts) * signals.step) if known else 0
-    with jax.enable_x64(True):
-        found = smooth.statistics(
-            counts, signals.step, signals.size, gamma=gamma if known else None, frequencies=points
-        )
-        return {name: np.asarray(value) for name, value in found.items()}
+    return FitData({name: rows.mean(0) for name, rows in samples.items()}, samples)
 
 
 # Targets ------------------------------------------------------------------------------------------------------
@@ -129,14 +63,14 @@ class Data(NamedTuple):
     error: np.ndarray | None
     samples: np.ndarray | None
 
-    def take(self, measured: Measured) -> np.ndarray:
+    def take(self, measured: FitData) -> np.ndarray:
         """The same entries of other observables: of each realisation, shape (realisation, datum)."""
         source = measured.samples or {name: value[None] for name, value in measured.values.items()}
         return np.concatenate([source[n].reshape(len(source[n]), -1)[:, i] for n, i in self.index.items()], axis=1)
 
 
 def from_dataset(
-    limit: xr.Dataset, target: xr.Dataset, measured: Measured, names: tuple[str, ...], asked: tuple[str, ...] | None
+    limit: xr.Dataset, target: xr.Dataset, measured: FitData, names: tuple[str, ...], asked: tuple[str, ...] | None
 ) -> Data:
     """Turn a target Dataset into a vector.
 
@@ -149,17 +83,17 @@ def from_dataset(
     """
     there = {name: value for name, value in measured.values.items() if name in names}
     require(there, "target", f"have one of the observables {', '.join(names)}", list(measured.values))
+    series = any(_in_time(name, value.shape, target) for name, value in there.items())
     late = np.ones(target.sizes["time"], bool)
-    if target.attrs.get("kind") == "network" and limit.attrs["system"] != "spiking":
+    if target.attrs.get("kind") == "network" and series:
         late = after_layer(target, limit)
     index, labels = {}, []
     chosen = _chosen(target, there, asked)
     for name in sorted(chosen):
         keep = chosen[name].copy()
         words = _labels(name, there[name].shape, target)
-        dims = target[name].dims if name in target else ()
-        if "time" in dims and there[name].ndim > 0 and limit.attrs["system"] != "spiking":
-            own = [dim for dim in dims if dim != "realisation"]
+        if _in_time(name, there[name].shape, target):
+            own = [dim for dim in target[name].dims if dim != "realisation"]
             keep &= _on(late, own.index("time"), there[name].shape)
             if "time_" in own:
                 keep &= _on(late, own.index("time_"), there[name].shape)
@@ -170,7 +104,7 @@ def from_dataset(
     rows = data.take(measured)
     if measured.samples is None:
         return data._replace(value=rows[0])
-    value = data.take(Measured(measured.values, None))[0]
+    value = data.take(FitData(measured.values, None))[0]
     error = rows.std(0, ddof=1) / np.sqrt(len(rows))
     return _without_certain(data._replace(value=value, error=error, samples=rows))
 
@@ -251,9 +185,17 @@ def _chosen(dataset: xr.Dataset, there: Mapping[str, np.ndarray], asked: tuple[s
     return masks
 
 
+def _in_time(name: str, shape: tuple[int, ...], dataset: xr.Dataset) -> bool:
+    """Whether data of this shape are an observable at the Dataset's times, and not a statistic of it."""
+    if name not in dataset or "time" not in dataset[name].dims:
+        return False
+    sizes = dataset[name].sizes
+    return shape == tuple(sizes[dim] for dim in dataset[name].dims if dim != "realisation")
+
+
 def _components(name: str, shape: tuple[int, ...], dataset: xr.Dataset) -> list[str]:
     """Names of an observable's components: `mean[e]`, `covariance[0]`, `gamma_frequency`."""
-    if name in dataset and shape and "time" in dataset[name].dims and dataset.attrs["system"] != "spiking":
+    if _in_time(name, shape, dataset):
         return component_labels(dataset[name])
     if len(shape) == 1:
         return [f"{name}[{label}]" for label in dataset["population"].values.tolist()]

@@ -11,16 +11,14 @@ import xarray as xr
 from largen.checks import LimitError, increasing_times, require
 from largen.fitting.errors import Identifiability, covariance, identify, response
 from largen.fitting.evaluation import evaluate
-from largen.fitting.measured import Data, Measured, from_dataset, from_mapping, measure
+from largen.fitting.measured import Data, from_dataset, from_mapping, measure
 from largen.fitting.unknowns import Unknowns, unknowns
 from largen.io.model_files import time_grid
 from largen.numerics.least_squares import CONVERGED, KINK, NOWHERE, Minimum, minimise
 from largen.simulation import solve_limit
-from largen.system import AbstractSmoothLimit, AbstractSystem, options_of
+from largen.system import AbstractSmoothLimit, AbstractSystem, FitData, options_of
 
 RETREATS = 4
-LONGEST = 400.0
-"""Of a stationary spiking network the limit is solved over this many ms at most."""
 
 
 class Problem(NamedTuple):
@@ -125,8 +123,7 @@ def pose(
     size = networks_n if through == "finite" or model.reference_size is not None else None
     given = _inherited(model, target, measured) | options
     sampled = measured is None or measured.samples is not None
-    if model.system == "spiking" and sampled and not callable(model.value("external_rate")):
-        times = times[times <= times[0] + LONGEST]
+    times = model.fit_times(times, sampled=sampled)
     shared = {key: value for key, value in given.items() if key in options_of(model, "limit")}
     reference = solve_limit(model, times, n=size, **shared)
     limit = model.smooth(times, n=size, **given)
@@ -142,7 +139,7 @@ def pose(
     return Problem(model, limit, unknown, data, 1.0 / _errors_or_sizes(data))
 
 
-def _inherited(model: AbstractSystem, target: Any, measured: Measured | None) -> dict[str, Any]:
+def _inherited(model: AbstractSystem, target: Any, measured: FitData | None) -> dict[str, Any]:
     """Options of the limit that the target says: those it was solved with, its lags, its gamma frequency."""
     valid = options_of(model, "smooth")
     found: dict[str, Any] = {}

@@ -3,7 +3,7 @@
 Source: Benettin, Galgani, Giorgilli & Strelcyn 1980, Meccanica 15:9 and 15:21.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+
+from largen.numerics.continuation.shooting import Repeated
 
 
 class Exponents(NamedTuple):
@@ -29,6 +31,40 @@ class Exponents(NamedTuple):
     blocks: np.ndarray
     last: Any
     finite: bool
+
+
+class TangentMap(NamedTuple):
+    """A map with its start, whose tangent vectors can be carried along.
+
+    Attributes:
+        step: The map (state, args) -> state.
+        state: Start.
+        args: What the map needs.
+        dt: Time that one application takes.
+        every: Applications between two orthonormalisations.
+        unit: Unit of time.
+        method: How the equations are solved, in words.
+        project: See `exponents`.
+        scale: Likewise.
+        inner: Time step inside one application, where it is another.
+        observe: Function of (state, parameter, step) that knows a fault of the equations, or None.
+        faults: Messages by code of that fault.
+        random: Whether something was drawn at random, so that realisations differ.
+    """
+
+    step: Callable[[Any, Any], Any]
+    state: Any
+    args: Any
+    dt: float
+    every: int
+    unit: str
+    method: str
+    project: Callable[[Any, Any, Any], Any] | None = None
+    scale: Any = None
+    inner: float | None = None
+    observe: Any = None
+    faults: Mapping[int, str] = {}
+    random: bool = False
 
 
 def runge_kutta(field: Callable[[Any, Any], Any], dt: Any) -> Callable[[Any, Any], Any]:
@@ -144,3 +180,60 @@ def _run(
     moving, fixed, _ = carry
     finite = jnp.all(jnp.isfinite(ravel_pytree(moving)[0]))
     return logs, eqx.combine(moving, fixed), finite
+
+
+# Equations with a parameter that is not used, as maps ---------------------------------------------------------------
+
+_TOGETHER = 10  # steps of a map that is one step of a flow, between two orthonormalisations
+
+
+def _ahead(x: Any, args: Any) -> Any:
+    f, dt, _ = args
+    return Repeated(f)(x, _TOGETHER * dt, jnp.zeros(()), _TOGETHER)
+
+
+def _image(x: Any, args: Any) -> Any:
+    return args[0](x, jnp.zeros(()))
+
+
+def _flow(x: Any, args: Any) -> Any:
+    f, dt, _ = args
+    return runge_kutta(lambda x, _: f(x, jnp.zeros(())), dt)(x, None)
+
+
+def _conserving(x: Any, tangent: Any, args: Any) -> Any:
+    """The tangent without changes of what is conserved; they go where there is something, not into empty entries."""
+    rows = args[2]
+    held = (jnp.abs(x) + 1e-12)[:, None] * rows.T
+    return tangent - held @ jnp.linalg.solve(rows @ held, rows @ tangent)
+
+
+def _made(
+    step: Any, f: Any, state: np.ndarray, conserved: np.ndarray, dt: float, together: int, **about: Any
+) -> TangentMap:
+    project = _conserving if len(conserved) else None
+    args = (f, jnp.asarray(dt), jnp.asarray(conserved))
+    scale = np.abs(state) + 1e-12
+    return TangentMap(step, state, args, together * dt, project=project, scale=scale, inner=dt, **about)
+
+
+def of_map(f: Any, state: np.ndarray, conserved: np.ndarray, unit: str) -> TangentMap:
+    """The map x -> f(x, p).
+
+    Args:
+        f: Pure JAX function; a pytree.
+        state: Start, shape (m,).
+        conserved: Rows C, shape (c, m), with C x conserved.
+        unit: Unit of time.
+    """
+    return _made(_image, f, state, conserved, 1.0, 1, every=1, unit=unit, method="map")
+
+
+def of_steps(f: Any, state: np.ndarray, conserved: np.ndarray, dt: float, unit: str) -> TangentMap:
+    """The map x -> f(x, p, dt), one step of length dt; ten steps are taken together. Arguments as of `of_map`."""
+    return _made(_ahead, f, state, conserved, dt, _TOGETHER, every=1, unit=unit, method="map")
+
+
+def of_flow(f: Any, state: np.ndarray, conserved: np.ndarray, dt: float, every: int, unit: str) -> TangentMap:
+    """The flow dx/dt = f(x, p) in Runge-Kutta steps of length dt. Arguments as of `of_map`."""
+    return _made(_flow, f, state, conserved, dt, 1, every=every, unit=unit, method="Runge-Kutta")

@@ -40,7 +40,7 @@ def asynchrony(
     resamples = integer("resamples", resamples, low=100)
     rows = []
     for network in many:
-        known = isinstance(network, xr.Dataset) and network.attrs.get("system") == "balanced" and "state" in network
+        known = isinstance(network, xr.Dataset) and {"state", "mean", "variance"} <= set(network)
         if not known:
             raise InputError('Argument `networks` must come from simulate(BalancedNetwork(...), ..., record="state").')
         require(network.sizes["realisation"] >= 3, "networks", "have 3 realisations", network.sizes["realisation"])
@@ -48,7 +48,7 @@ def asynchrony(
     found = xr.concat(rows, "n").sortby("n")
     if found.sizes["n"] >= 2:
         found = found.assign(_exponents(found))
-    found.attrs = {"kind": "asynchrony", "system": "balanced"}
+    found.attrs = {"kind": "asynchrony", "system": many[0].attrs["system"]}
     return found
 
 

@@ -1,7 +1,5 @@
 """Correlation of the rate system against the lag on the ring and against time, split into frozen and dynamic parts."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import xarray as xr
 from scipy import integrate
@@ -32,8 +30,7 @@ def correlation_against_lag(dataset: xr.Dataset, *, time: float | None = None) -
     Raises:
         InputError: Another system, no frozen covariance, or a time that is no output time.
     """
-    known = isinstance(dataset, xr.Dataset) and dataset.attrs.get("system") == "rate" and "frozen_covariance" in dataset
-    if not known:
+    if not isinstance(dataset, xr.Dataset) or not {"covariance", "frozen_covariance"} <= set(dataset):
         raise InputError(
             "Argument `dataset` must hold `covariance` and `frozen_covariance` of a RateNetwork: a limit, a stationary "
             "regime, or a network of replicas=2 or more."
@@ -66,7 +63,7 @@ def correlation_against_lag(dataset: xr.Dataset, *, time: float | None = None) -
                 error.values,
                 {"units": "1", "long_name": f"standard error: {about['long_name']}"},
             )
-    attrs = {"kind": "correlation against lag", "system": "rate", "variance": float(variance)}
+    attrs = {"kind": "correlation against lag", "system": dataset.attrs["system"], "variance": float(variance)}
     return xr.Dataset(variables, {"lag": dataset["lag"].values}, attrs)
 
 
@@ -98,23 +95,5 @@ def autocorrelation_time(stationary: xr.Dataset) -> xr.Dataset:
             "frozen_share": ((), share, {"units": "1", "long_name": "frozen share of the variance"}),
         },
         {"lag": stationary["lag"].values},
-        {"kind": "autocorrelation time", "system": "rate"},
+        {"kind": "autocorrelation time", "system": stationary.attrs["system"]},
     )
-
-
-def chaotic_variance(gains: float | Sequence[float]) -> xr.Dataset:
-    """Variance Delta_0 of the noiseless network of independent weights with tanh, against the gain g.
-
-    From the energy condition of Sompolinsky, Crisanti & Sommers 1988; 0 up to the transition at g = 1.
-
-    Args:
-        gains: Standard deviation of a weight times sqrt(N), one or several.
-    """
-    from largen.systems.rate.stationary import chaotic_variance as of_one
-
-    values = np.atleast_1d(np.asarray(gains, float))
-    require(values.ndim == 1, "gains", "be one number or a row of them", values.shape)
-    about = {"units": "1", "long_name": "stationary variance Delta_0"}
-    coords = {"gain": ("gain", values, {"units": "1", "long_name": "gain g"})}
-    attrs = {"kind": "chaotic variance", "system": "rate"}
-    return xr.Dataset({"variance": ("gain", [of_one(float(g)) for g in values], about)}, coords, attrs)

@@ -247,7 +247,7 @@ def _labelled(
     }
     attrs = {
         "kind": "metastability",
-        "system": "spiking",
+        "system": run.attrs["system"],
         "source": "network" if run.attrs.get("kind") == "network" else "finite-size chain",
         "states": method,
         "smoothing": smoothing,

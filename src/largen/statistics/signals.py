@@ -1,6 +1,5 @@
 """From a labelled Dataset to the arrays that the statistics work on: spikes per step, pooled and smoothed rates."""
 
-import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -55,8 +54,9 @@ def read(dataset: xr.Dataset, start: float | None, *, finest: float = np.inf, wh
     """Take the rates out of a Dataset and check them.
 
     Args:
-        dataset: What `simulate` or `solve_limit` returned for the spiking system: `rate` (realisation, population,
-            time) with or without realisations, in Hz, on a uniform grid of `time` in ms.
+        dataset: What `simulate` or `solve_limit` returned for the spiking system, or another with `rate` (realisation,
+            population, time) with or without realisations, in Hz, on a uniform grid of `time` in ms, and `sizes` among
+            its attributes. Labels of inhibitory populations begin with "i".
         start: Time (ms) after which statistics are taken; None for 500 ms after the first time, or a quarter of
             the run if that is less.
         finest: Largest spacing of the grid that will do (ms).
@@ -66,9 +66,9 @@ def read(dataset: xr.Dataset, start: float | None, *, finest: float = np.inf, wh
         InputError: The Dataset is of another kind, the grid is not uniform or too coarse, or nothing is left
             after `start`.
     """
-    if not isinstance(dataset, xr.Dataset) or "rate" not in dataset or dataset.attrs.get("system") != "spiking":
+    if not isinstance(dataset, xr.Dataset) or "rate" not in dataset or dataset["rate"].attrs.get("units") != "Hz":
         raise InputError(
-            "Argument `dataset` must be a Dataset of the spiking system with the variable `rate`, "
+            "Argument `dataset` must be a Dataset with the variable `rate` in Hz, as of the spiking system, "
             f"but is {_about(dataset)}. Pass what simulate(...) or solve_limit(...) returned."
         )
     times = np.asarray(dataset["time"].values, dtype=np.float64)
@@ -96,11 +96,11 @@ def read(dataset: xr.Dataset, start: float | None, *, finest: float = np.inf, wh
     lead = ("realisation",) if "realisation" in rate.dims else ()
     values = rate.transpose(*lead, "population", "time").values.astype(np.float64)[..., keep]
     require(np.all(np.isfinite(values)), "dataset", "hold finite rates", "not")
-    size, inhibitory = _populations(dataset)
+    populations = dataset["population"].values
+    size = np.asarray(dataset.attrs["sizes"])
+    inhibitory = np.array([str(label).startswith("i") for label in populations])
     stochastic = dataset.attrs.get("kind") != "limit" or str(dataset.attrs.get("finite_size")).lower() == "true"
-    return Signals(
-        times[keep], step, values if lead else values[None], dataset["population"].values, size, inhibitory, stochastic
-    )
+    return Signals(times[keep], step, values if lead else values[None], populations, size, inhibitory, stochastic)
 
 
 def _about(dataset: object) -> str:
@@ -108,11 +108,6 @@ def _about(dataset: object) -> str:
         return type(dataset).__name__
     system = dataset.attrs.get("system", "an unknown system")
     return f"a Dataset of {system} with the variables {', '.join(map(str, dataset.data_vars)) or 'none'}"
-
-
-def _populations(dataset: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Neurons per population at the Dataset's n, and which populations inhibit."""
-    return np.asarray(dataset.attrs["sizes"]), np.asarray(json.loads(dataset.attrs["parameters"])["inhibitory"])
 
 
 def smooth(rate: np.ndarray, step: float, width: float = SMOOTHING) -> np.ndarray:

@@ -13,7 +13,7 @@ from largen.statistics.signals import FINEST, SMOOTHING, Signals, labelled, read
 from largen.statistics.spectra import gamma_frequency
 from largen.statistics.synchrony import WINDOW, synchrony_index
 
-_NAMES = {  # name: (dims, unit, long name)
+NAMES = {  # name: (dims, unit, long name)
     "rate": (("population",), "Hz", "mean firing rate"),
     "synchrony": (("population",), "1", "spike synchrony index"),
     "gamma_frequency": ((), "Hz", "gamma frequency"),
@@ -25,9 +25,6 @@ _NAMES = {  # name: (dims, unit, long name)
     "event_height": (("population",), "Hz", "mean largest smoothed rate of a cycle"),
     "orbit_area": ((), "Hz^2", "signed area per cycle in the E-I plane"),
 }
-
-SUMMARIES = {"spiking": "summary"}
-"""The function of `largen.analysis` that `largen run` and `sweep` take a system's statistics from, by system."""
 
 
 def summary(dataset: xr.Dataset, *, start: float | None = None, self_count: str = "included") -> xr.Dataset:
@@ -60,7 +57,7 @@ def summary(dataset: xr.Dataset, *, start: float | None = None, self_count: str 
     value = found.value | {"gamma_frequency": np.array(gamma[0])}
     error = found.error | {"gamma_frequency": np.array(gamma[1])}
     variables = {}
-    for name, (dims, unit, text) in _NAMES.items():
+    for name, (dims, unit, text) in NAMES.items():
         if name in value:
             variables[name] = (dims, value[name], unit, text)
             variables[f"{name}_se"] = (dims, error[name], unit, f"standard error: {text}")

@@ -63,12 +63,8 @@ def _standard(system: AbstractSystem) -> list[Observable]:
 
 
 def statistics_of(system: AbstractSystem) -> tuple[str, ...]:
-    """Statistics that the system's summary offers beyond its observables."""
-    from largen.statistics.summary import _NAMES, SUMMARIES
-
-    if system.system not in SUMMARIES:
-        return ()
-    return tuple(_NAMES)
+    """Statistics that the system offers beyond its observables."""
+    return system.statistic_names()
 
 
 def _one(entry: Any, offered: Sequence[str], statistics: Sequence[str]) -> Wanted:
@@ -156,7 +152,7 @@ def of_dataset(
             found |= over_realisations(parts, want.name)
         elif want.kind == "statistic":
             if summary is None:
-                summary = _summary(dataset, start)
+                summary = system.statistics(dataset, start=start)
                 status = str(summary.attrs.get("status", "completed"))
                 remark = "" if status == "completed" else status
             for name in (want.source, f"{want.source}_se"):
@@ -165,13 +161,6 @@ def of_dataset(
         else:
             found |= _own(function_at(want.source)(dataset), want)
     return found, remark
-
-
-def _summary(dataset: xr.Dataset, start: float) -> xr.Dataset:
-    from largen import analysis
-    from largen.statistics.summary import SUMMARIES
-
-    return getattr(analysis, SUMMARIES[str(dataset.attrs["system"])])(dataset, start=start)
 
 
 def _variable(array: xr.DataArray) -> Variable:

@@ -8,6 +8,7 @@ from scipy.special import ndtr
 from largen.checks import InputError, LimitError
 from largen.simulation import simulate
 from largen.systems.balanced import BalancedNetwork, Logistic, fluctuations, stationary
+from largen.systems.balanced.fluctuations import linear_noise
 
 S1, S3 = BalancedNetwork.rank_one(), BalancedNetwork.balanced()
 
@@ -87,7 +88,7 @@ def test_finite_states_tend_to_the_limit():
 
 def test_linear_noise_worked_numbers():
     for model, expected in ((S1, (2.488, 0.485, 0.940)), (S3, (1.215, 0.501, 0.484))):
-        noise = model.fluctuations(2_000)
+        noise = linear_noise(model, 2_000)
         cov = 1000 * noise.mean_covariance
         np.testing.assert_allclose((cov[0, 0], cov[1, 1], cov[0, 1]), expected, atol=1.1e-3)
         np.testing.assert_allclose(cov, cov.T, atol=1e-12)
@@ -96,7 +97,7 @@ def test_linear_noise_worked_numbers():
 def test_linear_noise_at_full_rank_tends_to_its_closed_form():
     """n Var(M_b) -> Var f_b(Z)/D_b^2 - K_b, n Cov(M_e, M_i) -> 0, n Var(V)/(2 K^2) -> 1."""
     n = 2 * 10**12
-    noise = S3.fluctuations(n, modes=40)
+    noise = linear_noise(S3, n, modes=40)
     xi = np.linspace(-9.5, 9.5, 2001)
     weights = np.exp(-0.5 * xi**2) / np.sum(np.exp(-0.5 * xi**2))
     expected = []
@@ -129,7 +130,7 @@ def test_pair_correlations_from_the_variance_of_means():
 
 def test_linear_noise_against_a_network():
     """n Var(M) over a long run of 200 neurons a population; blocks of 10 time units give the error."""
-    noise = S1.fluctuations(400)
+    noise = linear_noise(S1, 400)
     times = np.concatenate([[0.0], np.arange(10.0, 410.0, 0.5)])
     network = simulate(S1, times, n=400, seed=2, method="tau_leap")
     mean = network["mean"].values[0, :, 1:]
@@ -143,7 +144,7 @@ def test_linear_noise_against_a_network():
 
 def test_no_linear_noise_about_an_unstable_state():
     with pytest.raises(LimitError, match="one stable stationary state"):
-        BalancedNetwork.folded().fluctuations(2_000)
+        linear_noise(BalancedNetwork.folded(), 2_000)
 
 
 def test_tail_is_what_it_says():

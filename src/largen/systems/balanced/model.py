@@ -4,14 +4,16 @@ Source: MacLaurin & Vilanova 2024 (arXiv 2412.17273), called MV below. Time is d
 `tau` is given.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from largen.checks import require
+from largen.numerics.lyapunov import TangentMap
 from largen.parameters import TimeSeries, parameter
-from largen.system import AbstractFlowSystem, Arrays, Dynamics, Observable, Plan, labels_of, split
+from largen.system import AbstractFlowSystem, Arrays, Dynamics, Observable, Plan, Portrait, Table, labels_of, split
+from largen.system.pictures import ComplexPlane, Growth, Opening, PhasePlane, Picture, Series
 from largen.systems.balanced.gains import CustomGain, Logistic, Probit
 
 
@@ -45,6 +47,20 @@ class BalancedNetwork(AbstractFlowSystem):
     default_times: ClassVar[tuple[float, float, float]] = (0.0, 5.0, 0.05)
     default_record: ClassVar[tuple[str, ...]] = ("state",)
     limit_batch: ClassVar[int] = 256
+    opening: ClassVar[Opening | None] = Opening(10.0, 0.05, 200.0, branches=("drive[e]", 1.1), example="balanced")
+    views: ClassVar[Mapping[str, tuple[Picture, ...]]] = {
+        "Means and variances": (Series("mean"), Series("variance")),
+        "Rates": (Series("rate"), Series("third_cumulant")),
+        "Manifold": (PhasePlane("mean", "balanced manifold"),),
+        "Fast eigenvalues": (
+            Growth(
+                "fast_eigenvalues_real",
+                "fast eigenvalues along the solution",
+                "real parts of the fast eigenvalues; where one reaches zero the limit ends",
+            ),
+            ComplexPlane("fast_eigenvalues_real", "fast_eigenvalues_imag", "fast eigenvalues in the complex plane"),
+        ),
+    }
     observables: ClassVar[tuple[Observable, ...]] = (
         Observable("mean", ("population", "time"), "1", "mean state"),
         Observable("variance", ("population", "time"), "1", "variance of the state within a population"),
@@ -280,11 +296,51 @@ class BalancedNetwork(AbstractFlowSystem):
 
         return stationary.fixed_points(self) if n is None else stationary.finite_fixed_points(self, n)
 
-    def fluctuations(self, n: int, modes: int = 20) -> Any:
-        """Linear-noise covariance of population means and variances; see `fluctuations`."""
-        from largen.systems.balanced import fluctuations
+    def stationary_states(self, n: int | None) -> Table:
+        """All stationary states, labelled; see `fixed_points`."""
+        from largen.systems.balanced import tables
 
-        return fluctuations.linear_noise(self, n, modes=modes)
+        return tables.of_stationary_states(self.fixed_points(n), self.populations)
+
+    def fluctuations(self, *, n: int, times: Any = None, modes: int = 20) -> Table:
+        """Linear-noise covariance of population means and variances; see `fluctuations.linear_noise`."""
+        from largen.systems.balanced import fluctuations, tables
+
+        return tables.of_fluctuations(fluctuations.linear_noise(self, n, modes=modes), self.populations)
+
+    def phase_portrait(
+        self,
+        runs: Mapping[str, Any],
+        *,
+        n: int | None,
+        window: np.ndarray | None,
+        points: int,
+        start: float | None,
+        variance: Any = None,
+    ) -> Portrait:
+        """The plane of the means with the balanced manifold; see `portrait.draw_up`."""
+        from largen.systems.balanced import portrait
+
+        return portrait.draw_up(self, runs, n=n, window=window, points=points, start=start, variance=variance)
+
+    def tangent_dynamics(
+        self,
+        *,
+        n: int | None,
+        dt: float | None,
+        rng: Callable[..., np.random.Generator] | None,
+        skewness: bool = True,
+    ) -> TangentMap:
+        """The limit (n None), or the flow of the moments at n neurons, with tangent vectors; see `tangent`."""
+        from largen.systems.balanced import tangent
+
+        if n is None:
+            return tangent.of_limit(self, dt)
+        dynamics = self.dynamics(None, n=n, skewness=skewness)
+        if dt is not None:
+            return dynamics.tangent(dt)
+        slow, fast = tangent.slow_and_fast(self, n)
+        return dynamics.tangent(fast, every=max(1, round(slow / fast)))
 
     def smooth(
         self, times: np.ndarray, *, n: int | None = None, rtol: float = 1e-8, atol: float = 1e-10, route: str = "auto"

@@ -10,10 +10,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from largen.checks import require
-from largen.system import AbstractSystem, Arrays, Observable, Plan, parameter
+from largen.checks import increasing_times, require
+from largen.numerics.lyapunov import TangentMap
+from largen.system import AbstractSystem, Arrays, Observable, Plan, Table, parameter
+from largen.system.pictures import AgainstLag, Distance, Opening, Parts, Picture, Series, Surface
 from largen.systems.rate import activations
 from largen.systems.rate.kernels import SeparableKernel, TableKernel, UncorrelatedKernel
+
+_COVARIANCES = ("covariance", "frozen_covariance")
 
 
 class RateNetwork(AbstractSystem):
@@ -46,6 +50,21 @@ class RateNetwork(AbstractSystem):
         Observable("frozen_covariance", ("lag", "time", "time_"), "1", "covariance frozen by the weights"),
         Observable("state", ("neuron", "time"), "1", "state of the neurons (first replica)", True),
     )
+
+    overview: ClassVar[tuple[tuple[Picture, ...], ...]] = (
+        *(tuple(Surface("covariance", source, lag) for source in ("limit", "network", "difference")) for lag in (0, 1)),
+        (Series("mean"), AgainstLag(*_COVARIANCES), Distance()),
+    )
+    opening: ClassVar[Opening | None] = Opening(
+        20.0, 1.0, 100.0, 1000, 20_000, {"lags": 5}, {"lags": 5}, example="correlated"
+    )
+    views: ClassVar[Mapping[str, tuple[Picture, ...]]] = {
+        "Mean": (Series("mean"), Parts(*_COVARIANCES)),
+        "Correlation and lag": (AgainstLag(*_COVARIANCES),),
+        "Surfaces": tuple(
+            Surface("covariance", source, lag) for lag in (0, 1) for source in ("limit", "network", "difference")
+        ),
+    }
 
     dynamics: str = parameter(
         "discrete", kind="choice", choices=("discrete", "continuous"), doc="Discrete (gamma) or continuous time (tau)."
@@ -226,17 +245,21 @@ class RateNetwork(AbstractSystem):
             )
         return limit.solve(self, times, rtol=rtol, atol=atol, lags=lags, method=method, step=step)
 
-    def stationary(self, *, lags: int = 2, rtol: float = 1e-8, atol: float = 1e-10) -> Any:
-        """Solve the stationary regime; see `stationary.solve` (a NamedTuple of arrays)."""
-        from largen.systems.rate import stationary
+    def stationary(self, *, lags: int = 2, rtol: float = 1e-8, atol: float = 1e-10) -> Table:
+        """Solve the stationary regime: `covariance` (lag, time), `frozen_covariance` (lag), `mean`.
 
-        return stationary.solve(self, lags=lags, rtol=rtol, atol=atol)
+        `time` is the time between the two states. See `stationary.solve`.
+        """
+        from largen.systems.rate import stationary, tables
 
-    def fluctuations(self, times: np.ndarray, *, lags: int = 2, samples: int = 5000, seed: int = 0) -> Any:
-        """N times the variances of neuron averages, total and frozen; see `fluctuations.solve`."""
-        from largen.systems.rate import fluctuations
+        return tables.of_stationary(stationary.solve(self, lags=lags, rtol=rtol, atol=atol), self.dynamics)
 
-        return fluctuations.solve(self, times, lags=lags, samples=samples, seed=seed)
+    def fluctuations(self, *, n: int, times: Any = None, lags: int = 2, samples: int = 5000, seed: int = 0) -> Table:
+        """Variances of averages over n neurons, total and frozen, in discrete time; see `fluctuations.solve`."""
+        from largen.systems.rate import fluctuations, tables
+
+        times = increasing_times("times", times)
+        return tables.of_fluctuations(fluctuations.solve(self, times, lags=lags, samples=samples, seed=seed), times, n)
 
     def covariance_of_averages(
         self, times: np.ndarray, weights: Mapping[str, np.ndarray], *, n: int, options: Mapping[str, Any]
@@ -254,11 +277,26 @@ class RateNetwork(AbstractSystem):
         found = fluctuations.of_averages(self, times, known, replicas=int(options["replicas"]))
         return {name: covariance / n for name, covariance in found.items()}
 
-    def rate_function(self, mean: Any, covariance: Any) -> Any:
+    def rate_function(self, mean: np.ndarray, covariance: np.ndarray) -> Table:
         """Cost per neuron of a Gaussian field, averaged over the weights; see `large_deviations.solve`."""
-        from largen.systems.rate import large_deviations
+        from largen.systems.rate import large_deviations, tables
 
-        return large_deviations.solve(self, mean, covariance)
+        return tables.of_rate_function(large_deviations.solve(self, mean, covariance))
+
+    def chaos_onset(self, gains: np.ndarray | None) -> Table:
+        """Where the noiseless network with independent weights becomes chaotic; see `chaos_onset.find`."""
+        from largen.systems.rate import chaos_onset, tables
+
+        found = chaos_onset.find(self)
+        return tables.of_onset(found, gains, None if gains is None else chaos_onset.variances(self, gains))
+
+    def tangent_dynamics(
+        self, *, n: int | None, dt: float | None, rng: Callable[..., np.random.Generator] | None
+    ) -> TangentMap:
+        """One draw of the network without noise, with tangent vectors; see `tangent.of_network`."""
+        from largen.systems.rate import tangent
+
+        return tangent.of_network(self, n, dt, rng)
 
     def smooth(
         self, times: np.ndarray, *, n: int | None = None, lags: int = 2, terms: int = 256, step: float | None = None

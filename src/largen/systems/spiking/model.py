@@ -4,14 +4,30 @@ Source: Chang, Li, Wang, Tao & Xiao 2024 (arXiv 2411.14801; J. Comput. Phys. 537
 Times in ms, rates in Hz (spikes per neuron per second), potentials in the paper's units (reset 0, threshold 100).
 """
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
 import largen.numerics.compiled  # noqa: F401 (all kernels are Numba's: loaded with largen, not by the first of them)
+from largen.checks import InputError
+from largen.numerics.lyapunov import TangentMap
 from largen.parameters import TimeSeries, parameter
-from largen.system import AbstractFlowSystem, Arrays, Dynamics, Observable, Plan, labels_of, split
+from largen.system import (
+    AbstractFlowSystem,
+    Arrays,
+    Dynamics,
+    FitData,
+    Observable,
+    Plan,
+    Portrait,
+    check_options,
+    labels_of,
+    split,
+)
+from largen.system.pictures import Density, Distance, Opening, Orbit, Picture, Raster, Series, Spectrum
+
+_DETAIL = 300.0  # ms of a run that a figure shows in detail
 
 
 class SpikingNetwork(AbstractFlowSystem):
@@ -43,6 +59,29 @@ class SpikingNetwork(AbstractFlowSystem):
         Observable("spike_neuron", ("spike",), "", "neuron of a spike, within its population", True),
         Observable("spike_time", ("spike",), "ms", "time of a spike", True),
     )
+
+    overview: ClassVar[tuple[tuple[Picture, ...], ...]] = (
+        (Raster(shown=_DETAIL),),
+        (Series("rate", "rates: mean over realisations", smoothing=1.0, shown=_DETAIL),),
+        (Spectrum(), Orbit("rate", smoothing=1.0, shown=_DETAIL), Distance()),
+    )
+    opening: ClassVar[Opening | None] = Opening(
+        stop=500.0,
+        step=0.1,
+        longest=5000.0,
+        n=400,
+        options={"bin_width": 10.0},
+        record=("spikes", "voltage_density"),
+        limit_record=("voltage_density",),
+        branches=("probability[e,i]", 1.0),
+        example="gamma",
+    )
+    views: ClassVar[Mapping[str, tuple[Picture, ...]]] = {
+        "Rates": (Series("rate"), Raster()),
+        "Spectra": (Spectrum(),),
+        "Orbit": (Orbit("rate", smoothing=1.0),),
+        "Voltage": (Density("voltage_density", "voltage density", "voltage"),),
+    }
 
     size: Any = parameter(
         (300, 100), symbol="N_a", dims=("population",), kind="integer", low=1, doc="Neurons per population."
@@ -281,3 +320,66 @@ class SpikingNetwork(AbstractFlowSystem):
             narrowest=narrowest,
             dt=dt,
         )
+
+    def tangent_dynamics(
+        self,
+        *,
+        n: int | None,
+        dt: float | None,
+        rng: Callable[..., np.random.Generator] | None,
+        **options: Any,
+    ) -> TangentMap:
+        """The reduction, a map at its dt, with tangent vectors; `options` as of `dynamics`."""
+        check_options(self, "dynamics", options)
+        given = options if dt is None else options | {"dt": dt}
+        return self.dynamics(None, n=n, **given).tangent(method="discrete-state reduction")
+
+    def phase_portrait(
+        self,
+        runs: Mapping[str, Any],
+        *,
+        n: int | None,
+        window: np.ndarray | None,
+        points: int,
+        start: float | None,
+        smoothing: float = 1.0,
+    ) -> Portrait:
+        """The plane of the smoothed rates, with orbits only; see `portrait.draw_up`."""
+        from largen.systems.spiking import portrait
+
+        return portrait.draw_up(runs, window=window, start=start, smoothing=smoothing)
+
+    @classmethod
+    def statistic_names(cls) -> tuple[str, ...]:
+        """Rates, synchrony, frequency, and multiple-firing events; see `analysis.summary`."""
+        from largen.statistics.summary import NAMES
+
+        return tuple(NAMES)
+
+    @classmethod
+    def statistics(cls, dataset: Any, *, start: float | None = None) -> Any:
+        """The statistics of `analysis.summary`."""
+        from largen.statistics.summary import summary
+
+        return summary(dataset, start=start)
+
+    def fluctuations(self, *, n: int, times: Any = None, **options: Any) -> NoReturn:
+        """Refuse: the finite-size chain samples the fluctuations."""
+        raise InputError(
+            "The spiking system has no fluctuation theory; its finite-size chain, solve_limit(..., finite_size=True), "
+            "samples the fluctuations instead."
+        )
+
+    def fit_data(self, dataset: Any) -> FitData:
+        """Rates, synchrony and gamma frequency, which a fit through `smooth` aims at; see `fit_data.find`."""
+        from largen.systems.spiking import fit_data
+
+        return fit_data.find(dataset)
+
+    def fit_times(self, times: np.ndarray, *, sampled: bool) -> np.ndarray:
+        """The first part of a network's times: the limit settles within it, except under an input that varies."""
+        from largen.systems.spiking import fit_data
+
+        if sampled and not callable(self.external_rate):
+            return times[times <= times[0] + fit_data.LONGEST]
+        return times

@@ -1,4 +1,4 @@
-"""What every system shares: observables, the abstract system, and the dynamics behind a limit.
+"""What every system shares: the abstract system, what it may offer, and the dynamics behind a limit.
 
 A model is a final, immutable `equinox.Module` whose fields are declared in its parameter table (`largen.parameters`).
 """
@@ -7,66 +7,27 @@ import abc
 import enum
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self
 
 import equinox as eqx
 import jax
 import numpy as np
 
 from largen.checks import InputError, known_keys, require, shown
-from largen.parameters import AbstractComponent as AbstractComponent  # what the author of a system needs, in one place
-from largen.parameters import Place, get, index_in, indexed_name, info_of, parameters, parse, set_to
-from largen.parameters import parameter as parameter
-
-
-class Observable(NamedTuple):
-    """One labelled quantity of a network or a limit.
-
-    Attributes:
-        name: Name of the variable in a Dataset.
-        dims: Dimensions without `realisation`; the dim `spike` marks a ragged variable.
-        unit: Unit, empty where dimensionless.
-        long_name: What a reader of a plot sees.
-        on_request: Only present when asked for through `record`.
-    """
-
-    name: str
-    dims: tuple[str, ...]
-    unit: str
-    long_name: str
-    on_request: bool = False
-
-
-class Arrays(NamedTuple):
-    """What a system's network or limit returns: plain arrays, labelled later by `results.label`.
-
-    Attributes:
-        values: Arrays by observable name, each with the observable's dims.
-        coords: Coordinate arrays by dimension name (beyond `time` and the populations).
-        attrs: Options as they were resolved, and what else is worth recording.
-        status: One sentence; "completed" when nothing went wrong.
-        stopped_at: Time at which a limit was lost, or None.
-    """
-
-    values: Mapping[str, np.ndarray]
-    coords: Mapping[str, Any] = {}
-    attrs: Mapping[str, Any] = {}
-    status: str = "completed"
-    stopped_at: float | None = None
-
-
-class Plan(NamedTuple):
-    """What one realisation of a network will take, known before it starts.
-
-    Attributes:
-        method: The method that will run.
-        bytes: Estimated memory of one realisation.
-        seconds: Estimated CPU time of one realisation, or None when unknown.
-    """
-
-    method: str
-    bytes: float
-    seconds: float | None = None
+from largen.numerics.lyapunov import TangentMap, of_flow, of_map, of_steps
+from largen.parameters import (
+    AbstractComponent,
+    Place,
+    get,
+    index_in,
+    indexed_name,
+    info_of,
+    parameters,
+    parse,
+    set_to,
+)
+from largen.system.pictures import Opening, Picture
+from largen.system.values import Arrays, FitData, Observable, Plan, Portrait, Table
 
 
 def split(n: int, shares: np.ndarray, fewest: int, labels: tuple[str, ...]) -> np.ndarray:
@@ -124,6 +85,10 @@ class AbstractSystem(AbstractComponent):
     computed as plain arrays. Everything else (labels, files, comparison, command line) is shared. Keyword arguments of
     `network` and `limit` beyond those named here are the system's own options. `default_times` are the start, stop and
     step of a run when nothing is said, `default_record` what `largen run` records for its figure.
+
+    What follows `limit` is optional: a system that has a statistic, a theory or a picture of its own says so here, and
+    what it does not have is refused with a message. `overview` are the rows of the figure of a run, `views` the
+    explorer's tabs (both by default made from the observables), `opening` how the explorer begins.
     """
 
     system: eqx.AbstractClassVar[str]
@@ -133,6 +98,9 @@ class AbstractSystem(AbstractComponent):
     presets: eqx.AbstractClassVar[tuple[str, ...]]
     default_times: eqx.AbstractClassVar[tuple[float, float, float]]
     default_record: eqx.AbstractClassVar[tuple[str, ...]]
+    overview: ClassVar[tuple[tuple[Picture, ...], ...]] = ()
+    views: ClassVar[Mapping[str, tuple[Picture, ...]]] = {}
+    opening: ClassVar[Opening | None] = None
 
     @property
     @abc.abstractmethod
@@ -196,13 +164,23 @@ class AbstractSystem(AbstractComponent):
             n: Total number of neurons, or None for the model's own size.
             options: The system's own options.
         """
-        raise InputError(
-            f"The {self.system} system has no differentiable limit, so that it can be swept but not fitted."
-        )
+        self._refuse("no differentiable limit, so that it can be swept but not fitted")
+
+    def fit_data(self, dataset: Any) -> FitData | None:
+        """What a fit through `smooth` aims at in a Dataset; None for the observables themselves, at the run's times.
+
+        Args:
+            dataset: What `simulate` or `solve_limit` returned.
+        """
+        return None
+
+    def fit_times(self, times: np.ndarray, *, sampled: bool) -> np.ndarray:
+        """The times at which a fit solves the limit, where the target has these; `sampled`: it is a network's."""
+        return times
 
     def equations(self, n: int | None = None) -> str:
         """The limit's equations (those of n neurons where n is given) as LaTeX, with this model's own numbers."""
-        raise InputError(f"The {self.system} system does not write its equations.")
+        self._refuse("no equations that it can write")
 
     def covariance_of_averages(
         self, times: np.ndarray, weights: Mapping[str, np.ndarray], *, n: int, options: Mapping[str, Any]
@@ -221,6 +199,91 @@ class AbstractSystem(AbstractComponent):
             By observable, shape (sum, sum), for those the theory knows; empty without a theory.
         """
         return {}
+
+    # Statistics of a run, and theories beyond the limit ------------------------------------------------------------
+
+    @classmethod
+    def statistic_names(cls) -> tuple[str, ...]:
+        """The statistics that `statistics` may give, such as `synchrony`; empty for a system without any."""
+        return ()
+
+    @classmethod
+    def statistics(cls, dataset: Any, *, start: float | None = None) -> Any:
+        """The statistics of a run that `largen run` prints: a Dataset, each with its standard error in `<name>_se`.
+
+        Args:
+            dataset: What `simulate` or `solve_limit` returned.
+            start: Time after which they are taken; None for the system's own choice.
+        """
+        raise InputError(f"The {cls.system} system has no statistics of its own.")
+
+    def fluctuations(self, *, n: int, times: Any = None, **options: Any) -> Table:
+        """Theory of the fluctuations of a network of n neurons, for `analysis.fluctuations`."""
+        self._refuse("no fluctuation theory")
+
+    def stationary(self, **options: Any) -> Table:
+        """The stationary regime, for `analysis.stationary`."""
+        self._refuse("no theory of a stationary regime")
+
+    def rate_function(self, mean: np.ndarray, covariance: np.ndarray) -> Table:
+        """Rate function of large deviations, for `analysis.rate_function`."""
+        self._refuse("no rate function")
+
+    def chaos_onset(self, gains: np.ndarray | None) -> Table:
+        """Where the network becomes chaotic, for `analysis.chaos_onset`; `gains` as there, shape (gain,)."""
+        self._refuse("no theory of the onset of chaos")
+
+    # Dynamics of the limit -----------------------------------------------------------------------------------------
+
+    def stationary_states(self, n: int | None) -> Table | None:
+        """All stationary states of the limit, or at n neurons, with dim `state`; None where they cannot be listed.
+
+        Without a list `analysis.fixed_points` looks for them by Newton's method on `dynamics`.
+        """
+        return None
+
+    def phase_portrait(
+        self,
+        runs: Mapping[str, Any],
+        *,
+        n: int | None,
+        window: np.ndarray | None,
+        points: int,
+        start: float | None,
+        **options: Any,
+    ) -> Portrait:
+        """The plane of two quantities, for `analysis.phase_portrait`.
+
+        Args:
+            runs: Datasets by source: "network", "limit", "finite".
+            n: Total number of neurons, or None.
+            window: Lowest and highest value of each axis, shape (axis, edge), or None for the system's own choice.
+            points: Points of the grid in each direction, on which curves are first traced.
+            start: Time from which orbits are drawn, or None.
+            options: The system's own options.
+        """
+        self._refuse("no phase portrait")
+
+    def tangent_dynamics(
+        self,
+        *,
+        n: int | None,
+        dt: float | None,
+        rng: Callable[..., np.random.Generator] | None,
+        **options: Any,
+    ) -> TangentMap:
+        """The map whose tangent vectors `analysis.lyapunov` follows, with its start.
+
+        Args:
+            n: Total number of neurons, or None for the model's own size.
+            dt: Time step, or None for the system's own choice.
+            rng: Gives the generator of a named stream of this realisation, the same as of `network`; None without n.
+            options: The system's own options.
+        """
+        self._refuse("no tangent dynamics; give a function of the state")
+
+    def _refuse(self, what: str) -> NoReturn:
+        raise InputError(f"The {self.system} system has {what}.")
 
     def _labels(self) -> tuple[str, ...]:
         return self.populations
@@ -331,6 +394,29 @@ class Dynamics(NamedTuple):
         """What `rhs` and `observe` take after (x, p): the length of the step, where there is one."""
         return () if self.dt is None else (np.asarray(self.dt),)
 
+    def tangent(self, dt: float | None = None, *, every: int = 5, method: str = "") -> TangentMap:
+        """The equations from their initial state, with tangent vectors, for Lyapunov exponents.
+
+        Args:
+            dt: Time step of a flow.
+            every: Steps of a flow between two orthonormalisations.
+            method: How they are solved, in words.
+        """
+        state = np.asarray(self.initial, np.float64)
+        unit = self.time_unit or ("step" if self.form is Form.MAP else "1")
+        if self.form is Form.MAP:
+            require(dt is None, "dt", "be left out for a map", dt)
+            found = of_map(self.rhs, state, self.conserved, unit)
+        elif self.form is Form.STEP:
+            require(dt is None, "dt", "be left out for a map that has its own", dt)
+            found = of_steps(self.rhs, state, self.conserved, float(self.dt or 0.0), unit)._replace(
+                observe=self.observe, faults=self.faults
+            )
+        else:
+            require(dt is not None, "dt", "be given for a flow", dt)
+            found = of_flow(self.rhs, state, self.conserved, float(dt or 0.0), every, unit)
+        return found._replace(method=method or found.method)
+
 
 class AbstractFlowSystem(AbstractSystem):
     """A system whose limit is a flow, or a map at its own dt, so that `largen.analysis` can follow its branches."""
@@ -338,6 +424,18 @@ class AbstractFlowSystem(AbstractSystem):
     @abc.abstractmethod
     def dynamics(self, parameter: str | None, *, n: int | None, **options: Any) -> Dynamics:
         """The equations with one parameter free (None: just the equations), at n neurons in all."""
+
+    def tangent_dynamics(
+        self,
+        *,
+        n: int | None,
+        dt: float | None,
+        rng: Callable[..., np.random.Generator] | None,
+        **options: Any,
+    ) -> TangentMap:
+        """The map whose tangent vectors `analysis.lyapunov` follows: that of `dynamics`, whose options it takes."""
+        check_options(self, "dynamics", options)
+        return self.dynamics(None, n=n, **options).tangent(dt)
 
     def free(self, parameter: str) -> tuple[float, tuple[float, float], str]:
         """Value, bounds and unit of a parameter that can be followed: one number, or one that stands for all.
@@ -388,15 +486,21 @@ _SHARED = {
     "limit": {"self", "times", "n", "rtol", "atol", "options"},
     "smooth": {"self", "times", "n", "options"},
     "dynamics": {"self", "parameter", "n", "options"},
+    "fluctuations": {"self", "n", "times"},
+    "stationary": {"self"},
+    "tangent_dynamics": {"self", "n", "dt", "rng"},
+    "phase_portrait": {"self", "runs", "n", "window", "points", "start"},
 }
 
 
 def options_of(system: Any, verb: str) -> dict[str, Any]:
-    """Return the options of a system's `network`, `limit` or `smooth` with their defaults."""
+    """Return the options of a system's method, such as `network` or `limit`, with their defaults."""
     signature = inspect.signature(getattr(system, verb))
     return {p.name: p.default for p in signature.parameters.values() if p.name not in _SHARED[verb]}
 
 
 def check_options(system: AbstractSystem, verb: str, given: Mapping[str, Any]) -> None:
-    """Refuse an option that the system does not have; the sentence lists those it has."""
-    known_keys(f"option of the {system.system} system's {verb}", given, options_of(system, verb))
+    """Refuse an option that the system does not have; the message lists those it has."""
+    valid = options_of(system, verb)
+    if "options" not in valid:  # a method that takes any options looks at them itself, or refuses
+        known_keys(f"option of the {system.system} system's {verb}", given, valid)

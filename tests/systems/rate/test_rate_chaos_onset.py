@@ -47,7 +47,7 @@ def test_only_independent_weights_without_noise():
         analysis.chaos_onset(ln.RateNetwork(noise=0.0))
     with pytest.raises(InputError, match="`noise` must be 0"):
         analysis.chaos_onset(ln.RateNetwork())
-    with pytest.raises(InputError, match="is for a RateNetwork"):
+    with pytest.raises(InputError, match="balanced system has no theory of the onset of chaos"):
         analysis.chaos_onset(ln.BalancedNetwork())
     with pytest.raises(InputError, match="`gains` must be left out"):
         analysis.chaos_onset(chaotic(threshold_mean=0.1), gains=[1.5])

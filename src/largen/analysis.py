@@ -1,0 +1,114 @@
+"""Analysis of runs and limits under one name: statistics, stationary states, branches, portraits, theories.
+
+A theory belongs to the system that has it; here it is asked for and labelled.
+"""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from largen.bifurcation.cycles import limit_cycle as limit_cycle
+from largen.bifurcation.diagram import follow as follow
+from largen.bifurcation.equations import Flow as Flow
+from largen.bifurcation.equations import Map as Map
+from largen.bifurcation.lyapunov import lyapunov as lyapunov
+from largen.bifurcation.phase_portrait import phase_portrait as phase_portrait
+from largen.bifurcation.stationary_states import fixed_points as fixed_points
+from largen.checks import increasing_times, integer, require
+from largen.statistics.alternation import event_statistics as event_statistics
+from largen.statistics.correlations import asynchrony as asynchrony
+from largen.statistics.events import firing_events as firing_events
+from largen.statistics.events import orbit as orbit
+from largen.statistics.lags import autocorrelation_time as autocorrelation_time
+from largen.statistics.lags import correlation_against_lag as correlation_against_lag
+from largen.statistics.metastability import metastability as metastability
+from largen.statistics.signals import labelled
+from largen.statistics.spectra import power_spectrum as power_spectrum
+from largen.statistics.summary import summary as summary
+from largen.system import AbstractSystem, Table, check_options
+from largen.systems.rate.tables import chaotic_variance as chaotic_variance
+
+
+def fluctuations(system: AbstractSystem, *, n: int, times: Any = None, **options: Any) -> xr.Dataset:
+    """Predict the covariances of population or neuron averages of a network of n neurons.
+
+    Balanced system: linear noise about the stationary state (option `modes`): `mean_covariance`,
+    `variance_covariance`, `mean_variance_covariance` and `pair_correlation`, dims (population, source).
+    Rate system, discrete time (options `lags`, `samples`, `seed`): variances of `mean` (time), `covariance` and
+    `second_moment` (lag, time, time_), the part `_frozen` by the weights and the Monte Carlo `_error`. They are those
+    of the law averaged over the weights; for one network most of the fluctuation is frozen.
+
+    Args:
+        system: A model whose system has a theory of fluctuations.
+        n: Total number of neurons.
+        times: Output times of the rate system, shape (time,).
+        options: See above.
+
+    Raises:
+        InputError: The system has no fluctuation theory.
+        LimitError: There is no single stable stationary state.
+    """
+    n = integer("n", n, low=2)
+    check_options(system, "fluctuations", options)
+    times = None if times is None else increasing_times("times", times)
+    return _labelled(system, "fluctuations", system.fluctuations(n=n, times=times, **options), n=n)
+
+
+def stationary(system: AbstractSystem, **options: Any) -> xr.Dataset:
+    """Solve the stationary regime of a rate network: `covariance` (lag, time), `frozen_covariance` (lag), `mean`.
+
+    `time` is the time between the two states. Options: `lags`, `rtol`, `atol`.
+
+    Raises:
+        InputError: The system has no theory of a stationary regime.
+        LimitError: There is no stationary regime, or it was not reached.
+    """
+    check_options(system, "stationary", options)
+    return _labelled(system, "stationary", system.stationary(**options))
+
+
+def rate_function(system: AbstractSystem, mean: Any, covariance: Any) -> xr.Dataset:
+    """Rate function of large deviations of a discrete-time rate network, for a Gaussian field.
+
+    H per neuron of the field with this `mean` (time,) and `covariance` (lag, time, time), with its two parts; it is
+    zero at the limit alone. Minimising it over Gaussian fields gives an upper bound of the true exponent. It belongs
+    to the law averaged over the weights.
+
+    Raises:
+        InputError: The system has no rate function, no noise or initial variance, or a covariance that is none.
+    """
+    found = system.rate_function(np.asarray(mean, float), np.asarray(covariance, float))
+    return _labelled(system, "rate function", found)
+
+
+def chaos_onset(system: AbstractSystem, *, gains: Any = None) -> xr.Dataset:
+    """Find by theory (n to infinity) where a noiseless rate network with independent weights becomes chaotic.
+
+    g is the standard deviation of a weight times sqrt(n); the model's own value is ignored. The onset is where the
+    static state of the network loses its stability. For tanh without thresholds, in continuous time with tau = 1, it is
+    g = 1, and above it the variance of the chaotic state grows as Delta_0(g). `analysis.lyapunov` measures the exponent
+    of a finite network.
+
+    Args:
+        system: A RateNetwork without noise, with an UncorrelatedKernel.
+        gains: Values of g at which Delta_0 is wanted (tanh without thresholds, continuous time), shape (gain,).
+
+    Returns:
+        `onset`, the value of g; `static_mean` and `static_variance` of the static state there; with `gains` also
+        `variance` (gain), Delta_0: 0 up to the onset.
+
+    Raises:
+        InputError: A system without this theory, noise or correlated weights.
+        LimitError: There is no onset.
+    """
+    values = None
+    if gains is not None:
+        values = np.atleast_1d(np.asarray(gains, np.float64))
+        good = values.ndim == 1 and np.all(np.isfinite(values)) and np.all(values >= 0)
+        require(good, "gains", "be a vector of numbers of at least 0", gains)
+    return _labelled(system, "chaos onset", system.chaos_onset(values))
+
+
+def _labelled(system: AbstractSystem, kind: str, table: Table, **attrs: Any) -> xr.Dataset:
+    return labelled(table.variables, table.coords, {"kind": kind, "system": system.system, **attrs, **table.attrs})
