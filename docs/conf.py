@@ -43,6 +43,7 @@ extensions = [
     "sphinx-mathjax-offline",
     "sphinx_copybutton",
     "sphinx_design",
+    "glossary_links",
 ]
 exclude_patterns = ["_build", "_ipython", "README.md"]
 suppress_warnings = ["toc.empty_glob"]

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = {path.stem: path.read_text() for path in sorted(DOCS.glob("*.md"))}
 MADE_HERE = [name for name, text in PAGES.items() if "kernelspec" in text]
-NO_CODE = ("text", "{include}", "{toctree}", "{eval-rst}", "{math}", "{automodule}")
+NO_CODE = ("text", "{include}", "{toctree}", "{eval-rst}", "{math}", "{automodule}", "{glossary}")
 """Kinds of blocks without code."""
 README_RUN = "python3 -m venv .venv && .venv/bin/pip install -q"
 RUN_ELSEWHERE = {
@@ -25,18 +25,23 @@ RUN_ELSEWHERE = {
     # Installs; the README's command with other names of folders.
     ("get-started", "python3 -m venv .venv && .venv/bin/pip install ."): (".ci/run", "$(command_of run)"),
     # Serves until it is stopped.
-    ("explorer", "pip install 'largen[app]'"):
+    ("explorer", "pip install 'largen[explorer]'"):
         ("tests/explorer/test_explorer_browser.py", '"largen.commands.main", "explore"'),
 }  # fmt: skip
 """Page and first line of a block that is not run when its page is built, and the file that runs it."""
 MODELS = {"spiking": largen.SpikingNetwork, "balanced": largen.BalancedNetwork, "rate": largen.RateNetwork}
 
 
-def test_every_public_name_is_in_the_reference():
-    for name in {*largen._HOME, *largen.__all__} - {"__version__", "analysis", "plot"}:
-        assert re.search(rf"auto\w+:: largen\.{name}\n", PAGES["api"]), name
-    for package in (analysis, plot):
-        assert f"automodule:: {package.__name__}" in PAGES["api"]
+API = "".join(text for name, text in PAGES.items() if name.startswith("api-"))
+
+
+def test_the_public_names_are_those_of_the_reference():
+    listed = re.findall(r"auto(?:class|function|exception):: largen\.(\w+)\n", API)
+    assert sorted([*listed, "__version__", "analysis", "plot"]) == sorted(largen.__all__) == dir(largen)
+    for module in (analysis, plot):
+        assert f"automodule:: {module.__name__}" in API
+    for name in largen.__all__:
+        getattr(largen, name)
 
 
 def test_every_page_is_in_the_table_of_contents():
@@ -64,7 +69,7 @@ def blocks(text):
     """Language or directive, options and content of every fenced block."""
     found = re.findall(r"^ *(`{3,}|~{3,}) *([^\n]*)\n(.*?)^ *\1 *$", text, re.S | re.M)
     for _, first, content in found:
-        options = re.match(r"(?::.*\n)*", content)[0]
+        options = re.match(r"---\n.*?\n---\n|(?::.*\n)*", content, re.S)[0]
         yield first.strip(), options, content[len(options) :].strip()
 
 
@@ -134,6 +139,63 @@ def test_links_that_leave_the_site_are_few_and_known():
     texts += [(ROOT / name).read_text() for name in ("SCOPE.md", "CITATION.cff", "pyproject.toml")]
     found = {link.rstrip(".,;") for text in texts for link in re.findall(r"https?://[^\s)\]>\"'`]+", text)}
     assert found == LINKS
+
+
+DRAWS = r"^\w+\.figure\(\)|^ln\.plot\.(?:overview|figure_of|diagram_page)\("
+"""A last line of a cell that shows a picture."""
+
+
+@pytest.mark.parametrize("path", [*sorted(DOCS.rglob("*.md")), ROOT / "README.md"], ids=lambda path: path.stem)
+def test_every_picture_has_an_alternative_text(path):
+    """Of some words; what a cell draws has it in the cell's options."""
+    if "_build" in path.parts:
+        return
+    text = path.read_text()
+    for alternative, target in re.findall(r"!\[([^\]]*)\]\(([^)]*)\)", text):
+        assert len(alternative.split()) >= 3, target
+    for kind, options, content in blocks(text):
+        if kind == "{code-cell} python" and re.search(DRAWS, content, re.M):
+            alternative = re.search(r"^    alt: (.+)$", options, re.M)
+            assert alternative, content
+            assert len(alternative[1].split()) >= 3, content
+
+
+def test_the_navigation_is_short():
+    """A reader finds a page in it: what is generated stands behind the page on validation."""
+    assert 20 <= len(PAGES) <= 27
+    assert all("orphan: true" in path.read_text() for path in (DOCS / "validation").glob("*.md"))
+
+
+def test_first_uses_of_terms_are_linked(monkeypatch):
+    """The rule; that every built page follows it is checked in a browser by .ci/site."""
+    monkeypatch.syspath_prepend(str(DOCS))
+    from glossary_links import split
+
+    left = {"closure", "synchrony index", "synchrony", "z", "theory"}
+    found = split("Closures, closure; the synchrony\nindex, its synchrony. Z is not z; theories, prehistory", left)
+    assert [piece for piece in found if piece[1]] == [
+        ("Closures", "closure"),
+        ("synchrony\nindex", "synchrony index"),
+        ("synchrony", "synchrony"),
+        ("z", "z"),
+        ("theories", "theory"),
+    ]
+    assert "".join(piece for piece, _ in found).startswith("Closures, closure; the synchrony\nindex")
+    assert not left
+    assert split("nothing of it", {"closure"}) == [("nothing of it", None)]
+    assert split("closure", set()) == [("closure", None)]
+
+
+def test_the_glossary_has_what_the_pages_need():
+    terms = re.findall(r"^(\S.*)\n  \S", re.search(r"```\{glossary\}\n(.*?)```", PAGES["glossary"], re.S)[1], re.M)
+    assert terms == sorted(terms, key=str.lower)
+    assert len(terms) == len({term.lower() for term in terms})
+    assert {
+        "closure", "annealed", "quenched", "tau-leaping", "balanced manifold", "pending spikes", "finite-size theory",
+        "finite-size chain", "frozen covariance", "dynamic covariance", "z", "standard error", "Holm's correction",
+        "Mahalanobis distance", "Hotelling's test", "block bootstrap", "boundary layer", "propagation of chaos",
+        "multiple-firing event", "synchrony index", "Hopf point", "fold", "Floquet multiplier", "Lyapunov exponent",
+    } <= set(terms)  # fmt: skip
 
 
 def test_parts_of_measured_pages_are_where_they_are_looked_for():

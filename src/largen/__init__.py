@@ -77,14 +77,22 @@ _HOME = {
 }
 _SUBPACKAGES = ("analysis", "plot")
 __all__ = (
+    "BalancedNetwork",
+    "CustomGain",
     "Grid",
     "InputError",
     "Interrupted",
     "LimitError",
+    "Logistic",
+    "Probit",
     "Random",
+    "RateNetwork",
+    "SeparableKernel",
     "Sobol",
     "SpikingNetwork",
+    "TableKernel",
     "TimeSeries",
+    "UncorrelatedKernel",
     "__version__",
     "analysis",
     "compare",

@@ -297,4 +297,4 @@ def test_every_system_has_a_page():
 def test_without_the_extra_the_command_names_the_line_that_installs_it(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "panel", None)
     assert main(["explore"]) == 2
-    assert "pip install 'largen[app]'" in capsys.readouterr().err
+    assert "pip install 'largen[explorer]'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The explorer in the browser: move a parameter, watch the limit answer and the network follow (extra `app`)."""
+"""The explorer in the browser: move a parameter, watch the limit answer and the network follow (extra `explorer`)."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ def explore(model: Any = None, **options: Any) -> None:
         options: `port`, `address`, `show`, `functions`.
 
     Raises:
-        InputError: The extra `app` is not installed (the sentence has the line that installs it), or an argument
+        InputError: The extra `explorer` is not installed (the sentence has the line that installs it), or an argument
             cannot be used.
     """
     try:
         import panel  # noqa: F401
     except ImportError as error:
-        raise InputError("The explorer needs Panel, which is not installed: run  pip install 'largen[app]'.") from error
+        raise InputError("The explorer needs Panel, which is not installed: run  pip install 'largen[explorer]'.") from error
     from largen.explorer.server import serve
 
     serve(model, **options)
