@@ -20,7 +20,7 @@ from largen.simulation import simulate
 from largen.systems.rate import RateNetwork, SeparableKernel, TableKernel, UncorrelatedKernel
 from largen.systems.rate import limit as rate_limit
 from largen.systems.rate.activations import Activation
-from largen.systems.rate.input_covariance import Sources
+from largen.systems.rate.input_covariance import InputCovariance
 from largen.systems.rate.recursion import Problem, discrete_grid, forward
 from largen.systems.rate.weights import ExplicitWeights, draw
 
@@ -65,7 +65,7 @@ def limits():
         for steps in (400, 800):
 
             def solve(model=model, steps=steps):
-                return rate_limit.solve(model, np.arange(steps + 1.0), rtol=1e-8, atol=1e-10, lags=5)
+                return rate_limit.solve(model, np.arange(steps + 1.0), rate_limit.Options(lags=5))
 
             seconds = best(solve, 6)
             series = 2 * len(model.kernel.coupling().field)  # of the covariance and of its frozen part
@@ -81,14 +81,13 @@ def expectations():
         ("table, lags 0..5, tanh", RateNetwork(kernel=table_kernel(5), activation="tanh", gain=0.5)),
     ):
         coupling, grid = model.kernel.coupling(), discrete_grid(t + 1, float(model.gamma), float(model.noise))
-        sources = Sources(Activation(model.activation, float(model.gain)), coupling, t + 1, 1e-8, 1e-10)
-        numbers = ("mean_weight", "threshold_mean", "threshold_variance", "initial_mean", "initial_variance")
-        law = forward(Problem(*(float(getattr(model, number)) for number in numbers)), grid, sources)
+        inputs = InputCovariance(Activation.of(model), coupling, t + 1, 1e-8, 1e-10)
+        law = forward(Problem.of(model), grid, inputs)
         driven = np.stack([law.driven[:, t], law.frozen[:, t]])
         own = np.stack([law.private[t], law.shared[t]])
-        (seconds,) = interleaved(lambda s=sources, d=driven, o=own: [s.row(t, d, o) for _ in range(50)], repeats=8)
+        (seconds,) = interleaved(lambda s=inputs, d=driven, o=own: [s.row(t, d, o) for _ in range(50)], repeats=8)
         pairs = 50 * 2 * len(coupling.field) * (t + 1)
-        row(f"expectations, {name}", f"{seconds / pairs * 1e6:.3f} us a pair", f"tail {sources.tail:.0e}")
+        row(f"expectations, {name}", f"{seconds / pairs * 1e6:.3f} us a pair", f"tail {inputs.tail:.0e}")
 
 
 def networks():

@@ -136,7 +136,7 @@ def error_bars(count=1000):
     network = ln.simulate(D2, TIMES, n=100_000, seed=2)
     limit = ln.solve_limit(D2, TIMES)
     cut = D2.kernel.coupling()._replace(total=np.array([1.5 * (1 + 2 * (0.4 + 0.4**2))]))
-    wrong = rate_limit.moments(D2, TIMES, cut, 2, rtol=1e-8, atol=1e-10)
+    wrong = rate_limit.moments(D2, TIMES, cut, rate_limit.Options())
     planted = limit.assign(covariance=(limit["covariance"].dims, wrong.covariance)).drop_vars("frozen_covariance")
     for label, theory in (("right", limit.drop_vars("frozen_covariance")), ("cut", planted)):
         report = ln.compare(network, theory.assign_attrs(n=100_000)).sel(observable="covariance")

@@ -61,7 +61,7 @@ def truncated(limit):
     """The limit with the row sum over presynaptic lags cut at 2."""
     model = ln.RateNetwork()
     cut = model.kernel.coupling()._replace(total=np.array([1.5 * (1 + 2 * (0.4 + 0.4**2))]))
-    wrong = rate_limit.moments(model, TIMES, cut, 2, rtol=1e-8, atol=1e-10)
+    wrong = rate_limit.moments(model, TIMES, cut, rate_limit.Options())
     dims = limit["covariance"].dims
     return limit.assign(covariance=(dims, wrong.covariance), frozen_covariance=(dims, wrong.frozen))
 

@@ -14,6 +14,7 @@ from largen.systems.rate import (
     UncorrelatedKernel,
     fluctuations,
     large_deviations,
+    limit_field,
 )
 
 NONE = {"mean_weight": 0.0, "threshold_mean": 0.0, "threshold_variance": 0.0}
@@ -71,14 +72,15 @@ def test_worked_numbers_of_independent_weights():
 def test_variance_of_the_mean_by_quadrature_to_five_digits(steps, expected):
     # independent weights: sites are independent, and Var Z(g) is the variance at one site of g + c . order parameters
     times = steps + 1
-    limit = fluctuations._limit(SMALL, times)
-    feedback = fluctuations._feedback(SMALL, limit, 0)[steps]  # of the last mean
-    covariance = np.tril(limit.law.driven[0]) + np.tril(limit.law.driven[0], -1).T + limit.law.private
+    limit = limit_field.limit_law(SMALL, times)
+    feedback = fluctuations.feedback(SMALL, limit, 0)[steps]  # of the last mean
+    driven = limit.moments.driven[0]
+    covariance = np.tril(driven) + np.tril(driven, -1).T + limit.moments.private
     points, weights = np.polynomial.hermite_e.hermegauss(26)
     weights = weights / weights.sum()
     grid = np.stack(np.meshgrid(*[points] * times, indexing="ij")).reshape(times, -1)
     mass = np.prod(np.stack(np.meshgrid(*[weights] * times, indexing="ij")), axis=0).ravel()
-    x = limit.law.mean[:, None] + np.linalg.cholesky(covariance) @ grid
+    x = limit.moments.mean[:, None] + np.linalg.cholesky(covariance) @ grid
     f = np.tanh(x[:steps])
     s, t = np.triu_indices(steps)
     value = x[steps] + feedback @ np.concatenate([f, 1.5 * f[s] * f[t]])

@@ -126,8 +126,8 @@ def test_a_separable_kernel_and_its_table_agree():
 def test_recursion_and_fixed_point_agree():
     for model, count in ((RateNetwork(), 9), (D3, 30), (RateNetwork(activation="logistic"), 101)):
         times = np.arange(float(count))
-        one = rate_limit.solve(model, times, rtol=1e-8, atol=1e-10, lags=2)
-        two = rate_limit.solve(model, times, rtol=1e-8, atol=1e-10, lags=2, method="fixed_point")
+        one = rate_limit.solve(model, times, rate_limit.Options())
+        two = rate_limit.solve(model, times, rate_limit.Options(method="fixed_point"))
         for name in ("mean", "covariance", "frozen_covariance"):
             np.testing.assert_allclose(one.values[name], two.values[name], rtol=0, atol=1e-12)
         changes = two.attrs["sweep_changes"]
@@ -204,8 +204,9 @@ def test_continuous_time_is_the_limit_of_small_discrete_steps():
 
 def test_fixed_point_in_continuous_time():
     times = np.linspace(0.0, 1.0, 6)
-    one = rate_limit.solve(RateNetwork.diffusion(), times, rtol=1e-6, atol=1e-8, lags=1)
-    two = rate_limit.solve(RateNetwork.diffusion(), times, rtol=1e-6, atol=1e-8, lags=1, method="fixed_point")
+    loose = rate_limit.Options(lags=1, rtol=1e-6, atol=1e-8)
+    one = rate_limit.solve(RateNetwork.diffusion(), times, loose)
+    two = rate_limit.solve(RateNetwork.diffusion(), times, loose._replace(method="fixed_point"))
     for name in ("mean", "covariance", "frozen_covariance"):
         np.testing.assert_allclose(one.values[name], two.values[name], rtol=0, atol=1e-9)
 
@@ -288,12 +289,12 @@ def test_a_truncated_row_sum_gives_another_theory():
     model, times = RateNetwork(), np.arange(9.0)
     coupling = model.kernel.coupling()
     cut = coupling._replace(total=np.array([1.5 * (1 + 2 * (0.4 + 0.4**2))]))
-    wrong = rate_limit.moments(model, times, cut, 2, rtol=1e-8, atol=1e-10)
+    wrong = rate_limit.moments(model, times, cut, rate_limit.Options())
     assert abs(wrong.covariance[0, -1, -1] - 13.9875341048) > 0.5
 
 
-def test_bad_input_has_a_sentence():
-    with pytest.raises(InputError, match="`times` must be consecutive whole numbers"):
+def test_bad_input_has_a_message():
+    with pytest.raises(InputError, match="`times` must be consecutive integers"):
         solve_limit(RateNetwork(), np.arange(0.0, 2.0, 0.5))
     with pytest.raises(InputError, match="`activation` must be one of 'logistic'"):
         RateNetwork(activation="sigmoid")

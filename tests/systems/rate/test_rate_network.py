@@ -191,7 +191,7 @@ def test_refusals():
         simulate(model, TIMES, n=8, weights="implicit")
     with pytest.raises(InputError, match=r"needs about .* GB of memory"):
         simulate(model, TIMES, n=2_000_000, weights="explicit")
-    with pytest.raises(InputError, match="`times` must be consecutive whole numbers"):
+    with pytest.raises(InputError, match="`times` must be consecutive integers"):
         simulate(model, np.arange(0, 2, 0.5), n=8)
     with pytest.raises(InputError, match="`dt` must be at most tau/2"):
         simulate(RateNetwork.diffusion(), TIMES, n=8, dt=1.0)

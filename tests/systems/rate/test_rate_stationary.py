@@ -7,7 +7,7 @@ from scipy import integrate, optimize
 from largen.checks import LimitError
 from largen.systems.rate import RateNetwork, SeparableKernel, TableKernel, UncorrelatedKernel
 from largen.systems.rate import limit as rate_limit
-from largen.systems.rate.stationary import _Map, chaotic_variance, solve
+from largen.systems.rate.stationary import Setting, Sweep, chaotic_variance, solve
 
 STILL = {"mean_weight": 0.0, "threshold_mean": 0.0, "threshold_variance": 0.0}
 
@@ -30,7 +30,7 @@ def test_worked_numbers():
 )
 def test_the_late_recursion_arrives_there(model):
     found = solve(model, lags=2)
-    late = rate_limit.solve(model, np.arange(801.0), rtol=1e-9, atol=1e-11, lags=2).values
+    late = rate_limit.solve(model, np.arange(801.0), rate_limit.Options(rtol=1e-9, atol=1e-11)).values
     assert abs(late["mean"][-1] - found.mean) < 1e-8
     np.testing.assert_allclose(late["covariance"][:, -1, -1:-31:-1], found.covariance[:, :30], rtol=0, atol=1e-8)
     np.testing.assert_allclose(late["frozen_covariance"][:, -1, -1], found.frozen, rtol=0, atol=1e-8)
@@ -40,7 +40,7 @@ def test_the_late_recursion_arrives_there_in_continuous_time():
     model = RateNetwork.diffusion()
     found = solve(model)
     times = np.concatenate([[0.0], np.linspace(14.0, 15.0, 17)])
-    late = rate_limit.solve(model, times, rtol=1e-8, atol=1e-10, lags=2).values
+    late = rate_limit.solve(model, times, rate_limit.Options()).values
     apart = np.round((15.0 - times[1:]) / found.time[1]).astype(int)
     np.testing.assert_allclose(apart * found.time[1], 15.0 - times[1:], atol=1e-12)
     np.testing.assert_allclose(late["covariance"][:, -1, 1:], found.covariance[:, apart], rtol=0, atol=1e-8)
@@ -72,7 +72,7 @@ def test_chaotic_variance():
     assert abs(values[0] / 0.001 - 1.0) < 0.01
 
 
-def test_the_chaotic_regime_has_the_energys_variance_and_nothing_frozen():
+def test_the_chaotic_regime_has_the_variance_of_the_energy_condition_and_nothing_frozen():
     # the stationary autocovariance by filtering, against the energy condition: two ways to one number
     found = solve(RateNetwork.chaotic(), lags=1, rtol=1e-6, atol=1e-8)
     assert abs(found.covariance[0, 0] - 0.7476863806) < 1e-7
@@ -92,7 +92,7 @@ def test_near_the_transition_mixing_saves_hundreds_of_sweeps():
     exact = optimize.brentq(lambda v: 0.98 * weights @ np.tanh(np.sqrt(v) * xi) ** 2 + 4e-4 - v, 1e-6, 1.0, xtol=1e-15)
     assert abs(found.covariance[0, 0] - exact) < 1e-9
     assert len(found.residuals) < 30
-    sweep = _Map(model, model.kernel.coupling(), 64, 1.0, 1e-8, 1e-10)
+    sweep = Sweep(Setting(model, 0, 1e-8, 1e-10, 60.0), 64, 1.0)
     x, steps = sweep.pack(0.0, np.zeros(1), np.zeros((1, 65))), 0
     while np.abs(sweep(x) - x).max() > 1e-11:
         x, steps = sweep(x), steps + 1

@@ -1,9 +1,9 @@
-"""Activations: the rate f(gain x) of a neuron in state x, its expansion under a Gaussian law, and its covariances."""
+"""Activations: the rate f(x) = activation(gain x) of a neuron in state x, and its moments under a Gaussian law."""
 
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import special
@@ -11,13 +11,16 @@ from scipy import special
 from largen.checks import require
 from largen.numerics.bivariate import Expansion, covariance_by_smoothing, expand, expand_probit, probit_covariance
 
-WORDS = ("logistic", "probit", "tanh", "erf", "linear")
+if TYPE_CHECKING:
+    from largen.systems.rate.model import RateNetwork
+
+NAMES = ("logistic", "probit", "tanh", "erf", "linear")
 
 
 def check(activation: Any) -> None:
-    """Refuse what is neither a known word nor a function."""
-    good = callable(activation) or activation in WORDS
-    listed = ", ".join(repr(word) for word in WORDS)
+    """Refuse what is neither a known name nor a function."""
+    good = callable(activation) or activation in NAMES
+    listed = ", ".join(repr(name) for name in NAMES)
     require(good, "activation", f"be one of {listed} or a JAX function of one number", activation)
 
 
@@ -25,7 +28,7 @@ class Activation:
     """f(gain x), evaluated with NumPy.
 
     Args:
-        kind: One of `WORDS`, or a JAX function.
+        kind: One of `NAMES`, or a JAX function.
         gain: Factor on the state.
     """
 
@@ -38,12 +41,17 @@ class Activation:
         }.get(kind if isinstance(kind, str) else "", (0.0, 0.0, 0.0))
         self._function = _function(kind)
 
+    @classmethod
+    def of(cls, model: "RateNetwork") -> "Activation":
+        """That of a model."""
+        return cls(model.activation, float(model.gain))
+
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Rates at states x, any shape; refuses nothing (a network checks its states)."""
+        """Rates at states x, any shape; a network checks its states itself."""
         return self._function(self.gain * x if self.gain != 1.0 else x)
 
     def expand(self, mean: float, variance: float, terms: int, tolerance: float) -> Expansion:
-        """Normalised Hermite coefficients at one Gaussian law; closed where the activation allows it."""
+        """Normalised Hermite coefficients at one Gaussian law, in closed form for linear, probit and erf."""
         if self.kind == "linear":
             first = np.zeros(terms)
             first[0] = self.gain * math.sqrt(variance)
@@ -68,9 +76,10 @@ class Activation:
         r: np.ndarray,
         allowed: float,
     ) -> tuple[np.ndarray, float]:
-        """Covariance of f(x), f(y) at correlations near +-1, and an error estimate; shapes (pair,).
+        """Covariance of f(x), f(y) at correlations near ±1, and an error estimate; shapes (pair,).
 
-        Closed for probit and erf; otherwise by rules refined until the error is allowed or the finest is reached.
+        In closed form for probit and erf; otherwise the number of nodes doubles until the error is allowed, or
+        the finest rule is reached.
         """
         if self.scale:
             widths = [np.sqrt(1.0 + self.slope**2 * variance) for variance in variances]

@@ -1,14 +1,17 @@
 """Where a noiseless rate network with independent weights becomes chaotic, by theory (N to infinity).
 
-The static state U = s (J f(U) + theta), s = tau or 1/(1 - gamma), has a Gaussian law: m = s (Jbar E f + theta),
-Delta = s^2 (g^2 E f^2 + s_theta^2), weights of variance g^2/N. A small perturbation grows when the spectral radius
-g sqrt(E f'^2) of the matrix J diag(f') reaches 1/s: in continuous time its eigenvalues then reach the imaginary axis,
-in discrete time the unit circle. Source: Sompolinsky, Crisanti & Sommers 1988; Rajan & Abbott 2006 for the radius.
+The static state U = s (J f(U) + theta), s = tau or 1/(1 - gamma), has a Gaussian law (eq. R16 of docs/rate.md):
+
+    m = s (Jbar E f + theta),    Delta = s^2 (g^2 E f^2 + s_theta^2),    weights of variance g^2/N.
+
+A small perturbation grows when the spectral radius g sqrt(E f'^2) of the matrix J diag(f') reaches 1/s: in continuous
+time its eigenvalues then reach the imaginary axis, in discrete time the unit circle. Source: Sompolinsky, Crisanti &
+Sommers 1988 (Phys. Rev. Lett. 61:259); Rajan & Abbott 2006 (Phys. Rev. Lett. 97:188104) for the radius.
 """
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import numpy as np
@@ -20,6 +23,9 @@ from largen.numerics.gaussian import trapezoid
 from largen.systems.rate.activations import Activation, jax_function
 from largen.systems.rate.kernels import UncorrelatedKernel
 from largen.systems.rate.stationary import chaotic_variance
+
+if TYPE_CHECKING:
+    from largen.systems.rate.model import RateNetwork
 
 _NODES = 3073
 _STEP = 1.05  # factor from one trial of g to the next
@@ -41,17 +47,18 @@ class Onset(NamedTuple):
 
 
 class _Static:
-    """The static state's law and its stability."""
+    """Law and stability of the static state, with s = `static` and s^2 s_theta^2 = `own`."""
 
-    def __init__(self, model: Any):
+    def __init__(self, model: "RateNetwork"):
         self.model = model
         self.xi, self.weights = trapezoid(_NODES)
-        self.rate = Activation(model.activation, float(model.gain))
+        self.rate = Activation.of(model)
         self.slope = _derivative(model.activation, float(model.gain))
         self.static = float(model.tau) if model.dynamics == "continuous" else 1.0 / (1.0 - float(model.gamma))
         self.own = self.static**2 * float(model.threshold_variance)
 
     def states(self, law: np.ndarray) -> np.ndarray:
+        """States at the quadrature nodes, shape (node,)."""
         return law[0] + math.sqrt(max(law[1], 0.0)) * self.xi
 
     def law(self, g: float, start: np.ndarray) -> np.ndarray:
@@ -64,7 +71,10 @@ class _Static:
 
         found = iterate(sweep, start, tolerance=1e-14 * (1.0 + float(np.abs(start).max())), most=5000)
         if found.status is not Status.CONVERGED and found.residuals[-1] > 1e-11:
-            raise LimitError(f"The static state at g = {g:.6g} was not found. {found.status.value}")
+            raise LimitError(
+                f"The static state at g = {g:.6g} was not found. {found.status.value} "
+                "Change the thresholds or the mean weight, or measure the exponent of the network (analysis.lyapunov)."
+            )
         return found.value
 
     def excess(self, g: float, start: np.ndarray) -> tuple[float, np.ndarray]:
@@ -74,7 +84,7 @@ class _Static:
         return g * self.static * math.sqrt(squared) - 1.0, law
 
 
-def _derivative(kind: Any, gain: float) -> Callable[[np.ndarray], np.ndarray]:
+def _derivative(kind: str | Callable, gain: float) -> Callable[[np.ndarray], np.ndarray]:
     function = jax_function(kind)
 
     def slope(x: np.ndarray) -> np.ndarray:
@@ -84,7 +94,7 @@ def _derivative(kind: Any, gain: float) -> Callable[[np.ndarray], np.ndarray]:
     return slope
 
 
-def find(model: Any) -> Onset:
+def find(model: "RateNetwork") -> Onset:
     """Onset of chaos as the standard deviation of the weights grows from zero; the model's own is ignored.
 
     Args:
@@ -103,7 +113,10 @@ def find(model: Any) -> Onset:
     while value <= 0.0:
         low, high = high, high * _STEP
         if high > _LARGEST:
-            raise LimitError(f"The static state stays stable up to g = {_LARGEST:g}: there is no onset of chaos.")
+            raise LimitError(
+                f"The static state stays stable up to g = {_LARGEST:g}: there is no onset of chaos. "
+                "Take an activation that is steeper, or thresholds nearer to its steepest point."
+            )
         before = law
         value, law = static.excess(high, law)
         law = law if value <= 0.0 else before
@@ -114,7 +127,7 @@ def find(model: Any) -> Onset:
     return Onset(gain, float(mean), float(variance))
 
 
-def variances(model: Any, gains: np.ndarray) -> np.ndarray:
+def variances(model: "RateNetwork", gains: np.ndarray) -> np.ndarray:
     """Variance Delta_0 of the chaotic state at weights of standard deviation g/sqrt(N), for tanh without thresholds.
 
     Args:
@@ -139,7 +152,7 @@ def variances(model: Any, gains: np.ndarray) -> np.ndarray:
     return np.array([chaotic_variance(g * abs(slope) * tau) / slope**2 for g in gains.tolist()])
 
 
-def _check(model: Any) -> None:
+def _check(model: "RateNetwork") -> None:
     require(float(model.noise) == 0.0, "noise", "be 0 for a transition to chaos", float(model.noise))
     if not isinstance(model.kernel, UncorrelatedKernel):
         raise InputError(

@@ -1,16 +1,20 @@
 """Fluctuations of neuron averages: sqrt(N)(network - limit) in discrete time, and its part frozen by the weights.
 
-sqrt(N)(empirical - limit) -> Z(g) = W(g) + D_g (1 - DF)^{-1} w. W is the central limit of the limit field; w is W at
-the order parameters (mean rates, input covariances); F is one sweep of the limit on the order parameters, whose
-Jacobian DF is strictly causal; D_g is the derivative of E g with respect to them. Cov(W(g), W(h)) = sum_k cov(g, h
-shifted by k) is known for the state's mean and products and sampled for the rest, on a ring of the limit field with
-those as control variates. Two replicas of one network give the frozen part: Z of one against Z of the other.
-All of it is the law averaged over the weights; most of a fluctuation is frozen in J.
+As N grows (eq. R13 of docs/rate.md)
+
+    sqrt(N)(average of g over the neurons - limit) -> Z(g) = W(g) + D_g (1 - DF)^{-1} w.
+
+W is the central limit of the limit field; w is W at the order parameters (mean rates, input covariances); F is one
+sweep of the limit on the order parameters, whose Jacobian DF is strictly causal; D_g is the derivative of E g with
+respect to them. Cov(W(g), W(h)) = sum_k cov(g, h shifted by k) is known for the state's mean and products, and sampled
+for the rest, on a ring of the limit field with those as control variates. Two replicas of one network give the frozen
+part: Z of one against Z of the other. All of it is the law averaged over the weights; most of a fluctuation is frozen
+in J.
 """
 
 import itertools
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +23,14 @@ import numpy as np
 from largen.checks import InputError, integer, require
 from largen.numerics.streams import stream
 from largen.systems.rate import limit_jax
-from largen.systems.rate.activations import Activation
-from largen.systems.rate.input_covariance import Sources
-from largen.systems.rate.kernels import Coupling, TableKernel
-from largen.systems.rate.limit import by_lag, discrete_times
-from largen.systems.rate.recursion import Moments, Problem, discrete_grid, forward
+from largen.systems.rate.limit import discrete_times
+from largen.systems.rate.limit_field import LimitLaw, RingField, covariance_of_averages, limit_law, pairs
+
+if TYPE_CHECKING:
+    from largen.systems.rate.model import RateNetwork
 
 MOST_ORDERS = 1500
+"""Most order parameters for which the Jacobian is computed."""
 _CHUNK = 500
 
 
@@ -35,16 +40,16 @@ class Fluctuations(NamedTuple):
     Attributes:
         mean: Of the mean state, shape (time,).
         covariance: Of the covariance over neurons, shape (lag, time, time).
-        second_moment: Of the second moment (1/N) sum_j U^j_s U^{j+k}_t, likewise.
-        mean_frozen: The part shared by two replicas of one draw of the weights.
-        covariance_frozen: Likewise.
-        second_moment_frozen: Likewise.
+        second_moment: Of the second moment (1/N) sum_j U^j_s U^{j+k}_t, shape (lag, time, time).
+        mean_frozen: The part of `mean` shared by two replicas of one draw of the weights.
+        covariance_frozen: That part of `covariance`.
+        second_moment_frozen: That part of `second_moment`.
         mean_error: Standard error of `mean` from sampling the field.
-        covariance_error: Likewise.
-        second_moment_error: Likewise.
+        covariance_error: That of `covariance`.
+        second_moment_error: That of `second_moment`.
         mean_field: `mean` without the feedback of the order parameters (W alone).
-        covariance_field: Likewise.
-        second_moment_field: Likewise.
+        covariance_field: `covariance` without it.
+        second_moment_field: `second_moment` without it.
     """
 
     mean: np.ndarray
@@ -61,38 +66,35 @@ class Fluctuations(NamedTuple):
     second_moment_field: np.ndarray
 
 
-class _Limit(NamedTuple):
-    """The limit law and what the sweep needs."""
-
-    law: Moments
-    coupling: Coupling
-    terms: int
-    times: int
-
-
 def solve(
-    model: Any, times: np.ndarray, *, lags: int = 2, samples: int = 5000, ring: int | None = None, seed: int = 0
+    model: "RateNetwork",
+    times: np.ndarray,
+    *,
+    lags: int = 2,
+    samples: int = 5000,
+    ring: int | None = None,
+    seed: int = 0,
 ) -> Fluctuations:
     """N times the variances of the mean, the covariances and the second moments of a network, as N grows.
 
     Args:
         model: A RateNetwork in discrete time.
-        times: Consecutive whole numbers.
+        times: Consecutive integers, shape (time,).
         lags: Largest lag on the ring.
         samples: Samples of the limit field (and half as many to fit the control variates).
-        ring: Neurons of a sample; None chooses by the kernel's reach.
+        ring: Neurons of a sample; None chooses by the reach of the kernel.
         seed: Seed of the samples.
 
     Raises:
         InputError: Continuous time, or too many times for the Jacobian.
     """
     lags, samples = integer("lags", lags, low=0), integer("samples", samples, low=100)
-    theory = _prepare(model, times, lags, samples, ring, seed)
+    theory = _Theory(model, times, lags, samples, ring, seed)
     return _estimate(theory)
 
 
 def of_averages(
-    model: Any,
+    model: "RateNetwork",
     times: np.ndarray,
     weights: Mapping[str, np.ndarray],
     *,
@@ -104,7 +106,7 @@ def of_averages(
 
     Args:
         model: A RateNetwork in discrete time.
-        times: Consecutive whole numbers.
+        times: Consecutive integers, shape (time,).
         weights: For "mean" shape (sum, time), for "covariance" (sum, lag, time, time).
         replicas: Replicas over which the network averages: they share what the weights freeze.
         samples: As in `solve`.
@@ -114,9 +116,9 @@ def of_averages(
         By observable, shape (sum, sum).
     """
     lags = weights["covariance"].shape[1] - 1 if "covariance" in weights else 0
-    theory = _prepare(model, times, lags, samples, None, seed)
+    theory = _Theory(model, times, lags, samples, None, seed)
     count = len(times)
-    s, t = _pairs(count)
+    s, t = pairs(count)
     columns, ends = [], [0]
     for name, weight in weights.items():
         column = np.zeros((count + (lags + 1) * len(s), len(weight)))
@@ -132,99 +134,73 @@ def of_averages(
     return {name: found[a:b, a:b] for name, (a, b) in zip(weights, itertools.pairwise(ends), strict=True)}
 
 
-def order_parameters(model: Any, times: int) -> int:
-    """How many order parameters the feedback has at this many times."""
+def order_parameters(model: "RateNetwork", times: int) -> int:
+    """Number of order parameters at this many times: mean rates and input covariances."""
     return (times - 1) * (1 + len(model.kernel.coupling().total) * times // 2)
 
 
-class _Theory(NamedTuple):
-    """What the estimates need.
+class _Theory:
+    """The feedback, the exact covariance of the controls, and the coefficients by which they stand for the rest.
+
+    Args:
+        model: The model.
+        times: Output times, shape (time,).
+        lags: Largest lag on the ring.
+        samples: Samples of the limit field.
+        ring: Neurons of a sample, or None.
+        seed: Seed of the samples.
 
     Attributes:
-        limit: The limit law.
-        lags: Largest lag.
-        ring: Neurons of a sample.
-        draw: Gives the chunks of fresh samples (see `_draws`).
+        limit: The limit.
+        field: It on a ring, of which the averages are the controls.
         beta: Coefficients of the controls, shape (control, observable).
-        centres: Means of the observables and of the controls.
-        total: Ring size times the covariance of the controls.
+        centres: Means of the observables and of the controls, shape (observable,) each.
+        total: Ring size times the covariance of the controls, shape (control, control).
         frozen: The same between two replicas.
     """
 
-    limit: "_Limit"
-    lags: int
-    ring: int
-    draw: Callable[[], Any]
-    beta: np.ndarray
-    centres: list[np.ndarray]
-    total: np.ndarray
-    frozen: np.ndarray
+    def __init__(self, model: "RateNetwork", times: np.ndarray, lags: int, samples: int, ring: int | None, seed: int):
+        require(model.dynamics == "discrete", "dynamics", "be 'discrete' for fluctuations", model.dynamics)
+        discrete_times(times)
+        count = order_parameters(model, len(times))
+        if count > MOST_ORDERS:
+            raise InputError(
+                f"Argument `times` must give at most {MOST_ORDERS} order parameters, but gives {count}. "
+                "Take fewer times."
+            )
+        self.limit, self.lags, self.samples = limit_law(model, len(times)), lags, samples
+        self.field = RingField(model, self.limit, lags, ring)
+        self._feedback = feedback(model, self.limit, lags)
+        self._rng = stream(seed, "fluctuations")
+        # the coefficients are fitted on separate draws: in-sample fits give error bars far too small
+        self.beta, *self.centres = _fitted(self.draws(samples // 2))
+        self.total = covariance_of_averages(self.field.total, lags)
+        self.frozen = covariance_of_averages(self.field.frozen, lags)
+
+    def draws(self, samples: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Chunks of fresh samples: the averages with feedback, and without it; shape (sample, replica, observable).
+
+        The observables are the means, then the covariances by lag and s <= t, not centred; those without feedback
+        are the controls.
+        """
+        for start in range(0, samples, _CHUNK):
+            z, controls = [], []
+            for x in self.field.replicas(min(_CHUNK, samples - start), self._rng):
+                direct = self.field.averages(x)
+                z.append(direct + self.field.order_parameters(x) @ self._feedback.T)
+                controls.append(direct)
+            yield np.stack(z, axis=1), np.stack(controls, axis=1)
 
 
-def _prepare(model: Any, times: np.ndarray, lags: int, samples: int, ring: int | None, seed: int) -> _Theory:
-    require(model.dynamics == "discrete", "dynamics", "be 'discrete' for fluctuations", model.dynamics)
-    discrete_times(times)
-    count = order_parameters(model, len(times))
-    if count > MOST_ORDERS:
-        raise InputError(
-            f"Argument `times` must give at most {MOST_ORDERS} order parameters, but gives {count}. Take fewer times."
-        )
-    limit = _limit(model, len(times))
-    size = _ring_size(model, lags) if ring is None else integer("ring", ring, low=2 * lags + 2)
-    feedback = _feedback(model, limit, lags)
-    factors = _field_factors(model, limit, size)
-    rng = stream(seed, "fluctuations")
+def feedback(model: "RateNetwork", limit: LimitLaw, lags: int) -> np.ndarray:
+    """D_g (1 - DF)^{-1}: response of means and covariances to w, shape (observable, order parameter).
 
-    def draw(number: int) -> Any:
-        return _draws(model, limit, factors, feedback, lags, size, number, rng)
-
-    # the coefficients are fitted on separate draws: in-sample fits give error bars far too small
-    beta, *centres = _fitted(draw(samples // 2))
-    law = limit.law
-    total = _exact(_ring_lags(law.driven, law.private, limit.coupling, size), lags)
-    frozen = _exact(_ring_lags(law.frozen, law.shared, limit.coupling, size), lags)
-    return _Theory(limit, lags, size, lambda: draw(samples), beta, centres, total, frozen)
-
-
-def _limit(model: Any, times: int) -> _Limit:
-    coupling = model.kernel.coupling()
-    sources = Sources(Activation(model.activation, float(model.gain)), coupling, times, 1e-10, 1e-12)
-    problem = Problem(
-        float(model.mean_weight),
-        float(model.threshold_mean),
-        float(model.threshold_variance),
-        float(model.initial_mean),
-        float(model.initial_variance),
-    )
-    law = forward(problem, discrete_grid(times, float(model.gamma), float(model.noise)), sources)
-    return _Limit(law, coupling, len(sources.table.coefficients), times)
-
-
-def _ring_size(model: Any, lags: int) -> int:
-    if isinstance(model.kernel, TableKernel):
-        return max(4 * max(model.kernel.reach) + 4, 4 * lags + 4, 24)
-    coupling = model.kernel.coupling()
-    slow = max(abs(coupling.beyond), abs(coupling.pair[0]) if coupling.pair else 0.0)
-    reach = 16.0 if slow == 0.0 else np.log(1e-6) / np.log(slow)
-    return int(np.clip(2 * np.ceil(reach), max(24, 4 * lags + 4), 512))
-
-
-# Feedback -----------------------------------------------------------------------------------------------------
-
-
-def _pairs(times: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices s <= t."""
-    return np.triu_indices(times)
-
-
-def _feedback(model: Any, limit: _Limit, lags: int) -> np.ndarray:
-    """D_g (1 - DF)^{-1}: how means (time,) and covariances (lag, s <= t) follow the order parameters' w.
-
-    Order parameters: mean rates (step,), then input covariances (field, s <= t < steps), symmetric in s, t.
+    Observables: means (time), then covariances (lag, s <= t). Order parameters: mean rates (step), then input
+    covariances (field, s <= t < step), symmetric in s, t.
     """
     steps, fields = limit.times - 1, len(limit.coupling.total)
-    rows, columns = _pairs(steps)
-    upper_rows, upper_columns = _pairs(limit.times)
+    rows, columns = pairs(steps)
+    upper_rows, upper_columns = pairs(limit.times)
     with jax.enable_x64(True):
         part, function = limit_jax.frame(model, limit.times, limit.terms), limit_jax.activation_of(model)
 
@@ -261,133 +237,25 @@ def _feedback(model: Any, limit: _Limit, lags: int) -> np.ndarray:
     return np.linalg.solve(np.eye(count) - sweep_slope.T, observed_slope.T).T
 
 
-# The limit field on a ring ------------------------------------------------------------------------------------
-
-
-def _ring_lags(driven: np.ndarray, own: np.ndarray, coupling: Coupling, ring: int) -> np.ndarray:
-    """Covariance by lag 0..ring-1 around a ring, shape (ring, time, time)."""
-    full = [np.tril(field) + np.tril(field, -1).T for field in driven]
-    half = by_lag(full, own, coupling.beyond, ring // 2)
-    distance = np.minimum(np.arange(ring), ring - np.arange(ring))
-    return half[distance]
-
-
-def _field_factors(model: Any, limit: _Limit, ring: int) -> tuple[np.ndarray, np.ndarray]:
-    """Square roots by frequency of what two replicas share and of each one's own, shape (frequency, time, time)."""
-    law = limit.law
-    shared = _ring_lags(law.frozen, law.shared, limit.coupling, ring)
-    whole = _ring_lags(law.driven, law.private, limit.coupling, ring)
-    return _roots(np.fft.rfft(shared, axis=0).real), _roots(np.fft.rfft(whole - shared, axis=0).real)
-
-
-def _roots(spectra: np.ndarray) -> np.ndarray:
-    values, vectors = np.linalg.eigh(spectra)
-    return vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
-
-
-def _sample(root: np.ndarray, ring: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Samples of a centred stationary Gaussian field, shape (sample, time, ring)."""
-    white = np.fft.rfft(rng.standard_normal((count, root.shape[1], ring)), axis=2)
-    return np.fft.irfft(np.einsum("pts,csp->ctp", root, white, optimize=True), ring, axis=2)
-
-
-def _draws(
-    model: Any,
-    limit: _Limit,
-    factors: tuple[np.ndarray, np.ndarray],
-    feedback: np.ndarray,
-    lags: int,
-    ring: int,
-    samples: int,
-    rng: Any,
-):
-    """Chunks of (the averages with feedback, the averages), neither centred; (sample, replica, observable) each.
-
-    The observables are the means, then the covariances by lag and s <= t; without feedback they are the controls.
-    """
-    activation, mean = Activation(model.activation, float(model.gain)), limit.law.mean
-    steps = limit.times - 1
-    rows, columns = _pairs(steps)
-    s, t = _pairs(limit.times)
-    for start in range(0, samples, _CHUNK):
-        count = min(_CHUNK, samples - start)
-        shared = _sample(factors[0], ring, count, rng)
-        z, features = [], []
-        for _ in range(2):
-            x = shared + _sample(factors[1], ring, count, rng)
-            rates = activation(mean[:, None] + x)[:, :steps]
-            inputs = _inputs(model, limit.coupling, rates, ring)
-            theta = np.concatenate([rates.mean(2), inputs[:, :, rows, columns].reshape(count, -1)], axis=1)
-            products = np.stack([_lagged(x, k)[:, s, t] for k in range(lags + 1)], axis=1)
-            direct = np.concatenate([x.mean(2), products.reshape(count, -1)], axis=1)
-            z.append(direct + theta @ feedback.T)
-            features.append(direct)
-        yield np.stack(z, axis=1), np.stack(features, axis=1)
-
-
-def _lagged(x: np.ndarray, lag: int) -> np.ndarray:
-    """Ring average of x_s^j x_t^{j + lag}, symmetric in s and t, shape (sample, time, time)."""
-    product = x @ np.roll(x, -lag, axis=2).transpose(0, 2, 1) / x.shape[2]
-    return 0.5 * (product + product.transpose(0, 2, 1))
-
-
-def _inputs(model: Any, coupling: Coupling, rates: np.ndarray, ring: int) -> np.ndarray:
-    """Empirical input covariances K^k_st, symmetric in s and t, shape (sample, field, step, step)."""
-    factors = model.kernel.factors(ring)
-    if factors is not None:
-        pre = factors[1][: ring // 2 + 1] * float(model.kernel.variance)
-        filtered = [np.fft.irfft(np.fft.rfft(rates, axis=2) * pre, ring, axis=2)]
-    else:
-        above, beside = model.kernel.reach
-        filtered = []
-        for k in range(len(coupling.total)):
-            row = model.kernel.values[above + k]
-            filtered.append(sum(row[beside + l] * np.roll(rates, -l, axis=2) for l in range(-beside, beside + 1)))
-    products = [rates @ part.transpose(0, 2, 1) / ring for part in filtered]
-    return np.stack([0.5 * (p + p.transpose(0, 2, 1)) for p in products], axis=1)
-
-
 # Variances ----------------------------------------------------------------------------------------------------
 
 
-def _fitted(draws: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _fitted(draws: Iterator[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Coefficients of the controls (control, observable), and the means of the observables and of the controls."""
     pieces = list(draws)
-    z, features = (np.concatenate([piece[k] for piece in pieces]) for k in range(2))
-    z, features = (x.reshape(-1, x.shape[-1]) for x in (z, features))
-    centres = z.mean(0), features.mean(0)
-    z, features = z - centres[0], features - centres[1]
-    return np.linalg.lstsq(features.T @ features, features.T @ z, rcond=1e-13)[0], *centres
-
-
-def _exact(c: np.ndarray, lags: int) -> np.ndarray:
-    """Ring size times the covariance of the controls, from the covariance c around the ring (lag, time, time)."""
-    ring, times = len(c), c.shape[1]
-    s, t = _pairs(times)
-    count, blocks = len(s), lags + 1
-    out = np.zeros((times + blocks * count, times + blocks * count))
-    out[:times, :times] = c.sum(0)
-    for a in range(blocks):
-        for b in range(blocks):
-            # sum_k cov(x^0_s x^a_t, x^k_u x^{k+b}_v) by Isserlis, both sides symmetric in their two times
-            block = np.zeros((count, count))
-            near, far, later = np.roll(c, a - b, axis=0), np.roll(c, a, axis=0), np.roll(c, -b, axis=0)
-            for one, two in ((s, t), (t, s)):
-                for u, v in ((s, t), (t, s)):
-                    for k in range(ring):
-                        block += c[k][np.ix_(one, u)] * near[k][np.ix_(two, v)]
-                        block += later[k][np.ix_(one, v)] * far[k][np.ix_(two, u)]
-            rows = slice(times + a * count, times + (a + 1) * count)
-            out[rows, times + b * count : times + (b + 1) * count] = block / 4.0
-    return out
+    z, controls = (np.concatenate([piece[k] for piece in pieces]) for k in range(2))
+    z, controls = (x.reshape(-1, x.shape[-1]) for x in (z, controls))
+    centres = z.mean(0), controls.mean(0)
+    z, controls = z - centres[0], controls - centres[1]
+    return np.linalg.lstsq(controls.T @ controls, controls.T @ z, rcond=1e-13)[0], *centres
 
 
 def _estimate(theory: _Theory) -> Fluctuations:
     """N Var of means, covariances, second moments, total and frozen: exact for the controls, sampled for the rest."""
-    limit, lags, ring, beta = theory.limit, theory.lags, theory.ring, theory.beta
+    limit, lags, ring, beta = theory.limit, theory.lags, theory.field.ring, theory.beta
 
     def widen(x: np.ndarray) -> np.ndarray:
-        return _with_second_moments(x, limit.law.mean, lags)
+        return _with_second_moments(x, limit.moments.mean, lags)
 
     alone, both = widen(np.eye(len(beta))), widen(beta)
     field = np.sum(alone * (theory.total @ alone), axis=0)
@@ -395,8 +263,8 @@ def _estimate(theory: _Theory) -> Fluctuations:
     frozen = np.sum(both * (theory.frozen @ both), axis=0)
     count, size = 0, both.shape[1]
     first, first_fitted, rest, square, joint = (np.zeros(size) for _ in range(5))
-    for z, features in theory.draw():
-        z, fitted = widen(z - theory.centres[0]), widen((features - theory.centres[1]) @ beta)
+    for z, controls in theory.draws(theory.samples):
+        z, fitted = widen(z - theory.centres[0]), widen((controls - theory.centres[1]) @ beta)
         mine = (z**2 - fitted**2).mean(1)
         count += len(z)
         first += z.mean(1).sum(0)
@@ -418,8 +286,8 @@ def _joint(theory: _Theory, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray
     total, frozen = both.T @ theory.total @ both, both.T @ theory.frozen @ both
     count, rest, joint = 0, np.zeros_like(total), np.zeros_like(total)
     first, first_fitted = np.zeros((2, len(total)))
-    for z, features in theory.draw():
-        z, fitted = (z - theory.centres[0]) @ weights, (features - theory.centres[1]) @ both
+    for z, controls in theory.draws(theory.samples):
+        z, fitted = (z - theory.centres[0]) @ weights, (controls - theory.centres[1]) @ both
         count += len(z)
         first += z.mean(1).sum(0)
         first_fitted += fitted.mean(1).sum(0)
@@ -427,13 +295,13 @@ def _joint(theory: _Theory, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray
             rest += sign * 0.5 * (a.T @ a + b.T @ b)
             joint += sign * 0.5 * (a.T @ b + b.T @ a)
     off = (np.outer(first, first) - np.outer(first_fitted, first_fitted)) / count**2
-    return total + theory.ring * (rest / count - off), frozen + theory.ring * (joint / count - off)
+    return total + theory.field.ring * (rest / count - off), frozen + theory.field.ring * (joint / count - off)
 
 
 def _with_second_moments(x: np.ndarray, mean: np.ndarray, lags: int) -> np.ndarray:
     """Append the second moments, cov + m_s mean_t + m_t mean_s, along the last axis."""
     times = len(mean)
-    s, t = _pairs(times)
+    s, t = pairs(times)
     change = mean[s] * x[..., t] + mean[t] * x[..., s]
     covariance = x[..., times:].reshape(*x.shape[:-1], lags + 1, len(s))
     second = covariance + change[..., None, :]
@@ -442,7 +310,7 @@ def _with_second_moments(x: np.ndarray, mean: np.ndarray, lags: int) -> np.ndarr
 
 def _split(x: np.ndarray, times: int, lags: int) -> list[np.ndarray]:
     """Means (time,), covariances and second moments (lag, time, time) of a flat row of observables."""
-    s, t = _pairs(times)
+    s, t = pairs(times)
     blocks = x[times:].reshape(2, lags + 1, len(s))
     full = np.zeros((2, lags + 1, times, times))
     full[..., s, t] = blocks

@@ -1,4 +1,12 @@
-"""The covariance of the input: K^k_st = sum_l Lambda(k, l) E f(U^0_s) f(U^l_t), one row (all s up to t) at a time."""
+"""The covariance of the input, one row (all s up to t) at a time.
+
+By eq. R5 of docs/rate.md
+
+    K^k_st = sum_l Lambda(k, l) cov(f(U^0_s), f(U^l_t)) + (sum over ALL l of Lambda(k, l)) E f(U_s) E f(U_t).
+
+The covariances of rates are Mehler series in the correlation (eq. R9, `numerics.bivariate`); the sum over l is done
+inside the series, term by term (`kernels.Coupling`, eq. R10).
+"""
 
 import math
 
@@ -10,13 +18,13 @@ from largen.numerics.bivariate import Expansion, ExpansionTable, series_rows
 from largen.systems.rate.activations import Activation
 from largen.systems.rate.kernels import Coupling
 
-_SHARE = 1e-5  # of the tolerance that one expectation may take
-_ROUNDING = 4e-15  # of a variance: what a sum of squares can tell from it
-_MARGIN = 0.01  # of that, what an expansion may leave, so that a correlation of 1 converges at any pair of times
+_SHARE = 1e-5  # share of the tolerance that the error of one expectation may take
+_ROUNDING = 4e-15  # rounding error of a sum of squares, relative to the variance
+_MARGIN = 0.01  # share of that which an expansion may leave, so that a correlation of 1 converges at any two times
 
 
-class Sources:
-    """Expectations over the limit law along a grid of times.
+class InputCovariance:
+    """Covariances of the input under the limit law along a grid of times.
 
     Times are set one by one (`set`) with the mean and variance of the state; then `row(t, ...)` gives the input
     covariance between t and all s up to t, from the covariance of the fields.
@@ -63,7 +71,7 @@ class Sources:
         Args:
             t: The later time.
             driven: Covariance of the fields at (t, s), shape (law, field, t + 1).
-            own: What the neuron itself adds at lag 0, shape (law, t + 1).
+            own: Covariance at lag 0 without coupling, shape (law, t + 1).
         """
         coupling = self.coupling
         r = _correlations(driven, own, coupling.field, self.variance, t)
@@ -100,11 +108,11 @@ class Sources:
                 some = np.flatnonzero(short[i])
                 where = some if rows is None else rows[some]
                 geometric = bool(i % len(coupling.weights) == 1 and coupling.pair)
-                sums[i, some] = self.slow(t, where, r[i, some], geometric=geometric)
+                sums[i, some] = self.without_series(t, where, r[i, some], geometric=geometric)
         return sums
 
-    def slow(self, t: int, rows: np.ndarray, r: np.ndarray, geometric: bool = False) -> np.ndarray:
-        """What the series cannot reach: the covariance by other means, or a geometric series lag by lag."""
+    def without_series(self, t: int, rows: np.ndarray, r: np.ndarray, geometric: bool = False) -> np.ndarray:
+        """Where the series converges too slowly: the covariance by quadrature, or a geometric sum lag by lag."""
         if geometric:
             pre, post = self.coupling.pair or (0.0, 0.0)
             total, lag = np.zeros(len(rows)), 1

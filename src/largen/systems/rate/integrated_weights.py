@@ -1,9 +1,12 @@
 """The network without its weights: the input drawn from its law given the rates so far, exact in law.
 
 Averaged over the weights, the inputs G_t = J f_t of one network (all times and all replicas that share J) are jointly
-Gaussian given the rates, with cov(G^0_s, G^k_t) = sum_l Lambda(k, l) (1/N) sum_j f^j_s f^{j+l}_t, the limit's formula
-with the network's own averages. Each new input is drawn given the earlier ones, from a Cholesky factor that grows by
-one row: O(N T) memory and O(N T^2) time, without the N x N weights. A direction that adds nothing new gets no noise.
+Gaussian given the rates. The formula is that of the limit, with the network's own averages (eq. R12 of docs/rate.md):
+
+    E G_t = Jbar (1/N) sum_j f^j_t,    cov(G^0_s, G^k_t) = sum_l Lambda(k, l) (1/N) sum_j f^j_s f^{j+l}_t.
+
+Each new input is drawn given the earlier ones, from a Cholesky factor that grows by one row: O(N T) memory and
+O(N T^2) time, without the N x N weights. Rates that are a combination of earlier ones get no new noise.
 """
 
 import abc
@@ -17,7 +20,7 @@ from scipy import fft
 from largen.systems.rate.kernels import AbstractKernel, TableKernel, UncorrelatedKernel
 from largen.systems.rate.weights import product
 
-_NOTHING_NEW = 1e-14  # of the squared length: a residual of 1e-7, below what any sample can show
+_DEPENDENT = 1e-14  # of the squared length: a residual of 1e-7, below what any sample can show
 
 
 def integrated(
@@ -30,7 +33,7 @@ def integrated(
         n: Neurons.
         mean_weight: n times the mean weight.
         rng: Generator of the weights' stream.
-        inputs: How many inputs (evaluations times replicas) will be asked for.
+        inputs: Number of inputs (evaluations times replicas) that the run will need.
         dtype: Type of what is stored.
     """
     factors = kernel.factors(n)
@@ -47,7 +50,7 @@ def memory(kernel: AbstractKernel, n: int, inputs: int, itemsize: int) -> float:
 
 
 class _Integrated(abc.ABC):
-    """What both kinds share."""
+    """The input of each replica in turn, with the rates so far in `past`, shape (input, n)."""
 
     def __init__(self, kernel, n, mean_weight, rng, inputs, dtype):
         self.n, self.mean_weight, self.rng, self.dtype = n, mean_weight, rng, dtype
@@ -84,7 +87,7 @@ class _Factored(_Integrated):
         c = self.count
         self.past[c] = self._filter(self.pre, rates)
         gram = product(self.past[: c + 1], self.past[c : c + 1])[0].astype(np.float64)
-        fresh = _real_row(self.factor, gram, c, _NOTHING_NEW)
+        fresh = _real_row(self.factor, gram, c, _DEPENDENT)
         if fresh:
             self.rng.standard_normal(out=self.white[c], dtype=self.dtype)
         else:
@@ -117,7 +120,7 @@ class _Tabled(_Integrated):
         rows = products @ self.table.T  # K^k_st, shape (s, k)
         spectra = self.phase @ rows.T  # shape (frequency, s)
         self.white[c] = np.fft.rfft(self.rng.standard_normal(n))
-        _complex_row(self.factor, np.ascontiguousarray(spectra.T), c, _NOTHING_NEW)
+        _complex_row(self.factor, np.ascontiguousarray(spectra.T), c, _DEPENDENT)
         start = c * (c + 1) // 2
         noise = np.einsum("up,up->p", self.factor[start : start + c + 1], self.white[: c + 1])
         self.count += 1
@@ -145,7 +148,7 @@ def _combine(coefficients, vectors):
 
 @njit(cache=True, error_model="numpy")
 def _real_row(factor, gram, c, least):
-    """Append row c of the Cholesky factor of the Gram matrix; false if it adds no new direction."""
+    """Append row c of the Cholesky factor of the Gram matrix; false if the row depends on the earlier ones."""
     rest = gram[c]
     for s in range(c):
         value = gram[s]

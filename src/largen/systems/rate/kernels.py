@@ -1,7 +1,8 @@
 """Kernels: the covariance of two synaptic weights as a function of the lags between their neurons on the ring.
 
-cov(J_ij, J_kl) = Lambda(k - i, l - j)/N; the first index of Lambda is the lag between the two postsynaptic neurons, the
-second that between the presynaptic ones. Lambda is even, Lambda(-k, -l) = Lambda(k, l), and positive definite.
+cov(J_ij, J_kl) = Lambda(k - i, l - j)/N (eq. R3 of docs/rate.md); the first index of Lambda is the lag between the two
+postsynaptic neurons, the second that between the presynaptic ones. Lambda is even, Lambda(-k, -l) = Lambda(k, l), and
+positive definite.
 """
 
 import abc
@@ -22,9 +23,12 @@ _GRID = 256
 class Coupling(NamedTuple):
     """A kernel as the limit equations see it.
 
-    The covariance K^k of the input at post lag k drives field k; the lags beyond the last field follow it as
-    `beyond` says. With (series i) S_i = sum_n V_i(n) a_n a_n rho_i^n, rho_i the correlation at lag `lag[i]`,
-    K^k = sum_i mix[k, i] S_i + total[k] E f_s E f_t.
+    The covariance K^k of the input at post lag k drives field k, the covariance of the state at that lag; the lags
+    beyond the last field follow from `beyond`. With the Mehler series (eqs. R9 and R10 of docs/rate.md)
+
+        S_i = sum_n V_i(n) a_n(s) a_n(t) rho_i^n,    K^k_st = sum_i mix[k, i] S_i + total[k] E f_s E f_t,
+
+    where rho_i is the correlation of the field that series i takes.
 
     Attributes:
         mix: Weights of the series, shape (field, series).
@@ -32,7 +36,7 @@ class Coupling(NamedTuple):
         weights: V_i(n) for n = 1, 2, ..., shape (series, MOST_TERMS).
         total: Sum of Lambda(k, l) over ALL l, shape (field,).
         beyond: C at lag k >= 1 is beyond^k times the first field where there is one field, else 0 beyond the last.
-        pair: (Lambda(0, l)/Lambda(0, 0) factor, ratio of lags) of a geometric series, or None.
+        pair: (pre, post), the two ratios of a geometric kernel, or None.
     """
 
     mix: np.ndarray
@@ -60,7 +64,7 @@ class AbstractKernel(AbstractComponent):
 
     @abc.abstractmethod
     def check(self, n: int) -> None:
-        """Refuse a ring of n neurons on which this is no covariance; the sentence says at which frequency."""
+        """Refuse a ring of n neurons on which this is no covariance; the message says at which frequency."""
 
 
 def _refuse_negative(values: np.ndarray, largest: float, p: np.ndarray, q: np.ndarray, where: str) -> None:
@@ -99,7 +103,7 @@ class SeparableKernel(AbstractKernel):
     )
 
     def coupling(self) -> Coupling:
-        """Sum over the presynaptic lags in closed form: V(n) = 2 pre post^n/(1 - pre post^n), nothing is cut."""
+        """Sum over all presynaptic lags in closed form (eq. R10): V(n) = 2 pre post^n/(1 - pre post^n)."""
         s2, post, pre = float(self.variance), float(self.post), float(self.pre)
         power = pre * post ** np.arange(1.0, MOST_TERMS + 1.0)
         weights = np.stack([np.ones(MOST_TERMS), 2.0 * power / (1.0 - power)])
@@ -151,7 +155,7 @@ class UncorrelatedKernel(AbstractKernel):
         return np.full((len(rows), n // 2 + 1), float(self.variance))
 
     def check(self, n: int) -> None:
-        """Any ring will do."""
+        """Every ring is allowed."""
 
 
 class TableKernel(AbstractKernel):

@@ -1,17 +1,18 @@
-"""The rate function of large deviations at a Gaussian field, in discrete time (the method of the source paper).
+"""The rate function of large deviations at a Gaussian field, in discrete time (the method of the source).
 
 The law p_N of the network is q_mu(u)(u), the law of N neurons driven by a Gaussian input whose covariance is made of
-u's own averages. So H(mu) is the specific relative entropy of mu with respect to Q^mu, the Gaussian field driven by
-mu's order parameters; its only zero is the limit. For a Gaussian mu, with S(w) = sum_k C^k e^{-ikw},
+the averages of u itself. So H(mu) is the specific relative entropy of mu with respect to Q^mu, the Gaussian field
+driven by the order parameters of mu; its only zero is the limit. For a Gaussian mu, with S(w) = sum_k C^k e^{-ikw}
+(eq. R15 of docs/rate.md),
 
     H = 1/2 int dw/2pi [tr(S_Q^-1 S_mu) - log det(S_Q^-1 S_mu) - (T + 1)] + 1/2 (m_mu - m_Q)^T S_Q(0)^-1 (m_mu - m_Q).
 
-It is a law averaged over the weights: for one network most of a deviation is frozen in J. The minimiser under a
+All of it is averaged over the weights: for one network most of a deviation is frozen in J. The minimiser under a
 constraint is Gaussian only for a linear activation: minimising over Gaussian fields gives an upper bound of the true
-exponent.
+exponent. Source: Faugeras & MacLaurin 2015 (Entropy 17:4701) for the method.
 """
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,16 +21,19 @@ from largen.numerics.bivariate import ExpansionTable
 from largen.systems.rate.activations import Activation
 from largen.systems.rate.kernels import SeparableKernel, TableKernel
 
+if TYPE_CHECKING:
+    from largen.systems.rate.model import RateNetwork
+
 _TAIL = 1e-11
 
 
 class RateFunction(NamedTuple):
-    """H per neuron, and its parts.
+    """H per neuron and its two terms, natural logarithm.
 
     Attributes:
         total: H.
-        covariance_part: What the covariance costs.
-        mean_part: What the mean costs.
+        covariance_part: The first term, from the covariance.
+        mean_part: The second term, from the mean.
     """
 
     total: float
@@ -37,7 +41,9 @@ class RateFunction(NamedTuple):
     mean_part: float
 
 
-def solve(model: Any, mean: np.ndarray, covariance: np.ndarray, *, frequencies: int | None = None) -> RateFunction:
+def solve(
+    model: "RateNetwork", mean: np.ndarray, covariance: np.ndarray, *, frequencies: int | None = None
+) -> RateFunction:
     """Rate function of the Gaussian field with a given mean and covariance.
 
     Args:
@@ -48,7 +54,7 @@ def solve(model: Any, mean: np.ndarray, covariance: np.ndarray, *, frequencies: 
         frequencies: Points of the trapezoidal rule over w; four times the lags, at least 256, if None.
 
     Raises:
-        InputError: The covariance is not positive definite (the sentence says at which w), or the driven field is
+        InputError: The covariance is not positive definite (the message says at which w), or the driven field is
             singular (at which time).
     """
     require(model.dynamics == "discrete", "dynamics", "be 'discrete' for the rate function", model.dynamics)
@@ -99,7 +105,9 @@ def _spectrum(covariance: np.ndarray, w: np.ndarray) -> np.ndarray:
     return out
 
 
-def _driven(model: Any, mean: np.ndarray, covariance: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _driven(
+    model: "RateNetwork", mean: np.ndarray, covariance: np.ndarray, w: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and spectrum of the field driven by the order parameters of the one given."""
     times = len(mean)
     rates, products = _rate_covariances(model, mean, covariance)
@@ -114,9 +122,9 @@ def _driven(model: Any, mean: np.ndarray, covariance: np.ndarray, w: np.ndarray)
     return float(model.initial_mean) * start + response @ drive, spectrum
 
 
-def _rate_covariances(model: Any, mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _rate_covariances(model: "RateNetwork", mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean rates (time,) and cov(f^0_s, f^l_t), shape (lag, time, time)."""
-    activation = Activation(model.activation, float(model.gain))
+    activation = Activation.of(model)
     times, variance = len(mean), np.diag(covariance[0])
     table = ExpansionTable(times, lambda m, v, terms: activation.expand(m, v, terms, 1e-14))
     for t in range(times):
@@ -136,7 +144,7 @@ def _rate_covariances(model: Any, mean: np.ndarray, covariance: np.ndarray) -> t
     return table.mean, sums
 
 
-def _input_spectrum(model: Any, rates: np.ndarray, products: np.ndarray, w: np.ndarray) -> np.ndarray:
+def _input_spectrum(model: "RateNetwork", rates: np.ndarray, products: np.ndarray, w: np.ndarray) -> np.ndarray:
     """sum_k K^k e^{-ikw} with K^k = sum_l Lambda(k, l) cov(f^0_s, f^l_t) + (sum over ALL l) E f_s E f_t."""
     kernel, whole = model.kernel, np.outer(rates, rates)
     if isinstance(kernel, TableKernel):

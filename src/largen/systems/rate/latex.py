@@ -1,14 +1,17 @@
 """The thermodynamic limit's equations as LaTeX with a model's own numbers."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from largen.checks import InputError
 from largen.numerics.latex import aligned, number, over, signed, total
-from largen.systems.rate.kernels import SeparableKernel, TableKernel
+from largen.systems.rate.kernels import AbstractKernel, SeparableKernel, TableKernel
 
-_WORDS = {
+if TYPE_CHECKING:
+    from largen.systems.rate.model import RateNetwork
+
+_FORMULAS = {
     "logistic": r"\frac{1}{1 + e^{-%s}}",
     "probit": r"\Phi(%s)",
     "tanh": r"\tanh(%s)",
@@ -17,14 +20,16 @@ _WORDS = {
 }
 
 
-def write(model: Any, n: int | None) -> str:
-    """Write the limit: a Gaussian random field over the ring, driven by a Gaussian field Gamma of its own law.
+def write(model: "RateNetwork", n: int | None) -> str:
+    """Write the limit (eqs. R1, R2, R4, R5 of docs/rate.md): a Gaussian field on the ring, driven by one of its law.
 
     Raises:
         InputError: A finite n: the law of n neurons has no closed equations.
     """
     if n is not None:
-        raise InputError("The equations of the rate system are those of the limit: the law of n neurons is sampled.")
+        raise InputError(
+            "The equations of the rate system are those of the limit: the law of n neurons is sampled. Leave out `n`."
+        )
     mean = total([float(model.mean_weight)], [r"\mathrm{E}\,f(U_t)"])
     rows: list[tuple[str, ...]] = [_dynamics(model)]
     rows += [
@@ -41,7 +46,7 @@ def write(model: Any, n: int | None) -> str:
     return aligned(rows)
 
 
-def _dynamics(model: Any) -> tuple[str, str]:
+def _dynamics(model: "RateNetwork") -> tuple[str, str]:
     noise = float(model.noise)
     if model.dynamics == "discrete":
         symbols = ["U^j_t", r"\Gamma^j_t", r"\theta^j", "B^j_t"]
@@ -57,7 +62,7 @@ def _normal(mean: Any, variance: Any) -> tuple[str, ...]:
     return rf"\mathcal{{N}}({number(mean)},\ {number(variance)})", r"\sim"
 
 
-def _kernel(kernel: Any) -> str:
+def _kernel(kernel: AbstractKernel) -> str:
     if isinstance(kernel, SeparableKernel):
         post, pre = (rf"({number(rho)})^{{|{k}|}}" for rho, k in ((kernel.post, "k"), (kernel.pre, "l")))
         return rf"{number(kernel.variance)}\;{post}\,{pre}"
@@ -68,9 +73,9 @@ def _kernel(kernel: Any) -> str:
     return rf"{number(kernel.variance)}\,\delta_{{k0}}\,\delta_{{l0}}"
 
 
-def _activation(model: Any) -> str:
+def _activation(model: "RateNetwork") -> str:
     inside = total([float(model.gain)], ["x"])
     if isinstance(model.activation, str):
-        return _WORDS[model.activation] % inside
+        return _FORMULAS[model.activation] % inside
     name = getattr(model.activation, "__name__", "f").replace("_", r"\_").replace("<", "").replace(">", "")
     return rf"\mathrm{{{name}}}({inside})"

@@ -1,6 +1,6 @@
 """The thermodynamic limit: mean, covariance at every lag, and the part of it frozen by the weights."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -8,13 +8,34 @@ from largen.checks import LimitError, integer, one_of, real, require
 from largen.runtime.memory import require_memory
 from largen.system import Arrays
 from largen.systems.rate.activations import Activation
-from largen.systems.rate.input_covariance import Sources
+from largen.systems.rate.input_covariance import InputCovariance
 from largen.systems.rate.kernels import Coupling
 from largen.systems.rate.recursion import Grid, Moments, Problem, continuous_grid, discrete_grid, fixed_point, forward
+
+if TYPE_CHECKING:
+    from largen.systems.rate.model import RateNetwork
 
 METHODS = ("recursion", "fixed_point")
 _MOST_LEVELS = 9
 _MOST_POINTS = 20_000
+
+
+class Options(NamedTuple):
+    """How the limit is solved.
+
+    Attributes:
+        lags: Largest lag on the ring of the covariances.
+        rtol: Relative tolerance (time step and expectations).
+        atol: Absolute tolerance.
+        method: "recursion" (forward in time) or "fixed_point" (the source's iteration on the whole horizon).
+        step: Largest time step to start from in continuous time, or None.
+    """
+
+    lags: int = 2
+    rtol: float = 1e-8
+    atol: float = 1e-10
+    method: str = "recursion"
+    step: float | None = None
 
 
 class Solution(NamedTuple):
@@ -23,11 +44,11 @@ class Solution(NamedTuple):
     Attributes:
         mean: Mean, shape (time,).
         covariance: Covariance, shape (lag, time, time).
-        frozen: The part frozen by the weights, likewise.
+        frozen: The part frozen by the weights, shape (lag, time, time).
         error: Estimated largest error of the time discretisation (0 in discrete time).
         tail: Largest error bound of a Gaussian expectation.
         points: Grid points of the finest grid.
-        changes: Change of the law in each sweep of the fixed point, empty for the recursion.
+        changes: Change of the law in each sweep of the fixed point, shape (sweep,), empty for the recursion.
     """
 
     mean: np.ndarray
@@ -40,84 +61,52 @@ class Solution(NamedTuple):
 
 
 def discrete_times(times: np.ndarray) -> None:
-    """Refuse times that are not consecutive whole numbers."""
+    """Refuse times that are not consecutive integers."""
     good = np.all(times == np.round(times)) and np.all(np.diff(times) == 1.0)
-    require(good, "times", "be consecutive whole numbers in discrete time", times, "For example np.arange(21.0).")
+    require(good, "times", "be consecutive integers in discrete time", times, "For example np.arange(21.0).")
 
 
-def solve(
-    model: Any,
-    times: np.ndarray,
-    *,
-    rtol: float,
-    atol: float,
-    lags: int,
-    method: str = "recursion",
-    step: float | None = None,
-) -> Arrays:
+def solve(model: "RateNetwork", times: np.ndarray, options: Options) -> Arrays:
     """Solve the limit of a RateNetwork; see `RateNetwork.limit`."""
-    lags = integer("lags", lags, low=0)
-    one_of("method", method, METHODS)
-    coupling = model.kernel.coupling()
-    found = moments(model, times, coupling, lags, rtol=rtol, atol=atol, method=method, step=step)
+    options = options._replace(lags=integer("lags", options.lags, low=0))
+    one_of("method", options.method, METHODS)
+    found = moments(model, times, model.kernel.coupling(), options)
     attrs = {
-        "method": "forward recursion" if method == "recursion" else "fixed point",
+        "method": "forward recursion" if options.method == "recursion" else "fixed point",
         "error_estimate": found.error,
         "expectation_tail": found.tail,
         "grid_points": found.points,
     }
-    if method == "fixed_point":
+    if options.method == "fixed_point":
         attrs |= {"sweeps": len(found.changes), "sweep_changes": found.changes}
     values = {"mean": found.mean, "covariance": found.covariance, "frozen_covariance": found.frozen}
-    return Arrays(values, {"lag": np.arange(lags + 1), "time_": times}, attrs)
+    return Arrays(values, {"lag": np.arange(options.lags + 1), "time_": times}, attrs)
 
 
-def moments(
-    model: Any,
-    times: np.ndarray,
-    coupling: Coupling,
-    lags: int,
-    *,
-    rtol: float,
-    atol: float,
-    method: str = "recursion",
-    step: float | None = None,
-) -> Solution:
+def moments(model: "RateNetwork", times: np.ndarray, coupling: Coupling, options: Options) -> Solution:
     """Mean and covariances at the output times, for a given coupling (the model's own, or a test's wrong one)."""
     if model.dynamics == "discrete":
-        require(step is None, "step", "be left out in discrete time", step)
+        require(options.step is None, "step", "be left out in discrete time", options.step)
         discrete_times(times)
-        grid = discrete_grid(len(times), float(model.gamma), float(model.noise))
-        law, tail = _law(model, grid, coupling, len(times), lags, rtol, atol, method)
-        return _on_output(grid, law, coupling, lags, tail, grid.points)
-    return _extrapolated(model, times, coupling, lags, rtol, atol, method, step)
+        return _on_grid(model, discrete_grid(len(times), float(model.gamma), float(model.noise)), coupling, options)
+    return _extrapolated(model, times, coupling, options)
 
 
-def _law(
-    model: Any, grid: Grid, coupling: Coupling, outputs: int, lags: int, rtol: float, atol: float, method: str
-) -> tuple[Moments, float]:
-    fields, points = len(coupling.total), grid.points
-    needed = 8.0 * (points**2 * (2 * fields + 3) + 4.0 * outputs**2 * (lags + 1))
+def _on_grid(model: "RateNetwork", grid: Grid, coupling: Coupling, options: Options) -> Solution:
+    """Solve on one grid, and read full symmetric covariances at the output times and lags."""
+    outputs, lags, points = len(grid.output), options.lags, grid.points
+    needed = 8.0 * (points**2 * (2 * len(coupling.total) + 3) + 4.0 * outputs**2 * (lags + 1))
     remedy = "Take fewer output times, fewer lags or a smaller kernel table."
     require_memory(needed, f"The limit on {points} grid points", remedy)
-    activation = Activation(model.activation, float(model.gain))
-    sources = Sources(activation, coupling, points, rtol, atol)
-    problem = Problem(
-        float(model.mean_weight),
-        float(model.threshold_mean),
-        float(model.threshold_variance),
-        float(model.initial_mean),
-        float(model.initial_variance),
-    )
-    if method == "recursion":
-        law = forward(problem, grid, sources)
+    inputs = InputCovariance(Activation.of(model), coupling, points, options.rtol, options.atol)
+    if options.method == "recursion":
+        law = forward(Problem.of(model), grid, inputs)
     else:
-        law = fixed_point(problem, grid, sources, 1e-2 * atol)
-    return law, sources.tail
+        law = fixed_point(Problem.of(model), grid, inputs, 1e-2 * options.atol)
+    return _on_output(grid, law, coupling, lags, inputs.tail)
 
 
-def _on_output(grid: Grid, law: Moments, coupling: Coupling, lags: int, tail: float, points: int) -> Solution:
-    """Full symmetric covariances at the output times and lags."""
+def _on_output(grid: Grid, law: Moments, coupling: Coupling, lags: int, tail: float) -> Solution:
     at = np.ix_(grid.output, grid.output)
     own, shared = law.private[at], law.shared[at]
     return Solution(
@@ -126,7 +115,7 @@ def _on_output(grid: Grid, law: Moments, coupling: Coupling, lags: int, tail: fl
         by_lag([_symmetric(field[at]) for field in law.frozen], shared, coupling.beyond, lags),
         0.0,
         tail,
-        points,
+        grid.points,
         law.changes,
     )
 
@@ -136,7 +125,7 @@ def _symmetric(lower: np.ndarray) -> np.ndarray:
 
 
 def by_lag(fields: list[np.ndarray], own: np.ndarray, beyond: float, lags: int) -> np.ndarray:
-    """Covariance at lags 0..lags from the driven covariance of the fields and the neuron's own part."""
+    """Covariance at lags 0..lags from the driven covariance of the fields and the neuron's own part at lag 0."""
     out = np.zeros((lags + 1, *own.shape))
     out[0] = fields[0] + own
     for k in range(1, lags + 1):
@@ -147,28 +136,18 @@ def by_lag(fields: list[np.ndarray], own: np.ndarray, beyond: float, lags: int) 
     return out
 
 
-def _extrapolated(
-    model: Any,
-    times: np.ndarray,
-    coupling: Coupling,
-    lags: int,
-    rtol: float,
-    atol: float,
-    method: str,
-    step: float | None,
-) -> Solution:
+def _extrapolated(model: "RateNetwork", times: np.ndarray, coupling: Coupling, options: Options) -> Solution:
     """Richardson extrapolation in even powers of the step, which is halved until two extrapolates agree."""
-    tau = float(model.tau)
+    tau, rtol, atol = float(model.tau), options.rtol, options.atol
     widest = min(float(np.diff(times).max()), 0.5 * tau)
-    widest = widest if step is None else min(real("step", step, above=0.0), widest)
+    widest = widest if options.step is None else min(real("step", options.step, above=0.0), widest)
     table: list[Solution] = []
     error = np.inf
     for level in range(_MOST_LEVELS):
         grid = continuous_grid(times, tau, float(model.noise), widest, 2**level)
         if grid.points > _MOST_POINTS:
             break
-        law, tail = _law(model, grid, coupling, len(times), lags, rtol, atol, method)
-        latest = [_on_output(grid, law, coupling, lags, tail, grid.points)]
+        latest = [_on_grid(model, grid, coupling, options)]
         for power, coarse in enumerate(table, start=1):
             latest.append(_combine(latest[-1], coarse, 4.0**power))
         if level >= 2:
@@ -183,6 +162,7 @@ def _extrapolated(
 
 
 def _combine(fine: Solution, coarse: Solution, factor: float) -> Solution:
+    """One step of Richardson extrapolation: (factor fine - coarse)/(factor - 1)."""
     parts = {
         name: (factor * getattr(fine, name) - getattr(coarse, name)) / (factor - 1.0)
         for name in ("mean", "covariance", "frozen")

@@ -1,13 +1,15 @@
-"""The limit as pure JAX functions: for jit, vmap and derivatives, and as a second engine.
+"""The limit as pure JAX functions: for jit, vmap and derivatives, and as a second engine, independent of `recursion`.
 
-The state's law is linear in the order parameters (mean rates and input covariances), the order parameters are
-expectations under that law; one application of both is a sweep. In discrete time as many sweeps as steps are exact;
-in continuous time (exponential trapezoid on two grids, extrapolated) sweeps converge faster than geometrically.
+The law of the state is linear in the order parameters (mean rates and input covariances), the order parameters are
+expectations under that law; one application of both is a sweep. With U = response H + ... (eq. R6 of docs/rate.md) the
+mean is m0 + Jbar response E f and the driven covariance is response K response^T. In discrete time as many sweeps as
+steps are exact; in continuous time (exponential trapezoid on two grids, extrapolated) sweeps converge faster than
+geometrically.
 """
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +20,9 @@ from largen.systems.rate.activations import jax_function
 from largen.systems.rate.kernels import SeparableKernel, TableKernel
 from largen.systems.rate.limit import discrete_times
 from largen.systems.rate.recursion import continuous_grid
+
+if TYPE_CHECKING:
+    from largen.systems.rate.model import RateNetwork
 
 _REACH = 12.0
 
@@ -42,15 +47,15 @@ class Frame(NamedTuple):
     """What the sweep needs beside the order parameters; traced where the model is.
 
     Attributes:
-        response: U_t = ... + sum_u response[t, u] H_u, shape (time, time).
+        response: U_t = ... + sum_u response[t, u] H_u with H the input plus the threshold, shape (time, time).
         mean: Mean without coupling, shape (time,).
         private: Covariance at lag 0 without coupling, shape (time, time).
         mean_weight: Jbar.
         mix: See `kernels.Coupling`, shape (field, series).
-        field: Likewise, static.
-        weights: Likewise, shape (series, term).
-        total: Likewise, shape (field,).
-        beyond: Likewise.
+        field: See there, static, (series,).
+        weights: See there, shape (series, term).
+        total: See there, shape (field,).
+        beyond: See there.
     """
 
     response: Any
@@ -78,7 +83,7 @@ def _hermite_table(nodes: int, terms: int) -> tuple[np.ndarray, np.ndarray, np.n
     return xi, weights, table
 
 
-def frame(model: Any, times: int, terms: int) -> Frame:
+def frame(model: "RateNetwork", times: int, terms: int) -> Frame:
     """The frame of a model in discrete time at `times` times 0, 1, ...; its numbers may be traced."""
     gamma = jnp.asarray(model.gamma, float)
     apart = np.arange(times)[:, None] - 1 - np.arange(times)
@@ -88,7 +93,7 @@ def frame(model: Any, times: int, terms: int) -> Frame:
     return _frame(model, response, start, noise, terms)
 
 
-def continuous_frame(model: Any, points: np.ndarray, terms: int) -> Frame:
+def continuous_frame(model: "RateNetwork", points: np.ndarray, terms: int) -> Frame:
     """The frame of a model in continuous time on a grid of points; the input is linear between them."""
     tau, apart = jnp.asarray(model.tau, float), points[:, None] - points
     h = np.diff(points)
@@ -103,7 +108,7 @@ def continuous_frame(model: Any, points: np.ndarray, terms: int) -> Frame:
     return _frame(model, response, start, noise, terms)
 
 
-def _frame(model: Any, response: Any, start: Any, noise: Any, terms: int) -> Frame:
+def _frame(model: "RateNetwork", response: Any, start: Any, noise: Any, terms: int) -> Frame:
     ramp = response @ jnp.ones(response.shape[1])
     shared = model.threshold_variance * jnp.outer(ramp, ramp)
     private = shared + model.initial_variance * jnp.outer(start, start) + noise
@@ -141,7 +146,7 @@ def orders(
         function: The activation, gain included.
         mean: Mean, shape (time,).
         driven: Covariance of the fields, shape (field, time, time).
-        own: What the neuron itself adds at lag 0, shape (time, time).
+        own: Covariance at lag 0 without coupling, shape (time, time).
         nodes: Nodes of the trapezoidal rule.
         same: Whether s = t at lag 0 is one variable (the variances are then those of `driven` and `own`).
     """
@@ -175,14 +180,14 @@ def orders(
     return rates, inputs, tail
 
 
-def activation_of(model: Any) -> Any:
+def activation_of(model: "RateNetwork") -> Any:
     """The activation with its gain, as a JAX function."""
     base = jax_function(model.activation)
     return lambda x: base(model.gain * x)
 
 
 def moments(
-    model: Any,
+    model: "RateNetwork",
     times: Any,
     *,
     lags: int = 2,
@@ -198,12 +203,12 @@ def moments(
 
     Args:
         model: A RateNetwork; its leaves may be traced.
-        times: Output times, concrete, shape (time,); consecutive whole numbers in discrete time, where their number
-            alone will do.
+        times: Output times, concrete, shape (time,); consecutive integers in discrete time, where their number
+            alone is enough.
         lags: Largest lag on the ring.
-        terms: Terms of the series; look at `tail`.
+        terms: Terms of the series; check `tail`.
         nodes: Nodes of the trapezoidal rule.
-        sweeps: Sweeps; the number of times (exact) in discrete time, 40 in continuous time, if None. Look at `change`.
+        sweeps: Sweeps; the number of times (exact) in discrete time, 40 in continuous time, if None. Check `change`.
         step: Largest time step of the coarser grid in continuous time; a twentieth of the span if None. The error
             falls with its fourth power.
 
@@ -229,7 +234,7 @@ def moments(
     return Solution(mean, covariance, fine.tail, fine.change)
 
 
-def _solved(model: Any, part: Frame, output: np.ndarray, lags: int, nodes: int, sweeps: int) -> Solution:
+def _solved(model: "RateNetwork", part: Frame, output: np.ndarray, lags: int, nodes: int, sweeps: int) -> Solution:
     """Iterate the sweep on one frame and read the law at the output points."""
     function = activation_of(model)
 

@@ -1,12 +1,12 @@
 """The rate network's model: N rate neurons on a ring with correlated Gaussian weights.
 
-Source: Faugeras, MacLaurin & Tanre, "Neural networks do not become asynchronous in the large size limit"; Faugeras &
+Source: Faugeras, MacLaurin & Tanré, "Neural networks do not become asynchronous in the large size limit"; Faugeras &
 MacLaurin, Entropy 17 (2015) 4701 (discrete time) and arXiv 1901.10248 (continuous time). Time counts steps (discrete),
-or is dimensionless in the unit of `tau` (continuous).
+or is dimensionless in the unit of `tau` (continuous). Equations R1, R2, ... are numbered and derived in docs/rate.md.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -17,25 +17,29 @@ from largen.system.pictures import AgainstLag, Distance, Opening, Parts, Picture
 from largen.systems.rate import activations
 from largen.systems.rate.kernels import SeparableKernel, TableKernel, UncorrelatedKernel
 
+if TYPE_CHECKING:
+    from largen.systems.rate.smooth import SmoothLimit
+
 _COVARIANCES = ("covariance", "frozen_covariance")
 
 
 class RateNetwork(AbstractSystem):
-    """N rate neurons on a ring whose Gaussian weights are correlated (Faugeras, MacLaurin & Tanre).
+    """N rate neurons on a ring whose Gaussian weights are correlated (Faugeras, MacLaurin & Tanré).
 
-    Discrete time, for t = 0, 1, ...:
+    Discrete time, for t = 0, 1, ... (eq. R1):
 
         U^j_{t+1} = gamma U^j_t + sum_i J_ji f(U^i_t) + theta_j + sigma B^j_t,
 
-    continuous time:
+    continuous time (eq. R2):
 
         dU^j = (-U^j/tau + sum_i J_ji f(U^i) + theta_j) dt + sigma dW^j,
 
     with f(x) = activation(gain x), U_0 Gaussian and independent, theta_j Gaussian and independent. The weight J_ji
-    from i to j is Gaussian of mean mean_weight/N, and cov(J_ij, J_kl) = Lambda(k - i, l - j)/N (the `kernel`; lags
-    around the ring). As N grows neurons stay correlated: there is no propagation of chaos. The limit is the law
-    averaged over the weights. `frozen_covariance` is the part of the covariance that the weights and thresholds
-    freeze, shared by two runs of one network with their own noise and initial states; the rest fluctuates in time.
+    from i to j is Gaussian of mean mean_weight/N, and cov(J_ij, J_kl) = Lambda(k - i, l - j)/N (eq. R3; Lambda is the
+    `kernel`, its lags count around the ring). As N grows neurons stay correlated: there is no propagation of chaos.
+    The limit is the law averaged over the weights. `frozen_covariance` is the part of the covariance that the weights
+    and thresholds freeze, shared by two runs of one network with their own noise and initial states; the rest
+    fluctuates in time.
     """
 
     system: ClassVar[str] = "rate"
@@ -187,7 +191,7 @@ class RateNetwork(AbstractSystem):
         """Run one draw of the weights.
 
         Args:
-            times: Output times; whole numbers one apart in discrete time.
+            times: Output times; consecutive integers in discrete time.
             n: Neurons.
             rng: Named streams.
             method: "map" (discrete time) or "heun" (continuous time).
@@ -206,7 +210,7 @@ class RateNetwork(AbstractSystem):
         return network.run(self, times, n, options, rng=rng, tick=tick)
 
     def finite_options(self, *, realisations: int, seed: int) -> dict[str, Any]:
-        """The theory of n neurons is the exact law averaged over the weights, sampled as often as the network."""
+        """The theory of n neurons samples the exact law averaged over the weights, as often as the network was run."""
         return {"realisations": realisations, "seed": seed}
 
     def limit(
@@ -231,7 +235,7 @@ class RateNetwork(AbstractSystem):
             rtol: Relative tolerance (time step and expectations).
             atol: Absolute tolerance.
             lags: Largest lag on the ring of the covariances.
-            method: "recursion" (forward in time) or "fixed_point" (the paper's iteration on the whole horizon).
+            method: "recursion" (forward in time) or "fixed_point" (the iteration of the source on the whole horizon).
             step: Largest time step to start from in continuous time; halved until the tolerance is met.
             realisations: Samples at finite n.
             replicas: Replicas of each sample at finite n.
@@ -243,7 +247,7 @@ class RateNetwork(AbstractSystem):
             return network.sampled_limit(
                 self, times, n, lags=lags, realisations=realisations, replicas=replicas, seed=seed
             )
-        return limit.solve(self, times, rtol=rtol, atol=atol, lags=lags, method=method, step=step)
+        return limit.solve(self, times, limit.Options(lags, rtol, atol, method, step))
 
     def stationary(self, *, lags: int = 2, rtol: float = 1e-8, atol: float = 1e-10) -> Table:
         """Solve the stationary regime: `covariance` (lag, time), `frozen_covariance` (lag), `mean`.
@@ -300,7 +304,7 @@ class RateNetwork(AbstractSystem):
 
     def smooth(
         self, times: np.ndarray, *, n: int | None = None, lags: int = 2, terms: int = 256, step: float | None = None
-    ) -> Any:
+    ) -> "SmoothLimit":
         """The limit as a differentiable function of the model; see `smooth.prepare` for the options."""
         from largen.systems.rate import smooth
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from largen.systems.rate.integrated_weights import integrated, memory
 from largen.systems.rate.limit import discrete_times
 from largen.systems.rate.weights import ExplicitWeights, draw, product
 
+if TYPE_CHECKING:
+    from largen.systems.rate.model import RateNetwork
+
 WEIGHTS = ("auto", "explicit", "integrated")
 _BANDWIDTH = 1e10  # bytes per second, for estimates only
 _DRAW = 5e-8  # seconds per weight, likewise
@@ -21,7 +24,17 @@ _NEURONS = 8192  # neurons whose products are summed at a time, so that they sta
 
 
 class Options(NamedTuple):
-    """A network run's options; see `RateNetwork.network`."""
+    """Options of a network run; see `RateNetwork.network`.
+
+    Attributes:
+        method: "map", "heun" or None.
+        record: May hold "state".
+        lags: Largest lag on the ring of the covariances.
+        replicas: Runs of one draw of the weights.
+        weights: "explicit", "integrated" or "auto".
+        precision: "float64" or "float32".
+        dt: Largest time step of Heun's method, or None.
+    """
 
     method: str | None
     record: tuple[str, ...]
@@ -33,14 +46,20 @@ class Options(NamedTuple):
 
 
 class _Steps(NamedTuple):
-    """How the time axis is cut: steps per output interval and their widths (discrete time: width 1)."""
+    """How the time axis is cut.
+
+    Attributes:
+        counts: Steps in each output interval, int64, shape (time - 1,).
+        widths: Their width, shape (time - 1,); 1 in discrete time.
+        evaluations: Evaluations of the input in all.
+    """
 
     counts: np.ndarray
     widths: np.ndarray
     evaluations: int
 
 
-def _steps(model: Any, times: np.ndarray, dt: float | None) -> _Steps:
+def _steps(model: "RateNetwork", times: np.ndarray, dt: float | None) -> _Steps:
     if model.dynamics == "discrete":
         require(dt is None, "dt", "be left out in discrete time", dt)
         discrete_times(times)
@@ -53,7 +72,7 @@ def _steps(model: Any, times: np.ndarray, dt: float | None) -> _Steps:
     return _Steps(counts, gaps / counts, 2 * int(counts.sum()))
 
 
-def plan(model: Any, times: np.ndarray, n: int, options: Options) -> Plan:
+def plan(model: "RateNetwork", times: np.ndarray, n: int, options: Options) -> Plan:
     """Check the options, choose between explicit and integrated weights, and estimate memory and time."""
     lags = integer("lags", options.lags, low=0)
     require(2 * lags < n, "lags", f"be less than half the ring ({n} neurons)", lags)
@@ -70,14 +89,14 @@ def plan(model: Any, times: np.ndarray, n: int, options: Options) -> Plan:
 
 
 class Choice(NamedTuple):
-    """Whether the weights are integrated out, and what that takes."""
+    """Whether the weights are integrated out, and what that takes: memory in bytes, CPU time in seconds."""
 
     integrated: bool
     bytes: float
     seconds: float
 
 
-def choose(model: Any, times: np.ndarray, n: int, options: Options) -> Choice:
+def choose(model: "RateNetwork", times: np.ndarray, n: int, options: Options) -> Choice:
     """Explicit or integrated weights: what was asked for, else the cheaper."""
     steps = _steps(model, times, options.dt)
     size = 4.0 if options.precision == "float32" else 8.0
@@ -100,7 +119,7 @@ def choose(model: Any, times: np.ndarray, n: int, options: Options) -> Choice:
 
 
 def run(
-    model: Any,
+    model: "RateNetwork",
     times: np.ndarray,
     n: int,
     options: Options,
@@ -130,7 +149,7 @@ def run(
 
 
 def trajectories(
-    model: Any,
+    model: "RateNetwork",
     times: np.ndarray,
     n: int,
     replicas: int,
@@ -146,7 +165,7 @@ def trajectories(
     The thresholds are shared by the replicas, which belong to the weights' draw; each replica has its own streams
     of noise and initial states.
     """
-    activation = Activation(model.activation, float(model.gain))
+    activation = Activation.of(model)
     threshold = float(model.threshold_mean) + math.sqrt(float(model.threshold_variance)) * rng(
         "threshold"
     ).standard_normal((n, 1))
@@ -231,7 +250,7 @@ def _lagged(x: np.ndarray, lags: int) -> np.ndarray:
 
 
 def sampled_limit(
-    model: Any, times: np.ndarray, n: int, *, lags: int, realisations: int, replicas: int, seed: int
+    model: "RateNetwork", times: np.ndarray, n: int, *, lags: int, realisations: int, replicas: int, seed: int
 ) -> Arrays:
     """The law of n neurons averaged over the weights, by samples of the network without its weights.
 

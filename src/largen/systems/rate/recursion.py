@@ -1,30 +1,38 @@
 """The limit's linear recursion: means and covariances of a state driven by a Gaussian input, on a grid of times.
 
-The state follows U_{i+1} = e_i U_i + p_i H_i + q_i H_{i+1} + noise of variance v_i, where H is the input plus the
-threshold. In discrete time e = gamma, p = 1, q = 0, v = sigma^2; in continuous time the coefficients are exact for
-an input that is linear between grid points (exponential trapezoid), and H_{i+1} makes each step implicit.
+On the grid the state follows (eq. R7 of docs/rate.md)
+
+    U_{i+1} = e_i U_i + p_i H_i + q_i H_{i+1} + noise of variance v_i,
+
+where H is the input plus the threshold. In discrete time e = gamma, p = 1, q = 0, v = sigma^2 (eq. R1). In continuous
+time the coefficients are exact for an input that is linear between grid points (exponential trapezoid, eq. R8), and
+H_{i+1} makes each step implicit. Covariances obey the same recursion in each of their two times: with
+X_ts = cov(U_t, U_s) and Y_ts = cov(H_t, U_s), both sides of the recursion are multiplied by U_s or by H_s.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import njit
 
 from largen.checks import LimitError
-from largen.systems.rate.input_covariance import Sources
+from largen.systems.rate.input_covariance import InputCovariance
+
+if TYPE_CHECKING:
+    from largen.systems.rate.model import RateNetwork
 
 _MOST_CORRECTIONS = 60
 _UNBOUNDED = 1e100
 
 
 class Grid(NamedTuple):
-    """Coefficients of the recursion, shape (point - 1,) each, and where the output times lie.
+    """Coefficients of the recursion, and where the output times lie.
 
     Attributes:
-        decay: e.
-        now: p.
-        next: q; all zero for an explicit recursion.
-        noise: v.
+        decay: e, shape (point - 1,).
+        now: p, shape (point - 1,).
+        next: q, shape (point - 1,); all zero for an explicit recursion.
+        noise: v, shape (point - 1,).
         output: Indices of the output times, shape (time,).
     """
 
@@ -47,7 +55,11 @@ def discrete_grid(count: int, gamma: float, sigma: float) -> Grid:
 
 
 def continuous_grid(times: np.ndarray, tau: float, sigma: float, step: float, refine: int) -> Grid:
-    """The grid of dU = (-U/tau + H) dt + sigma dW: every output interval in equal steps of at most step/refine."""
+    """The grid of dU = (-U/tau + H) dt + sigma dW: every output interval in equal steps of at most step/refine.
+
+    With z = h/tau (eq. R8): e = exp(-z), p = tau ((1 - e)/z - e), q = tau (1 - (1 - e)/z),
+    v = sigma^2 tau (1 - e^2)/2.
+    """
     widths = np.diff(times)
     counts = refine * np.maximum(np.ceil(widths / step - 1e-9), 1).astype(np.int64)
     h = np.repeat(widths / counts, counts)
@@ -66,11 +78,12 @@ class Moments(NamedTuple):
 
     Attributes:
         mean: Mean of the state, shape (point,).
-        driven: Covariance that the input brings, by field, lower triangle [field, t, s <= t].
+        driven: Covariance that the input brings, by field (see `kernels.Coupling`), shape (field, point, point), of
+            which the lower triangle [field, t, s <= t] is filled.
         frozen: The part of it that two replicas share, likewise.
         private: Covariance at lag 0 from the threshold, the initial state and the noise, shape (point, point).
-        shared: The threshold's part of it.
-        changes: Largest change in each sweep of the fixed point, empty for the forward recursion.
+        shared: The threshold's part of it, likewise.
+        changes: Largest change in each sweep of the fixed point, shape (sweep,), empty for the forward recursion.
     """
 
     mean: np.ndarray
@@ -149,7 +162,7 @@ class _Rows:
     """The running rows of the covariances of all laws and fields: of one network and, below, of two replicas.
 
     Args:
-        own: What the neuron itself adds at lag 0 in each law, shape (law, point, point).
+        own: Covariance at lag 0 without coupling in each law, shape (law, point, point).
         fields: Number of fields.
     """
 
@@ -159,11 +172,11 @@ class _Rows:
         self.covariance = np.zeros((laws * fields, points, points))
         self.response, self.spare, self.source, self.source_next = np.zeros((4, laws * fields, points))
 
-    def evaluate(self, sources: Sources, t: int, covariance: np.ndarray | None = None) -> None:
+    def evaluate(self, inputs: InputCovariance, t: int, covariance: np.ndarray | None = None) -> None:
         """Input covariance at (t, s), from the covariance there (its own, unless one is given)."""
         laws, count = len(self.own), t + 1
         driven = (self.covariance if covariance is None else covariance)[:, t, :count]
-        found = sources.row(t, driven.reshape(laws, self.fields, count), self.own[:, t, :count])
+        found = inputs.row(t, driven.reshape(laws, self.fields, count), self.own[:, t, :count])
         self.source_next[:, :count] = found.reshape(laws * self.fields, count)
 
     def respond(self, grid: Grid, t: int) -> None:
@@ -204,14 +217,14 @@ class _Rows:
 
 
 class Problem(NamedTuple):
-    """What the recursion needs of a model.
+    """The model's numbers that enter the recursion besides the grid and the kernel.
 
     Attributes:
-        mean_weight: Jbar.
-        threshold_mean: theta.
+        mean_weight: Jbar, N times the mean weight.
+        threshold_mean: Mean of the thresholds.
         threshold_variance: Variance of the thresholds.
         initial_mean: Mean of the initial states.
-        initial_variance: Their variance.
+        initial_variance: Variance of the initial states.
     """
 
     mean_weight: float
@@ -220,16 +233,21 @@ class Problem(NamedTuple):
     initial_mean: float
     initial_variance: float
 
+    @classmethod
+    def of(cls, model: "RateNetwork") -> "Problem":
+        """Those of a model."""
+        return cls(*(float(getattr(model, name)) for name in cls._fields))
 
-def forward(problem: Problem, grid: Grid, sources: Sources) -> Moments:
+
+def forward(problem: Problem, grid: Grid, inputs: InputCovariance) -> Moments:
     """Solve by one sweep forward in time: exact in discrete time, by corrected steps in continuous time."""
     points = grid.points
     own = private_parts(grid, problem.initial_variance, problem.threshold_variance)
-    rows = _Rows(own, len(sources.coupling.total))
+    rows = _Rows(own, len(inputs.coupling.total))
     mean = np.zeros(points)
     mean[0] = problem.initial_mean
-    drive = _set(problem, sources, 0, mean[0], own[0, 0, 0])
-    rows.evaluate(sources, 0)
+    drive = _set(problem, inputs, 0, mean[0], own[0, 0, 0])
+    rows.evaluate(inputs, 0)
     rows.accept()
     implicit = bool(np.any(grid.next))
     for t in range(points - 1):
@@ -239,8 +257,8 @@ def forward(problem: Problem, grid: Grid, sources: Sources) -> Moments:
         for correction in range(_MOST_CORRECTIONS if implicit else 1):
             mean[t + 1] = fixed + grid.next[t] * drive
             variance = rows.covariance[0, t + 1, t + 1] + own[0, t + 1, t + 1]
-            drive = _set(problem, sources, t + 1, mean[t + 1], variance)
-            rows.evaluate(sources, t + 1)
+            drive = _set(problem, inputs, t + 1, mean[t + 1], variance)
+            rows.evaluate(inputs, t + 1)
             change = max(abs(fixed + grid.next[t] * drive - mean[t + 1]), rows.correct(grid, t, implicit))
             scale = 1.0 + abs(mean[t + 1]) + variance
             stalled = correction > 3 and change >= before and change <= 1e-11 * scale
@@ -255,20 +273,23 @@ def forward(problem: Problem, grid: Grid, sources: Sources) -> Moments:
     return rows.moments(mean, np.zeros(0))
 
 
-def _set(problem: Problem, sources: Sources, t: int, mean: float, variance: float) -> float:
+def _set(problem: Problem, inputs: InputCovariance, t: int, mean: float, variance: float) -> float:
     """Set the law at a time and return the mean drive Jbar E f + theta."""
     if not (abs(mean) < _UNBOUNDED and variance < _UNBOUNDED):
-        raise LimitError(f"The limit grows without bound: its variance is {variance:.2g} after {t} steps.")
-    return problem.mean_weight * sources.set(t, mean, max(variance, 0.0)) + problem.threshold_mean
+        raise LimitError(
+            f"The limit grows without bound: its variance is {variance:.2g} after {t} steps. "
+            "Take a bounded activation, a smaller kernel, or shorter times."
+        )
+    return problem.mean_weight * inputs.set(t, mean, max(variance, 0.0)) + problem.threshold_mean
 
 
-def fixed_point(problem: Problem, grid: Grid, sources: Sources, tolerance: float, most: int = 1000) -> Moments:
-    """Solve by the paper's iteration: input from the state's law, state from the input's law, on the whole horizon.
+def fixed_point(problem: Problem, grid: Grid, inputs: InputCovariance, tolerance: float, most: int = 1000) -> Moments:
+    """Solve by the source's iteration: input from the state's law, state from the input's law, on the whole horizon.
 
-    Starts without coupling. Sweep n makes the first n steps exact in discrete time, so that the last needed is the
+    It starts without coupling. Sweep n makes the first n steps exact in discrete time, so that the last needed is the
     number of steps. `changes` has the largest change of a mean or covariance in each sweep.
     """
-    points, fields = grid.points, len(sources.coupling.total)
+    points, fields = grid.points, len(inputs.coupling.total)
     own = private_parts(grid, problem.initial_variance, problem.threshold_variance)
     implicit = bool(np.any(grid.next))
     mean = np.zeros(points)
@@ -278,13 +299,13 @@ def fixed_point(problem: Problem, grid: Grid, sources: Sources, tolerance: float
     old = np.zeros((len(own) * fields, points, points))
     changes: list[float] = []
     while len(changes) < most:
-        drives = np.array([_set(problem, sources, t, mean[t], old[0, t, t] + own[0, t, t]) for t in range(points)])
+        drives = np.array([_set(problem, inputs, t, mean[t], old[0, t, t] + own[0, t, t]) for t in range(points)])
         new_mean = mean.copy()
         for t in range(points - 1):
             new_mean[t + 1] = grid.decay[t] * new_mean[t] + grid.now[t] * drives[t] + grid.next[t] * drives[t + 1]
         rows = _Rows(own, fields)
         for t in range(points):
-            rows.evaluate(sources, t, old)
+            rows.evaluate(inputs, t, old)
             if t:
                 rows.respond(grid, t - 1)
                 rows.advance(grid, t - 1)
@@ -294,5 +315,6 @@ def fixed_point(problem: Problem, grid: Grid, sources: Sources, tolerance: float
         if changes[-1] <= tolerance or (not implicit and len(changes) == points - 1):
             return rows.moments(mean, np.array(changes))
     raise LimitError(
-        f"The fixed point was not reached: the last of {most} sweeps still changed the law by {changes[-1]:.2e}."
+        f"The fixed point was not reached: the last of {most} sweeps still changed the law by {changes[-1]:.2e}. "
+        'Take method="recursion", or shorter times.'
     )

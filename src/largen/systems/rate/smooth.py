@@ -1,7 +1,7 @@
 """The thermodynamic limit as one differentiable function of the model."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
@@ -13,6 +13,9 @@ from largen.system import AbstractSmoothLimit
 from largen.systems.rate import limit_jax
 from largen.systems.rate.kernels import TableKernel
 from largen.systems.rate.limit import discrete_times
+
+if TYPE_CHECKING:
+    from largen.systems.rate.model import RateNetwork
 
 TAIL = 1e-5
 """Largest part of a covariance that the series may leave out, relative to the largest one."""
@@ -50,7 +53,7 @@ class SmoothLimit(AbstractSmoothLimit):
             held["kernel"] = "the entries of a table decide the form of the limit's equations"
         return held
 
-    def __call__(self, model: Any) -> tuple[dict[str, jax.Array], jax.Array]:
+    def __call__(self, model: "RateNetwork") -> tuple[dict[str, jax.Array], jax.Array]:
         """`mean` (time,) and `covariance` (lag, time, time_), and whether the series is long enough."""
         if self.table is not None:
             model = eqx.tree_at(lambda m: m.kernel.values, model, np.array(self.table))
@@ -63,7 +66,7 @@ class SmoothLimit(AbstractSmoothLimit):
 
 
 def prepare(
-    model: Any,
+    model: "RateNetwork",
     times: np.ndarray,
     *,
     n: int | None = None,
@@ -71,7 +74,7 @@ def prepare(
     terms: int = 256,
     step: float | None = None,
 ) -> SmoothLimit:
-    """Fix the form of the computation from one model.
+    """Fix what does not vary (lags, terms, time steps, the form of the kernel) from one model.
 
     Args:
         model: A RateNetwork.

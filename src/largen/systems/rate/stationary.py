@@ -1,11 +1,15 @@
 """The stationary regime of the limit: covariance against the time between, with its static (frozen) part.
 
-In frequency, C(w) = (K(w) + noise)/|e^{iw} - gamma|^2 in discrete time and /(w^2 + 1/tau^2) in continuous time, where
-K is the covariance of the input at stationary law; both hold a static part, which the weights and thresholds freeze.
+In frequency (eq. R11 of docs/rate.md)
+
+    C(w) = (K(w) + sigma^2)/|e^{iw} - gamma|^2 in discrete time,    (K(w) + sigma^2)/(w^2 + 1/tau^2) in continuous time,
+
+where K is the covariance of the input at the stationary law. K and C both hold a static part, a delta function at
+w = 0, which the weights and thresholds freeze; it is kept apart.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import optimize
@@ -15,9 +19,11 @@ from largen.numerics.bivariate import MOST_TERMS
 from largen.numerics.fixed_point import Status, iterate
 from largen.numerics.gaussian import trapezoid
 from largen.systems.rate.activations import Activation
-from largen.systems.rate.input_covariance import Sources
-from largen.systems.rate.kernels import Coupling
+from largen.systems.rate.input_covariance import InputCovariance
 from largen.systems.rate.recursion import Problem, continuous_grid, discrete_grid, forward
+
+if TYPE_CHECKING:
+    from largen.systems.rate.model import RateNetwork
 
 _LONGEST = 2**17
 
@@ -28,9 +34,9 @@ class Stationary(NamedTuple):
     Attributes:
         mean: Mean state.
         time: Time between the two states, shape (time,).
-        covariance: Covariance at ring lags 0.. and time apart, shape (lag, time).
+        covariance: Covariance at lags 0.. on the ring and this time apart, shape (lag, time).
         frozen: Static part, shared by two runs of one network, shape (lag,).
-        residuals: Residual of every iteration, on the last grid.
+        residuals: Residual of every iteration, on the last grid, shape (iteration,).
         error: Estimated error of the time discretisation (0 in discrete time).
     """
 
@@ -43,12 +49,12 @@ class Stationary(NamedTuple):
 
 
 class _Filter(NamedTuple):
-    """The linear neuron: what a white or coloured input becomes.
+    """The linear neuron as a filter of its input.
 
     Attributes:
-        static: Gain of a constant input.
+        static: Response to a constant input of 1: 1/(1 - gamma) or tau.
         noise: Autocovariance of the state under the noise alone, shape (time,).
-        response: Transform of the two-sided response to an input's covariance, shape (time,), real.
+        response: Fourier transform of the map from the input's to the state's autocovariance, shape (time,), real.
     """
 
     static: float
@@ -56,7 +62,7 @@ class _Filter(NamedTuple):
     response: np.ndarray
 
 
-def _filter(model: Any, count: int, step: float) -> _Filter:
+def _filter(model: "RateNetwork", count: int, step: float) -> _Filter:
     """The filter on times 0, step, ..., count * step (periodic in 2 count)."""
     k = np.minimum(np.arange(2 * count), 2 * count - np.arange(2 * count)).astype(float)
     sigma2 = float(model.noise) ** 2
@@ -72,15 +78,41 @@ def _filter(model: Any, count: int, step: float) -> _Filter:
     return _Filter(tau, sigma2 * tau / 2.0 * decay[: count + 1], np.fft.rfft(shape).real)
 
 
-class _Map:
-    """One sweep of the stationary law: unknowns are the mean, the static parts and the dynamic covariances."""
+class Setting(NamedTuple):
+    """What stays the same on every window of times.
 
-    def __init__(self, model: Any, coupling: Coupling, count: int, step: float, rtol: float, atol: float):
-        self.model, self.coupling, self.count = model, coupling, count
+    Attributes:
+        model: The model.
+        lags: Largest lag on the ring.
+        rtol: Relative tolerance.
+        atol: Absolute tolerance.
+        horizon: Time for which the forward recursion runs first.
+    """
+
+    model: "RateNetwork"
+    lags: int
+    rtol: float
+    atol: float
+    horizon: float
+
+
+class Sweep:
+    """One sweep: the law of the state whose input is that of another law.
+
+    The unknowns are the mean, the static parts and the dynamic covariances.
+
+    Args:
+        setting: The model and the tolerances.
+        count: Intervals of the window of times.
+        step: Their length.
+    """
+
+    def __init__(self, setting: Setting, count: int, step: float):
+        model = setting.model
+        self.model, self.coupling, self.count = model, model.kernel.coupling(), count
         self.filter = _filter(model, count, step)
-        self.fields = len(coupling.total)
-        activation = Activation(model.activation, float(model.gain))
-        self.sources = Sources(activation, coupling, 1, rtol, atol)
+        self.fields = len(self.coupling.total)
+        self.inputs = InputCovariance(Activation.of(model), self.coupling, 1, setting.rtol, setting.atol)
         self.threshold = float(model.threshold_variance) * self.filter.static**2
 
     def unpack(self, x: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
@@ -92,11 +124,11 @@ class _Map:
         return np.concatenate([[mean], static, dynamic.ravel()])
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """The law whose input is that of the law x."""
+        """The law of the state whose input is that of the law x."""
         mean, static, dynamic = self.unpack(x)
         own = self.filter.noise
         variance = max(static[0] + self.threshold + dynamic[0, 0] + own[0], 0.0)
-        rate = self.sources.set(0, mean, variance)
+        rate = self.inputs.set(0, mean, variance)
         still = self._input(static[:, None], np.array([self.threshold]), variance)[:, 0]
         moving = self._input(static[:, None] + dynamic, self.threshold + own, variance, at_zero=True) - still[:, None]
         still = still + self.coupling.total * rate**2
@@ -107,7 +139,7 @@ class _Map:
 
     def _input(self, driven: np.ndarray, own: np.ndarray, variance: float, at_zero: bool = False) -> np.ndarray:
         """Input covariance without the product of the means, shape (field, time)."""
-        table, coupling = self.sources.table, self.coupling
+        table, coupling = self.inputs.table, self.coupling
         covariance = driven[coupling.field]
         covariance[0] += own
         r = np.clip(covariance / variance, -1.0, 1.0) if variance > 0 else np.zeros_like(covariance)
@@ -123,22 +155,25 @@ class _Map:
             * np.abs(r) ** (terms + 1)
             * np.abs(coupling.weights[:, min(terms, MOST_TERMS - 1)])[:, None]
         )
-        for i, t in np.argwhere(left > self.sources.tolerance(table.variance[0])):
+        for i, t in np.argwhere(left > self.inputs.tolerance(table.variance[0])):
             if coupling.pair and i == 1:
-                raise LimitError("The activation is too steep for the stationary regime of this kernel.")
-            sums[i, t] = self.sources.slow(0, np.zeros(1, np.int64), r[i, t : t + 1])[0]
+                raise LimitError(
+                    "The activation is too steep for the stationary regime of this kernel. Take a smaller gain, or "
+                    "solve the limit up to a late time (solve_limit)."
+                )
+            sums[i, t] = self.inputs.without_series(0, np.zeros(1, np.int64), r[i, t : t + 1])[0]
         if at_zero:
             sums[0, 0] = table.variance[0]
         return coupling.mix @ sums
 
 
 def solve(
-    model: Any, *, lags: int = 2, rtol: float = 1e-8, atol: float = 1e-10, horizon: float | None = None
+    model: "RateNetwork", *, lags: int = 2, rtol: float = 1e-8, atol: float = 1e-10, horizon: float | None = None
 ) -> Stationary:
     """Solve the stationary regime that the network's law approaches from its initial state.
 
     The forward recursion gives the starting law, Anderson's mixing makes it exact; the window of times doubles until
-    the dynamic part has died out at its end.
+    the dynamic part has decayed to 0 at its end.
 
     Args:
         model: A RateNetwork.
@@ -151,17 +186,17 @@ def solve(
         LimitError: There is no stationary regime, or it was not reached.
     """
     lags = integer("lags", lags, low=0)
-    coupling = model.kernel.coupling()
     if model.dynamics == "discrete":
         if float(model.gamma) >= 1.0:
             raise LimitError("There is no stationary regime at gamma = 1: take gamma below 1.")
-        return _on_window(model, coupling, lags, 1.0, rtol, atol, 60.0 if horizon is None else horizon)
+        return _on_window(Setting(model, lags, rtol, atol, 60.0 if horizon is None else horizon), 1.0)
     horizon = 25.0 * float(model.tau) if horizon is None else real("horizon", horizon, above=0.0)
+    setting = Setting(model, lags, rtol, atol, horizon)
     step = float(model.tau) / 8.0
     table: list[Stationary] = []
     error = np.inf
     for level in range(7):
-        latest = [_on_window(model, coupling, lags, step / 2**level, rtol, atol, horizon)]
+        latest = [_on_window(setting, step / 2**level)]
         for power, coarse in enumerate(table, start=1):
             latest.append(_combine(latest[-1], coarse, 4.0**power))
         if level >= 2:
@@ -169,11 +204,14 @@ def solve(
             if error <= 10.0 * rtol * float(latest[-1].covariance[0, 0]) + atol:
                 return latest[-1]._replace(error=error)
         table = latest
-    raise LimitError(f"The stationary regime was not reached to rtol = {rtol:g}: the error is still about {error:.1e}.")
+    raise LimitError(
+        f"The stationary regime was not reached to rtol = {rtol:g}: the error is still about {error:.1e}. "
+        "Loosen rtol and atol."
+    )
 
 
 def _combine(fine: Stationary, coarse: Stationary, factor: float) -> Stationary:
-    """Extrapolate on the coarse grid's times."""
+    """One step of Richardson extrapolation, on the coarse grid's times."""
     stride = round(coarse.time[1] / fine.time[1])
     count = min(len(coarse.time), (len(fine.time) - 1) // stride + 1)
     covariance = (factor * fine.covariance[:, ::stride][:, :count] - coarse.covariance[:, :count]) / (factor - 1.0)
@@ -188,48 +226,45 @@ def _distance(one: Stationary, two: Stationary) -> float:
     return max(float(np.abs(part).max()) for part in parts)
 
 
-def _on_window(
-    model: Any, coupling: Coupling, lags: int, step: float, rtol: float, atol: float, horizon: float
-) -> Stationary:
-    """Solve on one time step, with a window that doubles until nothing moves at its end."""
-    mean, static, dynamic = _late(model, coupling, step, horizon)
+def _on_window(setting: Setting, step: float) -> Stationary:
+    """Solve with one time step, with a window that doubles until the dynamic part is 0 at its end."""
+    rtol, atol = setting.rtol, setting.atol
+    mean, static, dynamic = _late(setting, step)
     count = 64
     while count <= _LONGEST:
-        sweep = _Map(model, coupling, count, step, rtol, atol)
+        sweep = Sweep(setting, count, step)
         start = np.zeros((len(static), count + 1))
         kept = min(dynamic.shape[1], count + 1)
         start[:, :kept] = dynamic[:, :kept]
         scale = abs(mean) + abs(static[0]) + abs(dynamic[0, 0]) + sweep.filter.noise[0] + sweep.threshold
         found = iterate(sweep, sweep.pack(mean, static, start), tolerance=1e-2 * (1e-2 * rtol * scale + atol), most=600)
         if found.status is not Status.CONVERGED:
-            raise LimitError(f"{found.status.value} Its residual is {found.residuals[-1]:.1e}: the law may not settle.")
+            raise LimitError(
+                f"{found.status.value} Its residual is {found.residuals[-1]:.1e}: the law may have no stationary "
+                "regime. Look at the limit at late times (solve_limit)."
+            )
         mean, static, dynamic = sweep.unpack(found.value)
         end = max(np.abs(dynamic[:, -1]).max(), sweep.filter.noise[-1])
         if end <= 1e-2 * (rtol * scale + atol):
-            return _labelled(sweep, mean, static, dynamic, step, lags, found.residuals)
+            return _labelled(sweep, found.value, step, setting.lags, found.residuals)
         count *= 2
     raise LimitError(
-        "The stationary covariance does not die out: the correlation time is longer than the longest window."
+        "The stationary covariance does not decay to 0: the correlation time is longer than the longest window. "
+        "Add noise, or take a smaller gamma or tau."
     )
 
 
-def _late(model: Any, coupling: Coupling, step: float, horizon: float) -> tuple[float, np.ndarray, np.ndarray]:
+def _late(setting: Setting, step: float) -> tuple[float, np.ndarray, np.ndarray]:
     """The law late in the forward recursion: mean, static and dynamic driven parts against the time apart."""
-    problem = Problem(
-        float(model.mean_weight),
-        float(model.threshold_mean),
-        float(model.threshold_variance),
-        float(model.initial_mean),
-        float(model.initial_variance),
-    )
+    model, horizon = setting.model, setting.horizon
     require(horizon >= 2 * step, "horizon", f"be at least {2 * step:g}", horizon)
     if model.dynamics == "discrete":
         grid = discrete_grid(int(horizon) + 1, float(model.gamma), float(model.noise))
     else:
         coarse = max(step, float(model.tau) / 8.0)
         grid = continuous_grid(np.array([0.0, horizon]), float(model.tau), float(model.noise), coarse, 1)
-    sources = Sources(Activation(model.activation, float(model.gain)), coupling, grid.points, 1e-6, 1e-8)
-    law = forward(problem, grid, sources)
+    inputs = InputCovariance(Activation.of(model), model.kernel.coupling(), grid.points, 1e-6, 1e-8)
+    law = forward(Problem.of(model), grid, inputs)
     driven, frozen = law.driven[:, -1, ::-1], law.frozen[:, -1, -1]
     moving = driven - frozen[:, None]
     if model.dynamics == "continuous":
@@ -241,9 +276,9 @@ def _late(model: Any, coupling: Coupling, step: float, horizon: float) -> tuple[
     return float(law.mean[-1]), frozen, moving * fade
 
 
-def _labelled(
-    sweep: _Map, mean: float, static: np.ndarray, dynamic: np.ndarray, step: float, lags: int, residuals: np.ndarray
-) -> Stationary:
+def _labelled(sweep: Sweep, law: np.ndarray, step: float, lags: int, residuals: np.ndarray) -> Stationary:
+    """The law by lag on the ring."""
+    mean, static, dynamic = sweep.unpack(law)
     covariance, frozen = np.zeros((lags + 1, sweep.count + 1)), np.zeros(lags + 1)
     whole = static[:, None] + dynamic
     covariance[0] = whole[0] + sweep.threshold + sweep.filter.noise
@@ -260,8 +295,11 @@ def _labelled(
 def chaotic_variance(gain: float) -> float:
     """Variance Delta_0 of the noiseless network with independent weights of variance gain^2/N and tanh (tau = 1).
 
-    From the conserved energy of the autocovariance's motion, Delta_0^2/2 = g^2 (E L^2 - (E L)^2) with
-    L(z) = log cosh(sqrt(Delta_0) z) (Sompolinsky, Crisanti & Sommers 1988, eq. 10). It is 0 up to g = 1.
+    From the conserved energy of the autocovariance's motion (eq. R17 of docs/rate.md)
+
+        Delta_0^2/2 = g^2 (E L^2 - (E L)^2),    L(z) = log cosh(sqrt(Delta_0) z),    z ~ N(0, 1).
+
+    It is 0 up to g = 1. Source: Sompolinsky, Crisanti & Sommers 1988 (Phys. Rev. Lett. 61:259).
 
     Args:
         gain: Standard deviation g of a weight, times sqrt(N).

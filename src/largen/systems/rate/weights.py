@@ -1,4 +1,8 @@
-"""The weights: one exact draw of the matrix J by circulant embedding, and its product with the rates."""
+"""The weights: one exact draw of the matrix J by circulant embedding, and its product with the rates.
+
+By eq. R3 of docs/rate.md the weights are a stationary Gaussian field on a torus, with spectrum
+S(p, q) = sum_kl Lambda(k, l) cos(2 pi (pk + ql)/n): white noise times sqrt(S), transformed back, has that covariance.
+"""
 
 import math
 from collections.abc import Callable
