@@ -22,8 +22,8 @@ import numpy as np
 from scipy import stats
 
 import largen as ln
-from largen.numerics.lanes import lanes
 from largen.numerics.streams import stream
+from largen.numerics.xoshiro import lanes
 from largen.systems.balanced.network import alias_tau_leaping
 from largen.systems.balanced.network import run as balanced_run
 from largen.systems.balanced.network.constants import constants_of, drive_response_of

@@ -30,7 +30,7 @@ def row_of(make):
     """Smallest value, bits and alias row of a law."""
     x = alias.law(1e5)
     make(x)
-    alias.to_whole(x)
+    alias.to_integers(x)
     bits = alias.bits_for(x.extent[1])
     row = np.zeros(1 << bits, np.uint32)
     alias.fill_row(x, x.extent[0], row, bits)
@@ -113,7 +113,7 @@ def test_draw_each_takes_its_own_row():
     rows = np.zeros(5 + (3 << bits), np.uint32)
     for k, mean in enumerate(laws):
         alias.poisson(x, mean)
-        alias.to_whole(x)
+        alias.to_integers(x)
         alias.fill_row(x, 0, rows[5 + (k << bits) :], bits)
     rng = np.random.default_rng(2)
     count = 300_000

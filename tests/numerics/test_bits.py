@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from largen.numerics import bits
-from largen.numerics.lanes import LANES, fill, lanes
 from largen.numerics.streams import stream
+from largen.numerics.xoshiro import LANES, fill, lanes
 
 FALSE_ALARM = 1e-6
 KEY = np.array([0x0123456789ABCDEF, 0xFEDCBA9876543210], np.uint64)

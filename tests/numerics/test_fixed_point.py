@@ -16,7 +16,7 @@ def test_a_slow_linear_map_is_solved_in_its_dimension():
     assert len(fast.residuals) <= 12
     np.testing.assert_allclose(fast.value, exact, atol=1e-8)
     plain = iterate(lambda x: a @ x + b, np.zeros(6), tolerance=1e-11, memory=0, most=500)
-    assert plain.status is Status.EXHAUSTED
+    assert plain.status is Status.NOT_CONVERGED
     assert len(plain.residuals) == 500
 
 
@@ -26,19 +26,19 @@ def test_a_nonlinear_map_with_every_residual_recorded():
     assert found.residuals[-1] <= 1e-13 < found.residuals[-2]
 
 
-def test_damping_tames_an_oscillating_map():
+def test_damping_makes_an_oscillating_iteration_converge():
     def steep(x):
         return -1.5 * np.tanh(x) + 0.4
 
     plain = iterate(steep, np.array([1.0]), tolerance=1e-10, memory=0, most=200)
     damped = iterate(steep, np.array([1.0]), tolerance=1e-10, memory=0, damping=0.5, most=200)
-    assert plain.status is Status.EXHAUSTED
+    assert plain.status is Status.NOT_CONVERGED
     assert damped.status is Status.CONVERGED
     np.testing.assert_allclose(steep(damped.value), damped.value, atol=1e-9)
 
 
-def test_leaving_the_domain_is_said():
+def test_leaving_the_domain_is_reported():
     with np.errstate(over="ignore", invalid="ignore"):
         found = iterate(lambda x: np.exp(x) + 1, np.array([2.0]), tolerance=1e-10, memory=0)
-    assert found.status is Status.LOST
+    assert found.status is Status.NOT_FINITE
     assert "not finite" in found.status.value

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from largen.numerics.least_squares import CONVERGED, KINK, LONG, NOWHERE, minimise
+from largen.numerics.least_squares import Outcome, minimise
 
 
 def rosenbrock(x):
@@ -15,12 +15,12 @@ def rosenbrock(x):
 
 def test_rosenbrock_from_several_starts_at_once():
     found = minimise(rosenbrock, np.array([[-1.2, 1.0], [3.0, -2.0], [0.0, 0.0]]))
-    assert found.outcome == [CONVERGED] * 3
+    assert found.outcome == [Outcome.CONVERGED] * 3
     np.testing.assert_allclose(found.x, 1.0, atol=1e-10)
     assert found.iterations < 40
 
 
-def test_residuals_that_stay_end_at_the_minimum_of_their_squares():
+def test_residuals_that_do_not_vanish_end_at_the_minimum_of_their_squares():
     t = np.linspace(0.0, 2.0, 30)
     y = np.exp(-1.3 * t) + 0.1 * np.cos(7.0 * t)
 
@@ -31,7 +31,7 @@ def test_residuals_that_stay_end_at_the_minimum_of_their_squares():
     found = minimise(evaluate, np.array([[0.2]]))
     grid = np.linspace(0.5, 2.0, 200_001)
     cost = 0.5 * np.sum((np.exp(-np.outer(grid, t)) - y) ** 2, axis=1)
-    assert found.outcome == [CONVERGED]
+    assert found.outcome == [Outcome.CONVERGED]
     assert abs(found.x[0, 0] - grid[np.argmin(cost)]) < 1e-4  # a relative offset of 1e-4 ends it
 
 
@@ -41,29 +41,29 @@ def test_where_it_is_not_defined_a_shorter_step_is_taken():
             return np.log(x), (1.0 / x)[..., None]
 
     found = minimise(evaluate, np.array([[30.0], [-1.0]]))
-    assert found.outcome == [CONVERGED, NOWHERE]
+    assert found.outcome == [Outcome.CONVERGED, Outcome.UNDEFINED]
     assert abs(found.x[0, 0] - 1.0) < 1e-9
     assert np.isinf(found.cost[1])
 
 
-def test_a_flat_direction_does_no_harm_and_few_iterations_are_said():
+def test_a_flat_direction_does_no_harm_and_too_few_iterations_are_reported():
     def evaluate(x):
         total = x.sum(1, keepdims=True)
         return np.hstack([total - 3.0, total**2 - 9.0]), np.stack([np.ones_like(x), 2.0 * total * np.ones_like(x)], 1)
 
     found = minimise(evaluate, np.array([[0.5, 0.5]]))
-    assert found.outcome == [CONVERGED]
+    assert found.outcome == [Outcome.CONVERGED]
     assert abs(found.x.sum() - 3.0) < 1e-9
-    assert minimise(rosenbrock, np.array([[-1.2, 1.0]]), iterations=3).outcome == [LONG]
+    assert minimise(rosenbrock, np.array([[-1.2, 1.0]]), iterations=3).outcome == [Outcome.MAX_ITERATIONS_REACHED]
 
 
-def test_a_kink_is_settled_on_and_said():
+def test_a_search_that_ends_at_a_kink_says_so():
     def evaluate(x):
         value = np.hstack([1.0 + np.abs(x - 0.3) + 0.1 * (x - 0.3), 0.01 * x])
         slope = np.stack([np.sign(x - 0.3) + 0.1, np.full_like(x, 0.01)], axis=1)
         return value, slope
 
     found = minimise(evaluate, np.array([[1.0]]))
-    assert found.outcome[0] in (KINK, CONVERGED)
+    assert found.outcome[0] in (Outcome.KINK, Outcome.CONVERGED)
     assert abs(found.x[0, 0] - 0.3) < 1e-2
     assert found.iterations < 60

@@ -1,4 +1,4 @@
-"""integrate() and implicit_root(): exact solutions, events, kinks, derivatives."""
+"""Initial value problems and implicit roots: exact solutions, events, breaks, derivatives."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from largen.numerics import ode
-from largen.numerics.ode import COMPLETED, EVENT, GAVE_UP, integrate
+from largen.numerics.ode import Outcome, integrate
 from largen.numerics.roots import implicit_root
 
 
@@ -26,13 +26,13 @@ START, TIMES = np.array([1.0, 0.0]), np.linspace(0.0, 10.0, 101)
 @pytest.mark.parametrize("solver", ["tsit5", "dopri8", "kvaerno5"])
 def test_oscillator_to_tolerance(solver):
     path = solve(oscillator, START, TIMES, np.array(1.0), rtol=1e-9, atol=1e-9, solver=solver)
-    assert path.code == COMPLETED
+    assert path.code == Outcome.COMPLETED
     assert path.stopped_at == np.inf
     np.testing.assert_allclose(path.values[:, 0], np.cos(TIMES), atol=3e-7)
     np.testing.assert_allclose(path.last, path.values[-1], atol=1e-14)
 
 
-def test_stiff_field():
+def test_stiff_right_hand_side():
     def field(time, y, rate):
         return -rate * (y - jnp.cos(time))
 
@@ -53,7 +53,7 @@ def test_event_stops_where_it_first_rises_through_zero_and_carries_derivatives()
 
         (time, path), slope = jax.value_and_grad(stop, has_aux=True)(jnp.array(1.0))
         time, path, slope = jax.tree.map(np.asarray, (time, path, slope))
-    assert path.code == EVENT
+    assert path.code == Outcome.EVENT
     np.testing.assert_allclose(time, 2 * np.pi / 3, rtol=1e-10)
     np.testing.assert_allclose(slope, -2 * np.pi / 3, rtol=1e-7)
     np.testing.assert_allclose(path.last[0], -0.5, atol=1e-10)
@@ -61,9 +61,9 @@ def test_event_stops_where_it_first_rises_through_zero_and_carries_derivatives()
     assert np.all(np.isfinite(path.values[time > TIMES]))
 
 
-def test_blow_up_gives_up():
+def test_a_solution_that_blows_up_ends_where_it_does():
     path = solve(lambda t, y, args: y**2, np.array(1.0), TIMES, rtol=1e-8, atol=1e-8, max_steps=500)
-    assert path.code == GAVE_UP
+    assert path.code == Outcome.MAX_STEPS_REACHED
     np.testing.assert_allclose(path.stopped_at, 1.0, atol=1e-3)
 
 

@@ -122,7 +122,7 @@ def _path(dynamics: Dynamics, x: np.ndarray, settle: float, window: float) -> tu
 
 
 def _require_solved(code: Any, path: np.ndarray) -> None:
-    if int(code) != ode.COMPLETED or not np.all(np.isfinite(path)):
+    if int(code) != ode.Outcome.COMPLETED or not np.all(np.isfinite(path)):
         raise LimitError("The equations could not be integrated that far: the solver gave up. Give another `start`.")
 
 

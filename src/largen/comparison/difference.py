@@ -12,7 +12,8 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError
-from largen.numerics.statistics import MeanTest, block_bootstrap, block_means, correlation_time, hotelling
+from largen.numerics.hypothesis_tests import MeanTest, hotelling
+from largen.numerics.time_averages import block_bootstrap, block_means, correlation_time
 from largen.parameters.plain import from_plain
 from largen.system import options_of
 from largen.systems import SYSTEMS, system_class

@@ -11,7 +11,7 @@ from scipy import stats
 from largen.checks import InputError, real, require
 from largen.comparison.difference import Difference, as_series, difference_of, own_laws
 from largen.datasets import component_labels, versions
-from largen.numerics.statistics import holm
+from largen.numerics.hypothesis_tests import holm
 
 AGREES = "agrees"
 FINITE_SIZE = "differs by a finite-size effect"

@@ -14,7 +14,7 @@ from largen.fitting.evaluation import evaluate
 from largen.fitting.measured import Data, from_dataset, from_mapping, measure
 from largen.fitting.unknowns import Unknowns, unknowns
 from largen.io.model_files import time_grid
-from largen.numerics.least_squares import CONVERGED, KINK, NOWHERE, Minimum, minimise
+from largen.numerics.least_squares import Minimum, Outcome, minimise
 from largen.simulation import solve_limit
 from largen.system import AbstractSmoothLimit, AbstractSystem, FitData, options_of
 
@@ -179,12 +179,12 @@ def lowest(minimum: Minimum, strict: bool) -> int:
     """The start that came lowest; refuses one that did not converge."""
     best = int(np.argmin(minimum.cost))
     outcome = minimum.outcome[best]
-    if outcome == NOWHERE:
+    if outcome == Outcome.UNDEFINED:
         raise LimitError(
             "The fit has nowhere to start: the limit cannot be differentiated there, at any start (it is lost on the "
             "way, or the series of the rate system or the step of the spiking system do not do). Start elsewhere."
         )
-    if strict and outcome not in (CONVERGED, KINK):
+    if strict and outcome not in (Outcome.CONVERGED, Outcome.KINK):
         raise LimitError(
             f"The fit did not converge: after {minimum.iterations} evaluations the best of {len(minimum.outcome)} "
             f"starts is {outcome}, at half a sum of squares of {minimum.cost[best]:.3g}. Allow more iterations or "
@@ -210,7 +210,7 @@ def conclude(problem: Problem, minimum: Minimum, best: int, shift: np.ndarray, m
         found,
         minimum.residual[best] / problem.weight + data.value - shift,
         shift,
-        minimum.outcome[best],
+        str(minimum.outcome[best]),
         float(minimum.cost[best]),
         min((len(part) - 1 for part in (own, *rows) if part is not None), default=None),
         response(jacobian),

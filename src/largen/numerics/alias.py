@@ -119,7 +119,7 @@ def binomial_less_poisson(x: Law, n: int, p: float, mean: float) -> None:
 
 
 @kernel
-def to_whole(x: Law) -> None:
+def to_integers(x: Law) -> None:
     """Round the law to multiples of 2^-32, x.weight, and drop what has none at its ends."""
     left, mode, count = _ONE, 0, x.extent[1]
     low, high = count, 0

@@ -11,7 +11,7 @@ import numpy as np
 from numba import int32, uint32, uint64
 
 from largen.numerics.compiled import kernel
-from largen.numerics.lanes import LANES, next_word
+from largen.numerics.xoshiro import LANES, next_word
 
 EIGHT = 8
 PLANES = 32

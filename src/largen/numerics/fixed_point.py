@@ -1,4 +1,4 @@
-"""Fixed points x = G(x): plain, damped, or Anderson-accelerated iteration, with every residual kept."""
+"""Fixed points x = G(x): plain, damped, or Anderson-accelerated iteration; all residuals are returned."""
 
 import enum
 from collections.abc import Callable
@@ -8,19 +8,19 @@ import numpy as np
 
 
 class Status(enum.Enum):
-    """How an iteration ended; the value is the sentence shown."""
+    """How an iteration ended; the value is the message shown."""
 
     CONVERGED = "The fixed point was reached to the tolerance."
-    EXHAUSTED = "The fixed point was not reached in the iterations allowed."
-    LOST = "The iteration left the domain: a value was not finite."
+    NOT_CONVERGED = "The fixed point was not reached in the iterations allowed."
+    NOT_FINITE = "The iteration left the domain: a value was not finite."
 
 
 class FixedPoint(NamedTuple):
     """Where an iteration ended.
 
     Attributes:
-        value: The last iterate.
-        residuals: Largest |G(x) - x| over the components, one per iteration.
+        value: The last iterate, shape (component,).
+        residuals: Largest |G(x) - x| over the components, shape (iteration,).
         status: How it ended.
     """
 
@@ -40,7 +40,7 @@ def iterate(
 ) -> FixedPoint:
     """Solve x = G(x) by Anderson's mixing of the last iterates (type II); memory 0 is plain damped iteration.
 
-    A step that makes the residual more than ten times larger forgets the past.
+    After a step that makes the residual more than ten times larger, the earlier iterates are dropped.
 
     Args:
         function: G, shape (component,) in and out.
@@ -62,7 +62,7 @@ def iterate(
         size = float(np.abs(r).max())
         residuals.append(size)
         if not np.isfinite(size):
-            return FixedPoint(x, np.array(residuals), Status.LOST)
+            return FixedPoint(x, np.array(residuals), Status.NOT_FINITE)
         if size <= tolerance:
             return FixedPoint(x + r, np.array(residuals), Status.CONVERGED)
         if len(residuals) > 1 and memory:
@@ -77,4 +77,4 @@ def iterate(
         if steps:
             mix, *_ = np.linalg.lstsq(np.stack(changes, axis=1), r, rcond=1e-12)
             x = x - np.stack([s + damping * c for s, c in zip(steps, changes, strict=True)], axis=1) @ mix
-    return FixedPoint(x, np.array(residuals), Status.EXHAUSTED)
+    return FixedPoint(x, np.array(residuals), Status.NOT_CONVERGED)

@@ -6,17 +6,25 @@ Source: Moré, "The Levenberg-Marquardt algorithm: implementation and theory" (1
 179, for the end: the part of the residuals that a change of the unknowns could still take away is small.
 """
 
+import enum
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-CONVERGED, KINK, STUCK = "converged", "settled where the observables are not smooth", "stuck"
-LONG, NOWHERE = "out of iterations", "not defined at the start"
-"""Outcomes of one start."""
+
+class Outcome(enum.StrEnum):
+    """How the search from one start ended."""
+
+    CONVERGED = "converged"
+    KINK = "settled where the observables are not smooth"
+    STUCK = "stuck"
+    MAX_ITERATIONS_REACHED = "out of iterations"
+    UNDEFINED = "not defined at the start"
+
 
 _STEP = 1e-10
-_PATIENCE, _CREEP = 10, 1e-4  # evaluations, and the relative gain over all of them that is none
+_PATIENCE, _NO_GAIN = 10, 1e-4  # evaluations, and the relative gain over all of them that counts as none
 _OFFSET = 1e-4
 _OFFSET_REFUSED = 1e-2  # where steps are refused: at a point where the residuals are not smooth
 
@@ -28,8 +36,8 @@ class Minimum(NamedTuple):
         x: Unknowns, shape (S, p).
         residual: Residuals there, shape (S, d).
         jacobian: Their derivatives, shape (S, d, p).
-        cost: Half the sum of squares, shape (S,); infinite where a start was not defined.
-        outcome: One of the words above for each start.
+        cost: Half the sum of squares, shape (S,); infinite where the residuals were not defined at the start.
+        outcome: How each start ended, S of them.
         iterations: Evaluations of the batch.
     """
 
@@ -37,7 +45,7 @@ class Minimum(NamedTuple):
     residual: np.ndarray
     jacobian: np.ndarray
     cost: np.ndarray
-    outcome: list[str]
+    outcome: list[Outcome]
     iterations: int
 
 
@@ -51,27 +59,27 @@ def minimise(evaluate: Evaluate, start: np.ndarray, *, iterations: int = 60, flo
         evaluate: Maps unknowns, shape (S, p), to residuals, shape (S, d), and Jacobians, shape (S, d, p). Where it is
             not defined, residuals are not finite: such a step is refused and a shorter one tried.
         start: Shape (S, p).
-        iterations: Evaluations after which a start is given up.
+        iterations: Evaluations after which the search ends.
         floor: Mean square of the residuals below which there is nothing to gain.
     """
     x = np.array(start, float)
     residual, jacobian = evaluate(x)
     cost = _cost(residual, jacobian)
-    outcome = ["" if np.isfinite(c) else NOWHERE for c in cost]
+    outcome: list[Outcome | None] = [None if np.isfinite(c) else Outcome.UNDEFINED for c in cost]
     damping, growth = np.full(len(x), 1e-3), np.full(len(x), 2.0)
     scale = np.zeros_like(x)
     history = [cost.copy()]
     done = 1
-    while done < iterations and "" in outcome:
+    while done < iterations and None in outcome:
         step = np.zeros_like(x)
         predicted = np.zeros(len(x))
-        for s in (s for s, word in enumerate(outcome) if not word):
+        for s in (s for s, end in enumerate(outcome) if end is None):
             scale[s] = np.maximum(scale[s], np.linalg.norm(jacobian[s], axis=0))
             step[s], predicted[s] = _step(residual[s], jacobian[s], scale[s], damping[s])
         new_residual, new_jacobian = evaluate(x + step)
         new_cost = _cost(new_residual, new_jacobian)
         done += 1
-        for s in (s for s, word in enumerate(outcome) if not word):
+        for s in (s for s, end in enumerate(outcome) if end is None):
             small = np.all(np.abs(step[s]) <= _STEP * (1.0 + np.abs(x[s])))
             gain = (cost[s] - new_cost[s]) / predicted[s] if predicted[s] > 0 and np.isfinite(new_cost[s]) else -1.0
             if gain > 0:
@@ -85,13 +93,13 @@ def minimise(evaluate: Evaluate, start: np.ndarray, *, iterations: int = 60, flo
             full = gain > 0 or damping[s] <= 1.0  # a step is not small because it was damped
             done_enough = _offset(residual[s], jacobian[s]) <= (_OFFSET if gain > 0 else _OFFSET_REFUSED)
             if (small and full) or done_enough or cost[s] <= 0.5 * floor * len(residual[s]):
-                outcome[s] = CONVERGED
-            elif done > _PATIENCE and history[-_PATIENCE][s] - cost[s] <= _CREEP * cost[s]:
-                outcome[s] = KINK
+                outcome[s] = Outcome.CONVERGED
+            elif done > _PATIENCE and history[-_PATIENCE][s] - cost[s] <= _NO_GAIN * cost[s]:
+                outcome[s] = Outcome.KINK
             elif damping[s] > 1e12:
-                outcome[s] = STUCK
+                outcome[s] = Outcome.STUCK
         history.append(cost.copy())
-    return Minimum(x, residual, jacobian, cost, [word or LONG for word in outcome], done)
+    return Minimum(x, residual, jacobian, cost, [end or Outcome.MAX_ITERATIONS_REACHED for end in outcome], done)
 
 
 def _cost(residual: np.ndarray, jacobian: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
-"""Initial value problems: diffrax in one place."""
+"""Initial value problems of ordinary differential equations, by diffrax."""
 
+import enum
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, cast
 
@@ -8,18 +9,23 @@ import jax
 import jax.numpy as jnp
 import optimistix as optx
 
-COMPLETED, EVENT, GAVE_UP = 0, 1, 2
-"""Values of `Path.code`: reached the last time, stopped by the event, or the solver made no progress."""
+
+class Outcome(enum.IntEnum):
+    """How a solution ended: at the last time, at the event, or because the solver made no progress."""
+
+    COMPLETED = 0
+    EVENT = 1
+    MAX_STEPS_REACHED = 2
 
 
 class Path(NamedTuple):
     """A solution at the times asked for.
 
     Attributes:
-        values: The state at each time, time axis first; infinite after `stopped_at`.
-        stopped_at: Time of the event (or of the last step before the solver gave up), infinite when completed.
+        values: The state at each time, shape (time, ...); infinite after `stopped_at`.
+        stopped_at: Time of the event (or of the last step before the solver stopped), infinite when completed.
         last: The state there (at the last time when completed).
-        code: COMPLETED, EVENT or GAVE_UP.
+        code: A value of `Outcome`.
         steps: Number of steps tried.
     """
 
@@ -47,7 +53,7 @@ def _rising(event: Callable[[Any, Any, Any], Any], locate: bool) -> diffrax.Even
 
 
 def integrate(
-    field: Callable[[Any, Any, Any], Any],
+    rhs: Callable[[Any, Any, Any], Any],
     start: Any,
     times: Any,
     args: Any = None,
@@ -61,22 +67,22 @@ def integrate(
     derivative: Literal["reverse", "forward"] = "reverse",
     max_steps: int = 16_384,
 ) -> Path:
-    """Integrate dy/dt = field(t, y, args) from times[0] with an adaptive step; pure, for use inside jit.
+    """Integrate dy/dt = rhs(t, y, args) from times[0] with an adaptive step; pure, for use inside jit.
 
     Args:
-        field: Vector field.
+        rhs: Right-hand side.
         start: State at times[0], an array or a pytree.
         times: Output times, shape (time,), increasing.
-        args: What the field and the event need; derivatives flow through it.
+        args: What the right-hand side and the event need; derivatives are taken with respect to it.
         rtol: Relative tolerance of a step.
         atol: Absolute tolerance of a step.
-        solver: Explicit of order 5 ("tsit5") or 8 ("dopri8", for tight tolerances), or "kvaerno5" for stiff fields.
+        solver: Explicit of order 5 ("tsit5") or 8 ("dopri8", for tight tolerances), or "kvaerno5" for stiff problems.
         event: Real function of (t, y, args); the solution ends where it first rises through zero.
         locate: Whether to find that time to rounding; otherwise the solution ends with the step that passed it,
             which is quicker to compile.
-        breaks: Times at which the field is not smooth, shape (any,), sorted: steps end there.
+        breaks: Times at which the right-hand side is not smooth, shape (any,), sorted: steps end there.
         derivative: Which derivatives are wanted through the solution: "reverse" (grad) or "forward" (jvp).
-        max_steps: Steps after which the solver gives up.
+        max_steps: Steps after which the solver stops.
     """
     times = jnp.asarray(times)
     controller: Any = diffrax.PIDController(rtol=rtol, atol=atol)
@@ -84,7 +90,7 @@ def integrate(
         controller = diffrax.ClipStepSizeController(controller, jump_ts=breaks)
     end = diffrax.SubSaveAt(t1=True)
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(field),
+        diffrax.ODETerm(rhs),
         _solver(solver, rtol, atol),
         t0=times[0],
         t1=times[-1],
@@ -100,11 +106,11 @@ def integrate(
     )
     stopped = solution.result == diffrax.RESULTS.event_occurred
     failed = ~(stopped | (solution.result == diffrax.RESULTS.successful))
-    code = jnp.where(stopped, EVENT, jnp.where(failed, GAVE_UP, COMPLETED))
+    code = jnp.where(stopped, Outcome.EVENT, jnp.where(failed, Outcome.MAX_STEPS_REACHED, Outcome.COMPLETED))
     saved, times_saved = cast(Any, solution.ys), cast(Any, solution.ts)
     return Path(
         values=saved[0],
-        stopped_at=jnp.where(code == COMPLETED, jnp.inf, times_saved[1][0]),
+        stopped_at=jnp.where(code == Outcome.COMPLETED, jnp.inf, times_saved[1][0]),
         last=jax.tree.map(lambda y: y[0], saved[1]),
         code=code,
         steps=solution.stats["num_steps"],

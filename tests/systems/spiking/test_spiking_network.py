@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from largen.checks import InputError
-from largen.numerics.lanes import lanes
 from largen.numerics.streams import stream
+from largen.numerics.xoshiro import lanes
 from largen.systems.spiking import SpikingNetwork, graph, kernel, network, tables
 from systems.spiking import plain_kernel
 

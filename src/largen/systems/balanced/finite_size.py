@@ -123,7 +123,7 @@ def solve(model: Any, times: np.ndarray, *, n: int, rtol: float, atol: float, sk
             nodes=manifold.structure(model).nodes,
         )
         path, rate = jax.tree.map(np.asarray, (path, rate))
-    stopped = None if int(path.code) == ode.COMPLETED else float(path.stopped_at)
+    stopped = None if int(path.code) == ode.Outcome.COMPLETED else float(path.stopped_at)
     kept = times <= (np.inf if stopped is None else stopped)
     kept[0] = True
     v, k, kappa = (values[kept].T for values in path.values)

@@ -138,7 +138,11 @@ def trajectory(
         derivative=derivative,
         max_steps=max_steps,
     )
-    code = jnp.where(path.code == ode.EVENT, LOST, jnp.where(path.code == ode.GAVE_UP, GAVE_UP, COMPLETED))
+    code = jnp.where(
+        path.code == ode.Outcome.EVENT,
+        LOST,
+        jnp.where(path.code == ode.Outcome.MAX_STEPS_REACHED, GAVE_UP, COMPLETED),
+    )
     slope = rates(model.gain, path.last[0], path.last[1], shape.nodes, 1)
     _, imaginary = manifold.rightmost(manifold.fast_matrix(parts, slope))
     return _finish(model, parts, shape, times, path.values, start.code, code, path.stopped_at, imaginary > 0)

@@ -14,7 +14,7 @@ from jax.core import Tracer
 
 from largen.checks import InputError
 from largen.numerics.gaussian import node_count
-from largen.numerics.ode import EVENT, GAVE_UP, integrate
+from largen.numerics.ode import Outcome, integrate
 from largen.numerics.roots import implicit_root
 
 RANK_TOLERANCE = 1e-10
@@ -271,7 +271,11 @@ def _descend(pull: Any, args: Any, nodes: int, max_steps: int) -> tuple[jax.Arra
         max_steps=max_steps,
     )
     far = jnp.max(jnp.abs(parts.directions @ path.last)) > 100.0 * (1.0 + jnp.max(jnp.abs(mean)))
-    return jnp.where(already, start, path.last), already | (path.code == EVENT), (path.code == GAVE_UP) & ~far
+    return (
+        jnp.where(already, start, path.last),
+        already | (path.code == Outcome.EVENT),
+        (path.code == Outcome.MAX_STEPS_REACHED) & ~far,
+    )
 
 
 def out_of_range(parts: Balance, drive: jax.Array) -> jax.Array:

@@ -72,7 +72,7 @@ class SmoothLimit(AbstractSmoothLimit):
         )
         v, k, kappa = path.values
         values = {"mean": v.T, "variance": k.T, "rate": rate.T, "third_cumulant": kappa.T}
-        return values, path.code == ode.COMPLETED
+        return values, path.code == ode.Outcome.COMPLETED
 
 
 def prepare(

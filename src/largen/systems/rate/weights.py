@@ -11,9 +11,9 @@ import numpy as np
 from numba import njit
 from scipy import fft
 
-from largen.numerics.lanes import LANES, WORDS, lanes
-from largen.numerics.lanes import fill as fill_words
-from largen.numerics.normal import normals
+from largen.numerics.normal_numbers import normals
+from largen.numerics.xoshiro import LANES, WORDS, lanes
+from largen.numerics.xoshiro import fill as fill_words
 from largen.systems.rate.kernels import AbstractKernel, UncorrelatedKernel
 
 _ROWS = 64

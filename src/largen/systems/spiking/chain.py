@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import int64, uint64
 
-from largen.numerics.binomial import binomial
+from largen.numerics.binomial_numbers import binomial
 from largen.numerics.compiled import entry, inlined, part
-from largen.numerics.lanes import fill, lanes
+from largen.numerics.xoshiro import fill, lanes
 from largen.systems.spiking.drift import shift
 from largen.systems.spiking.landing import MOVERS, ROOM, Landing, draw_normals, land, new_landing
 from largen.systems.spiking.layout import JOINT, Layout

@@ -9,7 +9,7 @@ import numpy as np
 
 from largen.numerics.bits import EIGHT, PLANES, add_eight, draw_row, expand, fraction_bits, seed_row
 from largen.numerics.compiled import kernel
-from largen.numerics.lanes import LANES
+from largen.numerics.xoshiro import LANES
 
 
 class Graph(NamedTuple):

@@ -18,8 +18,8 @@ from numba import float32, int32, uint32, uint64
 
 from largen.numerics.alias import draw_all, draw_each
 from largen.numerics.compiled import kernel
-from largen.numerics.lanes import fill, next_word
-from largen.numerics.normal import normals
+from largen.numerics.normal_numbers import normals
+from largen.numerics.xoshiro import fill, next_word
 from largen.systems.spiking.graph import Graph, count_arrivals
 from largen.systems.spiking.state import (
     CHUNK,

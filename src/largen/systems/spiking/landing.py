@@ -12,8 +12,8 @@ import numpy as np
 from numba import uint64
 
 from largen.numerics.compiled import part
-from largen.numerics.lanes import WORDS, fill, lanes
-from largen.numerics.normal import normals
+from largen.numerics.normal_numbers import normals
+from largen.numerics.xoshiro import WORDS, fill, lanes
 from largen.systems.spiking.drift import ALONG, OFFSET, PLACE, WIDEN
 from largen.systems.spiking.layout import Layout
 from largen.systems.spiking.transfer import (

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from largen.checks import InputError, one_of, real
-from largen.numerics.lanes import lanes
+from largen.numerics.xoshiro import lanes
 from largen.runtime.memory import available_memory
 from largen.system import Arrays, Plan
 from largen.systems.spiking.drive import sample_drive

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from largen.numerics.alias import Law, binomial, binomial_less_poisson, bits_for, fill_row, law, poisson, to_whole
+from largen.numerics.alias import Law, binomial, binomial_less_poisson, bits_for, fill_row, law, poisson, to_integers
 from largen.numerics.compiled import kernel
 
 HIGH = 32  # rows of the upper digit; what exceeds both digits is drawn in several parts
@@ -74,7 +74,7 @@ class Arrivals(NamedTuple):
 def _columns(x: Law, mean: float) -> tuple[int, int]:
     """Make Poisson(mean) whole; returns the number of its values and one more than the largest."""
     poisson(x, mean)
-    to_whole(x)
+    to_integers(x)
     return x.extent[1], x.extent[0] + x.extent[1]
 
 
@@ -96,11 +96,11 @@ def _fill_release(
 ) -> None:
     for h in range(1 << digit):
         poisson(x, rate * h)
-        to_whole(x)
+        to_integers(x)
         fill_row(x, 0, low[h << bits :], bits)
     for h in range(HIGH):
         poisson(x, rate * (h << digit))
-        to_whole(x)
+        to_integers(x)
         first[h] = x.extent[0]
         fill_row(x, x.extent[0], high[h << upper :], upper)
 
@@ -185,7 +185,7 @@ def make_arrivals(arrivals: Arrivals, a: int, b: int, nf: int, less: float) -> t
         binomial_less_poisson(x, nf, arrivals.probability[q], less)
     else:
         binomial(x, nf, arrivals.probability[q])
-    to_whole(x)
+    to_integers(x)
     if x.extent[1] == 1:
         return x.extent[0], 0, start
     bits = bits_for(x.extent[1])

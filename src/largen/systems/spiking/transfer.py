@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit, uint64
 
 from largen.numerics.compiled import entry, part
-from largen.numerics.erf import normal_pair
+from largen.numerics.normal_distribution import normal_pair
 
 REACH = 7.5
 """Normal tails beyond this many standard deviations (3e-14) count as 0."""

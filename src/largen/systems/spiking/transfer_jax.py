@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from largen.numerics.erf import DENOMINATOR, NUMERATOR
+from largen.numerics.normal_distribution import DENOMINATOR, NUMERATOR
 
 # Standard deviations beyond which a Gaussian carries nothing (one-sided tail 3e-14).
 _TAIL = 7.5

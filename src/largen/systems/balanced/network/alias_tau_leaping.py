@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import uint64
 
-from largen.numerics.alias import Law, bits_for, draw_all, fill_row, law, poisson, to_whole
+from largen.numerics.alias import Law, bits_for, draw_all, fill_row, law, poisson, to_integers
 from largen.numerics.compiled import entry, inlined, part
-from largen.numerics.erf import normal_pair
-from largen.numerics.exponential import exp
-from largen.numerics.lanes import fill
+from largen.numerics.elementary import exp
+from largen.numerics.normal_distribution import normal_pair
+from largen.numerics.xoshiro import fill
 from largen.systems.balanced.network.state import LOGISTIC, Constants, DriveResponse, drive_response
 
 CHUNK = 1024
@@ -140,7 +140,7 @@ def leaps(
                 change = max(1.0 + ahead * (total - past[b]) / total, 0.0)
             past[b] = total
             poisson(w.law, dt * total * change)
-            to_whole(w.law)
+            to_integers(w.law)
             w.bits[b, 0], w.bits[b, 1] = bits_for(w.law.extent[1]), w.law.extent[0]
             fill_row(w.law, w.law.extent[0], w.rows[b], w.bits[b, 0])
         past[populations] = dt

@@ -12,8 +12,8 @@ import numpy as np
 from numba import uint64
 
 from largen.numerics.compiled import kernel
-from largen.numerics.exponential import exponentials, uniforms
-from largen.numerics.lanes import fill
+from largen.numerics.exponential_numbers import exponentials, uniforms
+from largen.numerics.xoshiro import fill
 from largen.systems.balanced.network.state import LOGISTIC, Constants, DriveResponse, Spikes, State, drive_response
 from largen.systems.balanced.network.thinning import DONE, FULL, PAUSED
 

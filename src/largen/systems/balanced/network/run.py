@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from largen.checks import InputError, integer, one_of, real, require
-from largen.numerics.lanes import lanes
+from largen.numerics.xoshiro import lanes
 from largen.system import Arrays, Plan
 from largen.systems.balanced import manifold
 from largen.systems.balanced.gains import CustomGain

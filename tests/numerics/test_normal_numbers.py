@@ -6,7 +6,7 @@ Statistical tests have fixed seeds and a false-alarm probability of 1e-6 each (F
 import numpy as np
 from scipy import stats
 
-from largen.numerics.normal import normals
+from largen.numerics.normal_numbers import normals
 
 FALSE_ALARM = 1e-6
 COUNT = 2**22

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from largen.numerics.binomial import binomial
+from largen.numerics.binomial_numbers import binomial
 
 DRAWS = 100_000
 CASES = [

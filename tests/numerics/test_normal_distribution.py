@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 from scipy import stats
 
-from largen.numerics.erf import normal_pair
+from largen.numerics.normal_distribution import normal_pair
 
 
 @njit

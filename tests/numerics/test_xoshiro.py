@@ -6,7 +6,7 @@ Statistical tests have fixed seeds and a false-alarm probability of 1e-6 each (F
 import numpy as np
 from scipy import stats
 
-from largen.numerics import lanes
+from largen.numerics import xoshiro
 from largen.numerics.streams import stream
 
 FALSE_ALARM = 1e-6
@@ -28,37 +28,37 @@ PUBLISHED = [
 
 def words(state, count):
     buffer = np.zeros(count // 2, np.uint64)
-    lanes.fill(state, buffer, count)
+    xoshiro.fill(state, buffer, count)
     return buffer
 
 
 def test_every_lane_is_the_published_generator():
-    state = np.repeat(np.arange(1, 5, dtype=np.uint64)[:, None], lanes.LANES, axis=1)
-    blocks = words(state, 10 * lanes.WORDS).reshape(10, lanes.LANES)
+    state = np.repeat(np.arange(1, 5, dtype=np.uint64)[:, None], xoshiro.LANES, axis=1)
+    blocks = words(state, 10 * xoshiro.WORDS).reshape(10, xoshiro.LANES)
     assert blocks[:, 0].tolist() == PUBLISHED
     assert np.all(blocks == blocks[:, :1])
 
 
 def test_only_whole_blocks_that_are_needed_are_filled():
     buffer = np.zeros(64, np.uint64)
-    lanes.fill(lanes.lanes(stream(1, "a")), buffer, 33)
+    xoshiro.fill(xoshiro.lanes(stream(1, "a")), buffer, 33)
     assert np.all(buffer[:32])
     assert not np.any(buffer[32:])
 
 
 def test_lanes_follow_the_stream_alone():
-    first = words(lanes.lanes(stream(1, "noise")), 2048)
+    first = words(xoshiro.lanes(stream(1, "noise")), 2048)
     rng = stream(1, "noise")
     rng.random(100)
-    np.testing.assert_array_equal(first, words(lanes.lanes(rng), 2048))
-    again = words(lanes.lanes(rng), 2048)  # a second set of lanes
-    other = words(lanes.lanes(stream(1, "synapses")), 2048)
+    np.testing.assert_array_equal(first, words(xoshiro.lanes(rng), 2048))
+    again = words(xoshiro.lanes(rng), 2048)  # a second set of lanes
+    other = words(xoshiro.lanes(stream(1, "synapses")), 2048)
     sets = [set(x.tolist()) for x in (first, again, other)]
     assert len(sets[0] | sets[1] | sets[2]) == 3 * 1024
 
 
 def test_words_are_uniform_and_uncorrelated():
-    buffer = words(lanes.lanes(stream(2, "test")), 2**20)
+    buffer = words(xoshiro.lanes(stream(2, "test")), 2**20)
     narrow = buffer.view(np.uint32)
     for shift in (0, 12, 24):  # lower, middle and upper bits
         counts = np.bincount((narrow >> np.uint32(shift)) & np.uint32(255), minlength=256)
