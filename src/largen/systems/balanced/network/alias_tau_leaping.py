@@ -1,6 +1,6 @@
 """Tau-leaping where all targets draw their counts from alias tables: independent synapses, built-in gains, no noise.
 
-The step and its law are those of `tau_leaping` (eq. B10 of docs/balanced.md), which also serves the other cases. In
+The step and its law are those of `tau_leaping` (eq. B15 of docs/balanced.md), which also serves the other cases. In
 one step the counts N_ab of all targets have one Poisson distribution per source population, so that it is tabulated
 once (Walker's alias method, `numerics.alias`) and each count costs one look-up.
 """

@@ -1,6 +1,6 @@
 """Tau-leaping (Gillespie 2001), one neuron at a time, for every network that the model allows.
 
-One step of length dt (eq. B10 of docs/balanced.md), with e = exp(-dt/tau_a) and J_ab = s_b alpha_ab/sqrt(n):
+One step of length dt (eq. B15 of docs/balanced.md), with e = exp(-dt/tau_a) and J_ab = s_b alpha_ab/sqrt(n):
 
     Z' = e Z + [g_a(t + dt) - e g_a(t)] + tau_a (1 - e)/dt sum_b J_ab N_ab,    N_ab ~ Poisson(dt lambda_b),
 
