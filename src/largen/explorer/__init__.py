@@ -13,13 +13,15 @@ def explore(model: Any = None, **options: Any) -> None:
         options: `port`, `address`, `show`, `functions`.
 
     Raises:
-        InputError: The extra `explorer` is not installed (the sentence has the line that installs it), or an argument
+        InputError: The extra `explorer` is not installed (the message has the line that installs it), or an argument
             cannot be used.
     """
     try:
         import panel  # noqa: F401
     except ImportError as error:
-        raise InputError("The explorer needs Panel, which is not installed: run  pip install 'largen[explorer]'.") from error
+        raise InputError(
+            "The explorer needs Panel, which is not installed: run  pip install 'largen[explorer]'."
+        ) from error
     from largen.explorer.server import serve
 
     serve(model, **options)

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 # Okabe & Ito's colour-blind safe palette: excitatory vermilion, inhibitory blue, then the rest.
 EXCITATORY = ("#D55E00", "#E69F00", "#CC79A7")
 INHIBITORY = ("#0072B2", "#56B4E9", "#009E73")
+STYLES = ("-", "--", "-.", (0, (3, 1, 1, 1, 1, 1)))
+"""Of lines: whoever cannot tell colours apart goes by these. Dots are left to theories at finite n."""
 
 
 def colours(labels: list[str]) -> dict[str, str]:
@@ -22,6 +24,11 @@ def colours(labels: list[str]) -> dict[str, str]:
         found[label] = family[seen[kind] % len(family)]
         seen[kind] += 1
     return found
+
+
+def line_styles(labels: list[str]) -> dict[str, Any]:
+    """Assign every population the style of its lines."""
+    return {label: STYLES[k % len(STYLES)] for k, label in enumerate(labels)}
 
 
 def page(rows: int, columns: int, *, width: float = 11.0, height: float | None = None) -> Figure:
@@ -78,11 +85,11 @@ def bands(
         most: Populations to show.
     """
     labels = [str(label) for label in network["population"].values[:most]]
-    palette = colours(labels)
+    palette, styles = colours(labels), line_styles(labels)
     for label in labels:
         _band(ax, _part(network, name, label, window), palette[label])
         line = _part(limit, name, label, window)
-        ax.plot(line["time"], _mean(line), color=palette[label], lw=1.4, label=f"{label} limit")
+        ax.plot(line["time"], _mean(line), color=palette[label], ls=styles[label], lw=1.4, label=f"{label} limit")
         if finite is not None:
             dotted = _part(finite, name, label, window)
             ax.plot(dotted["time"], _mean(dotted), color="black", lw=0.8, ls=":", label=f"{label} at this n")

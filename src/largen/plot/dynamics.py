@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from largen.plot.common import EXCITATORY, INHIBITORY, axis_label, colours, tidy
+from largen.plot.common import EXCITATORY, INHIBITORY, STYLES, axis_label, colours, line_styles, tidy
 
 _ORBITS = {"network": ("0.55", 0.6), "finite": (EXCITATORY[1], 1.6), "limit": (EXCITATORY[0], 1.6)}
 _NULLCLINES = (EXCITATORY[2], INHIBITORY[2])
@@ -41,7 +41,7 @@ def phase_portrait(portrait: xr.Dataset, *, ax: Axes, realisation: int = 0, arro
             of = int(part["nullcline_of"][0])
             first = of not in portrait["nullcline_of"].values[portrait["nullcline_piece"].values < piece]
             label = f"nullcline of {labels[of]}" if first else None
-            ax.plot(*part["nullcline"].values.T, color=_NULLCLINES[of], lw=0.9, label=label)
+            ax.plot(*part["nullcline"].values.T, color=_NULLCLINES[of], ls=STYLES[of + 1], lw=0.9, label=label)
     if "manifold" in portrait:
         _manifold(portrait, ax)
     if "state" in portrait:
@@ -81,12 +81,12 @@ def dwell_times(found: xr.Dataset, *, ax: Axes) -> Axes:
         found: From `analysis.metastability` of one run.
         ax: Where to draw.
     """
-    for colour, state in zip((INHIBITORY[0], EXCITATORY[0]), found["state"].values, strict=True):
+    for colour, style, state in zip((INHIBITORY[0], EXCITATORY[0]), STYLES, found["state"].values, strict=False):
         part = found.sel(state=state)
         mean, error = float(part["dwell"]), float(part["dwell_se"])
         there = part["survival"].values > 0
         label = f"{state}, mean {mean:.3g} ± {error:.2g} ms"
-        ax.step(part["duration"][there], part["survival"][there], where="post", color=colour, label=label)
+        ax.step(part["duration"][there], part["survival"][there], where="post", color=colour, ls=style, label=label)
         ax.plot(part["duration"], np.exp(-part["duration"] / mean), color=colour, ls=":", lw=0.9)
     ax.set_yscale("log")
     lowest = np.nanmin(found["survival"].where(found["survival"] > 0))
@@ -97,11 +97,12 @@ def dwell_times(found: xr.Dataset, *, ax: Axes) -> Axes:
 
 def event_sizes(found: xr.Dataset, *, ax: Axes) -> Axes:
     """Draw the distribution of event sizes with its error, a line per population (from `analysis.event_statistics`)."""
-    palette = colours([str(label) for label in found["population"].values])
+    labels = [str(label) for label in found["population"].values]
+    palette, styles = colours(labels), line_styles(labels)
     for label, colour in palette.items():
         part = found.sel(population=label)
         line, error = part["size_density"], part["size_density_se"]
-        ax.step(found["size"], line, where="mid", color=colour, label=label)
+        ax.step(found["size"], line, where="mid", color=colour, ls=styles[label], label=label)
         ax.fill_between(found["size"], line - 2 * error, line + 2 * error, step="mid", color=colour, alpha=0.3, lw=0)
     ax.set_ylim(0, None)
     ax.legend(fontsize=7, frameon=False)

@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from largen.checks import InputError, known_keys
-from largen.plot.common import EXCITATORY, axis_label, colours, tidy
+from largen.plot.common import EXCITATORY, INHIBITORY, axis_label, colours, tidy
 
 
 def map(
@@ -72,10 +72,11 @@ def _lines(part: xr.Dataset, name: str, over: str, ax: Axes) -> None:
     x = part[over].values
     words = [str(word) for word in part[rest[0]].values] if rest else [""]
     palette = colours(words) if rest == ["population"] else {}
+    cycle, markers = [hue for pair in zip(EXCITATORY, INHIBITORY, strict=True) for hue in pair], "osD^vP"
     for k, word in enumerate(words):
         row = part.isel({rest[0]: k}) if rest else part
-        colour = palette.get(word, f"C{k}")
-        ax.plot(x, row[name].values, color=colour, marker=".", ms=3, lw=1.2, label=word or None)
+        colour = palette.get(word, cycle[k % len(cycle)])
+        ax.plot(x, row[name].values, color=colour, marker=markers[k % len(markers)], ms=3, lw=1.2, label=word or None)
         if f"{name}_se" in part:
             low, high = (row[name] + sign * 2 * row[f"{name}_se"] for sign in (-1, 1))
             ax.fill_between(x, low, high, color=colour, alpha=0.3, lw=0)

@@ -9,6 +9,8 @@ from largen.checks import InputError
 from largen.plot.common import axis_label, distance, page, tidy
 
 _PART_COLOURS = {"all": "black", "frozen": "#0072B2", "dynamic": "#D55E00"}
+_PART_STYLES = {"all": ("-", "o"), "frozen": ("--", "s"), "dynamic": ("-.", "D")}
+"""Line of the limit, marker of the network."""
 
 
 def surface(covariance: xr.DataArray, *, ax: Axes, title: str = "", scale: float | None = None) -> Axes:
@@ -54,7 +56,9 @@ def against_lag(network: xr.Dataset, limit: xr.Dataset, *, ax: Axes) -> Axes:
     for name, colour in _PART_COLOURS.items():
         if name not in theory:
             continue
-        ax.plot(theory[name]["lag"], theory[name], color=colour, marker="_", ms=12, lw=0.8, label=f"limit, {name}")
+        line, marker = _PART_STYLES[name]
+        drawn = {"color": colour, "ls": line, "lw": 0.8, "marker": "_", "ms": 12}
+        ax.plot(theory[name]["lag"], theory[name], label=f"limit, {name}", **drawn)
         if name in found:
             last = found[name]
             error = 2 * last.std("realisation", ddof=1) / np.sqrt(last.sizes["realisation"]) if len(last) > 1 else None
@@ -62,7 +66,7 @@ def against_lag(network: xr.Dataset, limit: xr.Dataset, *, ax: Axes) -> Axes:
                 last["lag"],
                 last.mean("realisation"),
                 yerr=error,
-                fmt="o",
+                fmt=marker,
                 color=colour,
                 mfc="white",
                 label=f"network, {name}",
@@ -87,16 +91,16 @@ def correlation_against_lag(theory: xr.Dataset, *, network: xr.Dataset | None = 
     """Draw what `analysis.correlation_against_lag` returned: of a limit as lines, of a network as points."""
     names = {"correlation": "all", "frozen": "frozen", "dynamic": "dynamic"}
     for name, word in names.items():
-        ax.plot(
-            theory["lag"], theory[name], color=_PART_COLOURS[word], marker="_", ms=12, lw=0.8, label=f"limit, {word}"
-        )
+        line, marker = _PART_STYLES[word]
+        drawn = {"color": _PART_COLOURS[word], "ls": line, "lw": 0.8, "marker": "_", "ms": 12}
+        ax.plot(theory["lag"], theory[name], label=f"limit, {word}", **drawn)
         if network is not None:
             error = 2 * network[f"{name}_se"] if f"{name}_se" in network else None
             ax.errorbar(
                 network["lag"],
                 network[name],
                 yerr=error,
-                fmt="o",
+                fmt=marker,
                 color=_PART_COLOURS[word],
                 mfc="white",
                 label=f"network, {word}",
