@@ -94,7 +94,7 @@ def pictures():
     network = ln.simulate(rate, np.arange(4.0), n=40, realisations=4, replicas=2, seed=1)
     yield plot.against_lag(network, ln.solve_limit(rate, np.arange(4.0)), ax=Figure().subplots())
     states = {"state": ["quiet", "bursting"], "duration": [1.0, 2.0, 4.0]}
-    lasting = [("state", "duration"), [[1.0, 0.5, 0.1], [1.0, 0.7, 0.3]]]
+    lasting = (("state", "duration"), [[1.0, 0.5, 0.1], [1.0, 0.7, 0.3]])
     found = xr.Dataset(
         {"dwell": ("state", [2.0, 3.0]), "dwell_se": ("state", [0.1, 0.1]), "survival": lasting}, coords=states
     )
