@@ -16,7 +16,7 @@ def pattern_of(terms: Iterable[str]) -> re.Pattern[str]:
 
 def _forms(term: str) -> str:
     """The term with flexible spaces, singular or plural."""
-    stem = r"[\s-]+".join(map(re.escape, term.split()))
+    stem = r"[\s-]+".join(map(re.escape, term.split())).replace("'", "['’]")
     if term.endswith("y") and term[-2] not in "aeiou":
         return f"{stem[:-1]}(?:y|ies)"
     return stem if term.endswith("s") else f"{stem}(?:e?s)?"
@@ -49,6 +49,8 @@ def link_first_uses(app, doctree, page: str) -> None:
     if page in {where for where, _ in targets.values()}:
         return
     left = set(targets)
+    for parent in doctree.findall(nodes.TextElement):
+        _join_lines(parent)
     for node in list(doctree.findall(nodes.Text)):
         if not _is_prose(node):
             continue
@@ -56,6 +58,15 @@ def link_first_uses(app, doctree, page: str) -> None:
         if any(term for _, term in pieces):
             made = [_node(app, page, shown, targets[term] if term else None) for shown, term in pieces]
             node.parent.replace(node, made)
+
+
+def _join_lines(parent) -> None:
+    """Texts that follow each other become one: MyST ends a text at the end of a line, in the middle of a term."""
+    from docutils import nodes
+
+    for k in range(len(parent) - 1, 0, -1):
+        if isinstance(parent[k], nodes.Text) and isinstance(parent[k - 1], nodes.Text):
+            parent[k - 1 : k + 1] = [nodes.Text(parent[k - 1].astext() + parent[k].astext())]
 
 
 def _is_prose(node) -> bool:
