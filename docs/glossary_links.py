@@ -75,7 +75,7 @@ def _is_prose(node) -> bool:
     from sphinx import addnodes
 
     never = (nodes.title, nodes.reference, nodes.literal, nodes.FixedTextElement, nodes.math, nodes.math_block,
-             nodes.raw, nodes.caption, nodes.rubric, addnodes.desc_signature)  # fmt: skip
+             nodes.raw, nodes.caption, nodes.rubric, addnodes.desc_signature, addnodes.literal_strong)  # fmt: skip
     inside, parent = False, node.parent
     while parent is not None:
         if isinstance(parent, never) or "cell_output" in parent.get("classes", ()):

@@ -42,6 +42,8 @@ def test_the_public_names_are_those_of_the_reference():
         assert f"automodule:: {module.__name__}" in API
     for name in largen.__all__:
         getattr(largen, name)
+    for name in analysis.__all__:
+        assert getattr(analysis, name).__doc__, name
 
 
 def test_every_page_is_in_the_table_of_contents():

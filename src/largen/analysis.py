@@ -29,6 +29,30 @@ from largen.statistics.summary import summary as summary
 from largen.system import AbstractSystem, Table, check_options
 from largen.systems.rate.tables import chaotic_variance as chaotic_variance
 
+__all__ = (
+    "Flow",
+    "Map",
+    "asynchrony",
+    "autocorrelation_time",
+    "chaos_onset",
+    "chaotic_variance",
+    "correlation_against_lag",
+    "event_statistics",
+    "firing_events",
+    "fixed_points",
+    "fluctuations",
+    "follow",
+    "limit_cycle",
+    "lyapunov",
+    "metastability",
+    "orbit",
+    "phase_portrait",
+    "power_spectrum",
+    "rate_function",
+    "stationary",
+    "summary",
+)
+
 
 def fluctuations(system: AbstractSystem, *, n: int, times: Any = None, **options: Any) -> xr.Dataset:
     """Predict the covariances of population or neuron averages of a network of n neurons.
