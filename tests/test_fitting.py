@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 import largen as ln
-from largen.commands.fit import as_plain
 from largen.commands.main import main
 from largen.fitting import evaluation
 from largen.fitting.evaluation import evaluate
+from largen.fitting.plain import fit_as_plain
 from largen.fitting.unknowns import unknowns
 from largen.parameters.plain import to_plain
 from toy import Toy
@@ -253,7 +253,7 @@ def test_command_line_fits_and_writes_the_fitted_model(rate_target, tmp_path, ca
     kept = ln.load(out / "fit.nc")
     assert kept.attrs["kind"] == "fit"
     infinite = kept.assign_attrs(parameters=json.dumps(to_plain(ln.SpikingNetwork())))
-    assert json.loads(json.dumps(as_plain(infinite), allow_nan=False))["model"]["membrane_time"] == "inf"
+    assert json.loads(json.dumps(fit_as_plain(infinite), allow_nan=False))["model"]["membrane_time"] == "inf"
     values = tmp_path / "values.yaml"
     values.write_text(yaml.safe_dump({"rate[x]": {"value": 47.0, "error": 0.2}}))
     assert main(["fit", "gamma", str(values), "--free", "strength[e,e]", "--times", "0:200:0.1"]) == 2

@@ -180,3 +180,19 @@ def describe(dataset: xr.Dataset, out: Path | None) -> dict[str, Any]:
                 spread = average.std("realisation", ddof=1) / np.sqrt(variable.sizes["realisation"])
                 means[label]["standard_error"] = float(spread.values.ravel()[k])
     return json_attrs(dataset) | {"time_means": means, "file": str(out) if out else None}
+
+
+def describe_statistics(table: xr.Dataset) -> dict[str, Any]:
+    """Statistics with their standard errors in `<name>_se` as plain values: value, standard error and unit by name."""
+    rows: dict[str, Any] = {}
+    for key, variable in table.data_vars.items():
+        if str(key).endswith("_se"):
+            continue
+        values, errors = variable.values.ravel().tolist(), table[f"{key}_se"].values.ravel().tolist()
+        for label, value, error in zip(component_labels(variable), values, errors, strict=True):
+            rows[label] = {
+                "value": value if np.isfinite(value) else None,
+                "standard_error": error if np.isfinite(error) else None,
+                "unit": str(variable.attrs["units"]),
+            }
+    return rows

@@ -1,4 +1,4 @@
-"""Compiled programs are kept between processes, and the user's own settings stand."""
+"""Compiled programs are kept between processes, and the user's own settings are kept."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ def test_a_program_with_a_run_time_check_is_kept_on_disk(tmp_path):
     assert list(tmp_path.glob("largen/jax-*/jit__lambda*"))
 
 
-def test_what_the_user_has_set_stands(monkeypatch, tmp_path):
+def test_settings_of_the_user_are_kept(monkeypatch, tmp_path):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("EQX_ON_ERROR", "raise")
     keep_compiled_programs()
@@ -30,10 +30,10 @@ def test_what_the_user_has_set_stands(monkeypatch, tmp_path):
     assert os.environ["EQX_ON_ERROR"] == "raise"
 
 
-def test_a_word_while_kernels_are_compiled_and_none_when_they_are_read(tmp_path):
+def test_a_message_while_kernels_are_compiled_and_none_when_they_are_loaded(tmp_path):
     program = """
-from largen.runtime.compilation import say_when_compiling
-say_when_compiling()
+from largen.runtime.compilation import announce_compilation
+announce_compilation()
 from largen.numerics.alias import bits_for
 print(bits_for(5), bits_for(9))
 """

@@ -1,25 +1,53 @@
-"""The job behind `largen bifurcation`: a model in, a folder with the diagram, its points as they came, a figure."""
+"""`largen bifurcation`: the branches of a limit along a parameter, with their special points."""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import jax
-import numpy as np
-import xarray as xr
+import typer
 
-from largen.analysis import follow
 from largen.checks import InputError
-from largen.commands.runs import Job
-from largen.io.atomic import write_atomically
-from largen.io.results import save
-from largen.parameters.plain import json_safe
-from largen.system import AbstractFlowSystem
+from largen.commands.limit import COMPILES
+from largen.commands.options import AsJson, JobOptions, OutFolder, Overwrite, takes_job
+from largen.commands.output import Output, results_folder, save_figure
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from largen.commands.job import Job
+    from largen.system import AbstractFlowSystem
 
 
-def diagram(
-    job: Job, parameter: str, begin: float | None, to: float, folder: Path, *, progress: Any, **settings: Any
-) -> xr.Dataset:
+@takes_job("n", "changes", "options")
+def bifurcation(
+    asked: JobOptions,
+    parameter: Annotated[str, typer.Option("--parameter", "-p", help="Its name, such as 'probability[e,i]'.")],
+    to: Annotated[float, typer.Option("--to", help="Value at which to stop.")],
+    begin: Annotated[
+        float | None, typer.Option("--from", help="Value at which to begin; the model's if absent.")
+    ] = None,
+    cycles: Annotated[bool, typer.Option(help="Follow the periodic orbits born at Hopf points.")] = True,
+    switch: Annotated[bool, typer.Option(help="Follow branches that cross.")] = True,
+    points: Annotated[int, typer.Option("--points", help="Points after which a branch is cut.")] = 300,
+    out: OutFolder = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Follow stationary states and orbits of the limit along a parameter, with their special points."""
+    from largen.bifurcation.plain import diagram_as_plain
+
+    output, job = Output(as_json), asked.read(("dynamics",), size_of_file=False)
+    settings = {"cycles": cycles, "switch": switch, "points": points, "progress": output.progress}
+    doing = output.doing(f"Following the branches of {job.name} in {parameter} {COMPILES} ...")
+    with results_folder(out, f"{Path(asked.model).stem}-bifurcation", overwrite) as folder, doing:
+        found = follow_and_keep(job, parameter, begin, to, folder, settings)
+    plain = diagram_as_plain(found) | {"folder": str(folder)}
+    output.result(plain, lambda: show_diagram(found, plain))
+
+
+def follow_and_keep(
+    job: "Job", parameter: str, begin: float | None, to: float, folder: Path, settings: dict[str, Any]
+) -> "xr.Dataset":
     """Follow the branches of a model's limit and keep everything in a folder.
 
     Args:
@@ -28,84 +56,66 @@ def diagram(
         begin: Where to begin; None is the model's own value.
         to: Where to stop.
         folder: Gets `points.jsonl` (one point a line, as they come), `diagram.nc`, `diagram.json` and `diagram.png`.
-        progress: As in `follow`.
         settings: Further arguments of `follow`.
     """
     from largen import plot
+    from largen.analysis import follow
+    from largen.bifurcation.plain import diagram_as_plain
+    from largen.io.plain_files import write_json
+    from largen.io.results import save
+    from largen.parameters.plain import json_safe
+    from largen.system import AbstractFlowSystem
 
     model = job.model
     if not isinstance(model, AbstractFlowSystem):
         raise InputError(f"A {type(model).__name__} has no branches to follow: its limit is a process, not a state.")
-    options = dict(job.options)
     if begin is not None:
-        model, options = _from(model, parameter, begin, options)
+        model = begun_at(model, parameter, begin)
     with open(folder / "points.jsonl", "w", encoding="utf-8") as lines:
 
         def keep(point: dict[str, Any]) -> None:
             lines.write(json.dumps(json_safe(point)) + "\n")
             lines.flush()
 
-        found = follow(model, parameter, to=to, n=job.n, progress=progress, each=keep, **settings, **options)
+        found = follow(model, parameter, to=to, n=job.n, each=keep, **settings, **job.options)
     save(found, folder / "diagram.nc")
-    plain = as_plain(found, folder)
-    write_atomically(folder / "diagram.json", lambda path: path.write_text(json.dumps(plain, indent=1) + "\n"))
-    figure = plot.diagram_page(found, title=f"{job.name}: branches in {parameter}")
-    write_atomically(folder / "diagram.png", lambda path: figure.savefig(path, dpi=150, format="png"))
+    write_json(diagram_as_plain(found) | {"folder": str(folder)}, folder / "diagram.json")
+    save_figure(plot.diagram_page(found, title=f"{job.name}: branches in {parameter}"), folder / "diagram.png")
     return found
 
 
-def _from(
-    model: AbstractFlowSystem, parameter: str, begin: float, options: dict[str, Any]
-) -> tuple[AbstractFlowSystem, dict[str, Any]]:
+def begun_at(model: "AbstractFlowSystem", parameter: str, value: float) -> "AbstractFlowSystem":
+    """The model with the value of the parameter from which branches are followed."""
+    import jax
+    import numpy as np
+
     if parameter.endswith("*"):
         with jax.enable_x64(True):
-            return model.varied(parameter, np.array(begin), model.populations), options
-    return model.replace(**{parameter: begin}), options
+            return model.varied(parameter, np.array(value), model.populations)
+    return model.replace(**{parameter: value})
 
 
-def as_plain(found: xr.Dataset, folder: Path | None) -> dict[str, Any]:
-    """A diagram as plain values: its branches and special points."""
-    branches = [
-        {
-            "kind": str(found["branch_kind"].values[k]),
-            "points": int(np.sum(found["on_branch"].values == k)),
-            "ending": str(found["branch_ending"].values[k]),
-        }
-        for k in range(found.sizes["branch"])
-    ]
-    names = ("parameter", "uncertainty", "frequency", "period", "branch")
-    special = []
-    for k, kind in enumerate(found["special_kind"].values.tolist()):
-        row: dict[str, Any] = {"kind": kind}
-        for name in names:
-            value = found[f"special_{name}"].values[k].item()
-            row[name] = None if isinstance(value, float) and not np.isfinite(value) else value
-        for key in found.data_vars:
-            if str(key).startswith("special_shift_"):
-                shift = float(found[key].values[k])
-                row[str(key)[8:]] = shift if np.isfinite(shift) else None
-        special.append(row | {"meaning": str(found["special_meaning"].values[k])})
-    return {
-        "parameter": str(found.attrs["parameter"]),
-        "from": float(found.attrs["from"]),
-        "to": float(found.attrs["to"]),
-        "branches": branches,
-        "special": special,
-        "folder": str(folder) if folder else None,
-    }
-
-
-def show(found: xr.Dataset, folder: Path) -> None:
+def show_diagram(found: "xr.Dataset", plain: dict[str, Any]) -> None:
     """Print branches and special points as tables."""
-    plain = as_plain(found, folder)
+    from largen.commands.tables import console, table, with_unit
+
+    out = console()
     for k, branch in enumerate(plain["branches"]):
         print(f"branch {k}: {branch['kind']}, {branch['points']} points. {branch['ending']}")
-    unit = found["special_frequency"].attrs.get("units", "")
+    units = {key: found[f"special_{key}"].attrs.get("units", "") for key in ("parameter", "frequency", "period")}
+    heads = (plain["parameter"], "frequency", "period")
+    special = table(
+        "special point", *map(with_unit, heads, units.values()), "branch", "meaning", left=("special point", "meaning")
+    )
     for row in plain["special"]:
-        extra = f", {row['frequency']:.5g} {unit}".rstrip() if row["frequency"] else ""
-        extra += f", period {row['period']:.6g}" if row["period"] else ""
-        print(
-            f"{row['kind'].replace('_', ' '):17s} {row['parameter']:.8g} +- {row['uncertainty']:.1g}"
-            f"{extra}  (branch {row['branch']}): {row['meaning']}"
+        special.add_row(
+            row["kind"].replace("_", " "),
+            f"{row['parameter']:.8g} ± {row['uncertainty']:.1g}",
+            f"{row['frequency']:.5g}" if row["frequency"] else "",
+            f"{row['period']:.6g}" if row["period"] else "",
+            str(row["branch"]),
+            row["meaning"],
         )
-    print(f"Results in {folder}")
+    if plain["special"]:
+        out.print(special)
+    print(f"Results: {plain['folder']}/")

@@ -1,13 +1,43 @@
-"""What `largen sweep` does: a sweep file in, a store out; its status; lines for people and values for programs."""
+"""`largen sweep`: many parameters, from a sweep file into a store."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from largen.checks import InputError, Stopped
-from largen.simulation import Interrupted
-from largen.sweeps.file import read_sweep
-from largen.sweeps.store import COMPLETED, FAILED, MISSING, STOPPED
-from largen.sweeps.study import status, sweep
+from largen.commands.options import AsJson, Functions, Realisations, Seed, Size
+from largen.commands.output import Output, save_figure
+
+
+def sweep(
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="A model file with a `sweep` block.")] = None,
+    store: Annotated[
+        Path | None, typer.Option("--store", "-o", help="Result, ending in .zarr or .nc; FILE.zarr if absent.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", "-w", help="Worker processes.")] = 1,
+    status: Annotated[bool, typer.Option("--status", help="Only say how far it has come.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Do points again that failed.")] = False,
+    extend: Annotated[bool, typer.Option("--extend", help="Go on in a store that holds another sweep.")] = False,
+    draw: Annotated[str | None, typer.Option("--map", help="Draw this variable, such as limit_rate.")] = None,
+    n: Size = None,
+    realisations: Realisations = None,
+    seed: Seed = None,
+    functions: Functions = False,
+    as_json: AsJson = False,
+) -> None:
+    """Visit many parameters; run the same again after whatever stopped it, and it goes on."""
+    from largen.sweeps.study import status as status_of
+
+    output, place = Output(as_json), store_of(file, store)
+    if not status:
+        how = {"workers": workers, "retry_failed": retry_failed, "extend": extend, "progress": output.progress}
+        sizes = {"n": n, "realisations": realisations, "seed": seed}
+        sweep_file(file or "", functions, place, how | {key: v for key, v in sizes.items() if v is not None})
+    found = status_of(place)
+    if draw is not None:
+        found["map"] = str(draw_map(place, draw))
+    output.result(found, lambda: show_status(found))
 
 
 def store_of(file: str | None, store: Path | None) -> Path:
@@ -19,45 +49,29 @@ def store_of(file: str | None, store: Path | None) -> Path:
     return Path(f"{Path(file).stem}.zarr")
 
 
-def run(
-    file: str,
-    store: Path,
-    *,
-    functions: bool,
-    workers: int,
-    retry_failed: bool,
-    extend: bool,
-    progress: Any,
-    **given: Any,
-) -> dict[str, Any]:
-    """Sweep as the file says; what is given here goes before what it says. Returns `status` afterwards."""
+def sweep_file(file: str, functions: bool, store: Path, given: dict[str, Any]) -> None:
+    """Sweep as the file says; the arguments given here take precedence over the file's."""
+    from largen.simulation import Interrupted
+    from largen.sweeps import read_sweep, status, sweep
+
     found = read_sweep(file, functions=functions)
-    arguments = found.arguments | {key: value for key, value in given.items() if value is not None}
     try:
-        sweep(
-            found.model,
-            found.over,
-            store=store,
-            workers=workers,
-            retry_failed=retry_failed,
-            extend=extend,
-            progress=progress,
-            **arguments,
-        )
+        sweep(found.model, found.over, store=store, **(found.arguments | given))
     except Interrupted as stop:
         now = status(store)
         raise Stopped(
             f"{now['done']} of {now['tasks']} tasks are done and kept in {store}.tasks; run the same again to go on."
         ) from stop
-    return status(store)
 
 
-def show(found: dict[str, Any]) -> None:
+def show_status(found: dict[str, Any]) -> None:
     """Print the status of a store."""
+    from largen.sweeps.store import FAILED, MISSING
+
     points = found["points"]
     print(f"{found['store']}: {found['done']} of {found['tasks']} tasks done; {found['about']['over']}")
-    words = [f"{points[word]} {word}" for word in (COMPLETED, STOPPED, FAILED, MISSING) if points[word]]
-    print(f"points of these tasks: {', '.join(words) or 'none'}")
+    counts = [f"{count} {status}" for status, count in points.items() if count]
+    print(f"points of these tasks: {', '.join(counts) or 'none'}")
     for message, count in found["messages"].items():
         print(f"  {count} x failed: {message}")
     if found["busy"]:
@@ -70,12 +84,11 @@ def show(found: dict[str, Any]) -> None:
         print(f"Picture: {found['map']}")
 
 
-def draw(store: Path, name: str) -> Path:
+def draw_map(store: Path, name: str) -> Path:
     """Draw one variable of the result against its one or two parameters, as a PNG beside the store."""
     from largen import plot
-    from largen.io.atomic import write_atomically
     from largen.sweeps.gather import read
 
-    figure = plot.figure_of(plot.map, read(store), name=name)
     file = store.with_name(f"{store.stem}-{name}.png".replace("/", "-"))
-    return write_atomically(file, lambda aside: figure.savefig(aside, format="png", dpi=150))
+    save_figure(plot.figure_of(plot.map, read(store), name=name), file)
+    return file

@@ -1,159 +1,193 @@
-"""What the command line prints: plain values for JSON, tables for people."""
+"""Tables for people: at most 100 columns wide, units beside numbers, errors as `0.123 ± 0.004`."""
 
+import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
+from rich.console import Console
+from rich.table import Table
 
-from largen.checks import InputError
-from largen.datasets import component_labels, describe
-from largen.io.model_files import read_file
-from largen.parameters import parameters
-from largen.parameters.plain import json_safe, to_plain
+from largen.datasets import describe
+from largen.parameters import AbstractComponent, ParameterInfo, parameters
+from largen.parameters.text import written
 from largen.system import AbstractSystem
 
-
-def statistics_as_plain(system: AbstractSystem, datasets: dict[str, xr.Dataset]) -> dict[str, Any]:
-    """The system's own statistics of network and theories: value, standard error and unit by name."""
-    found: dict[str, Any] = {}
-    if not system.statistic_names():
-        return found
-    for source, dataset in datasets.items():
-        try:
-            table = system.statistics(dataset)
-        except InputError as error:  # times that do not allow statistics are no reason to lose the run
-            return {"unavailable": {"reason": str(error)}}
-        rows = found[source] = {}
-        for key, variable in table.data_vars.items():
-            if str(key).endswith("_se"):
-                continue
-            errors = table[f"{key}_se"].values.ravel()
-            for k, label in enumerate(component_labels(variable)):
-                value, error = float(variable.values.ravel()[k]), float(errors[k])
-                rows[label] = {
-                    "value": value if np.isfinite(value) else None,
-                    "standard_error": error if np.isfinite(error) else None,
-                    "unit": str(variable.attrs["units"]),
-                }
-    return found
+WIDTH = 100
+"""Columns of a table at most, also where the output is no terminal."""
+MOST_DECIMALS = 8
+"""Decimals of an error beyond which numbers are written with exponents."""
 
 
-def parameter_table(model: str, functions: bool) -> list[dict[str, Any]]:
-    """The parameter table of a model file or example, with its values."""
-    system = read_file(model, functions=functions)[0]
-    plain = to_plain(system, strict=False)
-    return [
-        {
-            "name": info.name,
-            "value": json_safe(plain[info.name]),
-            "unit": info.unit,
-            "symbol": info.symbol,
-            "dims": list(info.dims),
-            "low": info.low if info.low is not None else info.above,
-            "high": info.high,
-            "doc": info.doc,
-        }
-        for info in parameters(system).values()
-    ]
+def console() -> Console:
+    """Standard output, plain text."""
+    out = Console(highlight=False, markup=False)
+    width = min(out.width, WIDTH) if out.is_terminal else WIDTH
+    return Console(highlight=False, markup=False, width=width)
 
 
-def _table(*columns: str) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
+def table(*columns: str, left: tuple[str, ...] = ()) -> Table:
+    """An empty table; the first column and those named in `left` are aligned to the left, the last one may wrap."""
+    made = Table(box=None, pad_edge=False)
     for k, column in enumerate(columns):
-        table.add_column(column, justify="left" if k == 0 else "right", no_wrap=True)
-    return table
+        justify = "left" if k == 0 or column in left else "right"
+        made.add_column(column, justify=justify, no_wrap=column not in left or k == 0, overflow="fold")
+    return made
 
 
-def _console() -> Any:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, markup=False, soft_wrap=True, width=200)
+def unit(word: str) -> str:
+    """A unit as a table shows it: nothing for a pure number."""
+    return "" if word == "1" else word
 
 
-def show_table(report: xr.Dataset) -> None:
-    """Print a comparison as a table, and each verdict as a sentence."""
-    console = _console()
+def with_unit(name: str, word: str) -> str:
+    """A column's name with the unit of its numbers."""
+    return f"{name} ({word})" if unit(word) else name
+
+
+def plus_minus(value: float, error: float | None, digits: int = 4) -> str:
+    """Write a value with its standard error: `0.123 ± 0.004`, the error to two digits.
+
+    Args:
+        value: The value.
+        error: Its standard error; the value stands alone where that is None, 0 or not finite.
+        digits: Significant digits of a value without error.
+    """
+    if error is None or not (0 < error < math.inf and math.isfinite(value)):
+        return f"{value:.{digits}g}"
+    decimals = max(1 - math.floor(math.log10(error)), 0)
+    if decimals > MOST_DECIMALS:
+        return f"{value:.{digits}g} ± {error:.2g}"
+    text = f"{value:.{decimals}f}"
+    text = text.removeprefix("-") if float(text) == 0 else text
+    return f"{text} ± {error:.{decimals}f}"
+
+
+def show_comparison(report: xr.Dataset) -> None:
+    """Print a comparison as a table, and the message of each verdict."""
+    out = console()
     at_size = "finite_bias" in report
-    columns = ["", "network", "limit", "bias", "+-", "z"] + (["bias at n", "+-", "z"] if at_size else [])
-    table = _table(*columns)
+    columns = ["", "unit", "network", "limit", "network - limit", "z"]
+    rows = table(*columns, *(["network - theory at n", "z"] if at_size else []))
     for name in report["component"].values.tolist():
-        row = report.sel(component=name)
-        keys = ["network", "limit", "bias", "standard_error", "z"]
-        keys += ["finite_bias", "finite_standard_error", "finite_z"] if at_size else []
-        table.add_row(
-            name, *(f"{row[key].item():.4g}" if "z" not in key else f"{row[key].item():+.1f}" for key in keys)
-        )
-    console.print(table)
-    for sentence in report["sentence"].values.tolist():
-        console.print(sentence)
+        row = {str(key): value.item() for key, value in report.sel(component=name).items() if value.ndim == 0}
+        cells = [f"{row['network']:.4g}", f"{row['limit']:.4g}"]
+        for prefix in ("", "finite_") if at_size else ("",):
+            cells += [
+                plus_minus(row[f"{prefix}bias"], row[f"{prefix}standard_error"]),
+                f"{row[f'{prefix}z']:+.1f}",
+            ]
+        rows.add_row(name, unit(_unit_of(report, name)), *cells)
+    out.print(rows)
+    for message in report["sentence"].values.tolist():
+        print(message)
+
+
+def _unit_of(report: xr.Dataset, component: str) -> str:
+    """Unit of a component of a comparison: that of its observable."""
+    observable = report["observable_of"].sel(component=component).item()
+    return str(report[f"{observable}_bias"].attrs.get("units", ""))
 
 
 def show_run(report: xr.Dataset, summary: dict[str, Any], folder: Path) -> None:
     """Print the comparison of a run, its statistics, and where the files are."""
-    show_table(report)
-    console = _console()
+    show_comparison(report)
+    out = console()
     statistics = summary.get("statistics")
     if statistics and "unavailable" in statistics:
-        console.print(f"\nNo statistics: {statistics['unavailable']['reason']}")
+        print(f"\nNo statistics: {statistics['unavailable']['reason']}")
     elif statistics:
-        columns = list(statistics)
-        table = _table("", *columns)
-        for key in statistics[columns[0]]:
-            table.add_row(key, *(_with_error(statistics[column].get(key)) for column in columns))
-        console.print()
-        console.print(table)
-    console.print(f"\nResults: {folder}{os.sep} ({', '.join(summary['files'])})")
+        sources = list(statistics)
+        rows = table("", "unit", *sources)
+        for name, entry in statistics[sources[0]].items():
+            cells = (_statistic(statistics[source].get(name)) for source in sources)
+            rows.add_row(name, unit(entry["unit"]), *cells)
+        print()
+        out.print(rows)
+    print(f"\nResults: {folder}{os.sep} ({', '.join(summary['files'])})")
 
 
-def _with_error(entry: Any) -> str:
+def _statistic(entry: dict[str, Any] | None) -> str:
     if entry is None or entry["value"] is None:
         return "-"
-    text = f"{entry['value']:.4g}"
-    return text + (f" +- {entry['standard_error']:.2g}" if entry["standard_error"] else "")
+    return plus_minus(entry["value"], entry["standard_error"])
 
 
 def show_dataset(dataset: xr.Dataset, out: Path | None) -> None:
     """Print time means of a network or limit."""
-    plain = describe(dataset, None)
-    console = _console()
-    table = _table("time mean", "value", "+-", "unit")
-    for name, row in plain["time_means"].items():
-        error = f"{row['standard_error']:.2g}" if "standard_error" in row else ""
-        table.add_row(name, f"{row['mean']:.6g}", error, row["unit"])
-    console.print(table)
-    console.print(
-        f"{dataset.attrs['kind']}, n = {dataset.attrs['n']:g}, {dataset.attrs['method']}: {dataset.attrs['status']}."
-    )
+    rows = table("time mean", "value", "unit", left=("unit",))
+    for name, row in describe(dataset, None)["time_means"].items():
+        rows.add_row(name, plus_minus(row["mean"], row.get("standard_error"), digits=6), unit(row["unit"]))
+    console().print(rows)
+    about = dataset.attrs
+    print(f"{about['kind']}, n = {about['n']:g}, {about['method']}: {about['status']}.")
     if out:
-        console.print(f"Saved in {out}.")
+        print(f"Saved in {out}.")
 
 
 def show_convergence(study: xr.Dataset, folder: Path) -> None:
     """Print a convergence study."""
-    console = _console()
-    table = _table("n", "error", "+-", "95 % interval")
+    out = console()
+    word = study["error"].attrs["units"]
+    rows = table("n", with_unit("error", word), with_unit("95 % interval", word))
     for k, n in enumerate(study["n"].values.tolist()):
-        row = study.isel(n=k)
-        interval = f"[{row['ci_low'].item():.3g}, {row['ci_high'].item():.3g}]"
-        table.add_row(str(n), f"{row['error'].item():.4g}", f"{row['standard_error'].item():.2g}", interval)
-    console.print(table)
+        row = {str(key): value.item() for key, value in study.isel(n=k).items() if value.ndim == 0}
+        interval = f"{row['ci_low']:.3g} to {row['ci_high']:.3g}"
+        rows.add_row(str(n), plus_minus(row["error"], row["standard_error"]), interval)
+    out.print(rows)
     if "exponent" in study:
         low, high = study["exponent_low"].item(), study["exponent_high"].item()
-        console.print(f"error ~ n^{study['exponent'].item():.3f}, 95 % interval [{low:.3f}, {high:.3f}]")
-    console.print(f"Results: {folder}{os.sep}")
+        print(f"error ~ n^{study['exponent'].item():.3f}, 95 % interval {low:.3f} to {high:.3f}")
+    print(f"Results: {folder}{os.sep}")
 
 
-def show_parameters(table: list[dict[str, Any]]) -> None:
-    """Print a parameter table."""
-    console = _console()
-    rows = _table("parameter", "value", "unit", "bounds")
-    for row in table:
-        low = "" if row["low"] is None else f">= {row['low']:g}"
-        high = "" if row["high"] is None else f"<= {row['high']:g}"
-        rows.add_row(row["name"], str(row["value"]), row["unit"], " ".join(filter(None, (low, high))))
-    console.print(rows)
+def show_examples(found: dict[str, str]) -> None:
+    """Print the names of the examples and what each shows."""
+    rows = table("example", "what it shows", left=("what it shows",))
+    for name, about in found.items():
+        rows.add_row(name, about)
+    console().print(rows)
+
+
+def show_parameters(model: AbstractSystem) -> None:
+    """Print the parameter table of a model; the parts of a component follow it, under the names that --set takes."""
+    out = console()
+    n = model.reference_size
+    size = "" if n is None else f", {n} neurons"
+    populations = f", populations {', '.join(model.populations)}" if any(model.populations) else ""
+    print(f"{model.system} system{populations}{size}")
+    rows = table("parameter", "value", "bounds", "meaning", left=("value", "bounds", "meaning"))
+    for name, info, value in _parameter_rows(model, model.populations):
+        text = type(value).__name__ if isinstance(value, AbstractComponent) else written(value)
+        meaning = f"{info.doc} One of {', '.join(info.choices)}." if info.kind == "choice" else info.doc
+        rows.add_row(name, f"{text} {unit(info.unit)}".rstrip(), bounds(info), meaning)
+    out.print(rows)
+
+
+def _parameter_rows(
+    component: AbstractComponent, labels: tuple[str, ...], stem: str = ""
+) -> Iterator[tuple[str, ParameterInfo, Any]]:
+    """Name, row of the parameter table and value of each parameter, those inside components included."""
+    for info in parameters(component).values():
+        value = getattr(component, info.name)
+        entries = (
+            {f"[{label}]": part for label, part in zip(labels, value, strict=True)}
+            if isinstance(value, tuple)
+            else {"": value}
+        )
+        for index, part in entries.items():
+            yield f"{stem}{info.name}{index}", info, part
+            if isinstance(part, AbstractComponent):
+                yield from _parameter_rows(part, labels, f"{stem}{info.name}{index}.")
+
+
+def bounds(info: ParameterInfo) -> str:
+    """The bounds of a parameter: `> 0`, `0 to 1`, or nothing."""
+    if info.low is not None and info.high is not None:
+        return f"{info.low:g} to {info.high:g}"
+    words = [f">= {info.low:g}"] if info.low is not None else []
+    words += [f"> {info.above:g}"] if info.above is not None else []
+    words += [f"<= {info.high:g}"] if info.high is not None else []
+    return ", ".join(words)

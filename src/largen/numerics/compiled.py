@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -11,7 +12,9 @@ import numba
 from numba.core import event
 from numba.core.registry import cpu_target
 
+from largen.runtime.compilation import ANNOUNCE
 from largen.runtime.garbage import paused
+from largen.runtime.progress import EVERY
 
 _njit: Any = numba.njit  # `_nrt` is an option that its type stubs do not know
 
@@ -41,7 +44,7 @@ def _ours(compilation: Any) -> bool:
     return str(compilation.data["dispatcher"].py_func.__module__).startswith("largen.")
 
 
-class _Undisturbed(event.Listener):
+class _GarbageCollectionPause(event.Listener):
     """Pause garbage collection while kernels of largen are compiled: it would take a sixth of the time.
 
     Numba compiles one kernel at a time, in whatever thread, and inside it those that it calls.
@@ -66,24 +69,31 @@ class _Undisturbed(event.Listener):
                 self._pause.close()
 
 
-class _Word(event.Listener):
-    """Say once, on standard error, that kernels are being compiled: the first run on a machine takes seconds."""
+class _Announcement(event.Listener):
+    """Say on standard error that kernels are being compiled: the first run on a machine takes some seconds."""
 
-    said = False
+    def __init__(self) -> None:
+        """Nothing has been compiled."""
+        self.count, self.said = 0, 0.0
 
     def on_start(self, event: Any) -> None:
-        """Take the start of a compilation; what is read from disk is none."""
-        if not self.said and _ours(event):
-            self.said = True
-            print("Compiling largen's kernels: once on this machine, about 20 s.", file=sys.stderr, flush=True)
+        """Count a kernel that is compiled (one that is loaded from disk is not), and say so now and then."""
+        if not _ours(event):
+            return
+        self.count += 1
+        if self.count > 1 and time.monotonic() - self.said < EVERY:
+            return
+        so_far = f"; {self.count} so far" if self.count > 1 else ""
+        print(f"Compiling largen's kernels: once on this machine, about 20 s{so_far}.", file=sys.stderr, flush=True)
+        self.said = time.monotonic()
 
     def on_end(self, event: Any) -> None:
         """Nothing."""
 
 
-event.register("numba:compile", _Undisturbed())
-if os.environ.get("LARGEN_SAYS_COMPILING") == str(os.getpid()):  # a process of the command line, not its workers
-    event.register("numba:compile", _Word())
+event.register("numba:compile", _GarbageCollectionPause())
+if os.environ.get(ANNOUNCE) == str(os.getpid()):  # a process of the command line, not its workers
+    event.register("numba:compile", _Announcement())
 
 _cpu: Any = cpu_target  # its type stubs do not know the contexts
 _cpu.typing_context.refresh()  # else the first call of a kernel would load what Numba knows of NumPy and

@@ -15,6 +15,7 @@ import numpy as np
 from jax.core import Tracer
 
 from largen.checks import InputError, one_of, require, shown
+from largen.parameters.text import written
 
 
 class ParameterInfo(NamedTuple):
@@ -36,6 +37,9 @@ class ParameterInfo(NamedTuple):
     components: tuple[type, ...]
     doc: str
 
+
+WIDEST_LINE = 100
+"""Characters of a model's `repr` above which each field has a line of its own."""
 
 _DTYPES = {"real": np.float64, "integer": np.int64, "flag": np.bool_}
 
@@ -159,6 +163,16 @@ class AbstractComponent(eqx.Module):
 
     def _labels(self) -> tuple[str, ...]:
         return tuple(str(i) for i in range(self._population_count() or 0))
+
+    def __repr__(self) -> str:
+        """The name and the values: on one line where they fit, else one line a field."""
+        values = {name: getattr(self, name) for name in parameters(self)}
+        words = [f"{name}={value!r}" if isinstance(value, str) else f"{name}={written(value)}"
+                 for name, value in values.items()]  # fmt: skip
+        line = f"{type(self).__name__}({', '.join(words)})"
+        if len(line) <= WIDEST_LINE:
+            return line
+        return f"{type(self).__name__}(\n" + "".join(f"    {word},\n" for word in words) + ")"
 
 
 def check_form(info: ParameterInfo, value: Any, count: int | None) -> None:

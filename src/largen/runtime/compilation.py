@@ -1,4 +1,4 @@
-"""Compiled JAX programs kept on disk between processes (Numba keeps its own beside the source), and a word for it."""
+"""Compiled JAX programs kept on disk between processes (Numba keeps its own beside the source), and messages."""
 
 import hashlib
 import os
@@ -9,12 +9,15 @@ from pathlib import Path
 QUICK = 0.1
 """Programs that compile in less than this many seconds are not worth a file."""
 
+ANNOUNCE = "LARGEN_ANNOUNCES_COMPILATION"
+"""Environment variable with the id of the process that says when kernels are compiled (not its workers)."""
+
 
 def keep_compiled_programs() -> None:
     """Have JAX keep compiled programs of this process, and of those it starts, in the user's cache folder.
 
-    For a process that largen owns (the command line, its workers), before JAX is imported. What the user has set in
-    the environment stands. Equinox's run-time checks would call back into Python, and a program with such a call
+    For a process that largen owns (the command line, its workers), before JAX is imported. Variables that the user
+    has set keep their values. Equinox's run-time checks would call back into Python, and a program with such a call
     cannot be kept: they give NaN instead, which largen refuses to return.
     """
     folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or _folder()
@@ -27,9 +30,9 @@ def keep_compiled_programs() -> None:
     os.environ.setdefault("EQX_ON_ERROR", "nan")
 
 
-def say_when_compiling() -> None:
-    """Have this process say so on standard error when Numba compiles kernels; before any of them is imported."""
-    os.environ["LARGEN_SAYS_COMPILING"] = str(os.getpid())
+def announce_compilation() -> None:
+    """Have this process say on standard error when Numba compiles kernels; before any of them is imported."""
+    os.environ[ANNOUNCE] = str(os.getpid())
 
 
 def _folder() -> Path:

@@ -1,4 +1,4 @@
-"""Progress of long work: a callable that takes the fraction done, or a bar with the time left."""
+"""Progress of long work: a function of the fraction done, a bar with the time left, or lines for logs."""
 
 import contextlib
 import sys
@@ -13,13 +13,13 @@ EVERY = 10.0
 
 
 class _Counter:
-    """Words for a fraction done: so many pieces of so many, how many a second, and the time left."""
+    """Text for a fraction done: so many pieces of so many, how many a second, and the time left."""
 
     def __init__(self, what: str, pieces: int, unit: str):
         self.what, self.pieces, self.unit = what, pieces, unit
         self.begun: tuple[float, float] | None = None
 
-    def words(self, fraction: float, left: bool = False) -> str:
+    def text(self, fraction: float, left: bool = False) -> str:
         now = time.monotonic()
         self.begun = self.begun or (now, fraction)
         seconds, done = now - self.begun[0], fraction - self.begun[1]
@@ -63,7 +63,7 @@ def showing(progress: Any, what: str, pieces: int = 0, unit: str = "") -> Iterat
         counter = _Counter(what, pieces, unit)
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(what, total=1.0)
-            yield lambda fraction: bar.update(task, completed=fraction, description=counter.words(fraction))
+            yield lambda fraction: bar.update(task, completed=fraction, description=counter.text(fraction))
     elif progress == "lines":
         yield _lines(_Counter(what, pieces, unit))
     else:
@@ -73,13 +73,14 @@ def showing(progress: Any, what: str, pieces: int = 0, unit: str = "") -> Iterat
 
 
 def _lines(counter: _Counter) -> Callable[[float], None]:
-    last = -EVERY
+    """Print a line at most every `EVERY` seconds, and one at the end of work that took longer than that."""
+    last, printed = time.monotonic(), False
 
     def tick(fraction: float) -> None:
-        nonlocal last
-        words = counter.words(fraction, left=True)
-        if time.monotonic() - last >= EVERY or fraction >= 1:
-            last = time.monotonic()
-            print(words, file=sys.stderr, flush=True)
+        nonlocal last, printed
+        text = counter.text(fraction, left=True)
+        if time.monotonic() - last >= EVERY or (printed and fraction >= 1):
+            last, printed = time.monotonic(), True
+            print(text, file=sys.stderr, flush=True)
 
     return tick

@@ -1,0 +1,96 @@
+"""`largen convergence`: the distance between network and limit against the number of neurons."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from largen.commands.limit import COMPILES
+from largen.commands.options import AsJson, JobOptions, OutFolder, Overwrite, Workers, takes_job
+from largen.commands.output import Output, results_folder, save_figure
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from largen.commands.job import Job
+
+
+@takes_job("seed", "times", "method", "changes", "options")
+def convergence(
+    asked: JobOptions,
+    sizes: Annotated[str, typer.Option("--n", "-n", help="Total numbers of neurons, such as 200,600,2000.")] = "",
+    realisations: Annotated[
+        str | None, typer.Option("--realisations", "-r", help="Realisations at every n, or one number for each.")
+    ] = None,
+    out: OutFolder = None,
+    workers: Workers = 1,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the distance between network and limit against the number of neurons."""
+    from largen.commands.tables import show_convergence
+    from largen.comparison.plain import convergence_as_plain
+
+    output, job = Output(as_json), asked.read()
+    with results_folder(out, f"{Path(asked.model).stem}-convergence", overwrite) as folder:
+        n = _integers("n", sizes, "200,600,2000") if sizes else default_sizes(job)
+        counts = _integers("realisations", realisations, "16 or 400,400,60") if realisations else [job.realisations]
+        with output.doing(f"Comparing {job.name} with its limit at n = {', '.join(map(str, n))} {COMPILES} ..."):
+            study = measure_and_keep(job, n, counts, folder, workers, output)
+    output.result(convergence_as_plain(study, folder), lambda: show_convergence(study, folder))
+
+
+def default_sizes(job: "Job") -> list[int]:
+    """Four sizes about the model's own, or from 200 to 6000 where it has none."""
+    from largen.commands.job import DEFAULT_N
+
+    base = job.model.reference_size
+    if base is not None:
+        return [base // 2, base, 2 * base, 4 * base]
+    return [factor * DEFAULT_N // 10 for factor in (1, 3, 10, 30)]
+
+
+def measure_and_keep(
+    job: "Job", n: list[int], counts: list[int], folder: Path, workers: int, output: Output
+) -> "xr.Dataset":
+    """Run the study and save it with its log-log figure; after Ctrl-C keep the sizes that had finished."""
+    from largen import plot
+    from largen.checks import Stopped
+    from largen.comparison import convergence
+    from largen.comparison.plain import convergence_as_plain
+    from largen.io.model_files import write_model
+    from largen.io.plain_files import write_json
+    from largen.io.results import save
+    from largen.simulation import Interrupted
+
+    try:
+        study = convergence(
+            job.model,
+            job.times,
+            n=n,
+            realisations=counts,
+            seed=job.seed,
+            method=job.method,
+            workers=workers,
+            progress=output.progress,
+            **job.options,
+        )
+    except Interrupted as stop:
+        if stop.partial is None:
+            raise
+        save(stop.partial, folder / "convergence.nc")
+        raise Stopped(f"{stop.partial.sizes['n']} of {len(n)} sizes are in {folder}.") from stop
+    save(study, folder / "convergence.nc")
+    write_model(job.model, folder / "model.yaml")
+    write_json(convergence_as_plain(study, folder), folder / "convergence.json")
+    save_figure(plot.figure_of(plot.convergence, study), folder / "figure.png")
+    return study
+
+
+def _integers(flag: str, text: str, example: str) -> list[int]:
+    from largen.checks import InputError, integer
+
+    try:
+        return [integer(flag, float(part), low=1) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"Option --{flag} must look like {example}, but is {text!r}.") from error

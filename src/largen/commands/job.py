@@ -1,0 +1,118 @@
+"""A model and how to run it, from a model file and the options of a command."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from largen.checks import InputError, known_keys
+from largen.commands.options import JobOptions
+from largen.io.model_files import read_file, time_grid
+from largen.system import AbstractSystem, options_of
+
+DEFAULT_N = 2000
+DEFAULT_REALISATIONS = 16
+
+
+class Job(NamedTuple):
+    """A model and how to run it.
+
+    Attributes:
+        name: Name of the file or example, for folders and titles.
+        model: The model.
+        times: Output times, shape (time,).
+        n: Total number of neurons, or None for the model's own.
+        realisations: Realisations of the network.
+        seed: Seed.
+        method: Network method, or None.
+        options: The system's own options.
+    """
+
+    name: str
+    model: AbstractSystem
+    times: np.ndarray
+    n: int | None
+    realisations: int
+    seed: int
+    method: str | None
+    options: dict[str, Any]
+
+    @property
+    def network_size(self) -> int:
+        """Total number of neurons of a network: as asked, else the model's own size, else `DEFAULT_N`."""
+        if self.n is not None:
+            return self.n
+        return DEFAULT_N if self.model.reference_size is None else self.model.reference_size
+
+    def options_for(self, verb: str) -> dict[str, Any]:
+        """The options that the system's method of this name takes."""
+        valid = options_of(self.model, verb)
+        return {key: value for key, value in self.options.items() if key in valid}
+
+
+def read_job(asked: JobOptions, verbs: tuple[str, ...], *, size_of_file: bool) -> Job:
+    """Read a model file or example; options of the command take precedence over the file's `run` block.
+
+    Args:
+        asked: The options.
+        verbs: Methods of the system that take the system's options.
+        size_of_file: Whether the file's n counts (a limit is solved at its own size unless asked otherwise).
+    """
+    model, settings = read_file(asked.model, functions=asked.functions)
+    model = model.replace(**_pairs("--set", asked.changes or ()))
+    options = _pairs("--option", asked.options or ())
+    valid = {key for verb in verbs if hasattr(model, verb) for key in options_of(model, verb)}
+    known_keys(f"option of the {model.system} system", options, valid)
+    if asked.times is not None:
+        times = _time_range(asked.times)
+    else:
+        times = time_grid(*model.default_times) if settings.times is None else settings.times
+    size = settings.n if asked.n is None and size_of_file else asked.n
+    return Job(
+        name=Path(asked.model).stem,
+        model=model,
+        times=times,
+        n=size,
+        realisations=asked.realisations or settings.realisations or DEFAULT_REALISATIONS,
+        seed=asked.seed if asked.seed is not None else (settings.seed or 0),
+        method=asked.method or settings.method,
+        options=options,
+    )
+
+
+def _pairs(flag: str, given: Sequence[str]) -> dict[str, Any]:
+    """Read `name=value` of a repeatable option."""
+    pairs = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"Option {flag} must look like name=value, but is {text!r}.")
+        pairs[key.strip()] = _value(value.strip())
+    return pairs
+
+
+def _value(text: str) -> Any:
+    """Read a number, a truth value, a nested list of numbers, or leave the word."""
+    import yaml
+
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"The value {text!r} is neither a number, a list of numbers nor a word.") from error
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _time_range(text: str) -> np.ndarray:
+    try:
+        start, stop, step = (float(part) for part in text.split(":"))
+    except ValueError as error:
+        raise InputError(
+            f"Option --times must look like START:STOP:STEP, such as 0:1000:0.1, but is {text!r}."
+        ) from error
+    return time_grid(start, stop, step)

@@ -1,0 +1,83 @@
+"""Options that several commands share, each declared once; those that describe a job make one `JobOptions`."""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from largen.commands.job import Job
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model file (YAML) or the name of an example.")]
+Size = Annotated[int | None, typer.Option("--n", "-n", help="Total number of neurons.")]
+Realisations = Annotated[int | None, typer.Option("--realisations", "-r", help="Independent realisations.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of the random streams.")]
+Times = Annotated[str | None, typer.Option("--times", help="Output times as START:STOP:STEP.")]
+Method = Annotated[str | None, typer.Option("--method", help="Network method; the system's default if absent.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a parameter, such as 'probability[e,i]=0.9'; repeatable."),
+]
+SystemOptions = Annotated[
+    list[str] | None, typer.Option("--option", help="An option of the system, such as dt=0.05; repeatable.")
+]
+Functions = Annotated[
+    bool,
+    typer.Option("--functions", help="Allow the file to name functions (module:name). This runs their code."),
+]
+OutFile = Annotated[Path | None, typer.Option("--out", "-o", help="File to write (netCDF).")]
+OutFolder = Annotated[Path | None, typer.Option("--out", "-o", help="Results folder.")]
+Workers = Annotated[int, typer.Option("--workers", "-w", help="Processes that share the realisations.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are already there.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable results.")]
+
+
+@dataclasses.dataclass(frozen=True)
+class JobOptions:
+    """What the command line says about a job; None where it says nothing."""
+
+    model: Model
+    n: Size = None
+    realisations: Realisations = None
+    seed: Seed = None
+    times: Times = None
+    method: Method = None
+    changes: Changes = None
+    options: SystemOptions = None
+    functions: Functions = False
+
+    def read(self, verbs: tuple[str, ...] = ("network", "limit"), *, size_of_file: bool = True) -> "Job":
+        """Read the model file and fill in what it says; see `largen.commands.job.read_job`."""
+        from largen.commands.job import read_job
+
+        return read_job(self, verbs, size_of_file=size_of_file)
+
+
+def takes_job(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the argument MODEL, the named options of `JobOptions`, and --functions.
+
+    The command receives them as its first argument, one `JobOptions`; its other arguments are its own options.
+    """
+    fields = [field for field in dataclasses.fields(JobOptions) if field.name in ("model", "functions", *names)]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def filled(**given: Any) -> None:
+            command(JobOptions(**{field.name: given.pop(field.name) for field in fields}), **given)
+
+        own = list(inspect.signature(command).parameters.values())[1:]
+        every = [_parameter(field) for field in fields] + [p.replace(kind=p.KEYWORD_ONLY) for p in own]
+        filled.__dict__["__signature__"] = inspect.Signature(every)
+        filled.__annotations__ = {parameter.name: parameter.annotation for parameter in every}
+        return filled
+
+    return decorate
+
+
+def _parameter(field: dataclasses.Field) -> inspect.Parameter:
+    default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=field.type)

@@ -1,0 +1,72 @@
+"""`largen simulate`: the finite network."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from largen.commands.options import AsJson, JobOptions, OutFile, Overwrite, Workers, takes_job
+from largen.commands.output import Output, check_file
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from largen.commands.job import Job
+
+
+@takes_job("n", "realisations", "seed", "times", "method", "changes", "options")
+def simulate(
+    asked: JobOptions,
+    out: OutFile = None,
+    record: Annotated[list[str] | None, typer.Option("--record", help="Record more, such as spikes.")] = None,
+    workers: Workers = 1,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Simulate the finite network."""
+    from largen.commands.tables import show_dataset
+    from largen.datasets import describe
+
+    output, job = Output(as_json), asked.read()
+    check_file(out, overwrite)
+    with output.doing(f"Simulating {networks(job)} of {job.name} ..."):
+        network = simulate_and_keep(job, out, record=tuple(record or ()), workers=workers, output=output)
+    output.result(describe(network, out), lambda: show_dataset(network, out))
+
+
+def networks(job: "Job") -> str:
+    """Say how many networks of how many neurons a job has."""
+    count = job.realisations
+    return f"{count} network{'' if count == 1 else 's'} of {job.network_size} neurons"
+
+
+def simulate_and_keep(
+    job: "Job", out: Path | None, *, record: tuple[str, ...], workers: int, output: Output
+) -> "xr.Dataset":
+    """Simulate and save; after Ctrl-C keep the realisations that had finished, then pass the interrupt on."""
+    from largen.checks import Stopped
+    from largen.io.results import save
+    from largen.simulation import Interrupted, simulate
+
+    try:
+        network = simulate(
+            job.model,
+            job.times,
+            n=job.network_size,
+            realisations=job.realisations,
+            seed=job.seed,
+            method=job.method,
+            record=record,
+            progress=output.progress,
+            workers=workers,
+            **job.options_for("network"),
+        )
+    except Interrupted as stop:
+        if stop.partial is None or out is None:
+            raise
+        save(stop.partial, out)
+        count = stop.partial.sizes["realisation"]
+        raise Stopped(f"{count} of {job.realisations} realisations are in {out}.") from stop
+    if out is not None:
+        save(network, out)
+    return network
