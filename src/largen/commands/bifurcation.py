@@ -35,8 +35,9 @@ def bifurcation(
 ) -> None:
     """Follow stationary states and orbits of the limit along a parameter, with their special points."""
     from largen.bifurcation.plain import diagram_as_plain
+    from largen.commands.job import read_job
 
-    output, job = Output(as_json), asked.read(("dynamics",), size_of_file=False)
+    output, job = Output(as_json), read_job(asked, ("dynamics",), size_of_file=False)
     settings = {"cycles": cycles, "switch": switch, "points": points, "progress": output.progress}
     doing = output.doing(f"Following the branches of {job.name} in {parameter} {COMPILES} ...")
     with results_folder(out, f"{Path(asked.model).stem}-bifurcation", overwrite) as folder, doing:

@@ -28,10 +28,11 @@ def convergence(
     as_json: AsJson = False,
 ) -> None:
     """Measure the distance between network and limit against the number of neurons."""
+    from largen.commands.job import read_job
     from largen.commands.tables import show_convergence
     from largen.comparison.plain import convergence_as_plain
 
-    output, job = Output(as_json), asked.read()
+    output, job = Output(as_json), read_job(asked)
     with results_folder(out, f"{Path(asked.model).stem}-convergence", overwrite) as folder:
         n = _integers("n", sizes, "200,600,2000") if sizes else default_sizes(job)
         counts = _integers("realisations", realisations, "16 or 400,400,60") if realisations else [job.realisations]

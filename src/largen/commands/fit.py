@@ -35,9 +35,10 @@ def fit(
     """Fit parameters to observables, by derivatives through the limit."""
     import xarray as xr
 
+    from largen.commands.job import read_job
     from largen.fitting import fit
 
-    output, job = Output(as_json), asked.read(("smooth", "limit"), size_of_file=False)
+    output, job = Output(as_json), read_job(asked, ("smooth", "limit"), size_of_file=False)
     with results_folder(out, f"{Path(asked.model).stem}-fit", overwrite) as folder:
         require(bool(free), "free", "name at least one parameter", free, "Such as --free 'tau[e]'.")
         aim = read_target(target)

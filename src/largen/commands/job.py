@@ -51,7 +51,7 @@ class Job(NamedTuple):
         return {key: value for key, value in self.options.items() if key in valid}
 
 
-def read_job(asked: JobOptions, verbs: tuple[str, ...], *, size_of_file: bool) -> Job:
+def read_job(asked: JobOptions, verbs: tuple[str, ...] = ("network", "limit"), *, size_of_file: bool = True) -> Job:
     """Read a model file or example; options of the command take precedence over the file's `run` block.
 
     Args:

@@ -17,10 +17,11 @@ COMPILES = "(the first run on a machine compiles for some seconds)"
 @takes_job("n", "times", "changes", "options")
 def limit(asked: JobOptions, out: OutFile = None, overwrite: Overwrite = False, as_json: AsJson = False) -> None:
     """Solve the limit equations (at a finite size with --n)."""
+    from largen.commands.job import read_job
     from largen.commands.tables import show_dataset
     from largen.datasets import describe
 
-    output, job = Output(as_json), asked.read(size_of_file=False)
+    output, job = Output(as_json), read_job(asked, size_of_file=False)
     check_file(out, overwrite)
     with output.doing(f"Solving the limit of {job.name} {COMPILES} ..."):
         solution = solve_and_keep(job, out)

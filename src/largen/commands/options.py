@@ -5,12 +5,9 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from largen.commands.job import Job
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model file (YAML) or the name of an example.")]
 Size = Annotated[int | None, typer.Option("--n", "-n", help="Total number of neurons.")]
@@ -49,12 +46,6 @@ class JobOptions:
     changes: Changes = None
     options: SystemOptions = None
     functions: Functions = False
-
-    def read(self, verbs: tuple[str, ...] = ("network", "limit"), *, size_of_file: bool = True) -> "Job":
-        """Read the model file and fill in what it says; see `largen.commands.job.read_job`."""
-        from largen.commands.job import read_job
-
-        return read_job(self, verbs, size_of_file=size_of_file)
 
 
 def takes_job(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

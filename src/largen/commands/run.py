@@ -32,9 +32,10 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run the network, solve its limit, and compare: a table, a figure and files in a results folder."""
+    from largen.commands.job import read_job
     from largen.commands.tables import show_run
 
-    output, job = Output(as_json), asked.read()
+    output, job = Output(as_json), read_job(asked)
     with results_folder(out, asked.model, overwrite) as folder:
         report, summary = run_into(folder, job, workers, output)
     output.result(summary, lambda: show_run(report, summary, folder))

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 @takes_job("changes")
 def show(asked: JobOptions, as_json: AsJson = False) -> None:
     """Show a model: every parameter with its value, unit, bounds and meaning."""
+    from largen.commands.job import read_job
     from largen.commands.tables import show_parameters
 
-    model = asked.read().model
+    model = read_job(asked).model
     Output(as_json).result(parameter_table(model), lambda: show_parameters(model))
 
 

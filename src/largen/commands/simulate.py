@@ -24,10 +24,11 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Simulate the finite network."""
+    from largen.commands.job import read_job
     from largen.commands.tables import show_dataset
     from largen.datasets import describe
 
-    output, job = Output(as_json), asked.read()
+    output, job = Output(as_json), read_job(asked)
     check_file(out, overwrite)
     with output.doing(f"Simulating {networks(job)} of {job.name} ..."):
         network = simulate_and_keep(job, out, record=tuple(record or ()), workers=workers, output=output)
