@@ -1,18 +1,16 @@
-"""The explorer, measured in the browser: from a moved slider to the new picture, and twenty sessions at once.
+"""The explorer, measured in the browser.
 
-What: a server of its own and Chromium. Latency: a key press on a slider's handle until the frame after the one in
-which the new limit was drawn, 30 moves a system. Sessions: 20 pages of the three systems open, a slider of each moved
-one right after the other, four times; the time until each has its new limit, and the memory of the server with its
-workers. The pages' figures are hidden: twenty users have twenty machines to draw on, and one Chromium that draws all
-twenty takes 13 s of these two cores for each round, the server and its solvers 2.3. Diagram: that of the spiking page,
-followed from its button to its end on a machine that has compiled nothing yet, and a click on one of its points.
-Pictures: docs/explorer-*.png.
-
-Run time: 1 minute (latency), 2 (sessions), 3 (pictures), 5 (diagram). Needs the extra `test` and Debian's chromium.
-
-    python benchmarks/explorer.py latency sessions pictures diagram  # --write: tables into docs/explorer.md
+What:     a server of its own and Chromium. (latency) a key press on a slider's handle until the frame after the one in
+          which the new limit was drawn, 30 moves a system. (pages) 20 pages of the three systems open, a slider of each
+          moved one right after the other, four times: the time until each has its new limit, and the memory of the
+          server with its workers; the pages' figures are hidden, since twenty users have twenty machines to draw on.
+          (diagram) that of the spiking page, followed from its button to its end on a machine that has compiled nothing
+          yet, and a click on one of its points. (pictures) docs/explorer-*.png.
+Run time: 1 minute (latency), 2 (pages), 3 (pictures), 5 (diagram). Needs the extra `test` and Debian's chromium.
+Command:  python benchmarks/explorer.py latency|pages|pictures|diagram
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -25,8 +23,9 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "explorer.md"
+sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
+from study import ROOT, Results, main
+
 BROWSER = "/usr/bin/chromium"
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -102,21 +101,36 @@ def opened(browser, url, system):
     return page
 
 
-def latency(browser, server):
-    rows = ["| page | drawn | median (ms) | 90 % (ms) | the limit itself (ms) |", "|---|---|---|---|---|"]
-    for system in SOURCE:
-        page = opened(browser, server.url, system)
-        page.wait_for_timeout(2000)
-        page.evaluate(PRESS, [SOURCE[system], 5, 150])
-        solved, found = [], []
-        for _ in range(6):
-            found += page.evaluate(PRESS, [SOURCE[system], 5, 150])
-            solved.append(float(re.search(r"solved in (\d+) ms", page.get_by_text("Limit:").inner_text())[1]))
-        median, late = statistics.median(found), statistics.quantiles(found, n=10)[-1]
-        rows.append(f"| {system} | {WHAT[system]} | {median:.0f} | {late:.0f} | {statistics.median(solved):.0f} |")
-        print(rows[-1], flush=True)
-        page.close()
-    return rows
+@contextlib.contextmanager
+def opened_browser(fresh=False):
+    """A browser and a server; the server has compiled nothing yet where `fresh`."""
+    server = Server(fresh=fresh)
+    try:
+        with sync_playwright() as tool:
+            browser = tool.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+            yield browser, server
+            browser.close()
+    finally:
+        server.close()
+
+
+def latency(results: Results, small: bool) -> None:
+    """From a key pressed on a slider until the frame after the one that shows the new limit."""
+    table = results.table(
+        "latency", "page", "drawn", ("median (ms)", ".0f"), ("90 % (ms)", ".0f"), ("the limit itself (ms)", ".0f")
+    )
+    with opened_browser() as (browser, server):
+        for system in ["rate"] if small else SOURCE:
+            page = opened(browser, server.url, system)
+            page.wait_for_timeout(2000)
+            page.evaluate(PRESS, [SOURCE[system], 5, 150])
+            solved, found = [], []
+            for _ in range(1 if small else 6):
+                found += page.evaluate(PRESS, [SOURCE[system], 5, 150])
+                solved.append(float(re.search(r"solved in (\d+) ms", page.get_by_text("Limit:").inner_text())[1]))
+            late = statistics.quantiles(found, n=10)[-1]
+            table.add(system, WHAT[system], statistics.median(found), late, statistics.median(solved))
+            page.close()
 
 
 MOVE = """name => {
@@ -136,68 +150,80 @@ MOVE = """name => {
 }"""
 
 
-def sessions(browser, server, count=20, rounds=4):
-    begun = server.memory()
-    systems = [list(SOURCE)[k % 3] for k in range(count)]
-    pages = [opened(browser, server.url, system) for system in systems]
-    there = server.memory()
-    for page in pages:
-        page.add_style_tag(content="#main, #content, .main { display: none !important }")
-    time.sleep(2)
-    rows = ["| round | sent within (s) | slowest answer (s) | median (s) |", "|---|---|---|---|"]
-    for k in range(rounds):
-        start = time.perf_counter()
-        for page, system in zip(pages, systems, strict=True):
-            page.evaluate(MOVE, SOURCE[system])
-        sent = time.perf_counter() - start
-        took = []
-        for page in pages:
-            page.wait_for_function("() => window.took !== null", polling=50, timeout=30_000)
-            took.append(page.evaluate("() => window.took") / 1e3)
-        rows.append(f"| {k + 1} | {sent:.2f} | {max(took):.2f} | {statistics.median(took):.2f} |")
-        print(rows[-1], flush=True)
-        time.sleep(1)
-    after = server.memory()
-    for page in pages:
-        page.close()
-    time.sleep(10)
-    words = (
-        f"Memory of the server and its two solving processes: {begun:.0f} MB before, {there:.0f} MB with {count} pages "
-        f"open ({(there - begun) / count:.1f} MB each), {after:.0f} MB after the rounds, {server.memory():.0f} MB ten "
-        "seconds after the tabs were closed."
+def pages(results: Results, small: bool) -> None:
+    """Twenty pages open at once, a slider of each moved one right after the other; memory of the server."""
+    table = results.table(
+        "pages", "round", ("sent within (s)", ".2f"), ("slowest answer (s)", ".2f"), ("median (s)", ".2f")
     )
-    print(words)
-    return [*rows, "", words]
+    count, rounds = (2, 1) if small else (20, 4)
+    with opened_browser() as (browser, server):
+        begun = server.memory()
+        systems = [list(SOURCE)[k % 3] for k in range(count)]
+        tabs = [opened(browser, server.url, system) for system in systems]
+        there = server.memory()
+        for page in tabs:
+            page.add_style_tag(content="#main, #content, .main { display: none !important }")
+        time.sleep(2)
+        for k in range(rounds):
+            start = time.perf_counter()
+            for page, system in zip(tabs, systems, strict=True):
+                page.evaluate(MOVE, SOURCE[system])
+            sent = time.perf_counter() - start
+            took = []
+            for page in tabs:
+                page.wait_for_function("() => window.took !== null", polling=50, timeout=30_000)
+                took.append(page.evaluate("() => window.took") / 1e3)
+            table.add(k + 1, sent, max(took), statistics.median(took))
+            time.sleep(1)
+        after = server.memory()
+        for page in tabs:
+            page.close()
+        time.sleep(10)
+        closed = server.memory()
+    table = results.table("memory", "server and its two solving processes", ("MB", ".0f"))
+    table.add("before", begun)
+    table.add(f"with {count} pages open", there)
+    table.add("after the rounds", after)
+    table.add("ten seconds after the tabs were closed", closed)
 
 
-def pictures(browser, server):
+def pictures(results: Results, small: bool) -> None:
+    """The pictures of the explorer's page."""
+    table = results.table("pictures", "picture")
     shots = (
         ("spiking", True, None, "light"), ("spiking", False, "Orbit", "dark"),
         ("balanced?initial_mean[e]=-0.2", True, None, "dark"),
         ("rate", True, "Surfaces", "light"), ("rate", True, "Correlation and lag", "light"),
         ("balanced", False, "Bifurcations", "light"),
     )  # fmt: skip
-    for address, run, tab, theme in shots:
-        system = address.split("?")[0]
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        word = theme.replace("light", "default")
-        page.goto(f"{server.url}{address}{'&' if '?' in address else '?'}theme={word}")
-        page.get_by_text("Limit:").wait_for(timeout=60_000)
-        page.wait_for_timeout(2500)
-        if run:
-            page.get_by_role("button", name="Run the network").click()
-            page.get_by_text("Verdict:").wait_for(timeout=240_000)
-        if tab:
-            page.get_by_role("button", name=tab).click()
-        if tab == "Bifurcations":
-            page.get_by_role("button", name="Follow the branches").click()
-            page.get_by_text("followed to the end").wait_for(timeout=240_000)
-        page.wait_for_timeout(2500)
-        name = "-".join(filter(None, (system, (tab or "").split(" ")[0].lower(), theme)))
-        page.screenshot(path=str(ROOT / "docs" / f"explorer-{name}.png"))
-        print(f"docs/explorer-{name}.png")
-        page.close()
-    return []
+    with opened_browser() as (browser, server):
+        for shot in shots[3:4] if small else shots:
+            name, image = picture(browser, server, *shot)
+            table.add(name)
+            if not small:
+                (ROOT / "docs" / name).write_bytes(image)
+
+
+def picture(browser, server, address, run, tab, theme):
+    """Name and bytes of a picture of a page, after a network where `run`, of one of its tabs."""
+    system = address.split("?")[0]
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    word = theme.replace("light", "default")
+    page.goto(f"{server.url}{address}{'&' if '?' in address else '?'}theme={word}")
+    page.get_by_text("Limit:").wait_for(timeout=60_000)
+    page.wait_for_timeout(2500)
+    if run:
+        page.get_by_role("button", name="Run the network").click()
+        page.get_by_text("Verdict:").wait_for(timeout=240_000)
+    if tab:
+        page.get_by_role("button", name=tab).click()
+    if tab == "Bifurcations":
+        page.get_by_role("button", name="Follow the branches").click()
+        page.get_by_text("followed to the end").wait_for(timeout=240_000)
+    page.wait_for_timeout(2500)
+    image = page.screenshot()
+    page.close()
+    return f"explorer-{'-'.join(filter(None, (system, (tab or '').split(' ')[0].lower(), theme)))}.png", image
 
 
 PLACE = """([name, row]) => {
@@ -209,54 +235,35 @@ PLACE = """([name, row]) => {
 }"""
 
 
-def diagram(browser, server):
-    page = opened(browser, server.url, "spiking")
-    page.set_viewport_size({"width": 1280, "height": 900})
-    page.get_by_role("button", name="Bifurcations").click()
-    page.get_by_role("button", name="Follow the branches").click()
-    begun = time.perf_counter()
-    some = "() => Bokeh.documents.some(d => d.get_model_by_name('branches points')?.data.x.length > 0)"
-    page.wait_for_function(some, timeout=600_000)
-    first = time.perf_counter() - begun
-    page.get_by_text("followed to the end").wait_for(timeout=3_000_000)
-    took, words = time.perf_counter() - begun, page.get_by_text("followed to the end").inner_text()
-    page.wait_for_timeout(1000)
-    count = page.evaluate(PLACE, ["branches figure", 0])[3]
-    x, y, value, _ = page.evaluate(PLACE, ["branches figure", count // 3])
-    page.mouse.click(x, y)
-    page.wait_for_url("**?**", timeout=60_000)
-    page.wait_for_timeout(2000)
-    page.screenshot(path=str(ROOT / "docs" / "explorer-spiking-bifurcations-light.png"))
-    words = [line.rstrip(".") for line in words.splitlines()]
-    return [
-        f"{count} points in {took:.0f} s, the first after {first:.0f} s: {words[0]}. " + ". ".join(words[1:]) + ".",
-        f"A click on the point at {value:.6g} put {page.url.split('?')[1]} into the address.",
-    ]
+def diagram(results: Results, small: bool) -> None:
+    """A diagram from its button to its end, and a click on one of its points."""
+    table = results.table("diagram", "page", "points", ("s", ".0f"), ("s to the first", ".0f"), "how it ends")
+    system, tab = ("balanced", "Bifurcations") if small else ("spiking", "Bifurcations")
+    with opened_browser(fresh=not small) as (browser, server):
+        page = opened(browser, server.url, system)
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.get_by_role("button", name=tab).click()
+        page.get_by_role("button", name="Follow the branches").click()
+        begun = time.perf_counter()
+        some = "() => Bokeh.documents.some(d => d.get_model_by_name('branches points')?.data.x.length > 0)"
+        page.wait_for_function(some, timeout=600_000)
+        first = time.perf_counter() - begun
+        page.get_by_text("followed to the end").wait_for(timeout=3_000_000)
+        took, words = time.perf_counter() - begun, page.get_by_text("followed to the end").inner_text()
+        page.wait_for_timeout(1000)
+        count = page.evaluate(PLACE, ["branches figure", 0])[3]
+        table.add(system, count, took, first, ". ".join(line.rstrip(".") for line in words.splitlines()) + ".")
+        x, y, value, _ = page.evaluate(PLACE, ["branches figure", count // 3])
+        page.mouse.click(x, y)
+        page.wait_for_url("**?**", timeout=60_000)
+        click = results.table("click", ("a click on the point at", ".6g"), "put into the address")
+        click.add(value, page.url.split("?")[1])
+        page.wait_for_timeout(2000)
+        if not small:
+            page.screenshot(path=str(ROOT / "docs" / "explorer-spiking-bifurcations-light.png"))
 
 
-def write(part, rows):
-    """Put rows between the marks of a part."""
-    text = PAGE.read_text(encoding="utf-8")
-    mark, end = f"<!-- {part} -->", f"<!-- end of {part} -->"
-    before, rest = text.split(mark)
-    PAGE.write_text(before + "\n".join([mark, *rows, end]) + rest.split(end)[1], encoding="utf-8")
-
-
-def main(arguments):
-    parts = {"latency": latency, "sessions": sessions, "pictures": pictures, "diagram": diagram}
-    asked = [name for name in arguments if name in parts] or list(parts)
-    server = Server(fresh="diagram" in asked)
-    try:
-        with sync_playwright() as tool:
-            browser = tool.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
-            for name in asked:
-                rows = parts[name](browser, server)
-                if rows and "--write" in arguments:
-                    write(name, [f"Measured {time.strftime('%Y-%m-%d')} on {os.cpu_count()} cores.", "", *rows])
-            browser.close()
-    finally:
-        server.close()
-
+PARTS = (latency, pages, pictures, diagram)
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(PARTS, __doc__)

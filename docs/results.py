@@ -1,0 +1,79 @@
+"""Results of the studies in pages: the directive `results` makes tables from files of `docs/data/`.
+
+    ```{results} balanced_theory/law
+    :table: law
+    ```
+
+Without `:table:` every table of the file is shown. Below the last one stands where the numbers come from.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.util.docutils import SphinxDirective
+
+DATA = Path(__file__).parent / "data"
+sys.path.insert(0, str(DATA.parents[1] / "validation"))
+
+from study import shown  # noqa: E402
+
+
+def load(name: str) -> dict[str, Any]:
+    """The record of a part, such as "balanced_theory/law"."""
+    return json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def table(record: dict[str, Any], name: str) -> list[str]:
+    """Lines of a Markdown table."""
+    columns, rows = record["tables"][name]["columns"], record["tables"][name]["rows"]
+    cells = [
+        [shown(cell, column).replace("|", r"\|") for cell, column in zip(row, columns, strict=True)] for row in rows
+    ]
+    heads = [column["name"] for column in columns]
+    return [f"| {' | '.join(line)} |" for line in (heads, ["---"] * len(heads), *cells)]
+
+
+def provenance(record: dict[str, Any]) -> str:
+    """One line: command, commit, date, machine, CPU time; and the page from which old numbers were taken."""
+    parts = [f"commit {record['commit']}", record["date"]]
+    if about := record.get("machine"):
+        words = [about["cpu"], about.get("vectors"), f"{about['cores']} cores" if about.get("cores") else ""]
+        python = about.get("versions", {}).get("python")
+        parts.append(" ".join(filter(None, words)) + (f", Python {python}" if python else ""))
+    if record.get("cpu_seconds") is not None:
+        parts.append(f"{record['cpu_seconds']:.0f} CPU s")
+    if source := record.get("taken_over_from"):
+        parts.append(f"taken over from {source}")
+    return f"`{record['command']}`: {'; '.join(parts)}."
+
+
+class ResultsDirective(SphinxDirective):
+    """Tables of one file of results, and where they come from."""
+
+    required_arguments = 1
+    option_spec = {"table": str, "no-provenance": lambda _: True}  # noqa: RUF012
+
+    def run(self) -> list[nodes.Node]:
+        """Parse the tables as Markdown of the page."""
+        name = self.arguments[0]
+        self.env.note_dependency(str(DATA / f"{name}.json"))
+        record = load(name)
+        chosen = [self.options["table"]] if "table" in self.options else list(record["tables"])
+        lines: list[str] = []
+        for one in chosen:
+            lines += [*table(record, one), ""]
+        if "no-provenance" not in self.options:
+            lines += [":::{div} provenance", provenance(record), ":::"]
+        holder = nodes.container(classes=["results"])
+        self.state.nested_parse(StringList(lines, source=name), self.content_offset, holder)
+        return holder.children
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register the directive."""
+    app.add_directive("results", ResultsDirective)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
