@@ -1,6 +1,6 @@
 """Results of the studies in pages: the directive `results` makes tables from files of `docs/data/`.
 
-    ```{results} balanced_theory/law
+    ```{results} validation/balanced_theory/law
     :table: law
     ```
 
@@ -23,7 +23,7 @@ from study import shown  # noqa: E402
 
 
 def load(name: str) -> dict[str, Any]:
-    """The record of a part, such as "balanced_theory/law"."""
+    """The record of a part, such as "validation/balanced_theory/law"."""
     return json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
 
 
@@ -49,6 +49,32 @@ def provenance(record: dict[str, Any]) -> str:
     if source := record.get("taken_over_from"):
         parts.append(f"taken over from {source}")
     return f"`{record['command']}`: {'; '.join(parts)}."
+
+
+def growth() -> Any:
+    """CPU time against size from the tables of speed, both axes logarithmic, with the powers of the curves."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    panels = (
+        ("spiking/spiking", "network", ("annealed", "quenched, stored"), "neurons", "CPU ms per step"),
+        ("balanced/balanced", "method", ("exact", "tau_leap"), "neurons", "CPU s per unit of time"),
+        ("populations/populations", "engine", ("numba",), "populations", "measured"),
+    )
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.8), layout="constrained")
+    for axis, (place, key, labels, x_name, y_name) in zip(axes, panels, strict=True):
+        part, name = place.split("/")
+        data = load(f"benchmarks/speed/{part}")["tables"][name]
+        names = [column["name"] for column in data["columns"]]
+        rows = [dict(zip(names, row, strict=True)) for row in data["rows"]]
+        for marker, label in zip("os", labels, strict=False):
+            points = [(row[x_name], row[y_name]) for row in rows if row[key] == label and row[y_name] is not None]
+            x, y = np.transpose(sorted(points))
+            power = np.polyfit(np.log(x), np.log(y), 1)[0]
+            axis.loglog(x, y, marker, linestyle="-", label=f"{label}, power {power:.2f}")
+        axis.set(xlabel=x_name, ylabel="CPU s per biological second" if y_name == "measured" else y_name)
+        axis.legend()
+    return figure
 
 
 class ResultsDirective(SphinxDirective):

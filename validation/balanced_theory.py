@@ -278,9 +278,8 @@ def convergence(results: Results, small: bool) -> None:
     for name, (model, counts) in cases.items():
         if small:
             counts = {100: 8, 200: 8, 400: 8}
-        found = ln.convergence(
-            model, np.linspace(0.0, 1.0, 21), n=list(counts), realisations=list(counts.values()), method="tau_leap", seed=1
-        )
+        options = {"n": list(counts), "realisations": list(counts.values()), "method": "tau_leap", "seed": 1}
+        found = ln.convergence(model, np.linspace(0.0, 1.0, 21), **options)
         for n in counts:
             one = found.sel(n=n)
             interval = [float(one[f"ci_{side}"]) for side in ("low", "high")]

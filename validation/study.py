@@ -4,8 +4,9 @@ A part of a study is a function `part(results, small)`: it adds rows to tables o
 same at a size that takes seconds. Its docstring's first line says what it shows.
 
 Command: python validation/NAME.py PART [PART ...] [--small] [--out FILE]
-Each part writes `docs/data/NAME/PART.json`, which the pages render when the site is built: its tables, command,
-commit, machine, date and CPU seconds. With `--small` nothing is written unless `--out` names a file.
+Each part writes a file of docs/data, such as docs/data/validation/NAME/PART.json, which the pages render when the site
+is built: its tables, command, commit, machine, date and CPU seconds. With `--small` nothing is written unless `--out`
+names a file.
 """
 
 import argparse
@@ -175,14 +176,14 @@ def main(parts: Iterable[Part], about: str | None) -> None:
     parser = argparse.ArgumentParser(**words)
     parser.add_argument("parts", nargs="+", choices=list(known), metavar="PART", help=", ".join(known))
     parser.add_argument("--small", action="store_true", help="the same at a size that takes seconds")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write; by default docs/data/NAME/PART.json")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write; by default in docs/data")
     given = parser.parse_args()
     if given.out and len(given.parts) > 1:
         parser.error("--out takes one part.")
     script = Path(sys.argv[0])
     for name in given.parts:
         record = run(script, known[name], small=given.small)
-        out = given.out or (None if given.small else DATA / script.stem / f"{name}.json")
+        out = given.out or (None if given.small else DATA / script.resolve().parent.name / script.stem / f"{name}.json")
         if out:
             write(record, out)
             print(f"\n{out}: {record['cpu_seconds']} CPU s", flush=True)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A SLURM cluster of one node, this Debian machine, to try `sweep.py` and benchmarks/slurm.py on. As root; it
+# A SLURM cluster of one node, this Debian machine, to try `sweep.py` and validation/slurm.py on. As root; it
 # overwrites /etc/slurm/slurm.conf. Before: apt-get install slurmctld slurmd slurm-client munge
 set -e
 mkdir -p /run/munge /var/log/slurm /var/spool/slurmctld /var/spool/slurmd /var/log/munge /var/lib/munge

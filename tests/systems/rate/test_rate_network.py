@@ -23,7 +23,7 @@ def second_moments(network, lag):
 
 def test_second_moments_extrapolated_in_one_over_n_agree_with_the_limit():
     model, limit = RateNetwork(), solve_limit(RateNetwork(), TIMES)
-    sizes, draws = np.array([64, 128, 256]), 500  # the study with 3000 draws is in benchmarks/rate_theory.py
+    sizes, draws = np.array([64, 128, 256]), 500  # the study with 3000 draws is in validation/rate_theory.py
     sets = [simulate(model, TIMES, n=int(n), realisations=draws, seed=3, weights="explicit", replicas=1) for n in sizes]
     for lag, bound in ((0, 40.0), (1, 40.0), (2, 40.0)):
         samples = [second_moments(found, lag) for found in sets]
@@ -56,7 +56,7 @@ def test_explicit_weights_agree_with_the_limit_too():
 
 def test_one_draw_converges_with_the_square_root_of_n():
     model, limit = RateNetwork(), solve_limit(RateNetwork(), TIMES)
-    sizes, draws = [250, 500, 1000, 2000], 60  # up to 4000 with explicit weights in benchmarks/rate_theory.py
+    sizes, draws = [250, 500, 1000, 2000], 60  # up to 4000 with explicit weights in validation/rate_theory.py
     errors = []
     for n in sizes:
         found = simulate(model, TIMES, n=n, realisations=draws, seed=5, weights="integrated", replicas=1)
