@@ -20,7 +20,7 @@ from largen import RateNetwork, SeparableKernel, TableKernel, UncorrelatedKernel
 from largen.numerics.streams import stream
 from largen.systems.rate import limit as rate_limit
 from largen.systems.rate.activations import Activation
-from largen.systems.rate.input_covariance import Sources
+from largen.systems.rate.input_covariance import InputCovariance
 from largen.systems.rate.recursion import Problem, discrete_grid, forward
 from largen.systems.rate.weights import ExplicitWeights, draw
 
@@ -44,7 +44,7 @@ def recursion(results: Results, small: bool) -> None:
         for steps in (20,) if small else (400, 800):
 
             def solve(model=model, steps=steps):
-                return rate_limit.solve(model, np.arange(steps + 1.0), rtol=1e-8, atol=1e-10, lags=5)
+                return rate_limit.solve(model, np.arange(steps + 1.0), rate_limit.Options(lags=5))
 
             seconds = best(solve, rounds=6)
             series = 2 * len(model.kernel.coupling().field)  # of the covariance and of its frozen part
@@ -61,13 +61,12 @@ def expectations(results: Results, small: bool) -> None:
         ("table, lags 0..5, tanh", RateNetwork(kernel=table_kernel(5), activation="tanh", gain=0.5)),
     )[: 1 if small else 2]:
         coupling, grid = model.kernel.coupling(), discrete_grid(t + 1, float(model.gamma), float(model.noise))
-        sources = Sources(Activation(model.activation, float(model.gain)), coupling, t + 1, 1e-8, 1e-10)
-        numbers = ("mean_weight", "threshold_mean", "threshold_variance", "initial_mean", "initial_variance")
-        law = forward(Problem(*(float(getattr(model, number)) for number in numbers)), grid, sources)
+        inputs = InputCovariance(Activation.of(model), coupling, t + 1, 1e-8, 1e-10)
+        law = forward(Problem.of(model), grid, inputs)
         driven = np.stack([law.driven[:, t], law.frozen[:, t]])
         own = np.stack([law.private[t], law.shared[t]])
-        (seconds,) = in_turn(lambda s=sources, d=driven, o=own: [s.row(t, d, o) for _ in range(50)], rounds=8)
-        table.add(name, seconds / (50 * 2 * len(coupling.field) * (t + 1)) * 1e6, sources.tail)
+        (seconds,) = in_turn(lambda s=inputs, d=driven, o=own: [s.row(t, d, o) for _ in range(50)], rounds=8)
+        table.add(name, seconds / (50 * 2 * len(coupling.field) * (t + 1)) * 1e6, inputs.tail)
 
 
 def networks(results: Results, small: bool) -> None:

@@ -41,7 +41,7 @@ def provenance(record: dict[str, Any]) -> str:
     """One line: command, commit, date, machine, CPU time; and the page from which old numbers were taken."""
     parts = [f"commit {record['commit']}", record["date"]]
     if about := record.get("machine"):
-        words = [about["cpu"], about.get("vectors"), f"{about['cores']} cores" if about.get("cores") else ""]
+        words = [about.get("cpu"), about.get("vectors"), f"{about['cores']} cores" if about.get("cores") else ""]
         python = about.get("versions", {}).get("python")
         parts.append(" ".join(filter(None, words)) + (f", Python {python}" if python else ""))
     if record.get("cpu_seconds") is not None:

@@ -23,8 +23,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from stores import equal
 from study import Results, main
-from sweeps import equal
 
 FILE = """
 system: spiking

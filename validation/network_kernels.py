@@ -21,8 +21,8 @@ from scipy import stats
 from study import Results, estimate, main
 
 import largen as ln
-from largen.numerics.lanes import lanes
 from largen.numerics.streams import stream
+from largen.numerics.xoshiro import lanes
 from largen.systems.balanced.network import alias_tau_leaping
 from largen.systems.balanced.network import run as balanced_run
 from largen.systems.balanced.network.constants import constants_of, drive_response_of

@@ -149,7 +149,7 @@ def cut_row_sum(results: Results, small: bool) -> None:
     network = ln.simulate(D2, TIMES, n=n, seed=2)
     limit = ln.solve_limit(D2, TIMES)
     cut = D2.kernel.coupling()._replace(total=np.array([1.5 * (1 + 2 * (0.4 + 0.4**2))]))
-    wrong = rate_limit.moments(D2, TIMES, cut, 2, rtol=1e-8, atol=1e-10)
+    wrong = rate_limit.moments(D2, TIMES, cut, rate_limit.Options())
     injected = limit.assign(covariance=(limit["covariance"].dims, wrong.covariance)).drop_vars("frozen_covariance")
     for label, theory in (("right", limit.drop_vars("frozen_covariance")), ("cut", injected)):
         report = ln.compare(network, theory.assign_attrs(n=n)).sel(observable="covariance")

@@ -155,9 +155,10 @@ def lines_of(record: dict[str, Any]) -> str:
 
 def write(record: dict[str, Any], path: Path) -> None:
     """Write results whole or not at all."""
+    text = lines_of(record)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
-        file.write(lines_of(record))
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     os.chmod(file.name, 0o644)

@@ -7,7 +7,6 @@ Run time: about 5 minutes on two idle cores. Needs: Linux.
 Command:  python validation/sweeps.py kill
 """
 
-import filecmp
 import os
 import random
 import signal
@@ -18,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from stores import equal
 from study import Results, main
 
 import largen as ln
@@ -118,12 +118,6 @@ def wait_for_tasks(store: Path, child: subprocess.Popen, draw: random.Random, mo
     while len(finished(store)) < goal and child.poll() is None and time.monotonic() < until:
         time.sleep(0.01)
     time.sleep(draw.random() * (3.0 if goal == 0 else 0.5))
-
-
-def equal(one: Path, two: Path) -> bool:
-    """Whether two folders hold the same names and bytes; the record of the sweep included, the lock empty."""
-    names = [sorted(p.relative_to(top).as_posix() for p in top.rglob("*") if p.is_file()) for top in (one, two)]
-    return names[0] == names[1] and not any(filecmp.cmpfiles(one, two, names[0], shallow=False)[1:])
 
 
 PARTS = (kill,)
