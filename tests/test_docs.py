@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = {path.stem: path.read_text() for path in sorted(DOCS.glob("*.md"))}
 MADE_HERE = [name for name, text in PAGES.items() if "kernelspec" in text]
-NO_CODE = ("text", "{include}", "{toctree}", "{eval-rst}", "{math}", "{automodule}", "{glossary}")
+NO_CODE = ("text", "{include}", "{results}", "{toctree}", "{eval-rst}", "{math}", "{automodule}", "{glossary}")
 """Kinds of blocks without code."""
 README_RUN = "python3 -m venv .venv && .venv/bin/pip install -q"
 RUN_ELSEWHERE = {

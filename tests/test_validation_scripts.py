@@ -90,9 +90,9 @@ def test_no_page_names_a_script_that_is_gone():
 
 
 def test_every_command_line_that_a_page_names_can_be_parsed():
-    from largen.commands.main import application
+    from largen.commands.main import app
 
-    command = typer.main.get_command(application)
+    command = typer.main.get_command(app)
     checked = 0
     for name, path in PAGES.items():
         for quoted in re.findall(r"`(largen [^`]+)`", path.read_text()):
