@@ -105,7 +105,7 @@ def leap_means(model, times, n, scaled):
         parts = manifold.balance(model, (0, 1), model.sizes(n).astype(float))
         nodes = manifold.structure(model).nodes
         rate = jax.jit(lambda v, k, c: finite_size.corrected_rate(model, v, k, c, nodes))
-        first, second, third = (np.asarray(x) for x in (parts.first, parts.second, parts.third))
+        first, second, third = (np.asarray(x) for x in (parts.coupling, parts.variance_coupling, parts.third_coupling))
         root, tau = np.sqrt(n / 2), np.broadcast_to(model.tau, 2)
         v, k, c = np.array(model.initial_mean), np.array(model.initial_variance), np.zeros(2)
         means, past, before = [v], None, 1.0

@@ -111,15 +111,15 @@ def test_balance_and_its_derivative_hold_along_the_solution(model):
     result = solve(model, np.linspace(0, 10, 21))
     assert result.attrs["max_imbalance"] < 1e-10
     with jax.enable_x64(True):
-        shape = manifold.structure(model)
-        parts = manifold.balance(model, shape.columns)
+        structure = manifold.structure(model)
+        parts = manifold.balance(model, structure.columns)
 
         def imbalance(v, k):
-            tilde = manifold.coordinates(parts.directions, jnp.asarray(model.drive))
-            return parts.weights @ manifold.rates(model.gain, v, k, shape.nodes) + tilde
+            tilde = manifold.coordinates(parts.basis, jnp.asarray(model.drive))
+            return parts.conditions @ manifold.rates(model.gain, v, k, structure.nodes) + tilde
 
         def both(v, k):
-            return jax.jvp(imbalance, (v, k), limit_equations.field(0.0, (v, k), (model, parts, shape.nodes)))
+            return jax.jvp(imbalance, (v, k), limit_equations.rhs(0.0, (v, k), (model, parts, structure.nodes)))
 
         along = jax.jit(jax.vmap(both))(result.values["mean"].T, result.values["variance"].T)
         np.testing.assert_allclose(along, 0, atol=1e-10)
@@ -242,11 +242,13 @@ def test_fold_in_time():
 
 def test_derivatives_through_projection_and_solution():
     times = np.linspace(0, 1.5, 4)
-    shape = manifold.structure(S1)
+    structure = manifold.structure(S1)
 
     def final(theta, derivative="reverse"):
         model = S1.replace(**{"gain[i].threshold": theta[0], "input[e]": theta[1], "initial_mean[e]": theta[2]})
-        path = limit_equations.trajectory(model, times, rtol=1e-10, atol=1e-10, structure=shape, derivative=derivative)
+        path = limit_equations.trajectory(
+            model, times, rtol=1e-10, atol=1e-10, structure=structure, derivative=derivative
+        )
         return path.mean[-1, 0] + path.variance[-1, 1]
 
     theta = np.array([0.6, 0.6, 0.4])
@@ -263,11 +265,11 @@ def test_derivatives_through_projection_and_solution():
 def test_many_models_at_once_match_one_by_one():
     times = np.linspace(0, 5, 21)
     thetas = np.linspace(0.3, 0.7, 3)
-    shape = manifold.structure(S3)
+    structure = manifold.structure(S3)
 
     def one(theta):
         model = S3.replace(**{"gain[e].threshold": theta})
-        return limit_equations.trajectory(model, times, structure=shape, route="reduced").mean
+        return limit_equations.trajectory(model, times, structure=structure, route="reduced").mean
 
     with jax.enable_x64(True):
         together = np.asarray(jax.jit(jax.vmap(one))(thetas))
@@ -309,7 +311,7 @@ def test_shared_synapses_lose_their_variance():
     k = solve(model, times).values["variance"]
     np.testing.assert_allclose(k, np.array([[0.2], [0.6]]) * np.exp(-2 * times), atol=1e-11)
     with jax.enable_x64(True):
-        shape = manifold.structure(model)
-        args = (model, manifold.balance(model, shape.columns), shape.nodes)
-        change = limit_equations.field(0.0, (jnp.array([-0.2, -0.3]), jnp.array([0.2, 0.6])), args)[1]
+        structure = manifold.structure(model)
+        args = (model, manifold.balance(model, structure.columns), structure.nodes)
+        change = limit_equations.rhs(0.0, (jnp.array([-0.2, -0.3]), jnp.array([0.2, 0.6])), args)[1]
         np.testing.assert_allclose(change, (-0.4, -1.2), atol=1e-15)

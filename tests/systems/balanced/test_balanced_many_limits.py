@@ -6,7 +6,7 @@ import pytest
 import largen as ln
 from largen.checks import LimitError
 from largen.systems.balanced import many_limits
-from largen.systems.balanced.limit_equations import GAVE_UP
+from largen.systems.balanced.limit_equations import Outcome
 from largen.systems.balanced.manifold import MOST_STEPS
 
 TIMES = np.arange(0.0, 5.0, 0.05)
@@ -35,7 +35,7 @@ def test_a_limit_in_a_batch_is_the_limit_alone():
     assert "balance needs the rates" in str(together[3])
 
 
-def test_a_batch_agrees_with_solve_limit_and_takes_a_short_way_to_fewer_names():
+def test_a_batch_agrees_with_solve_limit_and_computes_no_eigenvalues_that_are_not_wanted():
     names = ("mean", "variance", "rate")
     found = many_limits.solve(models()[:3], TIMES, names=names, **GIVEN)
     for model, arrays in zip(models()[:3], found, strict=True):
@@ -47,21 +47,21 @@ def test_a_batch_agrees_with_solve_limit_and_takes_a_short_way_to_fewer_names():
 
 
 @pytest.mark.long
-def test_what_the_first_pass_gives_up_is_solved_with_all_steps_to_the_same_bytes(monkeypatch):
+def test_what_the_first_pass_does_not_finish_is_solved_with_all_steps_to_the_same_bytes(monkeypatch):
     whole, sizes = many_limits._solve, []
 
-    def gives_up_on_the_second(columns, times, rtol, atol, form):
+    def stops_at_the_second(columns, times, rtol, atol, form):
         found = whole(columns, times, rtol, atol, form)
         sizes.append((len(columns[0]), form.max_steps))
         if form.max_steps > many_limits.FEW_STEPS:
             return found
         code = np.array(found.code)
-        code[1] = GAVE_UP
+        code[1] = Outcome.MAX_STEPS_REACHED
         return found._replace(code=code, mean=found.mean.at[1].set(np.nan))
 
     expected = many_limits.solve(models(), TIMES, **GIVEN)
     with monkeypatch.context() as patch:
-        patch.setattr(many_limits, "_solve", gives_up_on_the_second)
+        patch.setattr(many_limits, "_solve", stops_at_the_second)
         found = many_limits.solve(models(), TIMES, **GIVEN)
     assert sizes == [(many_limits.SIZE, many_limits.FEW_STEPS), (many_limits.SIZE_SLOW, MOST_STEPS)]
     for one, two in zip(expected, found, strict=True):

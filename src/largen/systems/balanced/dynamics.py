@@ -2,10 +2,10 @@
 
 The index-reduced limit does not contain the drive; stationary states solve -v/tau + m + R lambda = 0, dK/dt = 0,
 Q^T F + htilde = 0 in (v, K, lambda) instead. Their stability is that of the fast flow onto the balanced manifold and
-that of the slow flow on it. Source: MV 2024, sec. 2; finite n: `finite`.
+that of the slow flow on it (eqs. B10 and B12 of docs/balanced.md; at finite n B4 to B7).
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -16,6 +16,9 @@ from largen.checks import InputError
 from largen.system import Dynamics, Form, Observable
 from largen.systems.balanced import finite_size, limit_equations, manifold, stationary
 from largen.systems.balanced.manifold import Structure, rates
+
+if TYPE_CHECKING:
+    from largen.systems.balanced.model import BalancedNetwork
 
 OBSERVABLES = (
     Observable("mean", ("population",), "1", "mean state"),
@@ -31,7 +34,7 @@ KINDS = {
 class _RightHandSide(eqx.Module):
     """What the right-hand sides share: the model with its free parameter."""
 
-    model: Any
+    model: "BalancedNetwork"
     name: str = eqx.field(static=True)
     labels: tuple[str, ...] = eqx.field(static=True)
 
@@ -43,18 +46,18 @@ class _RightHandSide(eqx.Module):
 class Constrained(_RightHandSide):
     """The stationary equations of the limit in (v, K, lambda)."""
 
-    shape: Structure = eqx.field(static=True)
+    structure: Structure = eqx.field(static=True)
 
     def __call__(self, x: Any, p: Any) -> Any:
         """Zero at a stationary state."""
         model = self.at(p)
-        return stationary.residual(x, (model, manifold.balance(model, self.shape.columns), self.shape.nodes))
+        return stationary.residual(x, (model, manifold.balance(model, self.structure.columns), self.structure.nodes))
 
     def observe(self, x: Any, p: Any) -> dict[str, Any]:
         """Means, variances and rates."""
         count = len(self.labels)
         v, k = x[:count], x[count : 2 * count]
-        return {"mean": v, "variance": k, "rate": rates(self.at(p).gain, v, k, self.shape.nodes)}
+        return {"mean": v, "variance": k, "rate": rates(self.at(p).gain, v, k, self.structure.nodes)}
 
 
 class Moments(_RightHandSide):
@@ -69,7 +72,7 @@ class Moments(_RightHandSide):
         model, count = self.at(p), len(self.labels)
         parts = manifold.balance(model, tuple(range(count)), self.sizes)
         args = (model, parts, jnp.mean(self.sizes), self.skewness, self.nodes)
-        return jnp.concatenate(finite_size.field(0.0, tuple(x.reshape(3, count)), args))
+        return jnp.concatenate(finite_size.rhs(0.0, tuple(x.reshape(3, count)), args))
 
     def observe(self, x: Any, p: Any) -> dict[str, Any]:
         """Means, variances and rates."""
@@ -80,14 +83,14 @@ class Moments(_RightHandSide):
 @eqx.filter_jit
 def _linear(rhs: Constrained, y: jax.Array, p: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Q^T D R, the Jacobian of the limit's field, and that of its constraint, at (v, K)."""
-    model, count, nodes = rhs.at(p), len(rhs.labels), rhs.shape.nodes
-    parts = manifold.balance(model, rhs.shape.columns)
+    model, count, nodes = rhs.at(p), len(rhs.labels), rhs.structure.nodes
+    parts = manifold.balance(model, rhs.structure.columns)
 
     def flow(y: Any) -> Any:
-        return jnp.concatenate(limit_equations.field(0.0, (y[:count], y[count:]), (model, parts, nodes)))
+        return jnp.concatenate(limit_equations.rhs(0.0, (y[:count], y[count:]), (model, parts, nodes)))
 
     def constraint(y: Any) -> Any:
-        return parts.weights @ rates(model.gain, y[:count], y[count:], nodes)
+        return parts.conditions @ rates(model.gain, y[:count], y[count:], nodes)
 
     slope = rates(model.gain, y[:count], y[count:], nodes, 1)
     return manifold.fast_matrix(parts, slope), jax.jacfwd(flow)(y), jax.jacfwd(constraint)(y)
@@ -105,7 +108,7 @@ class _Spectra:
         return {"": stationary._on_tangent(flow, constraint), "fast": np.linalg.eigvals(fast)}
 
 
-def build(model: Any, parameter: str | None, *, n: int | None, skewness: bool = True) -> Dynamics:
+def build(model: "BalancedNetwork", parameter: str | None, *, n: int | None, skewness: bool = True) -> Dynamics:
     """The equations with one parameter free.
 
     Args:
@@ -129,11 +132,11 @@ def build(model: Any, parameter: str | None, *, n: int | None, skewness: bool = 
         made = _dynamics(Form.FLOW, moments, value, bounds, unit, 3 * count, _finite_starts(model, name, n), {"n": n})
         start = (model.initial_mean, model.initial_variance, 0.0)
         return made._replace(initial=np.concatenate([np.broadcast_to(part, (count,)) for part in start]))
-    shape = manifold.structure(model)
-    rank = len(shape.columns)
+    structure = manifold.structure(model)
+    rank = len(structure.columns)
     if name and rank < count:
-        _require_rank(model, name, value, shape)
-    rhs = Constrained(model, name, labels, shape)
+        _require_rank(model, name, value, structure)
+    rhs = Constrained(model, name, labels, structure)
     starts = _limit_starts(model, name, rank)
     made = _dynamics(Form.CONSTRAINED, rhs, value, bounds, unit, 2 * count + rank, starts, {"rank": rank})
     return made._replace(spectra=_Spectra(rhs), kinds=KINDS)
@@ -148,20 +151,22 @@ def _dynamics(
     )  # fmt: skip
 
 
-def _require_rank(model: Any, name: str, value: float, shape: Structure) -> None:
+def _require_rank(model: "BalancedNetwork", name: str, value: float, structure: Structure) -> None:
     """A change of the parameter must keep the coupling's rank and the drive in its range."""
     step = 0.01 * max(abs(value), 0.1)
     near = model.varied(name, np.array(value + step), model.populations)
     parts = manifold.balance(near, manifold.structure(near).columns)
-    if manifold.structure(near).columns != shape.columns or bool(manifold.out_of_range(parts, jnp.asarray(near.drive))):
+    if manifold.structure(near).columns != structure.columns or bool(
+        manifold.out_of_range(parts, jnp.asarray(near.drive))
+    ):
         raise InputError(
             f"Argument `parameter` must keep the drive in the range of the coupling, but is {name!r}: this network's "
-            f"coupling has rank {len(shape.columns)}, and a change of `{name}` alone has no balanced limit. "
+            f"coupling has rank {len(structure.columns)}, and a change of `{name}` alone has no balanced limit. "
             "Follow `drive*` (a factor of the whole drive), a parameter of a gain, or the equations at finite n."
         )
 
 
-def _limit_starts(model: Any, name: str, rank: int) -> Any:
+def _limit_starts(model: "BalancedNetwork", name: str, rank: int) -> Any:
     def starts(p: float) -> list[np.ndarray]:
         there = model.varied(name, np.array(p), model.populations) if name else model
         found = stationary.fixed_points(there)
@@ -174,7 +179,7 @@ def _limit_starts(model: Any, name: str, rank: int) -> Any:
     return starts
 
 
-def _finite_starts(model: Any, name: str, n: int) -> Any:
+def _finite_starts(model: "BalancedNetwork", name: str, n: int) -> Any:
     def starts(p: float) -> list[np.ndarray]:
         there = model.varied(name, np.array(p), model.populations) if name else model
         found = stationary.finite_fixed_points(there, n)

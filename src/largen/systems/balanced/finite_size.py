@@ -1,10 +1,10 @@
-"""The balanced network at finite n: means, variances and third cumulants.
+"""The balanced network at finite n: means, variances and third cumulants (eqs. B4 to B7 of docs/balanced.md).
 
-Derived for largen (not in MV 2024) and checked against simulation: the skewness enters at the same order n^(-1/2)
-as the imbalance of the means.
+Derived there (not in MacLaurin & Vilanova 2024) and checked against simulation: the skewness enters at the same order
+n^(-1/2) as the imbalance of the means.
 """
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import equinox as eqx
 import jax
@@ -17,13 +17,18 @@ from largen.system import Arrays
 from largen.systems.balanced import limit_equations, manifold
 from largen.systems.balanced.manifold import at, rates
 
+if TYPE_CHECKING:
+    from largen.systems.balanced.model import BalancedNetwork
 
-def field(time: Any, state: Any, args: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Moment equations at finite n, (dv/dt, dK/dt, dkappa/dt).
 
-    With G = F + (kappa/6) d3F/dv3:
-    dv/dt = -v/tau + m + sqrt(n) (A G + h), dK/dt = -2K/tau + sum q alpha^2 G + sigma^2,
-    dkappa/dt = -3 kappa/tau + n^(-1/2) sum s q alpha^3 G.
+def rhs(time: Any, state: Any, args: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Right-hand side of the moment equations at finite n, (dv/dt, dK/dt, dkappa/dt).
+
+    With G = F + (kappa/6) d3F/dv3 (eqs. B4 to B7):
+
+        dv/dt     = -v/tau + m + sqrt(n) (A G + h)
+        dK/dt     = -2K/tau + sum q alpha^2 G + sigma^2
+        dkappa/dt = -3 kappa/tau + n^(-1/2) sum s q alpha^3 G
 
     Args:
         time: Time.
@@ -33,18 +38,18 @@ def field(time: Any, state: Any, args: Any) -> tuple[jax.Array, jax.Array, jax.A
     v, k, kappa = state
     model, parts, n, skewness, nodes = args
     rate = corrected_rate(model, v, k, kappa, nodes)
-    mean = -v / model.tau + at(model.input, time) + jnp.sqrt(n) * (parts.first @ rate + at(model.drive, time))
-    third = -3.0 * kappa / model.tau + skewness * (parts.third @ rate) / jnp.sqrt(n)
+    mean = -v / model.tau + at(model.input, time) + jnp.sqrt(n) * (parts.coupling @ rate + at(model.drive, time))
+    third = -3.0 * kappa / model.tau + skewness * (parts.third_coupling @ rate) / jnp.sqrt(n)
     return mean, limit_equations.variance_change(model, parts, k, rate), third
 
 
-def corrected_rate(model: Any, v: Any, k: Any, kappa: Any, nodes: int) -> jax.Array:
-    """Mean intensity of nearly Gaussian populations: F + (kappa/6) d3F/dv3, shape (P,)."""
+def corrected_rate(model: "BalancedNetwork", v: Any, k: Any, kappa: Any, nodes: int) -> jax.Array:
+    """Mean intensity of nearly Gaussian populations (eq. B7): G = F + (kappa/6) d3F/dv3, shape (P,)."""
     return rates(model.gain, v, k, nodes) + kappa / 6.0 * rates(model.gain, v, k, nodes, 3)
 
 
 def trajectory(
-    model: Any,
+    model: "BalancedNetwork",
     times: Any,
     sizes: Any,
     *,
@@ -74,7 +79,7 @@ def trajectory(
     start = jnp.asarray(model.initial_mean)
     args = (model, parts, jnp.mean(jnp.asarray(sizes, dtype=float)), jnp.asarray(skewness, dtype=float), nodes)
     path = ode.integrate(
-        field,
+        rhs,
         (start, jnp.asarray(model.initial_variance), jnp.zeros_like(start)),
         times,
         args,
@@ -90,7 +95,9 @@ def trajectory(
 _trajectory = eqx.filter_jit(trajectory)
 
 
-def solve(model: Any, times: np.ndarray, *, n: int, rtol: float, atol: float, skewness: bool = True) -> Arrays:
+def solve(
+    model: "BalancedNetwork", times: np.ndarray, *, n: int, rtol: float, atol: float, skewness: bool = True
+) -> Arrays:
     """Solve the finite-size equations at n neurons in all.
 
     Args:
@@ -103,7 +110,7 @@ def solve(model: Any, times: np.ndarray, *, n: int, rtol: float, atol: float, sk
 
     Raises:
         InputError: The synapses are shared.
-        LimitError: The means grow beyond all bounds, or the solver stopped.
+        LimitError: The means grow without bound.
     """
     if model.synapses != "independent":
         raise InputError(
@@ -130,6 +137,9 @@ def solve(model: Any, times: np.ndarray, *, n: int, rtol: float, atol: float, sk
     values = {"mean": v, "variance": k, "third_cumulant": kappa, "rate": rate[kept].T}
     for name, array in values.items():
         if not np.all(np.isfinite(array)):
-            raise LimitError(f"The finite-size equations gave a {name} that is not finite.", t=stopped)
+            raise LimitError(
+                f"The finite-size equations gave a {name} that is not finite. Take smaller rtol and atol.",
+                t=stopped,
+            )
     status = "completed" if stopped is None else f"the solver made no progress beyond time {stopped:.10g}"
     return Arrays(values, {}, {"skewness": skewness, "route": "finite size"}, status, stopped)

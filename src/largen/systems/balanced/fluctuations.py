@@ -1,11 +1,16 @@
 """Fluctuations of population means and variances: linear noise about the finite-size stationary state.
 
-Derived for largen (not in MV 2024). A population's empirical law is expanded in Hermite modes
-c_j = K^(j/2) mean He_j((Z - v)/sqrt(K)), j = 1, 2, ...: c_1 = M - v, c_2 = V - K. They decay at rate j/tau, the
-inputs of modes 1 and 2 respond to all modes through the mean intensity, and the jumps give independent noise.
+The empirical law of a population is expanded in Hermite modes c_j = K^(j/2) mean He_j((Z - v)/sqrt(K)), j = 1, 2, ...:
+c_1 = M - v, c_2 = V - K. They decay at rate j/tau, the inputs of modes 1 and 2 respond to all modes through the mean
+intensity, and the jumps give independent noise (eq. B13 of docs/balanced.md):
+
+    dc_j = (-j c_j/tau + [j = 1] sqrt(n) A df + [j = 2] (q alpha^2) df) dt + noise,
+    df_b = sum_j (d^jF_b/dv^j) c_j/j!.
+
+Derived there (not in MacLaurin & Vilanova 2024).
 """
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import numpy as np
@@ -14,6 +19,9 @@ import scipy.linalg
 from largen.checks import LimitError, integer
 from largen.numerics.gaussian import hermite_coefficients
 from largen.systems.balanced import manifold, stationary
+
+if TYPE_CHECKING:
+    from largen.systems.balanced.model import BalancedNetwork
 
 
 class Fluctuations(NamedTuple):
@@ -40,7 +48,7 @@ class Fluctuations(NamedTuple):
     eigenvalues: np.ndarray
 
 
-def linear_noise(model: Any, n: int, modes: int = 20) -> Fluctuations:
+def linear_noise(model: "BalancedNetwork", n: int, modes: int = 20) -> Fluctuations:
     """Linear-noise covariances about the stable stationary state at n neurons in all.
 
     Args:
@@ -83,7 +91,7 @@ def linear_noise(model: Any, n: int, modes: int = 20) -> Fluctuations:
 def pair_correlation(mean_covariance: np.ndarray, variance: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Correlation of two different neurons from the covariance of population means.
 
-    N Var(M) = K + N C in a population whose neurons have covariance C and within-population variance K.
+    In a population whose neurons have covariance C and within-population variance K, N Var(M) = K + N C (eq. B14).
     """
     covariance = mean_covariance - np.diag(variance / sizes)
     total = variance + np.diag(covariance)
@@ -91,7 +99,7 @@ def pair_correlation(mean_covariance: np.ndarray, variance: np.ndarray, sizes: n
 
 
 def _drift_and_noise(
-    model: Any, v: np.ndarray, k: np.ndarray, sizes: np.ndarray, modes: int
+    model: "BalancedNetwork", v: np.ndarray, k: np.ndarray, sizes: np.ndarray, modes: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Drift matrix and noise intensities of the scaled modes e_j = c_j/sqrt(K^j j!), ordered by population."""
     count = len(sizes)

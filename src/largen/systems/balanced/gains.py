@@ -1,4 +1,4 @@
-"""Gains: the intensity of a neuron as a function of its state, and its mean over a Gaussian population."""
+"""Gains: the intensity of a neuron as a function of its state, and its mean over a Gaussian population (eq. B3)."""
 
 import abc
 from typing import Any
@@ -118,7 +118,7 @@ class Probit(AbstractGain):
 class CustomGain(AbstractGain):
     """A user's own gain: an elementwise JAX function with its bound and its greatest slope.
 
-    The bound and the slope are claims that largen checks where it uses them: a bound that is none is an error.
+    The bound and the slope are checked where they are used: a bound that the function exceeds is an error.
     The exact network needs a monotone function.
     """
 

@@ -1,6 +1,6 @@
 """The balanced limit's equations, or those of n neurons, as LaTeX with a model's own numbers."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -10,9 +10,12 @@ from largen.numerics.latex import aligned, number, over, total
 from largen.systems.balanced import manifold
 from largen.systems.balanced.gains import CustomGain, Logistic, Probit
 
+if TYPE_CHECKING:
+    from largen.systems.balanced.model import BalancedNetwork
 
-def write(model: Any, n: int | None) -> str:
-    """Write the equations of MV 2024, theorem 2.1 (n None), or of the moments at n neurons in all.
+
+def write(model: "BalancedNetwork", n: int | None) -> str:
+    """Write the limit (n None; eqs. B5, B8, B9 of docs/balanced.md), or the moments at n neurons in all (B4 to B7).
 
     v_a and K_a are mean and variance of population a, F_a its mean intensity, kappa_a its third cumulant; the
     multipliers lambda keep the balance conditions (the lines `0 = ...`) true at all times.
@@ -22,19 +25,19 @@ def write(model: Any, n: int | None) -> str:
     """
     names = model.populations
     v, k, f = ([f"{letter}_{{{name}}}" for name in names] for letter in "vKF")
-    shape = manifold.structure(model)
+    structure = manifold.structure(model)
     sizes = None if n is None else model.sizes(n).astype(float)
     if n is not None and model.synapses != "independent":
-        raise InputError("The equations of a network with shared synapses are known in the limit only: leave out `n`.")
+        raise InputError("The equations of a network with shared synapses are known in the limit only. Leave out `n`.")
     with jax.enable_x64(True):
-        parts = jax.tree.map(np.asarray, manifold.balance(model, shape.columns, sizes))
+        parts = jax.tree.map(np.asarray, manifold.balance(model, structure.columns, sizes))
     tau, noise = (np.broadcast_to(x, len(names)) for x in (model.tau, model.noise))
     inputs, drives = (_each(value, symbol, names) for value, symbol in ((model.input, "m"), (model.drive, "h")))
     rows = []
     if n is None:
-        multipliers = [rf"\lambda_{{{j + 1}}}" for j in range(len(shape.columns))]
+        multipliers = [rf"\lambda_{{{j + 1}}}" for j in range(len(structure.columns))]
         for a in range(len(names)):
-            pull = total(parts.directions[a], multipliers, inputs[a])
+            pull = total(parts.basis[a], multipliers, inputs[a])
             rows.append((_rate_of_change(v[a]), _with_leak(v[a], tau[a], pull)))
         rows += [("0", total(row, f, h)) for row, h in _conditions(parts, drives)]
     else:
@@ -42,15 +45,15 @@ def write(model: Any, n: int | None) -> str:
         g = [rf"G_{{{name}}}" for name in names]
         kappa = [rf"\kappa_{{{name}}}" for name in names]
         for a in range(len(names)):
-            strong = rf"{root}\left({total(parts.first[a], g, drives[a])}\right)"
+            strong = rf"{root}\left({total(parts.coupling[a], g, drives[a])}\right)"
             pull = strong if inputs[a] == 0.0 else f"{total([], [], inputs[a])} + {strong}"
             rows.append((_rate_of_change(v[a]), _with_leak(v[a], tau[a], pull)))
         for a in range(len(names)):
-            kick = rf"\frac{{1}}{{{root}}}\left({total(parts.third[a], g)}\right)"
+            kick = rf"\frac{{1}}{{{root}}}\left({total(parts.third_coupling[a], g)}\right)"
             rows.append((_rate_of_change(kappa[a]), _with_leak(kappa[a], tau[a] / 3.0, kick)))
     source = f if n is None else [rf"G_{{{name}}}" for name in names]
     for a in range(len(names)):
-        growth = total(parts.second[a], source, noise[a] ** 2)
+        growth = total(parts.variance_coupling[a], source, noise[a] ** 2)
         rows.append((_rate_of_change(k[a]), _with_leak(k[a], tau[a] / 2.0, growth)))
     rows += [(f[b], _mean_rate(gain, v[b], k[b])) for b, gain in enumerate(model.gain)]
     if n is not None:
@@ -78,12 +81,12 @@ def _each(value: Any, symbol: str, names: tuple[str, ...]) -> list[Any]:
 
 def _conditions(parts: Any, drives: list[Any]) -> list[tuple[np.ndarray, Any]]:
     """Rows of the balance conditions: as many independent rows of A F + h = 0 as the rank."""
-    rank = parts.weights.shape[0]
+    rank = parts.conditions.shape[0]
     chosen: list[int] = []
-    for a in range(len(parts.first)):
-        if np.linalg.matrix_rank(parts.first[[*chosen, a]], tol=1e-10 * np.abs(parts.first).max()) > len(chosen):
+    for a in range(len(parts.coupling)):
+        if np.linalg.matrix_rank(parts.coupling[[*chosen, a]], tol=1e-10 * np.abs(parts.coupling).max()) > len(chosen):
             chosen.append(a)
-    return [(parts.first[a], drives[a]) for a in chosen[:rank]]
+    return [(parts.coupling[a], drives[a]) for a in chosen[:rank]]
 
 
 def _mean_rate(gain: Any, v: str, k: str) -> str:

@@ -1,6 +1,6 @@
-"""The hydrodynamic limit of the balanced network: solve it, and say in a sentence why there is none."""
+"""The hydrodynamic limit of the balanced network: solve it for one model, check it, or say why there is none."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import equinox as eqx
 import jax
@@ -11,26 +11,44 @@ from largen.checks import LimitError
 from largen.system import Arrays
 from largen.systems.balanced import manifold
 from largen.systems.balanced.gains import Logistic, Probit
-from largen.systems.balanced.limit_equations import COMPLETED, GAVE_UP, LOST, Trajectory, choose_route, trajectory
+from largen.systems.balanced.limit_equations import Outcome, Trajectory, choose_route, trajectory
 from largen.systems.balanced.manifold import Structure, at, rates
+
+if TYPE_CHECKING:
+    from largen.systems.balanced.model import BalancedNetwork
 
 _trajectory = eqx.filter_jit(trajectory)
 
 _REFUSALS = {
-    manifold.OUT_OF_RANGE: "There is no balanced limit: the drive lies outside the range of the coupling, so that no "
-    "rates can cancel it and means grow as sqrt(n). Change the drive into that range, or the coupling to full rank.",
-    manifold.ESCAPED: "There is no balanced limit from this start: the fast flow dv/ds = A F(v, K) + h escapes to "
-    "infinity, and the network's means grow as sqrt(n).",
-    manifold.RESTLESS: "There is no balanced limit from this start: the fast flow dv/ds = A F(v, K) + h does not "
-    "come to rest.",
-    manifold.UNSTABLE: "There is no balanced limit from this start: the balanced state is unstable (a fast eigenvalue "
-    "has a positive real part, as at a saddle), and the network leaves it at a speed of order sqrt(n).",
-    manifold.DEGENERATE_START: "There is no deterministic limit: a fast eigenvalue is zero, as in a network whose "
-    "populations are alike, so that nothing holds the balance. Make couplings, gains or time constants differ.",
+    manifold.Outcome.OUT_OF_RANGE: (
+        "There is no balanced limit: the drive lies outside the range of the coupling, so that no rates can cancel it "
+        "and means grow as sqrt(n).",
+        "Change the drive into that range, or the coupling to full rank.",
+    ),
+    manifold.Outcome.ESCAPED: (
+        "There is no balanced limit from this start: the fast flow dv/ds = A F(v, K) + h escapes to infinity, and the "
+        "network's means grow as sqrt(n).",
+        "Change the initial means, the coupling or the drive, or solve at finite n.",
+    ),
+    manifold.Outcome.NOT_CONVERGED: (
+        "There is no balanced limit from this start: the fast flow dv/ds = A F(v, K) + h does not come to rest.",
+        "Change the initial means, or solve at finite n.",
+    ),
+    manifold.Outcome.UNSTABLE: (
+        "There is no balanced limit from this start: the balanced state is unstable (a fast eigenvalue has a positive "
+        "real part, as at a saddle), and the network leaves it at a speed of order sqrt(n).",
+        "Change the initial means or the coupling, or solve at finite n.",
+    ),
+    manifold.Outcome.DEGENERATE: (
+        "There is no deterministic limit: a fast eigenvalue is zero, as in a network whose populations are alike, so "
+        "that nothing holds the balance.",
+        "Make couplings, gains or time constants differ.",
+    ),
 }
+"""Why there is no limit, and what to do."""
 
 
-def solve(model: Any, times: np.ndarray, *, rtol: float, atol: float, route: str = "auto") -> Arrays:
+def solve(model: "BalancedNetwork", times: np.ndarray, *, rtol: float, atol: float, route: str = "auto") -> Arrays:
     """Solve the limit of one model and check what came out.
 
     Args:
@@ -41,23 +59,27 @@ def solve(model: Any, times: np.ndarray, *, rtol: float, atol: float, route: str
         route: See `trajectory`.
 
     Raises:
-        LimitError: No limit exists from this start; the sentence says why.
+        LimitError: No limit exists from this start; the message says why.
     """
     with jax.enable_x64(True):
         manifold.check_functions(model, times)
-        shape = manifold.structure(model)
-        route = choose_route(model, shape, route)
-        options = {"rtol": np.array(rtol), "atol": np.array(atol), "structure": shape, "route": route}
+        structure = manifold.structure(model)
+        route = choose_route(model, structure, route)
+        options = {"rtol": np.array(rtol), "atol": np.array(atol), "structure": structure, "route": route}
         result = jax.tree.map(np.asarray, _trajectory(model, times, **options))
-        return finished(model, result, times, shape, route, rtol)
+        return finished(model, result, times, structure, route, rtol)
 
 
-def finished(model: Any, result: Trajectory, times: np.ndarray, shape: Structure, route: str, rtol: float) -> Arrays:
-    """Check a trajectory and say in a sentence why there is none; inside `jax.enable_x64(True)`."""
+def finished(
+    model: "BalancedNetwork", result: Trajectory, times: np.ndarray, structure: Structure, route: str, rtol: float
+) -> Arrays:
+    """Check and label a trajectory, or raise the reason why there is none; inside `jax.enable_x64(True)`."""
     code = int(result.code)
     if code in _REFUSALS:
-        raise LimitError(_REFUSALS[code] + _balanced_state(model, times[0], shape, code), t=float(times[0]))
-    return _arrays(model, result, times, shape, route, rtol, code)
+        reason, remedy = _REFUSALS[manifold.Outcome(code)]
+        state = _balanced_state(model, times[0], structure, code)
+        raise LimitError(f"{reason}{state} {remedy}", t=float(times[0]))
+    return _arrays(model, result, times, structure, route, rtol)
 
 
 def worst_imbalance(rtol: float) -> float:
@@ -65,20 +87,20 @@ def worst_imbalance(rtol: float) -> float:
     return max(1e-6, 1e3 * rtol)
 
 
-def _balanced_state(model: Any, time: float, shape: Structure, code: int) -> str:
-    """At full rank, what is wrong with the one balanced state that there is."""
-    if len(shape.columns) < len(model.gain) or code in (manifold.DEGENERATE_START, manifold.OUT_OF_RANGE):
+def _balanced_state(model: "BalancedNetwork", time: float, structure: Structure, code: int) -> str:
+    """At full rank, what is wrong with the only balanced state."""
+    if len(structure.columns) < len(model.gain) or code in (manifold.Outcome.DEGENERATE, manifold.Outcome.OUT_OF_RANGE):
         return ""
-    parts = manifold.balance(model, shape.columns)
-    pinned = np.asarray(-manifold.coordinates(parts.first, at(model.drive, time)))
+    parts = manifold.balance(model, structure.columns)
+    pinned = np.asarray(-manifold.coordinates(parts.coupling, at(model.drive, time)))
     bound = np.array([float(gain.bound) for gain in model.gain])
     if not np.all((pinned > 0) & (pinned < bound)):
         return f" Balance needs the rates {pinned.round(4).tolist()}, which must lie between 0 and {bound.tolist()}."
     if not all(isinstance(gain, Logistic | Probit) for gain in model.gain):
         return ""
     k = model.initial_variance
-    v = jnp.stack([gain.inverse(pinned[b], k[b], shape.nodes) for b, gain in enumerate(model.gain)])
-    fast = np.linalg.eigvals(np.asarray(manifold.fast_matrix(parts, rates(model.gain, v, k, shape.nodes, 1))))
+    v = jnp.stack([gain.inverse(pinned[b], k[b], structure.nodes) for b, gain in enumerate(model.gain)])
+    fast = np.linalg.eigvals(np.asarray(manifold.fast_matrix(parts, rates(model.gain, v, k, structure.nodes, 1))))
     kind = (
         "a saddle" if np.any(fast.real < 0) and np.any(fast.real > 0) else "unstable" if np.any(fast.real > 0) else ""
     )
@@ -86,8 +108,8 @@ def _balanced_state(model: Any, time: float, shape: Structure, code: int) -> str
     return f" The only balanced state is {kind}: its fast eigenvalues are {shown}." if kind else ""
 
 
-def _layer(model: Any, result: Trajectory, eigenvalues: np.ndarray) -> float:
-    """Length times sqrt(N) of the boundary layer in which a network that starts off the manifold falls onto it.
+def _layer(model: "BalancedNetwork", result: Trajectory, eigenvalues: np.ndarray) -> float:
+    """Duration times sqrt(N) of the boundary layer in which a network that starts off the manifold falls onto it.
 
     The fast flow relaxes at the rate sqrt(n) |Re fast|, n = N/P; ten such times leave 5e-5 of the gap.
     """
@@ -98,9 +120,11 @@ def _layer(model: Any, result: Trajectory, eigenvalues: np.ndarray) -> float:
 
 
 def _arrays(
-    model: Any, result: Trajectory, times: np.ndarray, shape: Structure, route: str, rtol: float, code: int
+    model: "BalancedNetwork", result: Trajectory, times: np.ndarray, structure: Structure, route: str, rtol: float
 ) -> Arrays:
-    stopped = float(result.stopped_at) if code != COMPLETED else None
+    """The trajectory by observable, up to where it stopped."""
+    code = int(result.code)
+    stopped = float(result.stopped_at) if code != Outcome.COMPLETED else None
     kept = times <= (np.inf if stopped is None else stopped)
     kept &= np.all(np.isfinite(result.mean), axis=1)
     kept[0] = True
@@ -110,7 +134,7 @@ def _arrays(
             f"The limit left the balanced manifold (relative imbalance {worst:.1e}): the drive must be a continuous "
             "function of time. Give a TimeSeries, or solve piece by piece, each with its own start."
         )
-    eigenvalues = np.asarray(np.linalg.eigvals(result.fast[kept]))
+    eigenvalues = np.asarray(np.linalg.eigvals(result.fast_matrix[kept]))
     order = np.lexsort((-eigenvalues.imag, -eigenvalues.real), axis=-1)
     eigenvalues = np.take_along_axis(eigenvalues, order, axis=-1).T
     values = {
@@ -123,10 +147,15 @@ def _arrays(
     }
     for name, array in values.items():
         if not np.all(np.isfinite(array)):
-            raise LimitError(f"The limit's {name} is not finite; try smaller tolerances.", t=stopped)
-    attrs = {"route": route, "rank": len(shape.columns), "quadrature_nodes": shape.nodes, "max_imbalance": worst}
+            raise LimitError(f"The limit's {name} is not finite. Take smaller tolerances.", t=stopped)
+    attrs = {
+        "route": route,
+        "rank": len(structure.columns),
+        "quadrature_nodes": structure.nodes,
+        "max_imbalance": worst,
+    }
     attrs["layer"] = _layer(model, result, eigenvalues)
-    coords = {"mode": np.arange(len(shape.columns))}
+    coords = {"mode": np.arange(len(structure.columns))}
     return Arrays(values, coords, attrs, _status(result, code, stopped), stopped)
 
 
@@ -135,12 +164,12 @@ def _order(eigenvalue: complex) -> tuple[float, float]:
 
 
 def _status(result: Trajectory, code: int, stopped: float | None) -> str:
-    if code == LOST and result.oscillates:
+    if code == Outcome.BALANCE_LOST and result.oscillates:
         return (
             f"balance lost its stability at time {stopped:.10g}: a pair of fast eigenvalues crossed the imaginary axis"
         )
-    if code == LOST:
+    if code == Outcome.BALANCE_LOST:
         return f"the balanced manifold folds at time {stopped:.10g}: a fast eigenvalue reached zero, the mean jumps"
-    if code == GAVE_UP:
+    if code == Outcome.MAX_STEPS_REACHED:
         return f"the solver made no progress beyond time {stopped:.10g}"
     return "completed"

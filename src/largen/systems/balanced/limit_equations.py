@@ -1,9 +1,11 @@
 """The limit's equations as pure JAX functions: index-reduced for any rank, in closed form for full rank.
 
-MV 2024, theorem 2.1. `limit.solve` calls them for one model; they are also there to be vmapped and differentiated.
+`limit.solve` calls them for one model; they can also be vmapped and differentiated. Source: MacLaurin & Vilanova 2024;
+derived in docs/balanced.md (eqs. B5, B8, B9, and B11 for full rank).
 """
 
-from typing import Any, Literal, NamedTuple
+import enum
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +18,18 @@ from largen.systems.balanced import manifold
 from largen.systems.balanced.gains import Logistic, Probit
 from largen.systems.balanced.manifold import Structure, at, rates
 
-COMPLETED, LOST, GAVE_UP = 0, 10, 11
-"""Codes of a trajectory beyond those of `manifold.project`: to the end, balance lost on the way, solver stuck."""
+if TYPE_CHECKING:
+    from largen.systems.balanced.model import BalancedNetwork
 
 _GRID = 1024
+
+
+class Outcome(enum.IntEnum):
+    """How a trajectory from a start on the manifold ended; the values differ from those of `manifold.Outcome`."""
+
+    COMPLETED = 0
+    BALANCE_LOST = 10
+    MAX_STEPS_REACHED = 11
 
 
 class Trajectory(NamedTuple):
@@ -29,9 +39,9 @@ class Trajectory(NamedTuple):
         mean: v, shape (time, P).
         variance: K, shape (time, P).
         rate: F(v, K), shape (time, P).
-        fast: Q^T D R, shape (time, r, r).
+        fast_matrix: Q^T D R, shape (time, r, r).
         imbalance: Largest entry of A F + h relative to its parts, shape (time,); zero but for the solver's error.
-        code: COMPLETED, LOST, GAVE_UP or an outcome of `manifold.project` other than FOUND.
+        code: A value of `Outcome`, or one of `manifold.Outcome` other than FOUND where there is no start.
         stopped_at: Time at which balance was lost, else infinite.
         oscillates: Whether a complex pair lost its stability there (else the manifold folds).
     """
@@ -39,7 +49,7 @@ class Trajectory(NamedTuple):
     mean: jax.Array
     variance: jax.Array
     rate: jax.Array
-    fast: jax.Array
+    fast_matrix: jax.Array
     imbalance: jax.Array
     code: jax.Array
     stopped_at: jax.Array
@@ -55,11 +65,13 @@ def require_double() -> None:
         )
 
 
-def field(time: Any, state: Any, args: Any) -> tuple[jax.Array, jax.Array]:
-    """Index-reduced limit equations, (dv/dt, dK/dt).
+def rhs(time: Any, state: Any, args: Any) -> tuple[jax.Array, jax.Array]:
+    """Right-hand side of the index-reduced limit (eqs. B5 and B9), (dv/dt, dK/dt).
 
-    dv/dt = -v/tau + m + R lambda, dK/dt = -2K/tau + [q alpha^2] F + sigma^2, and lambda keeps the constraint
-    c = Q^T F + htilde: dc/dt = -c/min(tau), where the right side, zero on the manifold, lets rounding errors decay.
+        dv/dt = -v/tau + m + R lambda,    dK/dt = -2K/tau + [q alpha^2] F + sigma^2,
+
+    and lambda keeps the constraint c = Q^T F + htilde: dc/dt = -c/min(tau). The right-hand side of this is 0 on the
+    manifold; it lets rounding errors decay.
 
     Args:
         time: Time.
@@ -71,27 +83,27 @@ def field(time: Any, state: Any, args: Any) -> tuple[jax.Array, jax.Array]:
     rate, slope, curvature = (rates(model.gain, v, k, nodes, order) for order in range(3))
     leak = -v / model.tau + at(model.input, time)
     change = variance_change(model, parts, k, rate)
-    if parts.weights.shape[0] == 0:
+    if parts.conditions.shape[0] == 0:
         return leak, change
 
     def strong(t: Any) -> Any:
-        return manifold.coordinates(parts.directions, at(model.drive, t))
+        return manifold.coordinates(parts.basis, at(model.drive, t))
 
     tilde, moving = (
         (strong(time), 0.0) if not callable(model.drive) else jax.jvp(strong, (time,), (jnp.ones_like(time),))
     )
-    constraint = parts.weights @ rate + tilde
-    bracket = parts.weights @ (slope * leak + 0.5 * curvature * change) + moving + constraint / jnp.min(model.tau)
-    return leak - parts.directions @ solve_small(manifold.fast_matrix(parts, slope), bracket), change
+    constraint = parts.conditions @ rate + tilde
+    bracket = parts.conditions @ (slope * leak + 0.5 * curvature * change) + moving + constraint / jnp.min(model.tau)
+    return leak - parts.basis @ solve_small(manifold.fast_matrix(parts, slope), bracket), change
 
 
-def variance_change(model: Any, parts: manifold.Balance, k: jax.Array, rate: jax.Array) -> jax.Array:
-    """dK/dt = -2K/tau + sum_b q_b alpha_ab^2 F_b + sigma^2, shape (P,)."""
-    return -2.0 * k / model.tau + parts.second @ rate + jnp.asarray(model.noise) ** 2
+def variance_change(model: "BalancedNetwork", parts: manifold.Balance, k: jax.Array, rate: jax.Array) -> jax.Array:
+    """dK/dt = -2K/tau + sum_b q_b alpha_ab^2 F_b + sigma^2 (eq. B5), shape (P,)."""
+    return -2.0 * k / model.tau + parts.variance_coupling @ rate + jnp.asarray(model.noise) ** 2
 
 
 def trajectory(
-    model: Any,
+    model: "BalancedNetwork",
     times: Any,
     *,
     rtol: Any = 1e-8,
@@ -113,46 +125,48 @@ def trajectory(
         structure: From `manifold.structure(model)`, computed outside the transformation.
         route: "reduced" (any rank), "explicit" (full rank, constant drive, built-in gains) or "auto".
         derivative: "reverse" for jax.grad, "forward" for jax.jvp and jax.jacfwd.
-        max_steps: Steps after which the flow to the manifold counts as restless, or the solver gives up.
+        max_steps: Steps after which the flow to the manifold counts as not converged, or the solver stops.
     """
     require_double()
-    shape = manifold.structure(model) if structure is None else structure
+    structure = manifold.structure(model) if structure is None else structure
     times = jnp.asarray(times)
     variance = jnp.asarray(model.initial_variance)
-    start = manifold.project(model, shape, model.initial_mean, variance, times[0], max_steps)
-    route = choose_route(model, shape, route)
+    start = manifold.project(model, structure, model.initial_mean, variance, times[0], max_steps)
+    route = choose_route(model, structure, route)
     if route == "explicit":
-        return _explicit(model, times, start, shape)
-    parts = manifold.balance(model, shape.columns)
-    safe = jax.lax.cond(start.code == manifold.FOUND, lambda: times, lambda: times[0] + 1e-12 * (times - times[0]))
-    args = (model, parts, shape.nodes)
+        return _explicit(model, times, start, structure)
+    parts = manifold.balance(model, structure.columns)
+    safe = jax.lax.cond(
+        start.code == manifold.Outcome.FOUND, lambda: times, lambda: times[0] + 1e-12 * (times - times[0])
+    )
+    args = (model, parts, structure.nodes)
     path = ode.integrate(
-        field,
+        rhs,
         (start.mean, variance),
         safe,
         args,
         rtol=rtol,
         atol=atol,
-        event=_balance_lost if shape.columns else None,
+        event=_balance_lost if structure.columns else None,
         breaks=breaks(model),
         derivative=derivative,
         max_steps=max_steps,
     )
     code = jnp.where(
         path.code == ode.Outcome.EVENT,
-        LOST,
-        jnp.where(path.code == ode.Outcome.MAX_STEPS_REACHED, GAVE_UP, COMPLETED),
+        Outcome.BALANCE_LOST,
+        jnp.where(path.code == ode.Outcome.MAX_STEPS_REACHED, Outcome.MAX_STEPS_REACHED, Outcome.COMPLETED),
     )
-    slope = rates(model.gain, path.last[0], path.last[1], shape.nodes, 1)
+    slope = rates(model.gain, path.last[0], path.last[1], structure.nodes, 1)
     _, imaginary = manifold.rightmost(manifold.fast_matrix(parts, slope))
-    return _finish(model, parts, shape, times, path.values, start.code, code, path.stopped_at, imaginary > 0)
+    return _finish(model, parts, structure, times, path.values, start.code, code, path.stopped_at, imaginary > 0)
 
 
-def choose_route(model: Any, shape: Structure, route: str) -> str:
+def choose_route(model: "BalancedNetwork", structure: Structure, route: str) -> str:
     """The route that "auto" means for this model; refuses "explicit" where there is no closed form."""
     one_of("route", route, ("auto", "reduced", "explicit"))
     possible = (
-        len(shape.columns) == len(model.gain)
+        len(structure.columns) == len(model.gain)
         and not callable(model.drive)
         and all(isinstance(gain, Logistic | Probit) for gain in model.gain)
     )
@@ -164,14 +178,14 @@ def choose_route(model: Any, shape: Structure, route: str) -> str:
     return ("explicit" if possible else "reduced") if route == "auto" else route
 
 
-def breaks(model: Any) -> Any:
+def breaks(model: "BalancedNetwork") -> Any:
     """Times at which a drive or an input has a kink."""
     series = [value.times for value in (model.drive, model.input) if isinstance(value, TimeSeries)]
     return jnp.sort(jnp.concatenate([jnp.asarray(s) for s in series])) if series else None
 
 
 def _margin(parts: manifold.Balance, slope: jax.Array) -> jax.Array:
-    """Real part of the rightmost fast eigenvalue; at a fold it vanishes as a square root, so a little before."""
+    """Real part of the rightmost fast eigenvalue; at a fold, where it vanishes as a square root, a little more."""
     real, imaginary = manifold.rightmost(manifold.fast_matrix(parts, slope))
     return real + jnp.where(imaginary == 0, 1e-5, 0.0) * manifold.stiffness(parts, slope)
 
@@ -181,28 +195,30 @@ def _balance_lost(time: Any, state: Any, args: Any) -> jax.Array:
     return _margin(parts, rates(model.gain, state[0], state[1], nodes, 1))
 
 
-def _explicit(model: Any, times: jax.Array, start: manifold.Projection, shape: Structure) -> Trajectory:
-    """Full rank: F = -A^(-1) h is pinned, K relaxes linearly, v_b = F_b^(-1)(phi_b; K_b)."""
-    parts = manifold.balance(model, shape.columns)
-    pinned = -manifold.coordinates(parts.first, jnp.asarray(model.drive))
+def _explicit(
+    model: "BalancedNetwork", times: jax.Array, start: manifold.Projection, structure: Structure
+) -> Trajectory:
+    """Full rank (eq. B11): F = -A^(-1) h is pinned, K relaxes linearly, v_b = F_b^(-1)(phi_b; K_b)."""
+    parts = manifold.balance(model, structure.columns)
+    pinned = -manifold.coordinates(parts.coupling, jnp.asarray(model.drive))
     tau = jnp.broadcast_to(model.tau, pinned.shape)
-    final = 0.5 * tau * (parts.second @ pinned + jnp.asarray(model.noise) ** 2)
+    final = 0.5 * tau * (parts.variance_coupling @ pinned + jnp.asarray(model.noise) ** 2)
 
     def state(time: Any) -> tuple[jax.Array, jax.Array]:
         k = final + (model.initial_variance - final) * jnp.exp(-2.0 * (time - times[0]) / tau)
-        each = [gain.inverse(pinned[b], k[b], shape.nodes) for b, gain in enumerate(model.gain)]
+        each = [gain.inverse(pinned[b], k[b], structure.nodes) for b, gain in enumerate(model.gain)]
         return jnp.stack(each), k
 
     def margin(time: Any) -> jax.Array:
         v, k = state(time)
-        return manifold.rightmost(manifold.fast_matrix(parts, rates(model.gain, v, k, shape.nodes, 1)))[0]
+        return manifold.rightmost(manifold.fast_matrix(parts, rates(model.gain, v, k, structure.nodes, 1)))[0]
 
     stopped_at = _first_rise(margin, times, jnp.min(tau))
     lost = jnp.isfinite(stopped_at)
     values = jax.vmap(state)(times)
     values = jax.tree.map(lambda x: jnp.where((times > stopped_at)[:, None], jnp.inf, x), values)
-    code = jnp.where(lost, LOST, COMPLETED)
-    return _finish(model, parts, shape, times, values, start.code, code, stopped_at, jnp.array(True))
+    code = jnp.where(lost, Outcome.BALANCE_LOST, Outcome.COMPLETED)
+    return _finish(model, parts, structure, times, values, start.code, code, stopped_at, jnp.array(True))
 
 
 def _first_rise(function: Any, times: jax.Array, tau: Any) -> jax.Array:
@@ -224,9 +240,9 @@ def _first_rise(function: Any, times: jax.Array, tau: Any) -> jax.Array:
 
 
 def _finish(
-    model: Any,
+    model: "BalancedNetwork",
     parts: manifold.Balance,
-    shape: Structure,
+    structure: Structure,
     times: jax.Array,
     values: tuple[jax.Array, jax.Array],
     start: jax.Array,
@@ -237,14 +253,14 @@ def _finish(
     mean, variance = values
 
     def derived(t: Any, v: Any, k: Any) -> Any:
-        rate = rates(model.gain, v, k, shape.nodes)
+        rate = rates(model.gain, v, k, structure.nodes)
         drive = at(model.drive, t)
-        size = jnp.max(jnp.abs(parts.first) @ rate + jnp.abs(drive))
-        matrix = manifold.fast_matrix(parts, rates(model.gain, v, k, shape.nodes, 1))
-        return rate, matrix, jnp.max(jnp.abs(parts.first @ rate + drive)) / jnp.where(size == 0, 1.0, size)
+        size = jnp.max(jnp.abs(parts.coupling) @ rate + jnp.abs(drive))
+        matrix = manifold.fast_matrix(parts, rates(model.gain, v, k, structure.nodes, 1))
+        return rate, matrix, jnp.max(jnp.abs(parts.coupling @ rate + drive)) / jnp.where(size == 0, 1.0, size)
 
     rate, fast, imbalance = jax.vmap(derived)(times, mean, variance)
-    found = start == manifold.FOUND
+    found = start == manifold.Outcome.FOUND
     return Trajectory(
         mean,
         variance,

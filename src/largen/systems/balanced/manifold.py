@@ -1,10 +1,15 @@
 """The balanced manifold: where the strong inputs cancel, how fast a network falls onto it, and when it cannot.
 
-With A = [s_b alpha_ab q_b] = R Q^T of rank r and h = R htilde, the manifold is Q^T F(v, K) + htilde = 0. The fast
-flow dv/ds = A F(v, K) + h leads to it; its eigenvalues there are those of Q^T D R, D = diag(dF/dv). MV 2024, sec. 2.
+With A = [s_b alpha_ab q_b] = R Q^T of rank r and h = R htilde the manifold is (eq. B8 of docs/balanced.md)
+
+    Q^T F(v, K) + htilde = 0.
+
+The fast flow dv/ds = A F(v, K) + h leads to it (eq. B10). Its eigenvalues there are those of Q^T D R, D = diag(dF/dv).
+Source: MacLaurin & Vilanova 2024; derived in docs/balanced.md.
 """
 
-from typing import Any, NamedTuple
+import enum
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,21 +18,32 @@ import scipy.linalg
 from jax.core import Tracer
 
 from largen.checks import InputError
+from largen.numerics import ode
 from largen.numerics.gaussian import node_count
-from largen.numerics.ode import Outcome, integrate
 from largen.numerics.roots import implicit_root
 
-RANK_TOLERANCE = 1e-10
-DEGENERATE = 1e-8
-RESTING = 1e-7
+if TYPE_CHECKING:
+    from largen.systems.balanced.model import BalancedNetwork
+
+RANK_TOLERANCE = 1e-10  # of the largest singular value
+_DEGENERATE = 1e-8  # |Re| of a fast eigenvalue that counts as 0, relative to `stiffness`
+_AT_REST = 1e-7  # imbalance at which the fast flow counts as at rest, relative to its parts
 MOST_STEPS = 16_384
 
-FOUND, ESCAPED, RESTLESS, UNSTABLE, DEGENERATE_START, OUT_OF_RANGE = 0, 1, 2, 3, 4, 5
-"""Outcomes of `project`."""
+
+class Outcome(enum.IntEnum):
+    """How the fast flow from a start ended; only FOUND has a limit."""
+
+    FOUND = 0
+    ESCAPED = 1
+    NOT_CONVERGED = 2
+    UNSTABLE = 3
+    DEGENERATE = 4
+    OUT_OF_RANGE = 5
 
 
 class Structure(NamedTuple):
-    """What is decided once, outside jit, and shared by all parameter sets of one vmap.
+    """What is fixed outside jit, and shared by all parameter sets of one vmap.
 
     Attributes:
         columns: Columns of the coupling that span its range; their number is the rank.
@@ -42,28 +58,33 @@ class Balance(NamedTuple):
     """Arrays of the model in the form in which the equations need them (P populations, rank r).
 
     Attributes:
-        first: A = [s_b alpha_ab q_b], shape (P, P).
-        second: [q_b alpha_ab^2], shape (P, P); zero with shared synapses.
-        third: [s_b q_b alpha_ab^3], shape (P, P).
-        directions: R, shape (P, r).
-        weights: Q^T, shape (r, P).
+        coupling: A = [s_b alpha_ab q_b], the coupling of the means (eq. B4), shape (P, P).
+        variance_coupling: [q_b alpha_ab^2], that of the variances (eq. B5), shape (P, P); 0 with shared synapses.
+        third_coupling: [s_b q_b alpha_ab^3], that of the third cumulants (eq. B6), shape (P, P).
+        basis: R, a basis of the range of A, shape (P, r).
+        conditions: Q^T, the combinations of the rates in the balance conditions (eq. B8), shape (r, P).
     """
 
-    first: jax.Array
-    second: jax.Array
-    third: jax.Array
-    directions: jax.Array
-    weights: jax.Array
+    coupling: jax.Array
+    variance_coupling: jax.Array
+    third_coupling: jax.Array
+    basis: jax.Array
+    conditions: jax.Array
 
 
 class Projection(NamedTuple):
-    """A start on the manifold, shape (P,), and one of the outcomes above."""
+    """A start on the manifold.
+
+    Attributes:
+        mean: Means on the manifold, shape (P,).
+        code: A value of `Outcome`.
+    """
 
     mean: jax.Array
     code: jax.Array
 
 
-def shares(model: Any, sizes: Any = None) -> Any:
+def shares(model: "BalancedNetwork", sizes: Any = None) -> Any:
     """q_b: sizes of the populations relative to their mean, shape (P,)."""
     relative = model.fractions if sizes is None else sizes
     relative = jnp.broadcast_to(relative, (len(model.gain),))
@@ -75,7 +96,7 @@ def at(value: Any, time: Any) -> jax.Array:
     return jnp.asarray(value(time) if callable(value) else value)
 
 
-def check_functions(model: Any, times: np.ndarray) -> None:
+def check_functions(model: "BalancedNetwork", times: np.ndarray) -> None:
     """Refuse a drive or input function whose value has another shape or is not finite."""
     count = len(model.gain)
     for name in ("drive", "input"):
@@ -89,7 +110,7 @@ def check_functions(model: Any, times: np.ndarray) -> None:
                 )
 
 
-def structure(model: Any) -> Structure:
+def structure(model: "BalancedNetwork") -> Structure:
     """Rank and quadrature of a model with known numbers; see `Structure`."""
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(model)):
         raise InputError(
@@ -106,8 +127,8 @@ def structure(model: Any) -> Structure:
     return Structure(tuple(sorted(int(k) for k in pivots[:rank])), _nodes(model))
 
 
-def _nodes(model: Any) -> int:
-    """Nodes enough for the largest variance that the model can reach."""
+def _nodes(model: "BalancedNetwork") -> int:
+    """Enough quadrature nodes for the largest variance that the model can reach."""
     from largen.systems.balanced.gains import Probit
 
     bound = np.array([float(gain.bound) for gain in model.gain])
@@ -122,7 +143,7 @@ def _nodes(model: Any) -> int:
     return node_count(max(steep, default=0.0))
 
 
-def balance(model: Any, columns: tuple[int, ...], sizes: Any = None) -> Balance:
+def balance(model: "BalancedNetwork", columns: tuple[int, ...], sizes: Any = None) -> Balance:
     """The model's couplings and their rank factorisation A = R Q^T; R holds the given columns of A."""
     coupling, share = jnp.asarray(model.coupling), shares(model, sizes)
     first = coupling * model.sign * share
@@ -130,18 +151,18 @@ def balance(model: Any, columns: tuple[int, ...], sizes: Any = None) -> Balance:
     third = coupling**3 * model.sign * share
     if len(columns) == len(model.gain):
         return Balance(first, second, third, first, jnp.eye(len(columns)))
-    directions = first[:, np.array(columns, dtype=int)]
-    return Balance(first, second, third, directions, coordinates(directions, first))
+    basis = first[:, np.array(columns, dtype=int)]
+    return Balance(first, second, third, basis, coordinates(basis, first))
 
 
-def coordinates(directions: jax.Array, vectors: jax.Array) -> jax.Array:
+def coordinates(basis: jax.Array, vectors: jax.Array) -> jax.Array:
     """Coordinates of vectors of the range in the basis R (least squares), shape (r, ...)."""
-    rank = directions.shape[1]
+    rank = basis.shape[1]
     if rank == 0:
         return jnp.zeros((0, *vectors.shape[1:]))
-    if rank == directions.shape[0]:
-        return jnp.linalg.solve(directions, vectors)
-    orthonormal, triangle = jnp.linalg.qr(directions)
+    if rank == basis.shape[0]:
+        return jnp.linalg.solve(basis, vectors)
+    orthonormal, triangle = jnp.linalg.qr(basis)
     return jax.scipy.linalg.solve_triangular(triangle, orthonormal.T @ vectors)
 
 
@@ -171,7 +192,7 @@ def rates(gain: tuple[Any, ...], mean: Any, variance: Any, nodes: int, order: in
 
 def fast_matrix(parts: Balance, slope: jax.Array) -> jax.Array:
     """Q^T D R, shape (r, r)."""
-    return (parts.weights * slope) @ parts.directions
+    return (parts.conditions * slope) @ parts.basis
 
 
 def rightmost(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -192,95 +213,95 @@ def rightmost(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def stiffness(parts: Balance, slope: jax.Array) -> jax.Array:
-    """Size max |A| |D| by which the fast eigenvalues are measured."""
-    return jnp.max(jnp.abs(parts.first) * slope, initial=0.0)
+    """Max |A| |D|, the scale of the fast eigenvalues."""
+    return jnp.max(jnp.abs(parts.coupling) * slope, initial=0.0)
 
 
 def project(
-    model: Any, shape: Structure, mean: Any, variance: Any, time: Any, max_steps: int = MOST_STEPS
+    model: "BalancedNetwork", structure: Structure, mean: Any, variance: Any, time: Any, max_steps: int = MOST_STEPS
 ) -> Projection:
     """Follow the fast flow dv/ds = A F(v, K) + h(t) from a mean to its rest point on the manifold.
 
-    Newton's method alone may land on another sheet; here it only sharpens the rest point, and carries the
-    derivatives (implicit function theorem).
+    The flow is integrated in the coordinates x of v - v(0) in the basis R: dx/ds = Q^T F + htilde. Newton's method
+    alone may end on another sheet; here it only refines the rest point, and its derivatives are those of the result
+    (implicit function theorem).
 
     Args:
         model: The model; its numbers may be traced.
-        shape: From `structure`.
+        structure: From `structure`.
         mean: Start, shape (P,).
         variance: Variance, which stays as it is, shape (P,).
         time: Time at which the drive is taken.
-        max_steps: Steps along the flow after which it counts as restless.
+        max_steps: Steps along the flow after which it counts as not converged.
     """
-    parts = balance(model, shape.columns)
-    if not shape.columns:
-        code = jnp.where(jnp.any(at(model.drive, time) != 0), OUT_OF_RANGE, FOUND)
+    parts = balance(model, structure.columns)
+    if not structure.columns:
+        code = jnp.where(jnp.any(at(model.drive, time) != 0), Outcome.OUT_OF_RANGE, Outcome.FOUND)
         return Projection(jnp.asarray(mean), code)
-    strong = coordinates(parts.directions, at(model.drive, time))
+    strong = coordinates(parts.basis, at(model.drive, time))
     args = (model, parts, strong, jnp.asarray(mean), jnp.asarray(variance))
 
-    def pull(along: Any, args: Any) -> Any:
+    def imbalance(x: Any, args: Any) -> Any:
         model, parts, strong, mean, variance = args
-        return parts.weights @ rates(model.gain, mean + parts.directions @ along, variance, shape.nodes) + strong
+        return parts.conditions @ rates(model.gain, mean + parts.basis @ x, variance, structure.nodes) + strong
 
-    along, resting, gave_up = _descend(pull, _frozen(args), shape.nodes, max_steps)
-    root = implicit_root(pull, along, args)
-    new = mean + parts.directions @ root
-    slope = rates(model.gain, new, variance, shape.nodes, 1)
+    x, at_rest, stopped = _follow(imbalance, _without_derivatives(args), structure.nodes, max_steps)
+    root = implicit_root(imbalance, x, args)
+    new = mean + parts.basis @ root
+    slope = rates(model.gain, new, variance, structure.nodes, 1)
     real, _ = rightmost(fast_matrix(parts, slope))
-    near = rates(model.gain, mean + parts.directions @ along, variance, shape.nodes, 1)
+    near = rates(model.gain, mean + parts.basis @ x, variance, structure.nodes, 1)
     near_real, _ = rightmost(fast_matrix(parts, near))
-    degenerate = jnp.abs(near_real) < DEGENERATE * stiffness(parts, near)
-    lost = ~jnp.all(jnp.abs(root - along) < 1e-2 * (1.0 + jnp.abs(along)))
-    code = jnp.where(resting, FOUND, jnp.where(gave_up, RESTLESS, ESCAPED))
-    code = jnp.where((code == FOUND) & degenerate, DEGENERATE_START, code)
-    code = jnp.where((code == FOUND) & lost, RESTLESS, code)
-    code = jnp.where((code == FOUND) & (real > 0), UNSTABLE, code)
-    code = jnp.where(out_of_range(parts, at(model.drive, time)), OUT_OF_RANGE, code)
+    degenerate = jnp.abs(near_real) < _DEGENERATE * stiffness(parts, near)
+    elsewhere = ~jnp.all(jnp.abs(root - x) < 1e-2 * (1.0 + jnp.abs(x)))
+    found = Outcome.FOUND
+    code = jnp.where(at_rest, found, jnp.where(stopped, Outcome.NOT_CONVERGED, Outcome.ESCAPED))
+    code = jnp.where((code == found) & degenerate, Outcome.DEGENERATE, code)
+    code = jnp.where((code == found) & elsewhere, Outcome.NOT_CONVERGED, code)
+    code = jnp.where((code == found) & (real > 0), Outcome.UNSTABLE, code)
+    code = jnp.where(out_of_range(parts, at(model.drive, time)), Outcome.OUT_OF_RANGE, code)
     return Projection(new, code)
 
 
-def _frozen(tree: Any) -> Any:
+def _without_derivatives(tree: Any) -> Any:
     """The same numbers, without derivatives."""
     return jax.tree.map(lambda leaf: leaf if callable(leaf) else jax.lax.stop_gradient(leaf), tree)
 
 
-def _descend(pull: Any, args: Any, nodes: int, max_steps: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Integrate the fast flow until it rests: the place in coordinates of R, whether it rests, whether it gave up."""
+def _follow(imbalance: Any, args: Any, nodes: int, max_steps: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Integrate the fast flow until it is at rest: the coordinates, whether it is, whether the steps ran out."""
     model, parts, strong, mean, variance = args
 
-    def calm(_: Any, along: Any, args: Any) -> jax.Array:
-        inputs = jnp.abs(parts.first) @ rates(model.gain, mean + parts.directions @ along, variance, nodes)
-        size = jnp.max(inputs + jnp.abs(parts.directions @ strong))
-        return RESTING * size - jnp.max(jnp.abs(parts.directions @ pull(along, args)))
+    def margin(_: Any, x: Any, args: Any) -> jax.Array:
+        """Positive at rest."""
+        inputs = jnp.abs(parts.coupling) @ rates(model.gain, mean + parts.basis @ x, variance, nodes)
+        size = jnp.max(inputs + jnp.abs(parts.basis @ strong))
+        return _AT_REST * size - jnp.max(jnp.abs(parts.basis @ imbalance(x, args)))
 
     start = jnp.zeros(len(strong))
     bound = jnp.stack([jnp.asarray(gain.bound) for gain in model.gain])
-    already = calm(0.0, start, args) >= 0
-    horizon = 1e6 * (1.0 + jnp.max(jnp.abs(mean))) / jnp.max(jnp.abs(parts.first) @ bound)
+    already = margin(0.0, start, args) >= 0
+    horizon = 1e6 * (1.0 + jnp.max(jnp.abs(mean))) / jnp.max(jnp.abs(parts.coupling) @ bound)
     times = jnp.stack([jnp.zeros(()), jnp.where(already, 1e-9, 1.0) * horizon])
-    path = integrate(
-        lambda s, along, args: pull(along, args),
+    path = ode.integrate(
+        lambda s, x, args: imbalance(x, args),
         start,
         times,
         args,
         rtol=1e-8,
         atol=1e-9,
-        event=calm,
+        event=margin,
         locate=False,
         max_steps=max_steps,
     )
-    far = jnp.max(jnp.abs(parts.directions @ path.last)) > 100.0 * (1.0 + jnp.max(jnp.abs(mean)))
-    return (
-        jnp.where(already, start, path.last),
-        already | (path.code == Outcome.EVENT),
-        (path.code == Outcome.MAX_STEPS_REACHED) & ~far,
-    )
+    far = jnp.max(jnp.abs(parts.basis @ path.last)) > 100.0 * (1.0 + jnp.max(jnp.abs(mean)))
+    at_rest = already | (path.code == ode.Outcome.EVENT)
+    return jnp.where(already, start, path.last), at_rest, (path.code == ode.Outcome.MAX_STEPS_REACHED) & ~far
 
 
 def out_of_range(parts: Balance, drive: jax.Array) -> jax.Array:
-    """Whether a part of the drive cannot be cancelled by any rates."""
-    if parts.directions.shape[0] == parts.directions.shape[1]:
+    """Whether a part of the drive lies outside the range of A, so that no rates can cancel it."""
+    if parts.basis.shape[0] == parts.basis.shape[1]:
         return jnp.array(False)
-    rest = drive - parts.directions @ coordinates(parts.directions, drive)
+    rest = drive - parts.basis @ coordinates(parts.basis, drive)
     return jnp.max(jnp.abs(rest)) > 1e-9 * jnp.max(jnp.abs(drive))

@@ -7,7 +7,7 @@ in a few steps are solved again with all steps, in small batches.
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,14 +18,37 @@ from largen.numerics.gaussian import node_count
 from largen.system import Arrays
 from largen.systems.balanced import limit, manifold
 from largen.systems.balanced.gains import Probit
-from largen.systems.balanced.limit_equations import COMPLETED, GAVE_UP, Trajectory, choose_route, trajectory
+from largen.systems.balanced.limit_equations import Outcome, Trajectory, choose_route, trajectory
 from largen.systems.balanced.manifold import Structure
 
-SIZE, FEW_STEPS = 256, 512
-SIZE_SLOW = 16
+if TYPE_CHECKING:
+    from largen.systems.balanced.model import BalancedNetwork
 
-_UNFINISHED = (manifold.RESTLESS, manifold.ESCAPED, GAVE_UP)
-_QUICK = ("mean", "variance", "third_cumulant", "rate")
+SIZE, FEW_STEPS = 256, 512
+"""Models in a batch of the first pass, and the steps that it takes at most."""
+SIZE_SLOW = 16
+"""Models in a batch of the second pass."""
+
+_UNFINISHED = (manifold.Outcome.NOT_CONVERGED, manifold.Outcome.ESCAPED, Outcome.MAX_STEPS_REACHED)
+_WITHOUT_EIGENVALUES = ("mean", "variance", "third_cumulant", "rate")
+
+
+class _Task(NamedTuple):
+    """What was asked for.
+
+    Attributes:
+        models: The models.
+        times: Output times, shape (time,).
+        rtol: Relative tolerance.
+        atol: Absolute tolerance.
+        names: Observables wanted; None for all.
+    """
+
+    models: Sequence["BalancedNetwork"]
+    times: np.ndarray
+    rtol: float
+    atol: float
+    names: Sequence[str] | None
 
 
 class _Form(NamedTuple):
@@ -36,7 +59,7 @@ class _Form(NamedTuple):
         functions: Their leaves that are functions, by position.
         structure: Rank and quadrature.
         route: How they are solved.
-        max_steps: Steps after which a model counts as restless.
+        max_steps: Steps after which a model counts as not converged.
     """
 
     tree: Any
@@ -69,7 +92,7 @@ def _solve(columns: list[Any], times: Any, rtol: Any, atol: Any, form: _Form) ->
 
 
 def solve(
-    models: Sequence[Any],
+    models: Sequence["BalancedNetwork"],
     times: np.ndarray,
     *,
     rtol: float,
@@ -90,6 +113,7 @@ def solve(
     Returns:
         For each model what `limit.solve` would return, or the exception that it would raise.
     """
+    task = _Task(models, times, rtol, atol, names)
     results: list[Any] = [None] * len(models)
     groups: dict[Any, list[int]] = {}
     with jax.enable_x64(True):
@@ -105,23 +129,23 @@ def solve(
         numbers = [[leaf for leaf in found if not callable(leaf)] for found, _ in leaves]
         for (form, _), members in groups.items():
             slow = []
-            for batch, found in _batches(numbers, members, times, rtol, atol, form, SIZE):
+            for batch, found in _batches(task, numbers, members, form, SIZE):
                 unfinished = np.isin(found.code, _UNFINISHED)
                 slow += [k for k, more in zip(batch, unfinished, strict=True) if more]
-                _deliver(results, models, batch, found, times, rtol, form, names)
+                _deliver(task, results, batch, found, form)
             form = form._replace(max_steps=manifold.MOST_STEPS)
-            for batch, found in _batches(numbers, slow, times, rtol, atol, form, SIZE_SLOW):
-                _deliver(results, models, batch, found, times, rtol, form, names)
+            for batch, found in _batches(task, numbers, slow, form, SIZE_SLOW):
+                _deliver(task, results, batch, found, form)
     return results
 
 
-def _structures(models: Sequence[Any], results: list[Any]) -> list[Structure]:
+def _structures(models: Sequence["BalancedNetwork"], results: list[Any]) -> list[Structure]:
     """The structure of each model, together where possible; a model that no rates can balance gets its exception."""
-    quick = [k for k, model in enumerate(models) if _closed_form(model)]
-    aside = set(quick)
-    found = [None if k in aside else manifold.structure(model) for k, model in enumerate(models)]
+    closed = [k for k, model in enumerate(models) if _closed_form(model)]
+    together = set(closed)
+    found = [None if k in together else manifold.structure(model) for k, model in enumerate(models)]
     by_size: dict[int, list[int]] = {}
-    for k in quick:
+    for k in closed:
         by_size.setdefault(len(models[k].gain), []).append(k)
     for count, members in by_size.items():
         signed = np.stack([models[k].coupling * models[k].sign for k in members])
@@ -139,7 +163,8 @@ def _structures(models: Sequence[Any], results: list[Any]) -> list[Structure]:
             if impossible[row]:
                 results[k] = LimitError(
                     f"There is no balanced limit: balance needs the rates {needed[row].round(4).tolist()}, which must "
-                    f"lie between 0 and {bound[row].tolist()}, so that means grow as sqrt(n)."
+                    f"lie between 0 and {bound[row].tolist()}, so that means grow as sqrt(n). Change the drive or the "
+                    "coupling."
                 )
     return [structure or _FULL for structure in found]
 
@@ -148,11 +173,13 @@ _FULL = Structure((), node_count(0.0))
 """Full rank with gains whose means are in closed form; the columns are all of them."""
 
 
-def _closed_form(model: Any) -> bool:
+def _closed_form(model: "BalancedNetwork") -> bool:
     return not callable(model.drive) and all(isinstance(gain, Probit) for gain in model.gain)
 
 
-def _form(model: Any, structure: Structure, route: str, leaves: list[Any], tree: Any) -> tuple[_Form, tuple]:
+def _form(
+    model: "BalancedNetwork", structure: Structure, route: str, leaves: list[Any], tree: Any
+) -> tuple[_Form, tuple]:
     """The model's form, and the shapes of its arrays."""
     functions = tuple((k, leaf) for k, leaf in enumerate(leaves) if callable(leaf))
     shapes = tuple(leaf.shape for leaf in leaves if not callable(leaf))
@@ -160,42 +187,33 @@ def _form(model: Any, structure: Structure, route: str, leaves: list[Any], tree:
 
 
 def _batches(
-    numbers: list[list[Any]], members: list[int], times: np.ndarray, rtol: float, atol: float, form: _Form, size: int
+    task: _Task, numbers: list[list[Any]], members: list[int], form: _Form, size: int
 ) -> Iterator[tuple[list[int], Trajectory]]:
-    """Solve the members in batches padded to one size; their numbers and trajectories, batch by batch."""
+    """Solve the members in batches padded to one size; their positions and trajectories, batch by batch."""
     for first in range(0, len(members), size):
         batch = members[first : first + size]
         rows = [numbers[k] for k in batch]
         rows += [rows[-1]] * (size - len(rows))
         columns = [np.stack(column) for column in zip(*rows, strict=True)]
-        found = _solve(columns, jnp.asarray(times), np.array(rtol), np.array(atol), form)
+        found = _solve(columns, jnp.asarray(task.times), np.array(task.rtol), np.array(task.atol), form)
         cut: list[Any] = [np.asarray(x)[: len(batch)] for x in found]
         yield batch, Trajectory(*cut)
 
 
-def _deliver(
-    results: list[Any],
-    models: Sequence[Any],
-    batch: list[int],
-    found: Trajectory,
-    times: np.ndarray,
-    rtol: float,
-    form: _Form,
-    names: Sequence[str] | None,
-) -> None:
-    """Check every lane; those without trouble whose eigenvalues are not asked for take a short way."""
-    quick = names is not None and set(names) <= set(_QUICK)
-    calm = (found.code == COMPLETED) & (np.max(found.imbalance, axis=1) < limit.worst_imbalance(rtol))
+def _deliver(task: _Task, results: list[Any], batch: list[int], found: Trajectory, form: _Form) -> None:
+    """Check every trajectory of a batch; one that completed, and whose eigenvalues are not wanted, is only labelled."""
+    plain = task.names is not None and set(task.names) <= set(_WITHOUT_EIGENVALUES)
+    good = (found.code == Outcome.COMPLETED) & (np.max(found.imbalance, axis=1) < limit.worst_imbalance(task.rtol))
     for values in (found.mean, found.variance, found.rate):
-        calm &= np.isfinite(values).all(axis=(1, 2))
-    for k, model in enumerate(batch):
-        if quick and calm[k]:
-            mean, variance, rate = (np.asarray(part[k]).T for part in (found.mean, found.variance, found.rate))
+        good &= np.isfinite(values).all(axis=(1, 2))
+    for row, k in enumerate(batch):
+        if plain and good[row]:
+            mean, variance, rate = (np.asarray(part[row]).T for part in (found.mean, found.variance, found.rate))
             values = {"mean": mean, "variance": variance, "third_cumulant": np.zeros_like(mean), "rate": rate}
-            results[model] = Arrays(values)
+            results[k] = Arrays(values)
             continue
         try:
-            lane = jax.tree.map(lambda x, k=k: x[k], found)
-            results[model] = limit.finished(models[model], lane, times, form.structure, form.route, rtol)
+            one = jax.tree.map(lambda x, row=row: x[row], found)
+            results[k] = limit.finished(task.models[k], one, task.times, form.structure, form.route, task.rtol)
         except LimitError as error:
-            results[model] = error
+            results[k] = error

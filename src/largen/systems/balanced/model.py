@@ -1,7 +1,7 @@
 """The balanced network's model: all-to-all coupling of order n^(-1/2), kept finite by balance.
 
-Source: MacLaurin & Vilanova 2024 (arXiv 2412.17273), called MV below. Time is dimensionless, in the unit in which
-`tau` is given.
+Source: MacLaurin & Vilanova 2024 (arXiv 2412.17273). Time is dimensionless, in the unit in which `tau` is given.
+Equations B1, B2, ... are numbered and derived in docs/balanced.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,15 +18,15 @@ from largen.systems.balanced.gains import CustomGain, Logistic, Probit
 
 
 class BalancedNetwork(AbstractFlowSystem):
-    """Populations of neurons with all-to-all Poisson coupling of order n^(-1/2) (MV 2024).
+    """Populations of neurons with all-to-all Poisson coupling of order n^(-1/2) (MacLaurin & Vilanova 2024).
 
-    Between jumps the state of neuron j of population a follows
+    Between jumps the state of neuron j of population a follows (eq. B1)
 
         dZ_a^j/dt = -Z_a^j/tau_a + m_a + sqrt(n) h_a   (+ white noise of intensity sigma_a^2),
 
     and every neuron (b, k) gives every neuron (a, j), itself included, jumps s_b alpha_ab/sqrt(n) at intensity
-    f_b(Z_b^k), by a counting process of its own for each pair. Here n = N/P is the mean size of a population, N the
-    total number of neurons: the argument `n` of largen's functions is N.
+    f_b(Z_b^k) (eq. B2), by a counting process of its own for each pair. Here n = N/P is the mean size of a population
+    and N the total number of neurons: the argument `n` of largen's functions is N.
 
     With `synapses="shared"` one counting process per source drives all targets at once: a contrast, not the
     paper's model; the variance then decays and each population synchronises.
@@ -159,7 +159,7 @@ class BalancedNetwork(AbstractFlowSystem):
 
     @classmethod
     def balanced(cls) -> "BalancedNetwork":
-        """Full rank, complex fast eigenvalues, started on the balanced manifold (set S3)."""
+        """Full rank, complex fast eigenvalues, started on the balanced manifold."""
         return cls()
 
     @classmethod
@@ -169,7 +169,7 @@ class BalancedNetwork(AbstractFlowSystem):
 
     @classmethod
     def rank_one(cls) -> "BalancedNetwork":
-        """Equal couplings without drive: only a combination of the rates is pinned (set S1)."""
+        """Equal couplings without drive: only one combination of the rates is pinned."""
         return cls(
             coupling=((1.0, 1.0), (1.0, 1.0)),
             gain=(Probit(1.0, 1.0, 0.2), Probit(2.5, 1.5, 0.6)),

@@ -5,7 +5,7 @@ points at full rank.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +17,14 @@ from largen.numerics.contours import along, crossings, zero_curves
 from largen.system import Portrait
 from largen.systems.balanced import finite_size, manifold, stationary
 
+if TYPE_CHECKING:
+    from largen.systems.balanced.model import BalancedNetwork
+
 _MARGIN = 3.0  # the window reaches so many widths of a gain beyond its threshold
 
 
 def draw_up(
-    model: Any,
+    model: "BalancedNetwork",
     runs: Mapping[str, xr.Dataset],
     *,
     n: int | None,
@@ -48,18 +51,18 @@ def draw_up(
     orbits = {name: _late(run, name, start) for name, run in runs.items()}
     states = stationary.fixed_points(model)
     k, origin = _variance(model, orbits, states, variance)
-    shape = manifold.structure(model)
-    parts = manifold.balance(model, shape.columns)
+    structure = manifold.structure(model)
+    parts = manifold.balance(model, structure.columns)
     drive = jnp.asarray(model.drive)
     edges = _default_window(model, k, orbits, states) if window is None else window
     x, y = (np.linspace(edge[0], edge[1], points) for edge in edges)
-    args = (model, parts, jnp.asarray(k), manifold.coordinates(parts.directions, drive), shape.nodes, None)
+    args = (model, parts, jnp.asarray(k), manifold.coordinates(parts.basis, drive), structure.nodes, None)
     missing = []
     more: dict[str, Any] = {}
-    if bool(manifold.out_of_range(parts, drive)) or not shape.columns:
+    if bool(manifold.out_of_range(parts, drive)) or not structure.columns:
         missing.append("no balanced manifold: the drive lies outside the range of the coupling")
     else:
-        more = _manifold(args, len(shape.columns), x, y)
+        more = _manifold(args, len(structure.columns), x, y)
         if not more:
             missing.append("no balanced manifold in this window at these variances")
     if n is None:
@@ -80,7 +83,7 @@ def draw_up(
 def _imbalance(point: Any, args: Any) -> Any:
     """Q^T F(v, K) + htilde, shape (rank,)."""
     model, parts, k, strong, nodes, _ = args
-    return parts.weights @ manifold.rates(model.gain, point, k, nodes) + strong
+    return parts.conditions @ manifold.rates(model.gain, point, k, nodes) + strong
 
 
 def _balance_first(point: Any, args: Any) -> Any:
@@ -104,10 +107,10 @@ def _fold(point: Any, args: Any) -> Any:
 def _means(args: Any, point: Any) -> Any:
     """Velocity of the means at finite n, variances fixed and no skewness."""
     model, parts, k, _, nodes, n = args
-    return finite_size.field(0.0, (point, k, jnp.zeros(2)), (model, parts, n, 0.0, nodes))[0]
+    return finite_size.rhs(0.0, (point, k, jnp.zeros(2)), (model, parts, n, 0.0, nodes))[0]
 
 
-def _field(model: Any, n: int, args: Any) -> Any:
+def _field(model: "BalancedNetwork", n: int, args: Any) -> Any:
     sizes = jnp.asarray(model.sizes(n).astype(np.float64))
     mine = (model, manifold.balance(model, (0, 1), sizes), args[2], None, args[4], jnp.mean(sizes))
     return jax.tree_util.Partial(_means, mine)
@@ -121,7 +124,9 @@ def _late(run: xr.Dataset, name: str, start: float | None) -> xr.Dataset:
     return part.transpose(..., "population", "time")
 
 
-def _variance(model: Any, orbits: dict[str, xr.Dataset], states: Any, given: Any) -> tuple[np.ndarray, str]:
+def _variance(
+    model: "BalancedNetwork", orbits: dict[str, xr.Dataset], states: Any, given: Any
+) -> tuple[np.ndarray, str]:
     """Variances at which the manifold is cut, and where they come from."""
     if given is not None:
         k = np.asarray(given, np.float64)
@@ -137,7 +142,7 @@ def _variance(model: Any, orbits: dict[str, xr.Dataset], states: Any, given: Any
     return np.array(model.initial_variance), "initial"
 
 
-def _default_window(model: Any, k: np.ndarray, orbits: dict[str, xr.Dataset], states: Any) -> np.ndarray:
+def _default_window(model: "BalancedNetwork", k: np.ndarray, orbits: dict[str, xr.Dataset], states: Any) -> np.ndarray:
     """Around the orbits, with as much again; without any, where the gains vary."""
     places = list(states.mean)
     for run in orbits.values():

@@ -1,7 +1,7 @@
 """The balanced limit, or the finite-size equations, as one differentiable function of the model."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -12,6 +12,9 @@ from largen.numerics import ode
 from largen.system import AbstractSmoothLimit
 from largen.systems.balanced import finite_size, limit_equations, manifold
 
+if TYPE_CHECKING:
+    from largen.systems.balanced.model import BalancedNetwork
+
 
 class SmoothLimit(AbstractSmoothLimit):
     """See `prepare`.
@@ -21,7 +24,7 @@ class SmoothLimit(AbstractSmoothLimit):
         sizes: Neurons of each population, or None for the limit.
         rtol: Relative tolerance.
         atol: Absolute tolerance.
-        shape: Rank and quadrature, which stay as they are.
+        structure: Rank and quadrature, which are held fixed.
         route: "explicit" or "reduced".
         free_coupling: Whether the coupling may vary: always at finite n, in the limit at full rank.
     """
@@ -30,7 +33,7 @@ class SmoothLimit(AbstractSmoothLimit):
     sizes: Any
     rtol: Any
     atol: Any
-    shape: manifold.Structure = eqx.field(static=True)
+    structure: manifold.Structure = eqx.field(static=True)
     route: str = eqx.field(static=True)
     free_coupling: bool = eqx.field(static=True)
 
@@ -47,7 +50,7 @@ class SmoothLimit(AbstractSmoothLimit):
         reason = "the coupling is not of full rank, so that almost any change leaves no limit (fit at finite n instead)"
         return dict.fromkeys(("coupling", "fractions", "drive"), reason)
 
-    def __call__(self, model: Any) -> tuple[dict[str, jax.Array], jax.Array]:
+    def __call__(self, model: "BalancedNetwork") -> tuple[dict[str, jax.Array], jax.Array]:
         """Observables, shape (population, time), and whether the solution lasts to the end."""
         if self.sizes is None:
             found = limit_equations.trajectory(
@@ -55,19 +58,19 @@ class SmoothLimit(AbstractSmoothLimit):
                 self.times,
                 rtol=self.rtol,
                 atol=self.atol,
-                structure=self.shape,
+                structure=self.structure,
                 route=self.route,
                 derivative="forward",
             )
             values = {"mean": found.mean.T, "variance": found.variance.T, "rate": found.rate.T}
-            return values, found.code == limit_equations.COMPLETED
+            return values, found.code == limit_equations.Outcome.COMPLETED
         path, rate = finite_size.trajectory(
             model,
             self.times,
             self.sizes,
             rtol=self.rtol,
             atol=self.atol,
-            nodes=self.shape.nodes,
+            nodes=self.structure.nodes,
             derivative="forward",
         )
         v, k, kappa = path.values
@@ -76,9 +79,15 @@ class SmoothLimit(AbstractSmoothLimit):
 
 
 def prepare(
-    model: Any, times: np.ndarray, *, n: int | None = None, rtol: float = 1e-8, atol: float = 1e-10, route: str = "auto"
+    model: "BalancedNetwork",
+    times: np.ndarray,
+    *,
+    n: int | None = None,
+    rtol: float = 1e-8,
+    atol: float = 1e-10,
+    route: str = "auto",
 ) -> SmoothLimit:
-    """Fix the form of the computation from one model.
+    """Fix what does not vary (sizes, rank, quadrature, route) from one model.
 
     Args:
         model: A BalancedNetwork.
@@ -95,13 +104,13 @@ def prepare(
         raise InputError(
             "Argument `n` must be None for a network with shared synapses: its finite-size equations are not known."
         )
-    shape = manifold.structure(model)
+    structure = manifold.structure(model)
     return SmoothLimit(
         times,
         None if n is None else model.sizes(n).astype(np.float64),
         np.array(rtol),
         np.array(atol),
-        shape,
-        "reduced" if n is not None else limit_equations.choose_route(model, shape, route),
-        n is not None or len(shape.columns) == len(model.gain),
+        structure,
+        "reduced" if n is not None else limit_equations.choose_route(model, structure, route),
+        n is not None or len(structure.columns) == len(model.gain),
     )

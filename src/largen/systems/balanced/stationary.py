@@ -1,6 +1,6 @@
-"""Stationary states of the balanced limit and of the finite-size equations, with their eigenvalues."""
+"""Stationary states of the balanced limit (eq. B12 of docs/balanced.md) and at finite n, with their eigenvalues."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -13,8 +13,11 @@ from largen.checks import InputError
 from largen.systems.balanced import finite_size, limit_equations, manifold
 from largen.systems.balanced.manifold import Structure, at, rates
 
+if TYPE_CHECKING:
+    from largen.systems.balanced.model import BalancedNetwork
+
 TAIL = 1e-4
-"""Roots where a rate is within this share of its bounds are spurious: the gain is flat there."""
+"""Roots where a rate is nearer to 0 or to its bound than this share of the bound are spurious: the gain is flat."""
 
 _STARTS = 255
 _SAME = 1e-7
@@ -26,7 +29,7 @@ class FixedPoints(NamedTuple):
     Attributes:
         mean: v, shape (S, P).
         variance: K, shape (S, P).
-        third_cumulant: Zero in the limit, shape (S, P).
+        third_cumulant: kappa, 0 in the limit, shape (S, P).
         rate: F, shape (S, P).
         fast: Fast eigenvalues (those of Q^T D R), shape (S, r); times sqrt(n) they are rates per unit time.
         slow: Eigenvalues on the tangent space of the manifold, shape (S, 2P - r).
@@ -43,29 +46,29 @@ class FixedPoints(NamedTuple):
 
 
 def residual(unknown: Any, args: Any) -> jax.Array:
-    """The equations -v/tau + m + R lambda = 0, dK/dt = 0, Q^T F + htilde = 0 in (v, K, lambda).
+    """The equations -v/tau + m + R lambda = 0, dK/dt = 0, Q^T F + htilde = 0 in (v, K, lambda) (eq. B12).
 
-    The index-reduced field would not do: it does not contain h, and has r zero eigenvalues of its own.
+    The index-reduced right-hand side cannot be used: it does not contain h, and adds r zero eigenvalues.
     """
     model, parts, nodes = args
     count = len(model.gain)
     v, k, force = unknown[:count], unknown[count : 2 * count], unknown[2 * count :]
     rate = rates(model.gain, v, k, nodes)
-    strong = manifold.coordinates(parts.directions, at(model.drive, 0.0))
+    strong = manifold.coordinates(parts.basis, at(model.drive, 0.0))
     return jnp.concatenate(
         [
-            -v / model.tau + at(model.input, 0.0) + parts.directions @ force,
+            -v / model.tau + at(model.input, 0.0) + parts.basis @ force,
             limit_equations.variance_change(model, parts, k, rate),
-            parts.weights @ rate + strong,
+            parts.conditions @ rate + strong,
         ]
     )
 
 
 @eqx.filter_jit
-def _newton(starts: jax.Array, model: Any, shape: Structure) -> tuple[jax.Array, jax.Array]:
+def _newton(starts: jax.Array, model: "BalancedNetwork", structure: Structure) -> tuple[jax.Array, jax.Array]:
     """Damped Newton's method from every start: the points and the size of their residuals."""
-    parts = manifold.balance(model, shape.columns)
-    args = (model, parts, shape.nodes)
+    parts = manifold.balance(model, structure.columns)
+    args = (model, parts, structure.nodes)
     count = len(model.gain)
 
     def size(x: Any) -> jax.Array:
@@ -83,27 +86,29 @@ def _newton(starts: jax.Array, model: Any, shape: Structure) -> tuple[jax.Array,
 
 
 @eqx.filter_jit
-def _linear(points: jax.Array, model: Any, shape: Structure) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    """F, Q^T D R, the Jacobian of the limit's field, and that of the constraint, at each point (v, K)."""
-    parts = manifold.balance(model, shape.columns)
+def _linear(
+    points: jax.Array, model: "BalancedNetwork", structure: Structure
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """F, Q^T D R, the Jacobian of the limit's right-hand side, and that of the constraint, at each point (v, K)."""
+    parts = manifold.balance(model, structure.columns)
     count = len(model.gain)
 
     def one(y: Any) -> Any:
         def flow(y: Any) -> Any:
-            return jnp.concatenate(limit_equations.field(0.0, (y[:count], y[count:]), (model, parts, shape.nodes)))
+            return jnp.concatenate(limit_equations.rhs(0.0, (y[:count], y[count:]), (model, parts, structure.nodes)))
 
         def constraint(y: Any) -> Any:
-            return parts.weights @ rates(model.gain, y[:count], y[count:], shape.nodes)
+            return parts.conditions @ rates(model.gain, y[:count], y[count:], structure.nodes)
 
-        slope = rates(model.gain, y[:count], y[count:], shape.nodes, 1)
-        rate = rates(model.gain, y[:count], y[count:], shape.nodes)
+        slope = rates(model.gain, y[:count], y[count:], structure.nodes, 1)
+        rate = rates(model.gain, y[:count], y[count:], structure.nodes)
         return rate, manifold.fast_matrix(parts, slope), jax.jacfwd(flow)(y), jax.jacfwd(constraint)(y)
 
     return jax.vmap(one)(points)
 
 
-def fixed_points(model: Any) -> FixedPoints:
-    """All stationary states of the limit that many starts lead to, roots in the gain's tails removed.
+def fixed_points(model: "BalancedNetwork") -> FixedPoints:
+    """All stationary states of the limit that Newton's method finds from many starts; roots in gain tails are removed.
 
     Args:
         model: A BalancedNetwork with constant drive and input.
@@ -113,15 +118,15 @@ def fixed_points(model: Any) -> FixedPoints:
     """
     _require_constant(model)
     with jax.enable_x64(True):
-        shape = manifold.structure(model)
-        parts = manifold.balance(model, shape.columns)
+        structure = manifold.structure(model)
+        parts = manifold.balance(model, structure.columns)
         if bool(manifold.out_of_range(parts, jnp.asarray(model.drive))):
             points = np.zeros((0, 2 * len(model.gain)))
         else:
-            found, sizes = _newton(jnp.asarray(_starts(model, np.asarray(parts.directions))), model, shape)
-            points = _distinct(model, np.asarray(found), np.asarray(sizes), shape)
-        rate, fast, flow, constraint = (np.asarray(x) for x in _linear(jnp.asarray(points), model, shape))
-    count, rank = len(model.gain), len(shape.columns)
+            found, sizes = _newton(jnp.asarray(_starts(model, np.asarray(parts.basis))), model, structure)
+            points = _distinct(model, np.asarray(found), np.asarray(sizes), structure)
+        rate, fast, flow, constraint = (np.asarray(x) for x in _linear(jnp.asarray(points), model, structure))
+    count, rank = len(model.gain), len(structure.columns)
     fast = _sorted(np.linalg.eigvals(fast)) if len(points) else np.zeros((0, rank), complex)
     slow = [_on_tangent(f, c) for f, c in zip(flow, constraint, strict=True)]
     slow = _sorted(np.array(slow, dtype=complex).reshape(len(points), 2 * count - rank))
@@ -130,13 +135,16 @@ def fixed_points(model: Any) -> FixedPoints:
     return FixedPoints(mean, variance, np.zeros_like(mean), rate, fast, slow, stable)
 
 
-def _require_constant(model: Any) -> None:
+def _require_constant(model: "BalancedNetwork") -> None:
     for name in ("drive", "input"):
         if callable(getattr(model, name)):
-            raise InputError(f"Argument `{name}` must be constant for a stationary state, but is a function of time.")
+            raise InputError(
+                f"Argument `{name}` must be constant for a stationary state, but is a function of time. "
+                "Take its value at one time."
+            )
 
 
-def _starts(model: Any, directions: np.ndarray) -> np.ndarray:
+def _starts(model: "BalancedNetwork", directions: np.ndarray) -> np.ndarray:
     """Starts (v, K, lambda): v spread over the states where some gain varies, K between zero and its bound."""
     count, rank = directions.shape
     bound = np.array([float(gain.bound) for gain in model.gain])
@@ -153,14 +161,14 @@ def _starts(model: Any, directions: np.ndarray) -> np.ndarray:
     return np.concatenate([v, k, force], axis=1)
 
 
-def _distinct(model: Any, found: np.ndarray, sizes: np.ndarray, shape: Structure) -> np.ndarray:
+def _distinct(model: "BalancedNetwork", found: np.ndarray, sizes: np.ndarray, structure: Structure) -> np.ndarray:
     """Roots that converged, lie outside the tails, and differ from one another; shape (S, 2P), sorted."""
     count = len(model.gain)
     good = found[(sizes < 1e-9) & np.all(np.isfinite(found), axis=1)][:, : 2 * count]
     bound = np.array([float(gain.bound) for gain in model.gain])
     kept: list[np.ndarray] = []
     for y in good[np.argsort(good[:, 0], kind="stable")]:
-        rate = np.asarray(rates(model.gain, jnp.asarray(y[:count]), jnp.asarray(y[count:]), shape.nodes)) / bound
+        rate = np.asarray(rates(model.gain, jnp.asarray(y[:count]), jnp.asarray(y[count:]), structure.nodes)) / bound
         if np.all((rate > TAIL) & (rate < 1 - TAIL)) and not any(np.max(np.abs(y - z)) < _SAME for z in kept):
             kept.append(y)
     return np.array(kept).reshape(len(kept), 2 * count)
@@ -178,7 +186,7 @@ def _sorted(values: Any) -> np.ndarray:
     return np.take_along_axis(values.astype(complex), order, axis=-1)
 
 
-def finite_fixed_points(model: Any, n: int) -> FixedPoints:
+def finite_fixed_points(model: "BalancedNetwork", n: int) -> FixedPoints:
     """Stationary states of the finite-size equations near those of the limit.
 
     `fast` holds all 3P eigenvalues of the moment equations, `slow` is empty.
@@ -220,14 +228,14 @@ def finite_fixed_points(model: Any, n: int) -> FixedPoints:
 
 
 @eqx.filter_jit
-def _moments(y: Any, model: Any, sizes: Any, nodes: int) -> tuple[jax.Array, jax.Array]:
-    """The finite-size field at y = (v, K, kappa), and its Jacobian."""
+def _moments(y: Any, model: "BalancedNetwork", sizes: Any, nodes: int) -> tuple[jax.Array, jax.Array]:
+    """The finite-size right-hand side at y = (v, K, kappa), and its Jacobian."""
     count = len(model.gain)
     parts = manifold.balance(model, tuple(range(count)), sizes)
     args = (model, parts, jnp.mean(sizes), 1.0, nodes)
 
     def flow(y: Any) -> jax.Array:
-        return jnp.concatenate(finite_size.field(0.0, tuple(y.reshape(3, count)), args))
+        return jnp.concatenate(finite_size.rhs(0.0, tuple(y.reshape(3, count)), args))
 
     y = jnp.asarray(y)
     return flow(y), jax.jacfwd(flow)(y)

@@ -185,7 +185,7 @@ def _at_the_start(
     """A, the mean intensities and the drive of the initial state."""
     parts = manifold.balance(model, tuple(range(len(model.gain))), sizes)
     rate = manifold.rates(model.gain, model.initial_mean, model.initial_variance, nodes)
-    return parts.first, rate, manifold.at(model.drive, time)
+    return parts.coupling, rate, manifold.at(model.drive, time)
 
 
 # Recording ----------------------------------------------------------------------------------------------------
