@@ -1,4 +1,4 @@
-"""Alias rows: exact in whole numbers, and their draws against the laws, tails included.
+"""Alias rows: exact in integers, and their draws against the distributions, tails included.
 
 Statistical tests have fixed seeds and a false-alarm probability of 1e-6 each (FALSE_ALARM).
 """
@@ -53,7 +53,7 @@ def drawn(first, bits, row, seed=1, draws=DRAWS):
 
 
 def chi_square(sample, law):
-    """p-value of whole numbers against a scipy law; cells with fewer than 10 expected are merged at the ends."""
+    """p-value of integers against a scipy distribution; cells with fewer than 10 expected are merged at the ends."""
     low, high = sample.min(), sample.max()
     values = np.arange(low - 1, high + 1)
     cdf = law.cdf(values)
@@ -66,7 +66,7 @@ def chi_square(sample, law):
 
 @pytest.mark.parametrize("name", LAWS)
 def test_row_is_the_law_to_the_last_bit(name):
-    """Every value's probability is within 2^-33 of the law, the likeliest value's within what is left over."""
+    """Every value's probability is within 2^-33 of the law, that of the likeliest value within the rest."""
     make, law = LAWS[name]
     first, bits, row = row_of(make)
     weight = probabilities(bits, row)
@@ -93,7 +93,7 @@ def test_draws_follow_the_law(name):
         assert stats.binomtest(int(hits), sample.size, p).pvalue > FALSE_ALARM
 
 
-def test_chi_square_catches_a_planted_bias():
+def test_chi_square_catches_an_injected_bias():
     assert chi_square(drawn(*row_of(LAWS["Poisson(3)"][0])), stats.poisson(3.02)) < FALSE_ALARM
 
 

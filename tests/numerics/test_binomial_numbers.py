@@ -43,7 +43,7 @@ def p_value(found, law):
 
 
 @pytest.mark.parametrize(("n", "p"), CASES)
-def test_the_law(n, p):
+def test_the_distribution(n, p):
     found = draw(np.random.default_rng(7), float(n), p, DRAWS)
     assert found.min() >= 0
     assert found.max() <= n
@@ -51,7 +51,7 @@ def test_the_law(n, p):
     assert p_value(found, stats.binom(n, p)) > 1e-6 / len(CASES)
 
 
-def test_a_planted_bias_is_caught():
+def test_an_injected_bias_is_caught():
     found = draw(np.random.default_rng(7), 1000.0, 0.5, DRAWS)
     assert p_value(found, stats.binom(1000, 0.501)) < 1e-6
 
@@ -59,5 +59,5 @@ def test_a_planted_bias_is_caught():
 @pytest.mark.parametrize(
     ("n", "p", "value"), [(0.0, 0.3, 0.0), (9.0, 0.0, 0.0), (9.0, 1.0, 9.0), (9.0, 1e-300, 0.0), (99.0, np.nan, 0.0)]
 )
-def test_the_ends(n, p, value):
+def test_limiting_cases(n, p, value):
     assert np.all(draw(np.random.default_rng(1), n, p, 100) == value)

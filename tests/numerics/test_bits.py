@@ -88,11 +88,11 @@ def test_planes_count(count):
     rng = np.random.default_rng(count)
     rows = rng.integers(0, 2**64, (count + 1, 5), dtype=np.uint64)
     rows[-1] = 0
-    planes, room = np.zeros((bits.PLANES, 5), np.uint64), np.empty((4, 5), np.uint64)
+    planes, work = np.zeros((bits.PLANES, 5), np.uint64), np.empty((4, 5), np.uint64)
     depth = max(3, count.bit_length())
     order = np.concatenate([np.arange(count), np.full(-count % 8, count)])
     for eight in order.reshape(-1, 8):
-        bits.add_eight(rows, eight, planes, depth, room)
+        bits.add_eight(rows, eight, planes, depth, work)
     counts = np.full(320, -1, np.int32)
     bits.expand(planes, depth, counts)
     np.testing.assert_array_equal(counts, as_bits(rows).sum(0, dtype=np.int64))

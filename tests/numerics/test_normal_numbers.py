@@ -49,7 +49,7 @@ def test_normals_follow_the_law():
         assert abs(error) < stats.norm.isf(FALSE_ALARM / 2)
 
 
-def test_the_two_of_a_pair_are_independent():
+def test_the_two_numbers_of_a_pair_are_independent():
     z = sample(seed=2)
     a, b = z[: COUNT // 2], z[COUNT // 2 :]
     cells = stats.norm.ppf(np.arange(1, 16) / 16)
@@ -58,7 +58,7 @@ def test_the_two_of_a_pair_are_independent():
     assert stats.kstest(np.arctan2(b, a) / (2 * np.pi) + 0.5, "uniform").pvalue > FALSE_ALARM
 
 
-def test_a_planted_bias_is_caught():
+def test_an_injected_bias_is_caught():
     z = 1.01 * sample()
     counts = np.bincount(np.searchsorted(stats.norm.ppf(np.arange(1, 500) / 500), z), minlength=500)
     assert stats.chisquare(counts).pvalue < FALSE_ALARM

@@ -1,4 +1,4 @@
-"""Lanes of random words: the published generator, streams apart, uniform and uncorrelated words.
+"""Lanes of random words: the published generator, separate streams, uniform and uncorrelated words.
 
 Statistical tests have fixed seeds and a false-alarm probability of 1e-6 each (FALSE_ALARM).
 """
@@ -46,7 +46,7 @@ def test_only_whole_blocks_that_are_needed_are_filled():
     assert not np.any(buffer[32:])
 
 
-def test_lanes_follow_the_stream_alone():
+def test_lanes_depend_on_the_stream_alone():
     first = words(xoshiro.lanes(stream(1, "noise")), 2048)
     rng = stream(1, "noise")
     rng.random(100)

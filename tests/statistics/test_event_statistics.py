@@ -1,4 +1,4 @@
-"""Event sizes, intervals and their alternation: planted sequences, the period-2 orbit, surrogates."""
+"""Event sizes, intervals and their alternation: made sequences, the period-2 orbit, surrogates."""
 
 import numpy as np
 import pytest
@@ -20,11 +20,11 @@ def bursts(size, interval=16.0, width=1.0):
     return np.stack([1000 * wave / (width * np.sqrt(2 * np.pi))] * 2)
 
 
-def test_planted_alternation_is_exact():
+def test_made_alternation_is_exact():
     size = np.tile([1.0, 0.5], 40)
     found = analysis.event_statistics(dataset(bursts(size), kind="limit"), start=10.0)
     assert float(found["alternation"]) == pytest.approx(1.0, abs=0.05)
-    # The strong and the weak half above the mean rate: 0.93 and .38 of the burst or so, alternating.
+    # The strong and the weak half above the mean rate: 0.93 and 0.38 of the burst or so, alternating.
     strong, weak = np.sort(found["size_quantile"].sel(population="p0").values)[[2, 0]]
     assert float(found["contrast"]) == pytest.approx((strong - weak) / (strong + weak), abs=1e-3)
     assert found["alternates"]
@@ -41,7 +41,7 @@ def test_equal_events_do_not_alternate():
 
 
 def test_false_alarms_come_at_the_stated_rate():
-    """2000 sequences in random order, at the level .05: as many alarms as that, give or take 1e-6."""
+    """2000 sequences in random order, at the level 0.05: as many alarms as that, give or take 1e-6."""
     rng = np.random.default_rng(1)
     alarms = 0
     for _ in range(2000):
@@ -59,7 +59,7 @@ def test_the_statistic_is_unbiased_and_its_error_is_right():
 
 
 def test_period_two_orbit_and_its_shuffled_events():
-    """At p_ei = .80 the reduction's bursts alternate (period 2), at .65 they do not; shuffled events are no alarm."""
+    """At p_ei = 0.80 the bursts of the reduction alternate (period 2), at 0.65 they do not; shuffled events do not."""
     times = np.arange(8001) * 0.1
     model = ln.SpikingNetwork().replace(**{"probability[e,i]": 0.80})
     orbit = ln.solve_limit(model, times, linear_in_bin=False)
@@ -69,7 +69,7 @@ def test_period_two_orbit_and_its_shuffled_events():
     assert float(found["contrast"]) > 0.3
     intervals = analysis.firing_events(orbit, start=300.0)["interval"].values
     period = float(2 * intervals[: len(intervals) // 2 * 2].mean())
-    assert period == pytest.approx(30.44, abs=0.1)  # golden: 30.4441 ms, with another form of the drift
+    assert period == pytest.approx(30.44, abs=0.1)  # reference value: 30.4441 ms, with another form of the drift
     sizes = analysis.firing_events(orbit, start=300.0)["size"].sel(population="e").values
     rng = np.random.default_rng(3)
     alarms = sum(alternation.false_alarm([rng.permutation(sizes)], 19, rng)[1] <= 0.05 for _ in range(300))

@@ -1,4 +1,4 @@
-"""Dwell times on planted two-state signals; false-alarm probability 1e-6 each unless said otherwise."""
+"""Dwell times on two-state signals that are known; false-alarm probability 1e-6 each unless said otherwise."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_dwell_times_of_a_telegraph_in_runs_as_short_as_a_dwell(short):
     whole = found.isel(visit=found["visit_complete"].values)
     for state in (0, 1):
         seen = whole["visit_duration"].values[whole["visit_state"].values == state]
-        assert seen.mean() < 0.8 * DWELL[state]  # the planted bias of counting only whole dwells
+        assert seen.mean() < 0.8 * DWELL[state]  # the bias of counting only whole dwells
 
 
 def test_errors_are_those_of_many_repetitions(short):
@@ -73,7 +73,7 @@ def test_survival_is_exponential_though_dwells_are_cut_off(short):
         curve, time = found["survival"].values[state], found["duration"].values
         middle = (time > 5) & (time < 60)
         exact = np.exp(-time[middle] / DWELL[state])
-        assert np.abs(curve[middle] - exact).max() < 0.1  # 300 dwells: Kolmogorov's distance at 1e-6 is .15
+        assert np.abs(curve[middle] - exact).max() < 0.1  # 300 dwells: Kolmogorov's distance at 1e-6 is 0.15
 
 
 def test_a_run_lasts_from_the_first_burst_to_the_end_of_the_last():
@@ -118,7 +118,7 @@ def test_default_thresholds_and_several_runs():
     assert table["source"].values.tolist() == ["network", "finite-size chain"]
 
 
-def test_one_kind_of_peak_is_doubted():
+def test_one_kind_of_peak_is_reported():
     rate = np.abs(np.random.default_rng(5).normal(50, 20, (2, 2, 20_001)))
     found = analysis.metastability(dataset(rate))
     assert "no two clear kinds of peak" in found.attrs["status"]

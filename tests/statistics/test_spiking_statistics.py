@@ -1,4 +1,4 @@
-"""Statistics of spiking runs on planted signals whose answers are known; false-alarm probability 1e-6 each."""
+"""Statistics of spiking runs on made signals whose answers are known; false-alarm probability 1e-6 each."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_one_realisation_has_batch_means():
 
 
 def test_batch_means_catch_correlated_noise():
-    """A slow common modulation makes the error larger than Poisson counts alone would: the planted trap."""
+    """A slow common modulation makes the error larger than Poisson counts alone would."""
     slow = np.repeat(np.random.default_rng(2).uniform(10, 90, 100), 200)[None]
     found = analysis.summary(dataset(poisson(slow, 1, 20_000)), start=0.0)
     assert found["rate_se"].values[0] > 5 * np.sqrt(50.0 / (300 * 2.0))
@@ -86,7 +86,7 @@ def test_deterministic_rates_are_averaged_over_whole_cycles():
 
 
 def test_deterministic_rates_count_strong_and_weak_cycles_alike():
-    """Period 2: bursts of 1.2 and .8 spikes at intervals of 11 and 19 ms; the mean of any window length is exact."""
+    """Period 2: bursts of 1.2 and 0.8 spikes at intervals of 11 and 19 ms; the mean of any window length is exact."""
     time = np.arange(0.0, 1300.0, 0.1)
     for end in (1000.0, 1010.0, 1024.0):
         bursts = sum(
@@ -114,8 +114,8 @@ def test_synchrony_of_independent_neurons(step):
     near(found["synchrony"], others, found["synchrony_se"], t_limit(30))
 
 
-def test_synchrony_of_planted_volleys_is_exact():
-    """Volleys of 150 spikes far apart, and a pair of half volleys .5 ms apart or .6 ms apart."""
+def test_synchrony_of_made_volleys_is_exact():
+    """Volleys of 150 spikes far apart, and a pair of half volleys 0.5 ms or 0.6 ms apart."""
     rate = np.zeros((2, 1000))
     full = 150 / SIZE / 1e-4
     rate[:, 100::300] = full[:, None]
@@ -186,7 +186,7 @@ def oscillating(frequency, realisations=10, steps=40_001, seed=4):
     return rng.poisson(rate * per_step) / per_step, rate
 
 
-def test_gamma_frequency_of_planted_bursts():
+def test_gamma_frequency_of_made_bursts():
     noisy, clean = oscillating(63.7)
     found = analysis.summary(dataset(noisy))
     assert found["gamma_frequency"] == pytest.approx(63.7, abs=0.05)
@@ -221,8 +221,8 @@ def test_peak_is_found_between_grid_points_and_only_within_the_band():
 # Events and orbits ----------------------------------------------------------------------------------------------
 
 
-def test_firing_events_of_planted_bursts():
-    """Gaussian bursts of .8 and .9 spikes per neuron every 15 ms: onset, size, interval, height in closed form."""
+def test_firing_events_of_made_bursts():
+    """Gaussian bursts of 0.8 and 0.9 spikes per neuron every 15 ms: onset, size, interval, height in closed form."""
     time = 0.1 * np.arange(30_001) - 0.05  # middles of the steps
     width, period = 1.0, 15.0
     centres = np.arange(10.0, 3000.0, period)

@@ -1,11 +1,12 @@
-"""Draws from tabulated laws on the whole numbers, one 32-bit word each: Walker's alias method in one packed row.
+"""Random integers from a tabulated distribution, one 32-bit word each: Walker's alias method in one packed row.
 
 Source: Walker 1977 (ACM Trans. Math. Softw. 3:253) and Vose 1991 (IEEE Trans. Softw. Eng. 17:972) for the method.
 
-A law is rounded to whole multiples of 2^-32, so that a row is exact in integers: the probability of every value is
-off by 2^-33 at most (the likeliest one takes what is left over). A row of 2^bits columns has one uint32 per column:
-the threshold in its upper 32 - bits bits, the alias in its lower ones. Of a random word the upper bits are the
-column and the lower ones the fraction that is compared with the threshold.
+Probabilities are rounded to integer multiples of 2^-32, so that the table is exact in integers: the probability of
+every value is off by 2^-33 at most (the likeliest value takes the rest). The table of a distribution is a row of 2^bits
+columns, one uint32 each: the threshold in the upper 32 - bits bits, the alias in the lower ones. Of a random word the
+upper bits choose the column; the lower bits are a fraction that is compared with the threshold. If it is below, the
+value is the column, else the alias.
 """
 
 from typing import Any, NamedTuple
@@ -19,15 +20,15 @@ _ONE = 2**32
 
 
 class Law(NamedTuple):
-    """Room for making laws of a limited width, and the law made last.
+    """Workspace for making distributions of a limited width, and the one made last.
 
     Attributes:
         pmf: Probabilities, float64, shape (width,).
-        less: Probabilities of what is subtracted.
-        weight: Whole weights with sum 2^32, int64.
-        left: Weights by column, int64, shape of a power of two.
-        short: Columns, int64.
-        long: Columns, int64.
+        less: Probabilities of what is subtracted, float64, shape (width,).
+        weight: Probabilities as integers with sum 2^32, int64, shape (width,).
+        left: Weights by column, int64, shape (column,), a power of two.
+        short: Columns that hold less than their share, int64, shape (column,).
+        long: Columns that hold more, int64, shape (column,).
         extent: (smallest value, number of values), int64, shape (2,).
     """
 
@@ -41,7 +42,7 @@ class Law(NamedTuple):
 
 
 def law(variance: float) -> Law:
-    """Make room for laws whose variance is at most this one."""
+    """Make a workspace for distributions whose variance is at most this one."""
     width = int(2 * _reach(variance)) + 2
     columns = 1 << bits_for(width)
     return Law(
@@ -57,13 +58,13 @@ def law(variance: float) -> Law:
 
 @inlined
 def _reach(variance: float) -> int:
-    """Distance from the mean beyond which less than 1e-20 is left (Bernstein)."""
+    """Distance from the mean beyond which the probability is below 1e-20 (Bernstein's inequality)."""
     return int(32.0 + 10.0 * np.sqrt(variance))
 
 
 @kernel
 def _panjer(x: Law, a: float, b: float, mode: int, top: int, variance: float) -> None:
-    """Make the law with pmf(k + 1)/pmf(k) = a + b/(k + 1) on 0..top, from its mode outwards."""
+    """Make the distribution with pmf(k + 1)/pmf(k) = a + b/(k + 1) on 0..top, from its mode outwards (Panjer)."""
     low = max(mode - _reach(variance), 0)
     high = min(mode + _reach(variance), top)
     pmf, middle = x.pmf, mode - low
@@ -84,7 +85,7 @@ def _panjer(x: Law, a: float, b: float, mode: int, top: int, variance: float) ->
 
 @kernel
 def binomial(x: Law, n: int, p: float) -> None:
-    """Make the law of Bin(n, p), without the values below 1e-14 of the likeliest."""
+    """Make Bin(n, p), without the values below 1e-14 of the likeliest."""
     if p >= 1.0:
         x.pmf[0] = 1.0
         x.extent[0], x.extent[1] = n, 1
@@ -95,13 +96,13 @@ def binomial(x: Law, n: int, p: float) -> None:
 
 @kernel
 def poisson(x: Law, mean: float) -> None:
-    """Make the law of Poisson(mean), without the values below 1e-14 of the likeliest."""
+    """Make Poisson(mean), without the values below 1e-14 of the likeliest."""
     _panjer(x, 0.0, mean, int(mean), 2**62, mean)
 
 
 @kernel
 def binomial_less_poisson(x: Law, n: int, p: float, mean: float) -> None:
-    """Make the law of Bin(n, p) - Poisson(mean), the two independent."""
+    """Make the distribution of Bin(n, p) - Poisson(mean), the two independent."""
     poisson(x, mean)
     first_less, count_less = x.extent[0], x.extent[1]
     for j in range(count_less):
@@ -110,7 +111,7 @@ def binomial_less_poisson(x: Law, n: int, p: float, mean: float) -> None:
     first, count = x.extent[0], x.extent[1]
     for i in range(count, count + count_less - 1):
         x.pmf[i] = 0.0
-    for i in range(count - 1, -1, -1):  # from above, in place: what is read has not yet been written
+    for i in range(count - 1, -1, -1):  # from above, in place, so that no entry is read after it was written
         weight, shifted = x.pmf[i], x.pmf[i:]
         shifted[0] = 0.0
         for j in range(uint64(count_less)):
@@ -120,7 +121,7 @@ def binomial_less_poisson(x: Law, n: int, p: float, mean: float) -> None:
 
 @kernel
 def to_integers(x: Law) -> None:
-    """Round the law to multiples of 2^-32, x.weight, and drop what has none at its ends."""
+    """Round the probabilities to multiples of 2^-32, x.weight, and drop the values at the ends that become 0."""
     left, mode, count = _ONE, 0, x.extent[1]
     low, high = count, 0
     for j in range(count):
@@ -140,7 +141,7 @@ def to_integers(x: Law) -> None:
 
 @kernel
 def bits_for(columns: int) -> int:
-    """Return the bits of a row with at least so many columns, 1 at least."""
+    """Return the bits of a row with at least so many columns; 1 or more."""
     bits = 1
     while 1 << bits < columns:
         bits += 1
@@ -149,13 +150,13 @@ def bits_for(columns: int) -> int:
 
 @kernel
 def fill_row(x: Law, offset: int, row: np.ndarray, bits: int) -> None:
-    """Fill the alias row of a law made whole.
+    """Fill the alias row of a distribution after `to_integers`.
 
     Args:
-        x: The law.
-        offset: Value of column 0: what a draw gives is the value less this.
-        row: 2^bits columns, uint32.
-        bits: Such that all values fit.
+        x: The distribution.
+        offset: Value of column 0: a draw gives the value less this.
+        row: Output, uint32, shape (2^bits,).
+        bits: So many that all values fit.
     """
     columns, capacity = 1 << bits, _ONE >> bits
     left, shorts, longs = x.left, 0, 0
@@ -164,14 +165,14 @@ def fill_row(x: Law, offset: int, row: np.ndarray, bits: int) -> None:
     for j in range(x.extent[1]):
         left[x.extent[0] - offset + j] = x.weight[j]
     for j in range(columns):
-        row[j] = j  # a full column needs no threshold: its alias is itself
+        row[j] = j  # a full column needs no threshold: its alias is the column itself
         if left[j] < capacity:
             x.short[shorts] = j
             shorts += 1
         elif left[j] > capacity:
             x.long[longs] = j
             longs += 1
-    while shorts > 0:  # in whole numbers, as long as a column is short another is long
+    while shorts > 0:  # in integers: while one column is short, another is long
         shorts -= 1
         j, giver = x.short[shorts], x.long[longs - 1]
         row[j] = (left[j] << bits) | giver
@@ -185,7 +186,7 @@ def fill_row(x: Law, offset: int, row: np.ndarray, bits: int) -> None:
 
 @inlined
 def decide(word: np.uint32, entry: np.uint32, bits: Any) -> Any:
-    """Value of a draw: the word's column, or its alias if the fraction is not below the threshold."""
+    """Value of a draw: the column of the word, or the alias if the fraction is not below the threshold."""
     mask = uint32((uint32(1) << bits) - uint32(1))
     own = uint32(word >> uint32(uint32(32) - bits))
     return own if uint32(word << bits) < uint32(entry & ~mask) else uint32(entry & mask)
@@ -198,12 +199,13 @@ def draw_all(
     """Draw value[i], i < count, all from one row.
 
     Args:
-        words: Random words, uint32.
+        words: Random words, uint32, shape (>= count,).
         rows: Alias rows, uint32.
         start: Where the row starts.
-        bits: Of the row, which has 2^bits columns.
-        value: Draws, int32.
-        entry: Room for uint32. The look-ups have a loop of their own, so that the other one is vectorised.
+        bits: The row has 2^bits columns.
+        value: Draws, int32, shape (>= count,).
+        entry: Workspace, uint32, shape (>= count,). The look-ups have a loop of their own, so that the other one is
+            vectorised.
         count: Number of draws.
     """
     width, origin = uint32(bits), uint64(start)

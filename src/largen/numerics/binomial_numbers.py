@@ -1,4 +1,4 @@
-"""Binomial random numbers in a few lines, exact; what Numba compiles for `Generator.binomial` takes seconds.
+"""Binomial random numbers, exact, in code that compiles quickly (Numba needs seconds for `Generator.binomial`).
 
 Source: Hörmann 1993, The generation of binomial random variates (J. Stat. Comput. Simul. 46:101), algorithm BTRS;
 below a mean of 10 inversion.
@@ -12,13 +12,13 @@ from largen.numerics.compiled import part
 
 @part
 def _inverted(rng: Any, n: float, p: float) -> float:
-    """Walk up the distribution until a uniform number is passed; for a mean below 10 nothing is left beyond 110."""
-    odds, chance = p / (1.0 - p), math.exp(n * math.log1p(-p))
+    """Inversion: sum the probabilities up to a uniform number; for a mean below 10 nothing is left beyond 110."""
+    odds, probability = p / (1.0 - p), math.exp(n * math.log1p(-p))
     u, k = rng.random(), 0.0
-    while u > chance and k < min(n, 110.0):
-        u -= chance
+    while u > probability and k < min(n, 110.0):
+        u -= probability
         k += 1.0
-        chance *= (n - k + 1.0) / k * odds
+        probability *= (n - k + 1.0) / k * odds
     return k
 
 
@@ -53,10 +53,10 @@ def binomial(rng: Any, n: float, p: float) -> float:
 
     Args:
         rng: numpy.random.Generator.
-        n: A whole number.
+        n: An integer, as float64.
         p: In [0, 1].
     """
-    if not (n > 0.0 and p > 0.0):  # nor is anything drawn with a probability that is no number
+    if not (n > 0.0 and p > 0.0):  # also where p is NaN
         return 0.0
     if p >= 1.0:
         return n

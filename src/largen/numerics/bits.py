@@ -1,10 +1,17 @@
-"""Random bit rows of a given probability, and counts over many rows: 64 at a time.
+"""Random bit rows of a given probability, and counts over many rows: 64 places at a time.
 
 A row is the fixed random links of one source, one bit per target. Its bits come from xoshiro256++ lanes that are
-seeded by (key, source): a stored row and one made again when it is needed are the same to the bit.
+seeded by (key, source): a stored row, and one made again when it is needed, are the same to the bit.
 
-Source: comparison of a random binary fraction with p bit by bit, Knuth & Yao 1976; carry-save adders, Warren 2013,
-Hacker's Delight, sec. 5-1; SplitMix64 for the seeds, Steele, Lea & Flood 2014.
+Three methods work on the 64 bits of a word side by side.
+
+Bits of probability p: a uniform random fraction is below p if, at the first binary digit where the two differ, that
+of p is 1. The digits of 64 fractions are the bits of successive random words (Knuth & Yao 1976).
+
+Counts: the k-th binary digits of 64 counts are one word of a bit plane. A full adder turns three planes into a sum
+plane (two exclusive-ors) and a carry plane; seven of them add eight rows (Warren 2013, Hacker's Delight, sec. 5-1).
+
+Seeds: SplitMix64 (Steele, Lea & Flood 2014), whose increment is 2^64 (sqrt(5) - 1)/2, rounded to an odd integer.
 """
 
 import numpy as np
@@ -15,10 +22,10 @@ from largen.numerics.xoshiro import LANES, next_word
 
 EIGHT = 8
 PLANES = 32
-"""Bits of a count."""
+"""Bits of a count: the number of bit planes."""
 
 _LANES = uint64(LANES)
-_GOLDEN = uint64(0x9E3779B97F4A7C15)
+_INCREMENT = uint64(0x9E3779B97F4A7C15)
 _ALL = uint64(0xFFFFFFFFFFFFFFFF)
 
 
@@ -30,11 +37,11 @@ def fraction_bits(probability: np.ndarray) -> np.ndarray:
 @kernel
 def seed_row(key: np.ndarray, source: int, state: np.ndarray) -> None:
     """Seed the lanes (state, shape (4, LANES)) of one source's row; key: uint64, shape (2,)."""
-    start = key[0] + uint64(source) * uint64(4 * LANES) * _GOLDEN
+    start = key[0] + uint64(source) * uint64(4 * LANES) * _INCREMENT
     for k in range(uint64(4)):
         row = state[k]
-        for lane in range(_LANES):  # SplitMix64, each source its own stretch of it
-            x = start + (_LANES * k + lane + uint64(1)) * _GOLDEN
+        for lane in range(_LANES):  # SplitMix64; each source has a part of its sequence to itself
+            x = start + (_LANES * k + lane + uint64(1)) * _INCREMENT
             x = (x ^ (x >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
             x = (x ^ (x >> uint64(27))) * uint64(0x94D049BB133111EB)
             row[lane] = (x ^ (x >> uint64(31))) ^ key[1]
@@ -44,14 +51,13 @@ def seed_row(key: np.ndarray, source: int, state: np.ndarray) -> None:
 def draw_links(state: np.ndarray, fraction: int, links: np.ndarray, undecided: np.ndarray) -> None:
     """Draw 64 LANES independent bits, each 1 with the probability of `fraction_bits`.
 
-    A uniform random fraction is compared with p digit by digit, for all bits at once, until none is undecided:
-    after about 11 digits.
+    All fractions are compared with p digit by digit until none is undecided: after about 11 digits.
 
     Args:
-        state: The lanes' state, advanced.
+        state: The lanes' state, shape (4, LANES), advanced.
         fraction: p 2^63.
         links: Output, uint64, shape (LANES,).
-        undecided: Room, uint64, shape (LANES,).
+        undecided: Workspace, uint64, shape (LANES,).
     """
     a, b, c, d = state[0], state[1], state[2], state[3]
     certain = fraction >> uint64(63)
@@ -82,7 +88,7 @@ def draw_row(state: np.ndarray, edge: np.ndarray, fractions: np.ndarray, row: np
         edge: First target of each population, and the number of targets, shape (P + 1,).
         fractions: See `fraction_bits`, shape (P,).
         row: Output, one bit per target, uint64.
-        work: Room, uint64, shape (2, LANES).
+        work: Workspace, uint64, shape (2, LANES).
     """
     links, undecided = work[0], work[1]
     row[:] = 0
@@ -106,7 +112,7 @@ def draw_row(state: np.ndarray, edge: np.ndarray, fractions: np.ndarray, row: np
 
 @kernel
 def _add(total: np.ndarray, x: np.ndarray, y: np.ndarray, carry: np.ndarray) -> None:
-    """Full adder in 64 places a word: total + x + y = 2 carry + total."""
+    """Full adder in the 64 places of each word: the old total + x + y = 2 carry + the new total."""
     for i in range(uint64(carry.size)):
         both = total[i] ^ x[i]
         carry[i] = (total[i] & x[i]) | (both & y[i])
@@ -114,17 +120,17 @@ def _add(total: np.ndarray, x: np.ndarray, y: np.ndarray, carry: np.ndarray) -> 
 
 
 @kernel
-def add_eight(rows: np.ndarray, eight: np.ndarray, planes: np.ndarray, depth: int, room: np.ndarray) -> None:
+def add_eight(rows: np.ndarray, eight: np.ndarray, planes: np.ndarray, depth: int, work: np.ndarray) -> None:
     """Add eight bit rows to counts held in bit planes: bit k of all counts is planes[k].
 
     Args:
         rows: Bit rows, uint64, shape (rows, words).
         eight: Numbers of the rows to add.
         planes: uint64, shape (PLANES, words).
-        depth: Planes that the counts may reach; the others are left alone.
-        room: uint64, shape (4, words).
+        depth: Planes that the counts may reach; the others are not changed.
+        work: Workspace, uint64, shape (4, words).
     """
-    two_a, two_b, four, carry = room[0], room[1], room[2], room[3]
+    two_a, two_b, four, carry = work[0], work[1], work[2], work[3]
     ones, twos, fours = planes[0], planes[1], planes[2]
     _add(ones, rows[eight[0]], rows[eight[1]], two_a)
     _add(ones, rows[eight[2]], rows[eight[3]], two_b)

@@ -86,12 +86,12 @@ def _hermite(xi, even, odd, variance, terms, enough):
 def expand(
     function: Callable[[np.ndarray], np.ndarray], mean: float, variance: float, terms: int, tolerance: float
 ) -> Expansion:
-    """Expand a function of a Gaussian variable by the trapezoidal rule, refined until it stands still.
+    """Expand a function of a Gaussian variable by the trapezoidal rule, refined until it no longer changes.
 
     Args:
         function: Vectorised function of NumPy arrays.
         mean: Mean of the variable.
-        variance: Its variance.
+        variance: Variance of the variable.
         terms: Number of terms N.
         tolerance: Absolute tolerance of the mean and the variance of f; coefficients beyond it are 0.
 
@@ -114,7 +114,7 @@ def expand(
             1e-3 * abs(fine.centre - coarse.centre),
         )
         if change <= max(tolerance, 1e-14 * (fine.second + 1e-2 * abs(fine.centre))):
-            # for the coefficients the coarser rule is as good and half the work
+            # for the coefficients the coarser rule is as good, at half the cost
             halves = _halves(coarse.xi, coarse.weighted)
             return Expansion(fine.centre, fine.second, *_hermite(*halves, fine.second, terms, tolerance))
         coarse = fine
@@ -126,7 +126,14 @@ def expand(
 
 
 class _Rule(NamedTuple):
-    """A function on the nodes of one rule: nodes, mean, variance, and centred values times weights."""
+    """A function on the nodes of one rule.
+
+    Attributes:
+        xi: Nodes, shape (node,).
+        centre: Mean.
+        second: Variance.
+        weighted: Centred values times weights, shape (node,).
+    """
 
     xi: np.ndarray
     centre: float
@@ -234,7 +241,7 @@ def covariance_by_smoothing(
     nodes: int,
     intervals: int = 2 * _INTERVALS,
 ) -> np.ndarray:
-    """Covariance of f(x), f(y) at a correlation near +-1, where Mehler's series is slow.
+    """Covariance of f(x), f(y) at a correlation near ±1, where Mehler's series is slow.
 
     With x = m_x + sqrt(C_x)(sqrt|r| z + sqrt(1-|r|) e), y likewise with its own e, f is smoothed over e by a few
     Gauss-Hermite nodes and the product integrated over z by the trapezoidal rule.
@@ -268,10 +275,10 @@ def covariance_by_smoothing(
 
 
 class ExpansionTable:
-    """Expansions at many times, all with the same number of terms, laid out for `series_rows`.
+    """Expansions at many times, all with the same number of terms, in the order of memory of `series_rows`.
 
-    The number of terms doubles, up to `MOST_TERMS`, until every time's remainder is within its tolerance; earlier
-    times are then expanded anew, because a product of two expansions is as short as the shorter one.
+    The number of terms doubles, up to `MOST_TERMS`, until the remainder at every time is within its tolerance; earlier
+    times are then expanded again, because the product of two expansions is as short as the shorter one.
 
     Args:
         times: Number of times.
@@ -331,7 +338,7 @@ _BLOCK = 32
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
 def series_rows(coefficients, remainder, envelope, t, r, weights, bounds, tolerance, out, short):
-    """Sum weights[i, n] a_n(s) a_n(t) r[i, s]^n over n, each with as many terms as its tail bound asks for.
+    """Sum weights[i, n] a_n(s) a_n(t) r[i, s]^n over n, each with as many terms as its tail bound requires.
 
     Several sets of correlations may be stacked in r: they share the weights, row i taking those of i modulo series.
 

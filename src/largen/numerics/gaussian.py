@@ -20,7 +20,7 @@ _MOST_INTERVALS = _INTERVALS * 2**10
 
 
 def node_count(steepness: float) -> int:
-    """Number of nodes that makes the rule exact to rounding for a sigmoid.
+    """Number of nodes with which the trapezoidal rule is exact to rounding for a sigmoid.
 
     The step is at most min(0.1, 0.25/(1 + steepness)) standard deviations. Counts come in powers of two, so that
     nearby parameters share one compiled program.
@@ -63,7 +63,7 @@ class Derivative(eqx.Module):
 
 
 class _Perturbation(eqx.Module):
-    """The change of a function in the direction of its own parameters."""
+    """Directional derivative of a function with respect to its own parameters."""
 
     function: Callable
     direction: Any

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-MOST = 2000
-_NARROWEST = 1e-3  # least s.d. of a state, relative to that of all observations: no state may shrink to one value
+_MOST_ITERATIONS = 2000
+_SMALLEST_SD = 1e-3  # of a state, relative to that of all observations: no state may shrink to one value
 
 
 class HiddenMarkov(NamedTuple):
@@ -57,10 +57,10 @@ def fit(series: np.ndarray, *, start: HiddenMarkov | None = None, tolerance: flo
         tolerance: Stop when an iteration adds less than this, per observation, to the log likelihood.
     """
     series = np.ascontiguousarray(series, np.float64)
-    floor = _NARROWEST * series.std()
+    floor = _SMALLEST_SD * series.std()
     model = _guess(series, floor) if start is None else start
     before = -np.inf
-    for _ in range(MOST):
+    for _ in range(_MOST_ITERATIONS):
         posterior, moves, log_likelihood = _expect(series, _densities(series, model), model.transition, model.start)
         gain, before = log_likelihood - before, log_likelihood
         model = _maximise(series, posterior, moves, log_likelihood, floor)
@@ -99,7 +99,7 @@ def _maximise(
     mean = np.einsum("rt,rts->s", series, weight) / total
     sd = np.sqrt(np.einsum("rts,rts->s", (series[..., None] - mean) ** 2, weight) / total)
     transition = moves / np.maximum(moves.sum(1, keepdims=True), 1e-300)
-    start = (weight[:, 0].sum(0) + 0.5) / (len(series) + 1)  # half an observation of each: no start is impossible
+    start = (weight[:, 0].sum(0) + 0.5) / (len(series) + 1)  # half an observation of each is added: none has p = 0
     order = np.argsort(mean)
     return HiddenMarkov(
         mean[order],
@@ -131,30 +131,30 @@ def _expect(series, density, transition, start):
     scale = np.empty(steps)
     log_likelihood = 0.0
     for r in range(sequences):
-        quiet, busy = start[0], start[1]
+        zero, one = start[0], start[1]
         for t in range(steps):
-            quiet, busy = quiet * density[r, t, 0], busy * density[r, t, 1]
-            scale[t] = max(quiet + busy, 1e-300)
-            quiet, busy = quiet / scale[t], busy / scale[t]
-            weight[r, t, 0], weight[r, t, 1] = quiet, busy
+            zero, one = zero * density[r, t, 0], one * density[r, t, 1]
+            scale[t] = max(zero + one, 1e-300)
+            zero, one = zero / scale[t], one / scale[t]
+            weight[r, t, 0], weight[r, t, 1] = zero, one
             log_likelihood += np.log(scale[t]) + density[r, t, 2]
-            quiet, busy = (
-                quiet * transition[0, 0] + busy * transition[1, 0],
-                quiet * transition[0, 1] + busy * transition[1, 1],
+            zero, one = (
+                zero * transition[0, 0] + one * transition[1, 0],
+                zero * transition[0, 1] + one * transition[1, 1],
             )
-        quiet = busy = 1.0  # from here on, how well each state explains what follows
+        zero = one = 1.0  # backward: probability of the later observations given each state
         for t in range(steps - 2, -1, -1):
-            quiet = quiet * density[r, t + 1, 0] / scale[t + 1]
-            busy = busy * density[r, t + 1, 1] / scale[t + 1]
+            zero = zero * density[r, t + 1, 0] / scale[t + 1]
+            one = one * density[r, t + 1, 1] / scale[t + 1]
             for i in range(2):
-                moves[i, 0] += weight[r, t, i] * transition[i, 0] * quiet
-                moves[i, 1] += weight[r, t, i] * transition[i, 1] * busy
-            quiet, busy = (
-                transition[0, 0] * quiet + transition[0, 1] * busy,
-                transition[1, 0] * quiet + transition[1, 1] * busy,
+                moves[i, 0] += weight[r, t, i] * transition[i, 0] * zero
+                moves[i, 1] += weight[r, t, i] * transition[i, 1] * one
+            zero, one = (
+                transition[0, 0] * zero + transition[0, 1] * one,
+                transition[1, 0] * zero + transition[1, 1] * one,
             )
-            weight[r, t, 0] *= quiet
-            weight[r, t, 1] *= busy
+            weight[r, t, 0] *= zero
+            weight[r, t, 1] *= one
     return weight, moves, log_likelihood
 
 

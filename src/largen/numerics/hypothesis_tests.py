@@ -25,7 +25,7 @@ def hotelling(mean: np.ndarray, covariance: np.ndarray, dof: float) -> MeanTest:
 
     With T2 = mean' covariance^-1 mean and the covariance of the mean estimated with dof degrees of freedom,
     T2 (dof - d + 1)/(dof d) has the F distribution with (d, dof - d + 1) degrees of freedom. Directions without
-    any variance are tested exactly: a difference there cannot be chance.
+    any variance are tested exactly: a difference there cannot be a fluctuation.
 
     Args:
         mean: Estimated vector, shape (d,).
@@ -33,13 +33,13 @@ def hotelling(mean: np.ndarray, covariance: np.ndarray, dof: float) -> MeanTest:
         dof: Degrees of freedom of the covariance's estimate; infinite where it is known.
     """
     scale = np.sqrt(np.diag(covariance))
-    alive = scale > 1e-12 * np.maximum(np.abs(mean), scale.max(initial=0.0))
-    if np.any(np.abs(mean[~alive]) > 1e-9 * (1.0 + np.abs(mean).max(initial=0.0))):
+    varying = scale > 1e-12 * np.maximum(np.abs(mean), scale.max(initial=0.0))
+    if np.any(np.abs(mean[~varying]) > 1e-9 * (1.0 + np.abs(mean).max(initial=0.0))):
         return MeanTest(np.inf, 0.0, len(mean))
-    if not alive.any():
+    if not varying.any():
         return MeanTest(0.0, 1.0, 0)
-    z = mean[alive] / scale[alive]
-    values, vectors = np.linalg.eigh(covariance[np.ix_(alive, alive)] / np.outer(scale[alive], scale[alive]))
+    z = mean[varying] / scale[varying]
+    values, vectors = np.linalg.eigh(covariance[np.ix_(varying, varying)] / np.outer(scale[varying], scale[varying]))
     kept = values > 1e-10 * values[-1]
     projected = vectors.T @ z
     d = int(kept.sum())
@@ -50,7 +50,7 @@ def hotelling(mean: np.ndarray, covariance: np.ndarray, dof: float) -> MeanTest:
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """Adjust p-values for several tests so that the chance of any false rejection is bounded (Holm 1979)."""
+    """Adjust p-values for several tests so that the probability of any false rejection is bounded (Holm 1979)."""
     order = np.argsort(p_values, kind="stable")
     factors = np.arange(len(p_values), 0, -1)
     adjusted = np.empty(len(p_values))

@@ -85,8 +85,8 @@ def normals(words: np.ndarray, z: np.ndarray, count: int) -> None:
     """
     half = uint64((count + 1) // 2)
     for i in range(half):
-        # With y uniform in +-pi/4 the point sqrt(2) (cos(y + pi/4), sin(y + pi/4)) lies in the first quadrant;
-        # two random signs make the circle of it.
+        # With y uniform in (-pi/4, pi/4) the point (cos(y + pi/4), sin(y + pi/4)) lies in the first quadrant;
+        # two random signs extend it to the whole circle.
         r = np.sqrt(minus_log(words[i]))
         word = words[half + i]
         sine, cosine = sine_cosine(float32(int32(word << uint32(2))) * _ANGLE)

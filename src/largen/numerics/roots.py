@@ -13,12 +13,12 @@ def implicit_root(function: Callable[[Any, Any], Any], guess: Any, args: Any) ->
     """Root of function(y, args) = 0 near a guess, by six steps of Newton's method.
 
     Derivatives of any order with respect to `args` follow from the implicit function theorem; the guess carries
-    none. Where Newton's method fails the value is not a root: the caller checks.
+    none. Where Newton's method fails the value is not a root: the caller must check it.
 
     Args:
         function: Maps (y, args) to a value of y's shape, () or (r,).
         guess: Starting point, close to the root wanted.
-        args: Everything differentiable that the function needs.
+        args: Everything that the function needs and with respect to which derivatives are taken.
     """
 
     def newton(residual: Callable, start: Any) -> Any:

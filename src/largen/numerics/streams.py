@@ -1,4 +1,4 @@
-"""Named random streams: the only source of randomness, independent of order and of workers."""
+"""Named random streams: the only source of randomness, independent of the order of use and of workers."""
 
 import hashlib
 
@@ -13,7 +13,7 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
     names enter the seed sequence through a 128-bit hash.
 
     Args:
-        seed: A non-negative whole number.
+        seed: A non-negative integer.
         names: Words and numbers that name the stream.
     """
     text = "\x1f".join(f"{type(name).__name__}:{name}" for name in names)

@@ -14,7 +14,7 @@ def block_means(series: np.ndarray, blocks: int) -> np.ndarray:
 def block_bootstrap(series: np.ndarray, blocks: int = 20) -> tuple[np.ndarray, float]:
     """Covariance of the mean over time by the moving-block bootstrap, and its degrees of freedom.
 
-    The bootstrap is not simulated: for a mean its covariance is that of the overlapping block means, divided by
+    No resampling is needed: for a mean its covariance is that of the overlapping block means, divided by
     the number of blocks (Kuensch 1989; the overlapping batch means of Meketon & Schmeiser 1984, with 3/2 as many
     degrees of freedom as separate blocks). Realisations are pooled.
 

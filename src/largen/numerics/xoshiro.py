@@ -1,8 +1,8 @@
-"""Random words at the rate of a vector unit: 16 generators side by side.
+"""Random words from 16 xoshiro256++ generators side by side, at the speed of vector instructions.
 
 Source: Blackman & Vigna 2021, Scrambled linear pseudorandom number generators (ACM Trans. Math. Softw. 47:36):
-xoshiro256++, period 2^256 - 1, once per lane. The lanes advance together, so that one step of all of them is a
-few vector instructions and the words are the same on every machine.
+xoshiro256++, period 2^256 - 1. Each generator is a lane; the lanes advance together, so that one step of all of them
+is a few vector instructions, and the words are the same on every machine.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ def lanes(rng: np.random.Generator) -> np.ndarray:
     itself draws, and a second call gives other lanes, as `rng.spawn` would.
 
     Args:
-        rng: The generator of the stream; its own draws are left alone.
+        rng: The generator of the stream; its own draws are not changed.
     """
     (child,) = rng.bit_generator.seed_seq.spawn(1)  # pyright: ignore[reportAttributeAccessIssue]
     return child.generate_state(4 * LANES, np.uint64).reshape(4, LANES)

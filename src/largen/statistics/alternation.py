@@ -10,8 +10,8 @@ from largen.statistics.errors import estimate, method
 from largen.statistics.events import DEFINITION, find_cycles
 from largen.statistics.signals import FINEST, Signals, labelled, read
 
-ALIKE = 0.01  # relative s.d. of event sizes below which a deterministic orbit's events are one size
-_FEWEST = 8
+EQUAL = 0.01  # contrast below which the events of a deterministic orbit count as equal
+_FEWEST = 8  # events of a sequence
 
 
 def alternation(size: np.ndarray) -> np.ndarray:
@@ -21,16 +21,16 @@ def alternation(size: np.ndarray) -> np.ndarray:
     bias -1/(number of events) of a serial correlation is taken off), negative where sizes persist.
 
     Args:
-        size: Sizes in order, shape (..., event); NaN with fewer than eight, 0 where all are alike.
+        size: Sizes in order, shape (..., event); NaN with fewer than eight, 0 where all are equal.
     """
     count = size.shape[-1]
     if count < _FEWEST:
         return np.full(size.shape[:-1], np.nan)
     centred = size - size.mean(-1, keepdims=True)
     square = np.sum(centred**2, axis=-1)
-    alike = square <= count * (1e-12 * np.abs(size).max(-1)) ** 2
-    lagged = np.sum(centred[..., 1:] * centred[..., :-1], axis=-1) / np.where(alike, 1.0, square)
-    return np.where(alike, 0.0, -lagged - 1.0 / count)
+    equal = square <= count * (1e-12 * np.abs(size).max(-1)) ** 2
+    lagged = np.sum(centred[..., 1:] * centred[..., :-1], axis=-1) / np.where(equal, 1.0, square)
+    return np.where(equal, 0.0, -lagged - 1.0 / count)
 
 
 def contrast(size: np.ndarray) -> float:
@@ -51,10 +51,10 @@ def false_alarm(sequences: list[np.ndarray], surrogates: int, rng: np.random.Gen
     if not usable:
         return np.nan, np.nan
     weight = np.array([sizes.size for sizes in usable], np.float64)
-    seen = np.average([alternation(sizes) for sizes in usable], weights=weight)
+    measured = np.average([alternation(sizes) for sizes in usable], weights=weight)
     shuffled = [alternation(rng.permuted(np.tile(sizes, (surrogates, 1)), axis=1)) for sizes in usable]
-    beaten = np.sum(np.average(shuffled, axis=0, weights=weight) >= seen - 1e-12)
-    return float(seen), float((1 + beaten) / (1 + surrogates))
+    as_large = np.sum(np.average(shuffled, axis=0, weights=weight) >= measured - 1e-12)
+    return float(measured), float((1 + as_large) / (1 + surrogates))
 
 
 def event_statistics(
@@ -103,7 +103,7 @@ def event_statistics(
     sequences = [_network_size(one.size, signals) for one in found]
     _, p_value = false_alarm(sequences, surrogates, np.random.default_rng(seed))
     variables = _distributions(results, edges, sizes, intervals)
-    differ = float(results.value["contrast"]) > ALIKE
+    differ = float(results.value["contrast"]) > EQUAL
     alternates = bool(np.isfinite(p_value) and p_value <= level and differ)
     scalars = {
         "alternation": (results.value["alternation"], "alternation of strong and weak events"),

@@ -1,4 +1,4 @@
-"""Asynchrony of a balanced network as numbers: pair correlations and Gaussianity, each with its error."""
+"""Asynchrony of a balanced network: pair correlations and Gaussianity, each with its standard error."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from largen.checks import InputError, integer, require
 def asynchrony(
     networks: xr.Dataset | Sequence[xr.Dataset], *, start: float | None = None, resamples: int = 2000, seed: int = 0
 ) -> xr.Dataset:
-    """Measure what propagation of chaos claims: neurons decorrelate as 1/n, and their law is Gaussian.
+    """Measure propagation of chaos: whether neurons decorrelate as 1/n, and whether their law is Gaussian.
 
     Pair correlation: M and V being a population's mean and (unbiased) variance in one realisation, the covariance of
     two of its neurons is Var(M) - E[V]/n_a, of neurons of two populations Cov(M_a, M_b), variances over realisations.

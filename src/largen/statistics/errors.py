@@ -13,14 +13,14 @@ SHORTEST_BLOCK = 50.0  # ms
 
 
 class Estimate(NamedTuple):
-    """Values and standard errors by name, each an array."""
+    """Values and standard errors by name; equal shapes."""
 
     value: dict[str, np.ndarray]
     error: dict[str, np.ndarray]
 
 
 def method(signals: Signals) -> str:
-    """Say in words where the standard errors come from."""
+    """Describe how the standard errors were computed, for `attrs`."""
     if not signals.stochastic:
         return "deterministic: 0"
     if len(signals.rate) > 1:
@@ -51,7 +51,7 @@ def estimate(signals: Signals, statistic: Callable[[Signals], Mapping[str, np.nd
 
     With several realisations the value is the mean over them and the error their s.d. over the root of their
     number; with one, the value is that of the whole run and the error that of batch means. NaN marks a statistic
-    that a part does not have (an interval without events): it is left out, and what remains NaN has no value.
+    that is not defined for a part (an interval without events): that part is left out.
     """
     parts = [statistic(part) for part in pieces(signals)]
     whole = statistic(signals) if len(signals.rate) == 1 else parts[0]
@@ -67,11 +67,11 @@ def estimate(signals: Signals, statistic: Callable[[Signals], Mapping[str, np.nd
 
 def _mean_and_error(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean over rows and its standard error, NaN entries left out."""
-    there = np.isfinite(rows)
-    count = there.sum(0)
+    defined = np.isfinite(rows)
+    count = defined.sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(there, rows, 0.0).sum(0) / np.where(count > 0, count, np.nan)
-        square = (np.where(there, rows - mean, 0.0) ** 2).sum(0)
+        mean = np.where(defined, rows, 0.0).sum(0) / np.where(count > 0, count, np.nan)
+        square = (np.where(defined, rows - mean, 0.0) ** 2).sum(0)
         return mean, np.sqrt(square / np.where(count > 1, (count - 1) * count, np.nan))
 
 

@@ -44,7 +44,7 @@ def correlation_against_lag(dataset: xr.Dataset, *, time: float | None = None) -
         at = len(times) - 1 if time is None else int(np.argmin(np.abs(times - time)))
         if time is not None and abs(times[at] - time) > 1e-9 * (1 + abs(time)):
             raise InputError(
-                f"Argument `time` must be one of the output times, but is {time:g} (nearest {times[at]:g})."
+                f"Argument `time` must be one of the output times, but is {time:g}. The nearest is {times[at]:g}."
             )
         whole, frozen = (part.isel(time=at, time_=at) for part in (whole, frozen))
     runs = "realisation" in whole.dims
@@ -78,7 +78,7 @@ def autocorrelation_time(stationary: xr.Dataset) -> xr.Dataset:
         stationary: What `analysis.stationary` returned.
 
     Returns:
-        Dataset: `autocorrelation_time` (lag), nan where a lag has no dynamic part, and `frozen_share`.
+        Dataset: `autocorrelation_time` (lag), NaN where a lag has no dynamic part, and `frozen_share`.
     """
     good = isinstance(stationary, xr.Dataset) and stationary.attrs.get("kind") == "stationary"
     require(good, "stationary", "be what `analysis.stationary` returned", type(stationary).__name__)
@@ -86,8 +86,8 @@ def autocorrelation_time(stationary: xr.Dataset) -> xr.Dataset:
     time = stationary["time"].values
     rule = integrate.trapezoid if stationary.attrs["dynamics"] == "discrete" else integrate.simpson
     whole = np.array([float(rule(row, x=time)) for row in dynamic])
-    alive = np.abs(dynamic[:, 0]) > 1e-12 * abs(dynamic[0, 0])
-    found = np.divide(whole, dynamic[:, 0], out=np.full(len(whole), np.nan), where=alive)
+    varying = np.abs(dynamic[:, 0]) > 1e-12 * abs(dynamic[0, 0])
+    found = np.divide(whole, dynamic[:, 0], out=np.full(len(whole), np.nan), where=varying)
     share = float(stationary["frozen_covariance"][0] / stationary["covariance"][0, 0])
     return xr.Dataset(
         {

@@ -21,14 +21,23 @@ _METHODS = ("thresholds", "hidden_markov")
 
 
 class Visits(NamedTuple):
-    """Stays in a state, in order; times in steps."""
+    """Stays in a state, in order of realisation and time; shape (visit,) each.
+
+    Attributes:
+        realisation: Index of the realisation.
+        state: 0 (quiet) or 1 (bursting).
+        begin: First step.
+        length: Number of steps.
+        entered: Whether its beginning was seen.
+        left: Whether its end was seen.
+    """
 
     realisation: np.ndarray
     state: np.ndarray
     begin: np.ndarray
     length: np.ndarray
-    entered: np.ndarray  # whether its beginning was seen
-    left: np.ndarray  # whether its end was seen
+    entered: np.ndarray
+    left: np.ndarray
 
 
 def metastability(
@@ -71,9 +80,9 @@ def metastability(
         (`visit_state`, `visit_realisation`, `visit_begin`, `visit_duration`, `visit_complete`) and `survival`
         (state, duration), the Kaplan-Meier estimate of the probability that a dwell lasts longer, in which the last
         visit is censored and the first, whose beginning was not seen, left out. Scalars: thresholds `low`, `high`,
-        `gap`, `between` (share of peaks in the middle third between the two kinds: near 0 for two clear states, .17
-        to .21 for one kind of peak), `n`. With several Datasets all of it has a dim `run`. `attrs["status"]` says
-        what is doubtful.
+        `gap`, `between` (share of peaks in the middle third between the two kinds: near 0 for two clear states,
+        0.17 to 0.21 for one kind of peak), `n`. With several Datasets all of it has a dim `run`. `attrs["status"]`
+        holds warnings.
 
     Raises:
         InputError: Not a spiking run, or nothing tells two states apart.
@@ -133,8 +142,8 @@ def _of_one(
         values = _with_errors(maxima, signals.stochastic, refit)
     step = width * signals.step
     visits = find_visits(path)
-    doubts = _doubts(visits, rule, signals, method)
-    return _labelled(values, visits, rule, signals, step, run, method, smoothing, doubts)
+    warnings = _warnings(visits, rule, signals, method)
+    return _labelled(values, visits, rule, signals, step, run, method, smoothing, warnings)
 
 
 def find_visits(path: np.ndarray) -> Visits:
@@ -182,7 +191,7 @@ def _with_errors(
     return value | errors
 
 
-def _doubts(visits: Visits, rule: states.Rule, signals: Signals, method: str) -> list[str]:
+def _warnings(visits: Visits, rule: states.Rule, signals: Signals, method: str) -> list[str]:
     found = []
     if rule.between > _UNCLEAR:
         found.append(
@@ -213,7 +222,7 @@ def _labelled(
     run: xr.Dataset,
     method: str,
     smoothing: float,
-    doubts: list[str],
+    warnings: list[str],
 ) -> xr.Dataset:
     one, each = ("state",), ("visit",)
     longest = step * visits.length.max(initial=1)
@@ -253,7 +262,7 @@ def _labelled(
         "smoothing": smoothing,
         "start": float(signals.times[0] - signals.step),
         "stop": float(signals.times[-1]),
-        "status": "; ".join(doubts) or "completed",
+        "status": "; ".join(warnings) or "completed",
     }
     if method == "hidden_markov":
         attrs["window"] = step

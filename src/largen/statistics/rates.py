@@ -11,7 +11,7 @@ def mean_rates(signals: Signals) -> np.ndarray:
     """Mean rate (Hz) per population of the first realisation, shape (population,).
 
     A deterministic rate is averaged over whole cycles, between upward crossings of its mean by the rate of all
-    neurons: windows cut elsewhere move the mean by up to a cycle's share. The number of cycles is even, because
+    neurons: a window that cuts a cycle moves the mean by up to its share. The number of cycles is even, because
     strong and weak cycles may alternate (period doubling).
     """
     rate = signals.rate[0]

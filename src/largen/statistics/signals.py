@@ -1,4 +1,4 @@
-"""From a labelled Dataset to the arrays that the statistics work on: spikes per step, pooled and smoothed rates."""
+"""From a labelled Dataset to the arrays of the statistics: rates per step, pooled and smoothed."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,7 +9,7 @@ import xarray as xr
 
 from largen.checks import InputError, real, require
 
-FINEST = 0.5  # ms: the coarsest grid on which events within +-0.5 ms can be told apart
+FINEST = 0.5  # ms: the coarsest grid on which events within ±0.5 ms can be told apart
 SMOOTHING = 1.5  # ms: s.d. of the Gaussian that smooths rates for events and orbits
 
 
@@ -21,9 +21,9 @@ class Signals(NamedTuple):
         step: Grid spacing (ms).
         rate: Spikes in the step that ends at each time, per neuron and second, shape (realisation, population,
             time); one realisation where the Dataset has none.
-        populations: Labels.
-        size: Neurons per population.
-        inhibitory: Whether a population is inhibitory.
+        populations: Labels, shape (population,).
+        size: Neurons per population, shape (population,).
+        inhibitory: Whether a population is inhibitory, shape (population,).
         stochastic: Whether the rates are those of a network or a finite-size chain, and not of a deterministic
             limit.
     """
@@ -59,7 +59,7 @@ def read(dataset: xr.Dataset, start: float | None, *, finest: float = np.inf, wh
             its attributes. Labels of inhibitory populations begin with "i".
         start: Time (ms) after which statistics are taken; None for 500 ms after the first time, or a quarter of
             the run if that is less.
-        finest: Largest spacing of the grid that will do (ms).
+        finest: Largest spacing of the grid that is allowed (ms).
         whole: Whether None for `start` stands for the whole run instead.
 
     Raises:

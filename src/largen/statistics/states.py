@@ -19,7 +19,7 @@ class Rule(NamedTuple):
         high: Rate (Hz) above which one begins.
         gap: Bursts whose onsets are at most this far apart (ms) belong together.
         between: Share of the peaks that lie in the middle third between the two kinds of peak; 0 where they are
-            clearly two kinds, .17 to .21 where they are one (uniform or Gaussian).
+            clearly two kinds, 0.17 to 0.21 where they are one (uniform or Gaussian).
     """
 
     low: float
@@ -43,7 +43,7 @@ def peaks(rate: np.ndarray) -> np.ndarray:
 def find_rule(
     rate: np.ndarray, step: float, thresholds: tuple[float, float] | None, gap: float | None, *, needed: bool = True
 ) -> Rule:
-    """Fill in what was not given: Otsu's threshold on the peaks, half of it, 3/2 of the median interval.
+    """Choose what was not given: Otsu's threshold on the peaks, half of it, 3/2 of the median interval.
 
     Thresholds that cannot be found are an error where they are needed, else NaN.
     """
@@ -62,7 +62,7 @@ def find_rule(
     elif not distinct and needed:
         raise InputError(
             "Argument `thresholds` must be given for this Dataset: its rate has no two kinds of peak to choose "
-            "them from. It may have one state only."
+            "them from. It may have one state only: look at its rate, and give a pair of rates (Hz)."
         )
     if gap is None:
         intervals = np.concatenate([np.diff(bursts(row, low, high)[0]) for row in rate])
@@ -95,7 +95,7 @@ def by_thresholds(rate: np.ndarray, step: float, rule: Rule) -> np.ndarray:
 
 
 def window_maxima(rate: np.ndarray, width: int) -> np.ndarray:
-    """Largest rate in each of the windows of `width` steps, shape (realisation, window); the rest is left out."""
+    """Largest rate in each window of `width` steps, shape (realisation, window); an incomplete window is left out."""
     count = rate.shape[1] // width
     return rate[:, : count * width].reshape(len(rate), count, width).max(-1)
 

@@ -67,11 +67,13 @@ def summary(dataset: xr.Dataset, *, start: float | None = None, self_count: str 
         "stop": float(signals.times[-1]),
         "standard_error": method(signals),
         "self_count": self_count,
-        "synchrony_window": f"+-{WINDOW:g} ms",
+        "synchrony_window": f"±{WINDOW:g} ms",
         "event_definition": DEFINITION,
         "smoothing": SMOOTHING,
         "n": int(signals.size.sum()),
-        "status": f"NaN, for want of spikes, cycles or time: {', '.join(missing)}" if missing else "completed",
+        "status": f"NaN, because there are too few spikes, cycles or steps: {', '.join(missing)}"
+        if missing
+        else "completed",
     }
     return labelled(variables, {"population": (signals.populations, "1", "population")}, attrs)
 

@@ -1,7 +1,7 @@
 """Spike synchrony index.
 
 Source: Chang, Li, Wang, Tao & Xiao 2024 (arXiv 2411.14801): the mean over spikes of the fraction of the
-population that fires within +-0.5 ms of the spike.
+population that fires within ±0.5 ms of the spike.
 """
 
 import numpy as np

@@ -170,7 +170,7 @@ def _limit_starts(model: "BalancedNetwork", name: str, rank: int) -> Any:
     def starts(p: float) -> list[np.ndarray]:
         there = model.varied(name, np.array(p), model.populations) if name else model
         found = stationary.fixed_points(there)
-        directions = np.asarray(manifold.balance(there, manifold.structure(there).columns).directions)
+        directions = np.asarray(manifold.balance(there, manifold.structure(there).columns).basis)
         tau = np.broadcast_to(there.tau, (len(there.gain),))
         force = [np.linalg.lstsq(directions, v / tau - there.input, rcond=None)[0] for v in found.mean]
         rows = zip(found.mean, found.variance, force, strict=True)

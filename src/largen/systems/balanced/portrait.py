@@ -68,7 +68,7 @@ def draw_up(
     if n is None:
         missing.append("no nullclines: they belong to a finite n, which was not given")
     return Portrait(
-        axes=model.populations,
+        axes=(model.populations[0], model.populations[1]),
         window=edges,
         quantity="mean state of {}",
         orbits={name: (run["mean"].values, run["time"].values) for name, run in orbits.items()},

@@ -6,7 +6,7 @@ import numpy as np
 
 from largen.checks import InputError
 from largen.numerics.latex import aligned, number, over, signed, total
-from largen.systems.rate.kernels import AbstractKernel, SeparableKernel, TableKernel
+from largen.systems.rate.kernels import SeparableKernel, TableKernel, UncorrelatedKernel
 
 if TYPE_CHECKING:
     from largen.systems.rate.model import RateNetwork
@@ -62,7 +62,7 @@ def _normal(mean: Any, variance: Any) -> tuple[str, ...]:
     return rf"\mathcal{{N}}({number(mean)},\ {number(variance)})", r"\sim"
 
 
-def _kernel(kernel: AbstractKernel) -> str:
+def _kernel(kernel: SeparableKernel | TableKernel | UncorrelatedKernel) -> str:
     if isinstance(kernel, SeparableKernel):
         post, pre = (rf"({number(rho)})^{{|{k}|}}" for rho, k in ((kernel.post, "k"), (kernel.pre, "l")))
         return rf"{number(kernel.variance)}\;{post}\,{pre}"
