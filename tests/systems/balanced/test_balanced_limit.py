@@ -172,7 +172,7 @@ def test_jumping_drive_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("model", "sentence"),
+    ("model", "message"),
     [
         (BalancedNetwork.saddle(), "escapes.*a saddle: its fast eigenvalues are 0.51"),
         (S1.replace(drive=(0.2, 0.3)), "outside the range"),
@@ -191,8 +191,8 @@ def test_jumping_drive_is_refused():
     ],
     ids=["saddle", "range", "rank", "rates", "symmetric"],
 )
-def test_refusals(model, sentence):
-    with pytest.raises(LimitError, match=sentence):
+def test_refusals(model, message):
+    with pytest.raises(LimitError, match=message):
         solve_limit(model, np.linspace(0, 1, 21))
 
 

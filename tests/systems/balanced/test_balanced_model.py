@@ -29,7 +29,7 @@ def test_presets_survive_a_file(name):
 
 
 @pytest.mark.parametrize(
-    ("changes", "sentence"),
+    ("changes", "message"),
     [
         ({"coupling": ((1.0, -2.0), (1.2, 1.8))}, r"`coupling\[e,i\]` must be at least 0, but is -2"),
         ({"coupling": ((1.0, 2.0, 1.0), (1.2, 1.8, 1.0))}, "`coupling` must have shape"),
@@ -46,8 +46,8 @@ def test_presets_survive_a_file(name):
         ({"gain[e].slop": 1.0}, "`slope`"),
     ],
 )
-def test_bad_fields(changes, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_bad_fields(changes, message):
+    with pytest.raises(InputError, match=message):
         BalancedNetwork().replace(**changes)
 
 

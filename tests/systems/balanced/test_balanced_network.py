@@ -170,7 +170,7 @@ def test_falling_gain_by_thinning():
 
 
 @pytest.mark.parametrize(
-    ("gain", "sentence"),
+    ("gain", "message"),
     [
         (CustomGain(lambda x: 2.0 * jax.nn.sigmoid(x), maximum=1.5, steepest=0.5), "`maximum` must bound the gain"),
         (CustomGain(lambda x: jax.nn.sigmoid(x) - 0.1, maximum=1.0, steepest=0.25), "`maximum` must bound the gain"),
@@ -178,8 +178,8 @@ def test_falling_gain_by_thinning():
         (CustomGain(lambda x: jnp.exp(-(x**2)), maximum=1.0, steepest=0.9), "not monotone"),
     ],
 )
-def test_gains_that_are_not_what_they_claim(gain, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_gains_that_are_not_what_they_claim(gain, message):
+    with pytest.raises(InputError, match=message):
         simulate(S3.replace(**{"gain[e]": gain}), TIMES, n=60, method="exact")
 
 
@@ -252,7 +252,7 @@ def test_automatic_method_and_estimates():
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         ({"record": ("voltage",)}, "`record` must be one of"),
         ({"neurons": [0, 400]}, "`neurons` must lie in 0 to 399"),
@@ -264,8 +264,8 @@ def test_automatic_method_and_estimates():
         ({"method": "euler"}, "`method` must be one of"),
     ],
 )
-def test_bad_options(options, sentence):
-    with pytest.raises(InputError, match=sentence):
+def test_bad_options(options, message):
+    with pytest.raises(InputError, match=message):
         simulate(S3, TIMES, n=400, **options)
 
 

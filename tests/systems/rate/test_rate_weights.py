@@ -103,7 +103,7 @@ def test_the_integrated_network_has_the_law_of_the_explicit_one(kernel):
     z = (a.mean(0) - b.mean(0)) / np.sqrt((a.var(0, ddof=1) + b.var(0, ddof=1)) / draws)
     assert len(z) >= 14
     assert np.abs(z).max() < stats.norm.isf(0.5e-4 / len(z))
-    # the check has teeth: an input 5 % too large is seen
+    # the check is sensitive: an input 5 % too large is rejected
     wrong = b * 1.1
     seen = (a.mean(0) - wrong.mean(0)) / np.sqrt((a.var(0, ddof=1) + wrong.var(0, ddof=1)) / draws)
     assert np.abs(seen).max() > stats.norm.isf(0.5e-4 / len(z))

@@ -49,7 +49,7 @@ class Constrained(_RightHandSide):
     structure: Structure = eqx.field(static=True)
 
     def __call__(self, x: Any, p: Any) -> Any:
-        """Zero at a stationary state."""
+        """0 at a stationary state."""
         model = self.at(p)
         return stationary.residual(x, (model, manifold.balance(model, self.structure.columns), self.structure.nodes))
 
@@ -68,7 +68,7 @@ class Moments(_RightHandSide):
     nodes: int = eqx.field(static=True)
 
     def __call__(self, x: Any, p: Any) -> Any:
-        """The vector field."""
+        """The right-hand side."""
         model, count = self.at(p), len(self.labels)
         parts = manifold.balance(model, tuple(range(count)), self.sizes)
         args = (model, parts, jnp.mean(self.sizes), self.skewness, self.nodes)

@@ -8,7 +8,7 @@ import numpy as np
 from largen.checks import InputError
 from largen.numerics.latex import aligned, number, over, total
 from largen.systems.balanced import manifold
-from largen.systems.balanced.gains import CustomGain, Logistic, Probit
+from largen.systems.balanced.gains import AbstractGain, CustomGain, Logistic, Probit
 
 if TYPE_CHECKING:
     from largen.systems.balanced.model import BalancedNetwork
@@ -79,7 +79,7 @@ def _each(value: Any, symbol: str, names: tuple[str, ...]) -> list[Any]:
     return [float(x) for x in value]
 
 
-def _conditions(parts: Any, drives: list[Any]) -> list[tuple[np.ndarray, Any]]:
+def _conditions(parts: manifold.Balance, drives: list[Any]) -> list[tuple[np.ndarray, Any]]:
     """Rows of the balance conditions: as many independent rows of A F + h = 0 as the rank."""
     rank = parts.conditions.shape[0]
     chosen: list[int] = []
@@ -89,7 +89,7 @@ def _conditions(parts: Any, drives: list[Any]) -> list[tuple[np.ndarray, Any]]:
     return [(parts.coupling[a], drives[a]) for a in chosen[:rank]]
 
 
-def _mean_rate(gain: Any, v: str, k: str) -> str:
+def _mean_rate(gain: AbstractGain, v: str, k: str) -> str:
     top = "" if float(gain.bound) == 1 else rf"{number(gain.bound)}\,"
     if isinstance(gain, Probit):
         slope = "" if float(gain.slope) == 1 else rf"{number(gain.slope)}\,"

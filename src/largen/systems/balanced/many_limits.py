@@ -1,7 +1,7 @@
 """Limits of many balanced networks at once, by vmap in batches of one size, whatever the number of models.
 
-Every batch is padded to the same size, so that one compiled program serves all and a model's result has the same
-bytes alone and among others. A batch takes as long as its slowest model: those that the first pass does not finish
+Every batch is padded to the same size, so that one compiled program serves all, and the result of a model has the same
+bytes alone and among others. A batch takes as long as its slowest model: models that the first pass does not finish
 in a few steps are solved again with all steps, in small batches.
 """
 

@@ -125,7 +125,7 @@ def _late(run: xr.Dataset, name: str, start: float | None) -> xr.Dataset:
 
 
 def _variance(
-    model: "BalancedNetwork", orbits: dict[str, xr.Dataset], states: Any, given: Any
+    model: "BalancedNetwork", orbits: dict[str, xr.Dataset], states: stationary.FixedPoints, given: Any
 ) -> tuple[np.ndarray, str]:
     """Variances at which the manifold is cut, and where they come from."""
     if given is not None:
@@ -142,7 +142,9 @@ def _variance(
     return np.array(model.initial_variance), "initial"
 
 
-def _default_window(model: "BalancedNetwork", k: np.ndarray, orbits: dict[str, xr.Dataset], states: Any) -> np.ndarray:
+def _default_window(
+    model: "BalancedNetwork", k: np.ndarray, orbits: dict[str, xr.Dataset], states: stationary.FixedPoints
+) -> np.ndarray:
     """Around the orbits, with as much again; without any, where the gains vary."""
     places = list(states.mean)
     for run in orbits.values():

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,9 +13,12 @@ from largen.runtime.memory import require_memory
 from largen.systems.rate.activations import jax_function
 from largen.systems.rate.weights import draw
 
+if TYPE_CHECKING:
+    from largen.systems.rate.model import RateNetwork
+
 
 def of_network(
-    model: Any, n: int | None, dt: float | None, rng: Callable[..., np.random.Generator] | None
+    model: "RateNetwork", n: int | None, dt: float | None, rng: Callable[..., np.random.Generator] | None
 ) -> TangentMap:
     """The network of n neurons, its weights, thresholds and initial states drawn as by `simulate`.
 
@@ -53,7 +56,7 @@ def of_network(
 
 
 @functools.lru_cache(maxsize=32)
-def _step(kind: Any, dynamics: str) -> Callable[[Any, Any], Any]:
+def _step(kind: str | Callable, dynamics: str) -> Callable[[Any, Any], Any]:
     activation = jax_function(kind)
 
     def couple(u: Any, args: Any) -> Any:
