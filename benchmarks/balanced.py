@@ -52,11 +52,11 @@ def limit(results: Results, small: bool) -> None:
         cases += [("S3", BalancedNetwork.off_manifold(), route) for route in ("explicit", "reduced")]
     for name, model, route in cases:
         with jax.enable_x64(True):
-            shape = manifold.structure(model)
+            structure = manifold.structure(model)
 
-            def one(value, model=model, shape=shape, route=route):
+            def one(value, model=model, structure=structure, route=route):
                 changed = model.replace(**{"gain[i].threshold": value})
-                return limit_equations.trajectory(changed, times, structure=shape, route=route).mean
+                return limit_equations.trajectory(changed, times, structure=structure, route=route).mean
 
             value = jnp.asarray(model.gain[1].threshold)
             spread = value + jnp.linspace(-0.05, 0.05, 10 if small else 1000)
