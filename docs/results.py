@@ -43,7 +43,7 @@ def provenance(record: dict[str, Any]) -> str:
     if about := record.get("machine"):
         words = [about.get("cpu"), about.get("vectors"), f"{about['cores']} cores" if about.get("cores") else ""]
         python = about.get("versions", {}).get("python")
-        parts.append(" ".join(filter(None, words)) + (f", Python {python}" if python else ""))
+        parts.append(", ".join(filter(None, [*words, f"Python {python}" if python else ""])))
     if record.get("cpu_seconds") is not None:
         parts.append(f"{record['cpu_seconds']:.0f} CPU s")
     if source := record.get("taken_over_from"):
