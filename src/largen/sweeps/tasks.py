@@ -78,8 +78,8 @@ def class_name(model: AbstractSystem) -> str:
 def code_version(system: str) -> str:
     """Versions of everything that a task's bytes depend on, with a hash of largen's (and the system's) own source."""
     root = Path(largen.__file__).parent
-    packages = ("comparison", "numerics", "parameters", "statistics", "sweeps", "systems")
-    modules = ("datasets", "simulation", "system")
+    packages = ("comparison", "numerics", "parameters", "statistics", "sweeps", "system", "systems")
+    modules = ("datasets", "simulation")
     files = [path for package in packages for path in (root / package).rglob("*.py")]
     files += [root / f"{name}.py" for name in modules]
     digest = hashlib.blake2b(digest_size=6)
