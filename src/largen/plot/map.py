@@ -83,12 +83,12 @@ def _lines(part: xr.Dataset, name: str, over: str, ax: Axes) -> None:
     if rest:
         ax.legend(fontsize=7, frameon=False)
     bottom = ax.get_ylim()[0]
-    for mark, chosen in _troubles(part):
+    for mark, chosen in _without_value(part):
         if chosen.any():
             ax.plot(x[chosen], np.full(int(chosen.sum()), bottom), ls="", color="0.4", clip_on=False, **mark)
 
 
-def _troubles(part: xr.Dataset) -> list[tuple[dict[str, Any], np.ndarray]]:
+def _without_value(part: xr.Dataset) -> list[tuple[dict[str, Any], np.ndarray]]:
     status = part["status"].values
     cross: dict[str, Any] = {"marker": "x", "ms": 4}
     ring: dict[str, Any] = {"marker": "o", "ms": 4, "mfc": "none"}
@@ -105,7 +105,7 @@ def _colours(part: xr.Dataset, name: str, over: list[str], ax: Axes) -> None:
     image = ax.pcolormesh(x[order[0]], y[order[1]], values.T, cmap="viridis", shading="nearest")
     assert ax.figure is not None
     ax.figure.colorbar(image, ax=ax, shrink=0.9, label=axis_label(part[name]))
-    for mark, chosen in _troubles(part):
+    for mark, chosen in _without_value(part):
         where = np.nonzero(chosen)
         ax.plot(x[where[0]], y[where[1]], ls="", color="0.4", **mark)
 
@@ -128,7 +128,7 @@ def _scatter(part: xr.Dataset, name: str, ax: Axes) -> list[str]:
     image = ax.scatter(part[names[0]], part[names[1]], c=part[name], s=14, cmap="viridis", plotnonfinite=False)
     assert ax.figure is not None
     ax.figure.colorbar(image, ax=ax, shrink=0.9, label=axis_label(part[name]))
-    for mark, chosen in _troubles(part):
+    for mark, chosen in _without_value(part):
         ax.plot(part[names[0]].values[chosen], part[names[1]].values[chosen], ls="", color="0.4", **mark)
     return names[:2]
 
