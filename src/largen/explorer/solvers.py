@@ -58,7 +58,7 @@ def limit_of(
 
 
 def portrait_of(base: AbstractSystem, changes: Mapping[str, Any], limit: xr.Dataset) -> xr.Dataset:
-    """The balanced manifold around a limit."""
+    """The phase portrait around a limit."""
     from largen.analysis import phase_portrait
 
     return phase_portrait(base.replace(**changes), limit=limit, points=101)

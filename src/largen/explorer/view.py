@@ -10,6 +10,7 @@ from bokeh.models import ColumnDataSource, Legend, LegendItem
 from bokeh.plotting import figure
 
 from largen.plot.common import EXCITATORY, INHIBITORY, colours
+from largen.system import pictures
 
 MOST_POINTS = 6000
 """Points of a line sent to the browser; of longer series the lowest and highest of equal blocks are."""
@@ -26,7 +27,7 @@ class View(abc.ABC):
     about = ""
     """What the picture shows, for those who do not see it."""
     portrait = False
-    """Whether `show_portrait` wants the balanced manifold."""
+    """Whether `show_portrait` wants a phase portrait."""
 
     def __init__(self, key: str, title: str, x: str, y: str, **options: Any):
         self.key = key  # names the figure's data in the browser
@@ -77,6 +78,16 @@ class View(abc.ABC):
     def show_portrait(self, portrait: xr.Dataset) -> None:  # noqa: B027
         """Show what `analysis.phase_portrait` found; only for views with `portrait`."""
 
+    @classmethod
+    def fits(cls, picture: Any, limit: xr.Dataset) -> bool:
+        """Whether the limit has what the picture shows."""
+        return True
+
+    @classmethod
+    @abc.abstractmethod
+    def of(cls, limit: xr.Dataset, picture: Any) -> "View":
+        """Make the view that a system declares."""
+
     @abc.abstractmethod
     def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:
         """Show a limit and the realisations that have arrived."""
@@ -86,6 +97,16 @@ class Series(View):
     """An observable of every population against time: the limit as lines, the network as mean and band."""
 
     about = "lines are the limit; dotted lines and bands are the mean of the networks, with two standard errors"
+
+    @classmethod
+    def fits(cls, picture: pictures.Series, limit: xr.Dataset) -> bool:
+        """Whether the limit has the observable."""
+        return picture.observable in limit
+
+    @classmethod
+    def of(cls, limit: xr.Dataset, picture: pictures.Series) -> "Series":
+        """Make the view that a system declares."""
+        return cls(limit[picture.observable], limit["time"])
 
     def __init__(self, variable: xr.DataArray, time: xr.DataArray):
         unit = variable.attrs.get("units", "")
