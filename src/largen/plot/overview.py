@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from largen.plot.common import bands, distance, page
 from largen.plot.panels import Run, drawable, panel
+from largen.system.pictures import Picture, Series
 from largen.systems import class_of
 
 
@@ -48,13 +49,16 @@ def overview(
     return figure
 
 
-def _declared(rows: list, run: Run) -> Figure:
+def _declared(rows: list[list[Picture]], run: Run) -> Figure:
     figure = page(len(rows), 1, height=3.2 * len(rows))
     grid = figure.add_gridspec(len(rows), 1)
     for k, row in enumerate(rows):
         places = grid[k, 0].subgridspec(1, len(row))
         for column, picture in enumerate(row):
-            panel(picture, run, figure.add_subplot(places[0, column]))
+            ax = figure.add_subplot(places[0, column])
+            panel(picture, run, ax)
+            if len(row) > 1 and isinstance(picture, Series):  # no room for the legend beside the title
+                ax.legend(fontsize=7, frameon=False)
     return figure
 
 
