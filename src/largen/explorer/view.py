@@ -78,6 +78,14 @@ class View(abc.ABC):
     def show_portrait(self, portrait: xr.Dataset) -> None:  # noqa: B027
         """Show what `analysis.phase_portrait` found; only for views with `portrait`."""
 
+    @abc.abstractmethod
+    def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:
+        """Show a limit and the realisations that have arrived."""
+
+
+class Pictured(View):
+    """A view of a kind that systems declare (`largen.system.pictures`)."""
+
     @classmethod
     def fits(cls, picture: Any, limit: xr.Dataset) -> bool:
         """Whether the limit has what the picture shows."""
@@ -85,15 +93,11 @@ class View(abc.ABC):
 
     @classmethod
     @abc.abstractmethod
-    def of(cls, limit: xr.Dataset, picture: Any) -> "View":
+    def of(cls, limit: xr.Dataset, picture: Any) -> "Pictured":
         """Make the view that a system declares."""
 
-    @abc.abstractmethod
-    def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:
-        """Show a limit and the realisations that have arrived."""
 
-
-class Series(View):
+class Series(Pictured):
     """An observable of every population against time: the limit as lines, the network as mean and band."""
 
     about = "lines are the limit; dotted lines and bands are the mean of the networks, with two standard errors"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import xarray as xr
 
-from largen.explorer.view import Series, View
+from largen.explorer.view import Pictured, Series, View
 from largen.explorer.views_covariance import AgainstLag, Parts, Surface
 from largen.explorer.views_eigenvalues import ComplexPlane, Growth
 from largen.explorer.views_plane import Curves, Orbit, PhasePlane
@@ -13,7 +13,7 @@ from largen.system import AbstractSystem, pictures
 from largen.system.pictures import Picture
 
 OBSERVABLES = "Observables"
-_KINDS: dict[type, type[View]] = {
+_KINDS: dict[type, type[Pictured]] = {
     pictures.Series: Series,
     pictures.Raster: Raster,
     pictures.Spectrum: Spectrum,

@@ -7,11 +7,11 @@ import xarray as xr
 from bokeh.models import ColorBar, LinearColorMapper, Range1d
 
 from largen import analysis
-from largen.explorer.view import DYNAMIC, FROZEN, LIMIT, View
+from largen.explorer.view import DYNAMIC, FROZEN, LIMIT, Pictured
 from largen.system import pictures
 
 
-class Surface(View):
+class Surface(Pictured):
     """A covariance over two times at one lag: of the limit, of the network, or their difference."""
 
     about = "covariance over two times: blue below zero, red above"
@@ -61,7 +61,7 @@ class Surface(View):
 PARTS = {"all": LIMIT, "frozen": FROZEN, "dynamic": DYNAMIC}
 
 
-class Parts(View):
+class Parts(Pictured):
     """Variance of a neuron against time, the part frozen by the weights, and the part that fluctuates."""
 
     about = "lines are the limit, dots the mean of the networks"
@@ -106,7 +106,7 @@ class Parts(View):
             self.fill(f"{who} {name}", x=time, y=values)
 
 
-class AgainstLag(View):
+class AgainstLag(Pictured):
     """Correlation at the last time against the lag, its frozen and its dynamic part: no propagation of chaos."""
 
     about = "correlation of two neurons at the last time; dots are the networks, with two standard errors"

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import xarray as xr
 from bokeh.models import Span
 
-from largen.explorer.view import FROZEN, LIMIT, View, axis
+from largen.explorer.view import FROZEN, LIMIT, Pictured, axis
 from largen.system import pictures
 
 
-class Growth(View):
+class Growth(Pictured):
     """Real parts of eigenvalues against time."""
 
     @classmethod
@@ -37,7 +37,7 @@ class Growth(View):
             self.fill(f"mode{k}", x=limit["time"].values, y=values[k] if k < len(values) else [])
 
 
-class ComplexPlane(View):
+class ComplexPlane(Pictured):
     """Eigenvalues in the complex plane."""
 
     about = "eigenvalues, one dot per mode and time"

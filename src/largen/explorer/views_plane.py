@@ -6,14 +6,14 @@ import numpy as np
 import xarray as xr
 
 from largen import analysis
-from largen.explorer.view import DYNAMIC, FROZEN, LIMIT, NETWORK, View, axis, thin
+from largen.explorer.view import DYNAMIC, FROZEN, LIMIT, NETWORK, Pictured, axis, thin
 from largen.plot.common import INHIBITORY, colours
 from largen.system import pictures
 
 NULLCLINES = (DYNAMIC, FROZEN)
 
 
-class Orbit(View):
+class Orbit(Pictured):
     """Orbits in the plane of an observable of the first two populations."""
 
     about = "the orbit of the limit and of the first network, the first fifth of the time left out"
@@ -56,7 +56,7 @@ class Orbit(View):
         self.fill(who, x=x[kept], y=y[kept])
 
 
-class PhasePlane(View):
+class PhasePlane(Pictured):
     """The phase portrait around the limit: nullclines, a manifold and its folds, stationary states, and the orbits."""
 
     about = (
@@ -167,7 +167,7 @@ def _nullclines(portrait: xr.Dataset, axis: int) -> list[np.ndarray]:
     return [line[piece == number] for number in np.unique(piece[mine])]
 
 
-class Curves(View):
+class Curves(Pictured):
     """Labelled curves that the system makes of a limit and of the first network."""
 
     about = "lines are the limit, dotted the first network"

@@ -7,12 +7,12 @@ import xarray as xr
 from bokeh.models import Range1d
 
 from largen import analysis
-from largen.explorer.view import View, axis
+from largen.explorer.view import Pictured, axis
 from largen.plot.common import colours
 from largen.system import pictures
 
 
-class Raster(View):
+class Raster(Pictured):
     """Spikes of the first realisation."""
 
     about = "one row a neuron, one dot a spike, once a network has run"
@@ -52,7 +52,7 @@ class Raster(View):
             base += shown
 
 
-class Spectrum(View):
+class Spectrum(Pictured):
     """Power spectra of the rates."""
 
     about = "power spectra; dotted is the mean over the networks"
@@ -94,7 +94,7 @@ class Spectrum(View):
             self.fill(f"{who}{label}", x=frequency[inside], y=np.maximum(power[inside], 1e-12))
 
 
-class Density(View):
+class Density(Pictured):
     """A density over bins, averaged over time."""
 
     about = "density averaged over time; dotted is the first network"
