@@ -239,8 +239,8 @@ class Page:
     def _answered(self, asked: tuple[Any, ...], found: Answer) -> None:
         """Show the limit, or say why there is none and keep the old picture."""
         self._busy = False
-        if found.sentence:
-            self.status.object = f"No limit here. {found.sentence} The picture is the last one that had a limit."
+        if found.message:
+            self.status.object = f"No limit here. {found.message} The picture is the last one that had a limit."
         elif found.content.sizes["time"] < 2:
             self.status.object = (
                 f"No limit here: {found.content.attrs['status']}. The picture is the last one with one."
@@ -279,7 +279,7 @@ class Page:
             if view.portrait and found.content is not None:
                 view.show_portrait(found.content)
             elif view.portrait:
-                view.figure.title.text = f"phase portrait: {found.sentence}"
+                view.figure.title.text = f"phase portrait: {found.message}"
 
     def _open(self, title: str) -> None:
         """Make the views of a tab when it is first shown."""
