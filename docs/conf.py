@@ -49,7 +49,9 @@ extensions = [
 exclude_patterns = ["_build", "_ipython", "README.md"]
 suppress_warnings = ["toc.empty_glob"]
 nitpicky = True
-nitpick_ignore = [("py:class", "numpy.ndarray"), ("py:class", "collections.abc.Mapping")]  # of other projects
+nitpick_ignore = [  # of other projects
+    ("py:class", name) for name in ("numpy.ndarray", "collections.abc.Callable", "collections.abc.Mapping")
+]
 default_role = "code"  # `name` in a docstring is code
 
 # Pages -------------------------------------------------------------------------------------------------------------

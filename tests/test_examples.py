@@ -7,9 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import largen
+import largen as ln
+from largen.sweeps import observables as sweeps_observables
+from largen.systems import SYSTEMS, system_class
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = {path.stem: path for path in sorted((ROOT / "examples").glob("*.py"))}
@@ -83,7 +87,111 @@ def test_a_system_of_ones_own_costs_a_folder_and_a_line(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "network - theory at this n" in done.stdout
+    assert "level[e]" in done.stdout  # a statistic of its own, with its error
     assert (tmp_path / "largen-results" / "own" / "figure.png").stat().st_size > 10_000
+
+
+@pytest.fixture
+def own_run(monkeypatch):
+    """The Wilson-Cowan system, registered: a network of 50 neurons, its limit, and the model."""
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "own_system"))
+    monkeypatch.setitem(SYSTEMS, "wilson_cowan", "wilson_cowan:WilsonCowan")
+    model, times = system_class("wilson_cowan")(), np.arange(0.0, 200.5, 0.5)
+    return model, ln.simulate(model, times, n=50, realisations=4, seed=1), ln.solve_limit(model, times)
+
+
+def test_a_system_of_ones_own_has_statistics(own_run):
+    model, network, _ = own_run
+    found = model.statistics(network, start=100.0)
+    late = network["active"].sel(time=slice(100, None)).mean("time")
+    np.testing.assert_allclose(found["level"], late.mean("realisation"))
+    np.testing.assert_allclose(found["level_se"], late.std("realisation", ddof=1) / 2)
+    kept = sweeps_observables.choose(model, "level")
+    assert [want.kind for want in kept] == ["statistic"]
+
+
+def test_a_system_of_ones_own_has_a_phase_portrait(own_run):
+    """Its stationary state is where the limit ends, and where both velocities vanish; nullclines pass through it."""
+    model, network, limit = own_run
+    found = ln.analysis.phase_portrait(model, network=network, limit=limit)
+    state = found["state"].values
+    assert state.shape == (1, 2)
+    assert found["state_stable"].values.tolist() == [True]
+    np.testing.assert_allclose(state[0], limit["active"].values[:, -1], atol=1e-3)
+    np.testing.assert_allclose(np.subtract(*model.flow(state[0])), 0.0, atol=1e-12)
+    for axis in (0, 1):
+        line = found["nullcline"].values[found["nullcline_of"].values == axis]
+        inside = np.all((line > 0) & (line < 1), axis=1)
+        np.testing.assert_allclose(np.subtract(*model.flow(line[inside].T))[axis], 0.0, atol=1e-10)
+    np.testing.assert_array_equal(found["limit_orbit"].values, limit["active"].values)
+    assert ln.plot.figure_of(ln.plot.phase_portrait, found).axes[0].get_xlabel() == "active fraction of e"
+
+
+def test_a_system_of_ones_own_has_an_overview_with_its_own_panel(own_run):
+    _, network, limit = own_run
+    figure = ln.plot.overview(network, limit, report=ln.compare(network, limit))
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert titles == ["active fraction", "inhibitory share of the activity", "orbit", "distance"]
+    e, i = limit["active"].values
+    drawn = {line.get_label(): line.get_ydata() for line in figure.axes[1].lines}
+    np.testing.assert_allclose(drawn["share limit"], i / (e + i))
+
+
+def test_a_system_of_ones_own_has_an_explorer_page(own_run):
+    pytest.importorskip("panel")
+    from largen.explorer.jobs import Jobs
+    from largen.explorer.page import Page
+
+    model, network, _ = own_run
+    page = Page("wilson_cowan", model, Jobs())
+    assert page.tab.options == ["Activity", "Phase plane"]
+    series, share = page.tabs["Activity"]
+    np.testing.assert_array_equal(series.sources["limite"].data["y"], page.limit["active"].values[0])
+    share.draw(page.limit, [network.isel(realisation=[0])])
+    e, i = network["active"].values[0]
+    np.testing.assert_allclose(share.sources["networkshare"].data["y"], i / np.maximum(e + i, 1e-9))
+    page.sliders["coupling[e,i]"].value = 3.0
+    changed = ln.solve_limit(model.replace(**{"coupling[e,i]": 3.0}), page.times)
+    np.testing.assert_array_equal(series.sources["limite"].data["y"], changed["active"].values[0])
+    page.tab.value = "Phase plane"
+    plane = page.tabs["Phase plane"][0]
+    portrait = ln.analysis.phase_portrait(page.model, limit=page.limit, points=101)
+    stable = portrait["state"].values[portrait["state_stable"].values]
+    np.testing.assert_allclose(plane.sources["stable state"].data["x"], stable[:, 0])
+    assert all(len(plane.sources[f"nullcline{k}"].data["xs"]) > 0 for k in (0, 1))
+
+
+def test_a_system_that_declares_nothing_gets_its_observables_drawn():
+    pytest.importorskip("panel")
+    from largen.explorer.jobs import Jobs
+    from largen.explorer.page import Page
+    from toy import Toy
+
+    page = Page("toy", Toy(), Jobs())
+    assert page.tab.options == ["Observables"]
+    assert [view.key for view in page.tabs["Observables"]] == ["mean", "second"]
+    assert (page.duration.value, page.n.value) == (5.0, 1000)
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda toy: toy.smooth(np.arange(3.0)), "no differentiable limit"),
+        (lambda toy: toy.equations(), "no equations"),
+        (lambda toy: toy.statistics(None), "no statistics of its own"),
+        (lambda toy: ln.analysis.fluctuations(toy, n=10), "no fluctuation theory"),
+        (lambda toy: ln.analysis.stationary(toy, lags=2), "no theory of a stationary regime"),
+        (lambda toy: ln.analysis.rate_function(toy, [0.0], [[0.0]]), "no rate function"),
+        (lambda toy: ln.analysis.chaos_onset(toy), "no theory of the onset of chaos"),
+        (lambda toy: ln.analysis.phase_portrait(toy), "no phase portrait"),
+        (lambda toy: ln.analysis.lyapunov(toy, duration=1.0), "no tangent dynamics"),
+    ],
+)
+def test_what_a_system_does_not_have_is_refused_with_a_message_of_its_own(ask, message):
+    from toy import Toy
+
+    with pytest.raises(ln.InputError, match=f"The toy system has {message}"):
+        ask(Toy())
 
 
 def test_what_an_installed_package_offers_does_not_replace_largens_own(tmp_path):

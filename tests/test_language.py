@@ -61,11 +61,10 @@ LEADING_ZERO = r"(?<![\w.)\]}:])(?<!:\+)\.\d", "a step of .5 ms", "0.5 ms, v1.2.
 
 NOT_YET = (
     "benchmarks/bifurcation.py",
-    "docs/own-system.md",
     "docs/spiking.md",
-    "src/largen/bifurcation/",
+    "src/largen/bifurcation/cycles.py",
+    "src/largen/bifurcation/diagram.py",
     "src/largen/comparison/",
-    "src/largen/explorer/",
     "src/largen/fitting/",
     "src/largen/numerics/continuation/",
     "src/largen/systems/spiking/",

@@ -1,5 +1,6 @@
 """The layers of the architecture, lazy imports at the edge, and the packages the core must live without."""
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -101,6 +102,72 @@ def test_an_injected_import_of_another_system_is_noticed(tmp_path):
 def test_an_injected_circle_within_a_folder_is_noticed(tmp_path):
     root = copy_with(tmp_path, "checks.py", "import largen.runtime.memory")
     assert layout.circles(layout.graph(root)) == [["checks", "runtime.memory"]]
+
+
+# What knows a system stands in its folder ----------------------------------------------------------------------------
+
+SYSTEMS = {"spiking", "balanced", "rate"}
+OBSERVABLES = {"rate"}
+"""Names of systems that are also names of observables: there a comparison must ask for a system's name."""
+
+
+def asks_for_a_system(node):
+    """Whether an expression is a system's name: `.system`, `["system"]`, `.get("system")`, `getattr(x, "system")`."""
+    if isinstance(node, ast.Attribute):
+        return node.attr == "system"
+    if isinstance(node, ast.Subscript):
+        return isinstance(node.slice, ast.Constant) and node.slice.value == "system"
+    if isinstance(node, ast.Call):
+        return any(
+            asks_for_a_system(part) or (isinstance(part, ast.Constant) and part.value == "system") for part in node.args
+        )
+    return False
+
+
+def system_names(tree):
+    """Lines of a syntax tree that hold a system's name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value in SYSTEMS - OBSERVABLES:
+            yield node.lineno
+        elif isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            words = {part.value for side in sides for part in ast.walk(side) if isinstance(part, ast.Constant)}
+            if words & OBSERVABLES and any(asks_for_a_system(side) for side in sides):
+                yield node.lineno
+
+
+def named_outside(root):
+    """Modules outside systems/ that compare a system's name or list the systems."""
+    return {
+        name
+        for name, path in layout.modules(root).items()
+        if name.split(".")[0] != "systems" and any(system_names(ast.parse(path.read_text())))
+    }
+
+
+def test_no_module_outside_systems_knows_a_system_by_name():
+    assert named_outside(ROOT) == set()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'def f(system): return system.system == "spiking"',
+        'def f(data): return data.attrs["system"] in ("rate", "other")',
+        'def f(data): return "rate" != data.attrs.get("system")',
+        'def f(system): return getattr(system, "system", "") == "rate"',
+        'def f(data): return str(data.attrs["system"]) == "rate"',
+        'VIEWS = {"balanced": 1, "rate": 2}',
+        'ALL = ("spiking", "rate")',
+        'def f(kind):\n    match kind:\n        case "balanced":\n            return 1',
+    ],
+)
+def test_an_injected_name_of_a_system_is_noticed(tmp_path, line):
+    assert named_outside(copy_with(tmp_path, "plot/common.py", line)) == {"plot.common"}
+
+
+def test_an_observable_called_rate_is_no_name_of_a_system(tmp_path):
+    assert named_outside(copy_with(tmp_path, "plot/common.py", 'def f(name): return name == "rate"')) == set()
 
 
 def in_a_fresh_python(code):

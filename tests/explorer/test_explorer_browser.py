@@ -15,8 +15,9 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 import largen as ln
-from largen.explorer.settings import SETTINGS
+from largen.explorer.settings import opening_of
 from largen.io.model_files import read_model, time_grid
+from largen.systems import system_class
 
 BROWSER = shutil.which("chromium") or "/usr/bin/chromium"
 ARGUMENTS = [
@@ -31,7 +32,7 @@ PAGES = {
 """Example, first slider, observable and the names of its data in the browser."""
 TABS = {
     "spiking": {"Spectra": "spectrum limite", "Orbit": "plane limit", "Voltage": "density limite"},
-    "balanced": {"Rates": "rate limite", "Manifold": "manifold stable state", "Fast eigenvalues": "eigenvalues path"},
+    "balanced": {"Rates": "rate limite", "Manifold": "portrait stable state", "Fast eigenvalues": "eigenvalues path"},
     "rate": {"Correlation and lag": "lags limit frozen"},
 }
 """Further tabs, and data that is drawn there."""
@@ -137,10 +138,10 @@ def asked(page):
 
 def expected(system, link):
     """What `solve_limit` gives for the parameters of a link."""
-    setting, numbers = SETTINGS[system], {name: float(text) for name, text in link.items()}
-    times = time_grid(0.0, numbers.pop("duration", setting.stop), setting.step)
+    opening, numbers = opening_of(system_class(system)), {name: float(text) for name, text in link.items()}
+    times = time_grid(0.0, numbers.pop("duration", opening.stop), opening.step)
     model = read_model(PAGES[system][0]).replace(**numbers)
-    return model, ln.solve_limit(model, times, **setting.options)
+    return model, ln.solve_limit(model, times, **opening.options)
 
 
 def same_as_limit(page, system, limit):

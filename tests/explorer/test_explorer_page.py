@@ -13,11 +13,12 @@ from largen.explorer.diagrams import rows_of
 from largen.explorer.form import numbers, symbol
 from largen.explorer.jobs import Jobs, Network
 from largen.explorer.page import Page
-from largen.explorer.settings import SETTINGS
+from largen.explorer.server import first_models
 from largen.explorer.store import Store, key
 from largen.explorer.view import DYNAMIC, FROZEN, LIMIT, NETWORK, thin
 from largen.io.model_files import model_text, read_model
 from largen.plot.common import EXCITATORY, INHIBITORY
+from largen.systems import SYSTEMS
 
 
 @pytest.fixture
@@ -192,8 +193,8 @@ def test_the_manifold_is_drawn_with_its_fold():
     page = Page("folded", read_model("folded"), Jobs())
     page.tab.value = "Manifold"
     portrait = ln.analysis.phase_portrait(page.model, limit=page.limit, points=101)
-    np.testing.assert_array_equal(data(page, "manifold fold")["x"], portrait["fold"].values[:, 0])
-    drawn = {tuple(p) for kind in ("attracting", "repelling") for p in lines(page, f"manifold {kind}")}
+    np.testing.assert_array_equal(data(page, "portrait fold")["x"], portrait["fold"].values[:, 0])
+    drawn = {tuple(p) for kind in ("attracting", "repelling") for p in lines(page, f"portrait {kind}")}
     assert drawn == {tuple(p) for p in portrait["manifold"].values.tolist()}
 
 
@@ -290,8 +291,10 @@ def test_lines_are_of_the_palette_of_okabe_and_ito_and_are_seen_on_white_and_on_
             assert (light + 0.05) / (dark + 0.05) >= 3  # as WCAG 2 asks of graphics
 
 
-def test_every_system_has_a_page():
-    assert set(SETTINGS) == {"spiking", "balanced", "rate"}
+def test_every_registered_system_has_a_page():
+    models, names = first_models()
+    assert list(models) == list(names) == list(SYSTEMS)
+    assert all(model.system == system for system, model in models.items())
 
 
 def test_without_the_extra_the_command_names_the_line_that_installs_it(monkeypatch, capsys):

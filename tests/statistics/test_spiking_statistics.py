@@ -328,7 +328,7 @@ def uneven(run):
     [
         (lambda run: "run", "but is str"),
         (lambda run: run.rename(rate="speed"), "with the variables speed"),
-        (lambda run: run.assign_attrs(system="balanced"), "a Dataset of balanced"),
+        (lambda run: run.assign(rate=run["rate"].assign_attrs(units="1")), "`rate` in Hz"),
         (lambda run: run.isel(time=slice(None, None, 10)), "at most 0.5 ms apart"),
         (uneven, "uniformly spaced"),
         (lambda run: run.isel(time=slice(2)), "at least three times"),

@@ -10,7 +10,7 @@ from largen.bifurcation import branches
 from largen.checks import InputError, LimitError, known_keys, require
 from largen.numerics.continuation.core import point_at
 from largen.statistics.signals import labelled
-from largen.system import AbstractSystem, Dynamics
+from largen.system import AbstractSystem, Dynamics, Table
 
 SHOWN = 12
 
@@ -35,7 +35,7 @@ def fixed_points(system: Any, *, n: int | None = None, start: Any = None, **opti
         InputError: The system is of another kind, or its drive depends on time.
         LimitError: Newton's method found no stationary state.
     """
-    known = system.stationary_states(n) if isinstance(system, AbstractSystem) and start is None else None
+    known = _listed(system, n) if start is None else None
     if known is not None:
         known_keys("option", options, ())
         attrs = {"kind": "fixed points", "system": system.system, "n": float("inf") if n is None else n}
@@ -55,6 +55,11 @@ def fixed_points(system: Any, *, n: int | None = None, start: Any = None, **opti
                 "Give `start`, a state nearby."
             )
         return _label(system, dynamics, found, n)
+
+
+def _listed(system: Any, n: int | None) -> Table | None:
+    """All stationary states, of a system that can list them."""
+    return system.stationary_states(n) if isinstance(system, AbstractSystem) else None
 
 
 def _label(system: Any, dynamics: Dynamics, found: list[np.ndarray], n: int | None) -> xr.Dataset:

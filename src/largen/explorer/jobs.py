@@ -23,7 +23,7 @@ class Event(NamedTuple):
     Attributes:
         kind: `progress`, `realisation`, `network`, `verdict`, `point`, `diagram` or `failed`.
         content: A fraction; a Dataset of one realisation; one of all of them; a report; a point; a Dataset; a
-            sentence.
+            message.
     """
 
     kind: str
@@ -40,7 +40,7 @@ class Task(Protocol):
 
     @property
     def words(self) -> str:
-        """What it is, as the beginning of a sentence."""
+        """What it is, as the beginning of a message."""
         ...
 
     def run(self, send: Callable[[Event], None]) -> None:
@@ -189,7 +189,7 @@ class Diagram(NamedTuple):
 
 
 def run_task(send: Callable[[Any], None], task: Task) -> None:
-    """Run in the worker, behind the limits of every session; what goes wrong becomes a sentence."""
+    """Run in the worker, behind the limits of every session; what goes wrong becomes a message."""
     os.nice(10)
     try:
         task.run(send)

@@ -13,12 +13,12 @@ from largen.checks import InputError, LimitError
 from largen.explorer.diagrams import Diagrams
 from largen.explorer.form import Choice, Number, choices, numbers, symbol
 from largen.explorer.jobs import Event, Job, Jobs, Network
-from largen.explorer.settings import SETTINGS, Run, check_run
+from largen.explorer.settings import Run, check_run, opening_of
 from largen.explorer.sharing import Sharing
 from largen.explorer.solvers import Answer, Here, limit_of, portrait_of
 from largen.explorer.store import Store
 from largen.explorer.view import View
-from largen.explorer.views import VIEWS
+from largen.explorer.views import views_of
 from largen.explorer.words import Words
 from largen.io.model_files import time_grid
 from largen.system import AbstractFlowSystem, AbstractSystem
@@ -58,7 +58,7 @@ class Page:
         """
         self.name, self.origin, self.base, self.jobs, self.store = name, model, model, jobs, store
         self.solver = solver or Here()
-        self.setting = SETTINGS[model.system]
+        self.opening = opening_of(model)
         self.job: Job | None = None
         self.runs: list[xr.Dataset] = []
         self.network: xr.Dataset | None = None
@@ -70,14 +70,14 @@ class Page:
         self.form = pn.Column(sizing_mode="stretch_width")
         self._make_form()
         if limit is None:
-            limit = limit_of(model, {}, self.times, self.setting.limit_options)
+            limit = limit_of(model, {}, self.times, self.opening.limit_options)
         self.limit, self.solved = limit, (model, {}, self.run_settings)
-        self._makers = VIEWS[model.system](limit)
+        self._makers = views_of(model, limit)
         self.tabs: dict[str, list[View]] = {}
         self._panes: dict[str, list[Any]] = {}
         self.diagrams: Diagrams | None = None
         titles = list(self._makers)
-        if isinstance(model, AbstractFlowSystem) and self.setting.branches:
+        if isinstance(model, AbstractFlowSystem) and self.opening.branches:
             titles.append(BRANCHES)
         self.tab = pn.widgets.RadioButtonGroup(
             options=titles, value=titles[0], color="primary", variant="outline",
@@ -93,7 +93,7 @@ class Page:
     # What the reader moves ----------------------------------------------------------------------------------
 
     def _make_controls(self) -> None:
-        s = self.setting
+        s = self.opening
         self.duration = pn.widgets.FloatInput(label="Duration", value=s.stop, step=s.stop / 10)
         self.n = pn.widgets.IntInput(label="Neurons n", value=s.n, step=max(s.n // 10, 1))
         self.realisations = pn.widgets.IntInput(label="Networks", value=8)
@@ -191,12 +191,12 @@ class Page:
             InputError: Too much for the explorer.
         """
         unit = self.base.time_unit
-        return check_run(self.setting, unit, *(box.value for box in self.boxes.values()))
+        return check_run(self.opening, unit, *(box.value for box in self.boxes.values()))
 
     @property
     def times(self) -> np.ndarray:
         """Output times, shape (time,)."""
-        return time_grid(0.0, self.run_settings.duration, self.setting.step)
+        return time_grid(0.0, self.run_settings.duration, self.opening.step)
 
     @property
     def model(self) -> AbstractSystem:
@@ -221,7 +221,7 @@ class Page:
             self.status.object = str(error)
             return
         self._busy, self._again = True, False
-        args = (*asked[:2], times, self.setting.limit_options)
+        args = (*asked[:2], times, self.opening.limit_options)
         self.solver.ask(self, limit_of, args, self.later(functools.partial(self._answered, asked)))
 
     def later(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -239,8 +239,8 @@ class Page:
     def _answered(self, asked: tuple[Any, ...], found: Answer) -> None:
         """Show the limit, or say why there is none and keep the old picture."""
         self._busy = False
-        if found.sentence:
-            self.status.object = f"No limit here. {found.sentence} The picture is the last one that had a limit."
+        if found.message:
+            self.status.object = f"No limit here. {found.message} The picture is the last one that had a limit."
         elif found.content.sizes["time"] < 2:
             self.status.object = (
                 f"No limit here: {found.content.attrs['status']}. The picture is the last one with one."
@@ -279,7 +279,7 @@ class Page:
             if view.portrait and found.content is not None:
                 view.show_portrait(found.content)
             elif view.portrait:
-                view.figure.title.text = f"balanced manifold: {found.sentence}"
+                view.figure.title.text = f"phase portrait: {found.message}"
 
     def _open(self, title: str) -> None:
         """Make the views of a tab when it is first shown."""
@@ -289,9 +289,9 @@ class Page:
             self.tabs[title] = self._makers[title]()
             self._panes[title] = [_framed(view) for view in self.tabs[title]]
             return
-        assert self.setting.branches is not None
+        assert self.opening.branches is not None
         self.diagrams = Diagrams(
-            self.origin, self.jobs, self.store, first=self.setting.branches, options=self.setting.options,
+            self.origin, self.jobs, self.store, first=self.opening.branches, options=self.opening.options,
             current=lambda: self.model, load=self.set_values, tell=lambda: self.later(self.poll),
         )  # fmt: skip
         self.tabs[title], self._panes[title] = [self.diagrams.view], self.diagrams.layout()
@@ -313,10 +313,10 @@ class Page:
             asked = self.run_settings
             if asked.duration != solved.duration:
                 raise InputError("The limit of this duration is on its way: press again when it is drawn.")
-            times = time_grid(0.0, asked.duration, self.setting.step)
+            times = time_grid(0.0, asked.duration, self.opening.step)
             task = Network(
-                base.replace(**changes), times, asked.n, asked.networks, asked.seed, self.setting.record,
-                self.limit, self.setting.options, self.setting.network_options, self.store,
+                base.replace(**changes), times, asked.n, asked.networks, asked.seed, self.opening.record,
+                self.limit, self.opening.options, self.opening.network_options, self.store,
             )  # fmt: skip
             self.job = self.jobs.submit(task, self.later(self.poll))
         except (InputError, LimitError) as error:

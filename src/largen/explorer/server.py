@@ -14,14 +14,15 @@ from tornado.ioloop import PeriodicCallback
 from largen.checks import InputError, integer, require
 from largen.explorer.jobs import Jobs
 from largen.explorer.page import Page
-from largen.explorer.settings import SETTINGS
+from largen.explorer.settings import opening_of
 from largen.explorer.sharing import THEMES
 from largen.explorer.solvers import Solvers, limit_of, portrait_of
 from largen.explorer.store import Store
+from largen.explorer.views_plane import PhasePlane
 from largen.io.model_files import read_model, time_grid
-from largen.system import AbstractSystem
+from largen.system import AbstractSystem, pictures
+from largen.systems import SYSTEMS, system_class
 
-EXAMPLES = {"spiking": "gamma", "balanced": "balanced", "rate": "correlated"}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POLL = 150
 """ms between two looks at running jobs."""
@@ -88,9 +89,8 @@ def serve(
     """
     port = integer("port", port, low=0)
     require(port < 65536, "port", "be at most 65535", port)
-    models = {system: read_model(example) for system, example in EXAMPLES.items()}
-    names = dict(EXAMPLES)
-    first = "spiking"
+    models, names = first_models()
+    first = next(iter(models))
     if model is not None:
         chosen = model if isinstance(model, AbstractSystem) else read_model(model, functions=functions)
         first = chosen.system
@@ -98,12 +98,11 @@ def serve(
         names[first] = Path(model).stem if isinstance(model, str) else first
     store, jobs = Store(), Jobs()
     store.trim()
-    say("Preparing the three limits (a first run compiles for some seconds) ...")
+    say(f"Preparing the limits of {len(models)} systems (a first run compiles for some seconds) ...")
     solver = Solvers(max(1, min(2, os.cpu_count() or 1)))
     try:
         limits = solver.prepare(first_limits, (models,))
-        both = len(models["balanced"].populations) == 2
-        shared = Served(jobs, solver, store, limits, (models["balanced"], {}, limits["balanced"]) if both else None)
+        shared = Served(jobs, solver, store, limits, _portrait(models, limits))
         pages = {system: _maker(names[system], one, shared) for system, one in models.items()}
         _serve(pages | {"/": pages[first]}, shared, port, address, show, say)
     finally:
@@ -111,13 +110,32 @@ def serve(
         solver.close()
 
 
+def first_models() -> tuple[dict[str, AbstractSystem], dict[str, str]]:
+    """The model with which each system's page begins, and its name, by system."""
+    models, names = {}, {}
+    for system in SYSTEMS:
+        example = opening_of(system_class(system)).example
+        models[system] = read_model(example) if example else system_class(system)()
+        names[system] = example or system
+    return models, names
+
+
+def _portrait(models: Mapping[str, AbstractSystem], limits: Mapping[str, xr.Dataset]) -> tuple[Any, ...] | None:
+    """What `portrait_of` takes of the first system that shows a phase portrait."""
+    for system, model in models.items():
+        for picture in (picture for row in model.views.values() for picture in row):
+            if isinstance(picture, pictures.PhasePlane) and PhasePlane.fits(picture, limits[system]):
+                return model, {}, limits[system]
+    return None
+
+
 def first_limits(models: Mapping[str, AbstractSystem]) -> dict[str, xr.Dataset]:
     """The limits with which the pages begin; in a worker, which has then compiled what they take."""
     found = {}
     for system, model in models.items():
-        setting = SETTINGS[system]
-        times = time_grid(0.0, setting.stop, setting.step)
-        found[system] = limit_of(model, {}, times, setting.limit_options)
+        opening = opening_of(model)
+        times = time_grid(0.0, opening.stop, opening.step)
+        found[system] = limit_of(model, {}, times, opening.limit_options)
     return found
 
 
@@ -174,7 +192,7 @@ def _page(name: str, model: AbstractSystem, shared: Served) -> Any:
         design=Fast, theme=theme, font="system-ui, sans-serif", font_url="", raw_css=[STYLE],
     )  # fmt: skip
     here = 'aria-current="page" style="font-weight: bold"'
-    links = [f'<a href="{system}" {here if system == model.system else ""}>{system}</a>' for system in SETTINGS]
+    links = [f'<a href="{system}" {here if system == model.system else ""}>{system}</a>' for system in shared.limits]
     style = ":host a { color: #fff; margin-right: 1em } :host a:focus-visible { outline: 2px solid #fff }"
     template.header.append(pn.pane.HTML(" ".join(links), stylesheets=[style]))
     template.sidebar.extend(page.sidebar())

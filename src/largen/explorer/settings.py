@@ -1,54 +1,22 @@
-"""How the explorer begins with each system, and what a session may ask for."""
+"""How the explorer begins with a system, and what a session may ask for."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from largen.checks import InputError, integer, real
+from largen.system import AbstractSystem
+from largen.system.pictures import Opening
 
 MOST_REALISATIONS = 64
+LONGEST = 10.0
+"""A system that says nothing may be run for this many times its default duration."""
 
 
-class Setting(NamedTuple):
-    """How the explorer begins with a system.
-
-    Attributes:
-        stop: Last time.
-        step: Step between times.
-        longest: Largest last time.
-        n: Neurons.
-        most: Largest number of neurons.
-        options: Options of the limit.
-        network_options: Options of the network.
-        record: What the first realisation of a network records.
-        limit_record: What the limit records.
-        branches: Parameter that is followed first, and where to; None for a system without branches.
-    """
-
-    stop: float
-    step: float
-    longest: float
-    n: int
-    most: int
-    options: Mapping[str, Any] = {}
-    network_options: Mapping[str, Any] = {}
-    record: tuple[str, ...] = ()
-    limit_record: tuple[str, ...] = ()
-    branches: tuple[str, float] | None = None
-
-    @property
-    def limit_options(self) -> dict[str, Any]:
-        """Options of the limit with what it records."""
-        return {**self.options, **({"record": self.limit_record} if self.limit_record else {})}
-
-
-SETTINGS = {
-    "spiking": Setting(
-        500.0, 0.1, 5000.0, 400, 100_000, {"bin_width": 10.0}, {}, ("spikes", "voltage_density"), ("voltage_density",),
-        ("probability[e,i]", 1.0),
-    ),
-    "balanced": Setting(10.0, 0.05, 200.0, 1000, 100_000, branches=("drive[e]", 1.1)),
-    "rate": Setting(20.0, 1.0, 100.0, 1000, 20_000, {"lags": 5}, {"lags": 5}),
-}  # fmt: skip
+def opening_of(system: type[AbstractSystem] | AbstractSystem) -> Opening:
+    """What the system says, else its default times and 1000 neurons."""
+    if system.opening is not None:
+        return system.opening
+    start, stop, step = system.default_times
+    return Opening(stop - start, step, LONGEST * (stop - start))
 
 
 class Run(NamedTuple):
@@ -67,17 +35,17 @@ class Run(NamedTuple):
     seed: int
 
 
-def check_run(setting: Setting, unit: str, duration: Any, n: Any, networks: Any, seed: Any) -> Run:
+def check_run(opening: Opening, unit: str, duration: Any, n: Any, networks: Any, seed: Any) -> Run:
     """Check what a session asks for against what this system allows it.
 
     Raises:
-        InputError: Too long, too large or too many; the sentence says how much is allowed and what to use instead.
+        InputError: Too long, too large or too many; the message says how much is allowed and what to use instead.
     """
     duration = real("duration", duration, above=0.0)
-    shortest = 10 * setting.step
+    shortest = 10 * opening.step
     allowed = (
-        ("duration", duration, shortest, setting.longest, f" {unit}".rstrip()),
-        ("n", integer("n", n), 4, setting.most, " neurons"),
+        ("duration", duration, shortest, opening.longest, f" {unit}".rstrip()),
+        ("n", integer("n", n), 4, opening.most, " neurons"),
         ("networks", integer("networks", networks), 1, MOST_REALISATIONS, ""),
     )
     for name, value, low, high, noun in allowed:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 
 from largen.checks import InputError
-from largen.explorer.settings import check_run
+from largen.explorer.openings import check_run
 from largen.explorer.words import Words
 from largen.io.model_files import model_text, parse_model
 from largen.io.plain_files import LARGEST_FILE
@@ -106,14 +106,14 @@ class Sharing:
     # Links ---------------------------------------------------------------------------------------------------
 
     def read_link(self, query: dict[str, str]) -> None:
-        """Set what a link carries, each value checked like a file's; a wrong one gives a sentence and sets nothing."""
+        """Set what a link carries, each value checked like a file's; a wrong one gives a message and sets nothing."""
         page = self.page
         try:
             if (theme := query.get("theme", "default").strip("'\"")) not in THEMES:
                 raise InputError(f"The link asks for the theme {theme[:80]!r}; there are {', '.join(THEMES)}.")
             values = {name: self._value(name, text) for name, text in query.items() if name not in OTHERS}
             boxes = {name: values.get(name, box.value) for name, box in page.boxes.items()}
-            check_run(page.setting, page.base.time_unit, *boxes.values())
+            check_run(page.opening, page.base.time_unit, *boxes.values())
             page.base.replace(**{name: value for name, value in values.items() if name not in page.boxes})
         except InputError as error:
             page.status.object = f"Link not used. {error}"
@@ -163,7 +163,7 @@ class Sharing:
             if found is None:
                 return None
             values = found
-        begin = {"duration": page.setting.stop, "n": page.setting.n, "networks": 8, "seed": 1}
+        begin = {"duration": page.opening.stop, "n": page.opening.n, "networks": 8, "seed": 1}
         values |= {name: value for name, value in run._asdict().items() if value != begin[name]}
         return {name: value if isinstance(value, str) else repr(float(value)).removesuffix(".0")
                 for name, value in values.items()}  # fmt: skip

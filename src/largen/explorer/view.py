@@ -10,6 +10,7 @@ from bokeh.models import ColumnDataSource, Legend, LegendItem
 from bokeh.plotting import figure
 
 from largen.plot.common import EXCITATORY, INHIBITORY, colours
+from largen.system import pictures
 
 MOST_POINTS = 6000
 """Points of a line sent to the browser; of longer series the lowest and highest of equal blocks are."""
@@ -26,7 +27,7 @@ class View(abc.ABC):
     about = ""
     """What the picture shows, for those who do not see it."""
     portrait = False
-    """Whether `show_portrait` wants the balanced manifold."""
+    """Whether `show_portrait` wants a phase portrait."""
 
     def __init__(self, key: str, title: str, x: str, y: str, **options: Any):
         self.key = key  # names the figure's data in the browser
@@ -82,10 +83,34 @@ class View(abc.ABC):
         """Show a limit and the realisations that have arrived."""
 
 
-class Series(View):
+class Pictured(View):
+    """A view of a kind that systems declare (`largen.system.pictures`)."""
+
+    @classmethod
+    def fits(cls, picture: Any, limit: xr.Dataset) -> bool:
+        """Whether the limit has what the picture shows."""
+        return True
+
+    @classmethod
+    @abc.abstractmethod
+    def of(cls, limit: xr.Dataset, picture: Any) -> "Pictured":
+        """Make the view that a system declares."""
+
+
+class Series(Pictured):
     """An observable of every population against time: the limit as lines, the network as mean and band."""
 
     about = "lines are the limit; dotted lines and bands are the mean of the networks, with two standard errors"
+
+    @classmethod
+    def fits(cls, picture: pictures.Series, limit: xr.Dataset) -> bool:
+        """Whether the limit has the observable."""
+        return picture.observable in limit
+
+    @classmethod
+    def of(cls, limit: xr.Dataset, picture: pictures.Series) -> "Series":
+        """Make the view that a system declares."""
+        return cls(limit[picture.observable], limit["time"])
 
     def __init__(self, variable: xr.DataArray, time: xr.DataArray):
         unit = variable.attrs.get("units", "")

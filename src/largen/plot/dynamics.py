@@ -52,7 +52,7 @@ def phase_portrait(portrait: xr.Dataset, *, ax: Axes, realisation: int = 0, arro
     if ax.get_legend_handles_labels()[0]:
         ax.legend(fontsize=7, frameon=False)
     unit = portrait["window"].attrs["units"]
-    what = "rate of {} (Hz)" if unit == "Hz" else "mean state of {}" if portrait.attrs["system"] == "balanced" else "{}"
+    what = portrait.attrs["quantity"] + (f" ({unit})" if unit not in ("", "1") else "")
     return tidy(ax, x=what.format(labels[0]), y=what.format(labels[1]))
 
 

@@ -1,4 +1,4 @@
-"""One page about a run: the system's own panels, its observables, and the distance."""
+"""One page about a run: the pictures that its system declares, or its observables and the distance."""
 
 import textwrap
 
@@ -6,11 +6,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from largen.plot import rate, spiking
 from largen.plot.common import bands, distance, page
-
-# A system may draw panels of its own: a function (figure, grid, network, limit, finite) -> None and the rows it takes.
-PANELS = {"rate": rate.panels, "spiking": spiking.panels}
+from largen.plot.panels import Run, drawable, panel
+from largen.system.pictures import Picture, Series
+from largen.systems import class_of
 
 
 def overview(
@@ -23,6 +22,9 @@ def overview(
 ) -> Figure:
     """Draw network and limit side by side, and the distance between them.
 
+    The pictures are those that the system declares (`AbstractSystem.overview`), else one for each observable of the
+    populations.
+
     Args:
         network: What `simulate` returned (with spikes, for a raster).
         limit: What `solve_limit` returned.
@@ -33,32 +35,52 @@ def overview(
     Returns:
         A Matplotlib figure; `figure.savefig("figure.png")`.
     """
-    own = PANELS.get(str(network.attrs["system"]))
-    if own is not None and _uniform(network["time"].values):
-        figure = own(network, limit, finite, report)
-    else:
-        names = [str(n) for n, v in limit.data_vars.items() if n in network and v.dims == ("population", "time")]
-        count = len(names) + (report is not None)
-        rows = (count + 1) // 2
-        figure = page(rows, 2)
-        axes = figure.subplots(rows, 2, squeeze=False).ravel()
-        for ax, name in zip(axes, names, strict=False):
-            bands(network, limit, name, finite=finite, ax=ax)
-            ax.set_title(ax.get_ylabel(), loc="left", fontsize=10)
-            ax.set_ylabel("")
-            if ax is axes[0]:
-                ax.legend(fontsize=7, frameon=False)
-            else:
-                ax.get_legend().remove()
-        if report is not None:
-            distance(report, ax=axes[len(names)])
-        for ax in axes[count:]:
-            ax.set_axis_off()
+    run = Run(network, limit, finite, report)
+    system = class_of(network.attrs)
+    declared = system.overview if system is not None and _uniform(network["time"].values) else ()
+    rows = [[picture for picture in row if drawable(picture, run)] for row in declared]
+    rows = [row for row in rows if row]
+    figure = _declared(rows, run) if rows else _general(run)
     count = network.sizes["realisation"]
     words = f"{title + ': ' if title else ''}{network.attrs['system']}, n = {network.attrs['n']}, {count} realisations"
     if report is not None:
         words += f"\n{report.attrs['verdict']}"
     figure.suptitle(textwrap.fill(words, 110, replace_whitespace=False), fontsize=11)
+    return figure
+
+
+def _declared(rows: list[list[Picture]], run: Run) -> Figure:
+    figure = page(len(rows), 1, height=3.2 * len(rows))
+    grid = figure.add_gridspec(len(rows), 1)
+    for k, row in enumerate(rows):
+        places = grid[k, 0].subgridspec(1, len(row))
+        for column, picture in enumerate(row):
+            ax = figure.add_subplot(places[0, column])
+            panel(picture, run, ax)
+            if len(row) > 1 and isinstance(picture, Series):  # no room for the legend beside the title
+                ax.legend(fontsize=7, frameon=False)
+    return figure
+
+
+def _general(run: Run) -> Figure:
+    network, limit, finite, report = run
+    names = [str(n) for n, v in limit.data_vars.items() if n in network and v.dims == ("population", "time")]
+    count = len(names) + (report is not None)
+    rows = (count + 1) // 2
+    figure = page(rows, 2)
+    axes = figure.subplots(rows, 2, squeeze=False).ravel()
+    for ax, name in zip(axes, names, strict=False):
+        bands(network, limit, name, finite=finite, ax=ax)
+        ax.set_title(ax.get_ylabel(), loc="left", fontsize=10)
+        ax.set_ylabel("")
+        if ax is axes[0]:
+            ax.legend(fontsize=7, frameon=False)
+        else:
+            ax.get_legend().remove()
+    if report is not None:
+        distance(report, ax=axes[len(names)])
+    for ax in axes[count:]:
+        ax.set_axis_off()
     return figure
 
 

@@ -1,5 +1,6 @@
 """From a labelled Dataset to the arrays of the statistics: rates per step, pooled and smoothed."""
 
+import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -56,7 +57,7 @@ def read(dataset: xr.Dataset, start: float | None, *, finest: float = np.inf, wh
     Args:
         dataset: What `simulate` or `solve_limit` returned for the spiking system, or another with `rate` (realisation,
             population, time) with or without realisations, in Hz, on a uniform grid of `time` in ms, and `sizes` among
-            its attributes. Labels of inhibitory populations begin with "i".
+            its attributes. Which populations inhibit say the parameter `inhibitory` or, without it, labels with i.
         start: Time (ms) after which statistics are taken; None for 500 ms after the first time, or a quarter of
             the run if that is less.
         finest: Largest spacing of the grid that is allowed (ms).
@@ -98,7 +99,7 @@ def read(dataset: xr.Dataset, start: float | None, *, finest: float = np.inf, wh
     require(np.all(np.isfinite(values)), "dataset", "hold finite rates", "not")
     populations = dataset["population"].values
     size = np.asarray(dataset.attrs["sizes"])
-    inhibitory = np.array([str(label).startswith("i") for label in populations])
+    inhibitory = _inhibitory(dataset)
     stochastic = dataset.attrs.get("kind") != "limit" or str(dataset.attrs.get("finite_size")).lower() == "true"
     return Signals(times[keep], step, values if lead else values[None], populations, size, inhibitory, stochastic)
 
@@ -108,6 +109,14 @@ def _about(dataset: object) -> str:
         return type(dataset).__name__
     system = dataset.attrs.get("system", "an unknown system")
     return f"a Dataset of {system} with the variables {', '.join(map(str, dataset.data_vars)) or 'none'}"
+
+
+def _inhibitory(dataset: xr.Dataset) -> np.ndarray:
+    """Which populations inhibit: the parameter of that name says so, or else labels that begin with i."""
+    flags = json.loads(dataset.attrs.get("parameters", "{}")).get("inhibitory")
+    if flags is None:
+        flags = [str(label).startswith("i") for label in dataset["population"].values]
+    return np.asarray(flags)
 
 
 def smooth(rate: np.ndarray, step: float, width: float = SMOOTHING) -> np.ndarray:

@@ -148,7 +148,7 @@ class AbstractSystem(AbstractComponent):
     def limit(self, times: np.ndarray, *, n: int | None, rtol: float, atol: float, **options: Any) -> Arrays:
         """Solve the limit equations; n is None for the model's own size.
 
-        A limit that is lost on the way comes back cut at `stopped_at` with the sentence in `status`; one that
+        A limit that is lost on the way comes back cut at `stopped_at` with the message in `status`; one that
         does not exist raises `LimitError`.
         """
 

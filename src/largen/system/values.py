@@ -31,7 +31,7 @@ class Arrays(NamedTuple):
         values: Arrays by observable name, each with the observable's dims.
         coords: Coordinate arrays by dimension name (beyond `time` and the populations).
         attrs: Options as they were resolved, and what else is worth recording.
-        status: One sentence; "completed" when nothing went wrong.
+        status: A message; "completed" when nothing went wrong.
         stopped_at: Time at which a limit was lost, or None.
     """
 

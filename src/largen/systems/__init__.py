@@ -7,17 +7,25 @@ A system in a package of its own costs its folder and one line in that package's
 """
 
 import importlib
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-SYSTEMS = {entry.name: entry.value for entry in entry_points(group="largen.systems")} | {
+_OWN = {
+    "spiking": "largen.systems.spiking:SpikingNetwork",
     "balanced": "largen.systems.balanced:BalancedNetwork",
     "rate": "largen.systems.rate:RateNetwork",
-    "spiking": "largen.systems.spiking:SpikingNetwork",
 }
+SYSTEMS = _OWN | {entry.name: entry.value for entry in entry_points(group="largen.systems") if entry.name not in _OWN}
 
 
 def system_class(name: str) -> Any:
     """Import the model class of a system by the system's name."""
     where, what = SYSTEMS[name].split(":")
     return getattr(importlib.import_module(where), what)
+
+
+def class_of(attrs: Mapping[Any, Any]) -> Any:
+    """The model class behind a Dataset with these attributes; None where its system is not registered."""
+    name = str(attrs.get("system", ""))
+    return system_class(name) if name in SYSTEMS else None

@@ -331,7 +331,7 @@ class SpikingNetwork(AbstractFlowSystem):
     ) -> TangentMap:
         """The reduction, a map at its dt, with tangent vectors; `options` as of `dynamics`."""
         check_options(self, "dynamics", options)
-        given = options if dt is None else options | {"dt": dt}
+        given: dict[str, Any] = options if dt is None else options | {"dt": dt}
         return self.dynamics(None, n=n, **given).tangent(method="discrete-state reduction")
 
     def phase_portrait(

@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from largen.checks import InputError
-from largen.plot.common import axis_label, distance, page, tidy
+from largen.plot.common import axis_label, page, tidy
 
+SOURCES = ("limit", "network", "difference")
 _PART_COLOURS = {"all": "black", "frozen": "#0072B2", "dynamic": "#D55E00"}
 _PART_STYLES = {"all": ("-", "o"), "frozen": ("--", "s"), "dynamic": ("-.", "D")}
 """Line of the limit, marker of the network."""
@@ -38,13 +39,19 @@ def covariance_surfaces(network: xr.Dataset, limit: xr.Dataset, *, lags: tuple[i
 
 
 def _surfaces(network: xr.Dataset, limit: xr.Dataset, lags: tuple[int, ...], axes: np.ndarray) -> None:
-    for row, lag in enumerate(lags):
-        theory, found = limit["covariance"].sel(lag=lag), network["covariance"].sel(lag=lag)
-        top = float(np.abs(theory).max()) or float(np.abs(_middle(found)).max())
-        who = "one neuron" if lag == 0 else f"lag {lag}"
-        surface(theory, ax=axes[row, 0], title=f"limit: {who}", scale=top)
-        surface(found, ax=axes[row, 1], title=f"network: {who}", scale=top)
-        surface(_middle(found) - theory, ax=axes[row, 2], title="network - limit")
+    for row, lag in zip(axes, lags, strict=True):
+        for ax, source in zip(row, SOURCES, strict=True):
+            one_surface(limit["covariance"], network["covariance"], source, lag, ax=ax)
+
+
+def one_surface(limit: xr.DataArray, network: xr.DataArray, source: str, lag: int, *, ax: Axes) -> Axes:
+    """Draw a covariance of limit, network or their difference at one lag, the first two on one scale."""
+    theory, found = limit.sel(lag=lag), network.sel(lag=lag)
+    if source == "difference":
+        return surface(_middle(found) - theory, ax=ax, title="network - limit")
+    top = float(np.abs(theory).max()) or float(np.abs(_middle(found)).max())
+    who = "one neuron" if lag == 0 else f"lag {lag}"
+    return surface(theory if source == "limit" else found, ax=ax, title=f"{source}: {who}", scale=top)
 
 
 def against_lag(network: xr.Dataset, limit: xr.Dataset, *, ax: Axes) -> Axes:
@@ -127,30 +134,3 @@ def chaotic_variance(curve: xr.Dataset, *, ax: Axes) -> Axes:
     ax.plot(curve["gain"], curve["variance"], color="black")
     ax.axvline(1.0, color="0.6", lw=0.8, ls=":")
     return tidy(ax, title="chaos of independent weights", x=axis_label(curve["gain"]), y=axis_label(curve["variance"]))
-
-
-def panels(network: xr.Dataset, limit: xr.Dataset, finite: xr.Dataset | None, report: xr.Dataset | None) -> Figure:
-    """Make the page of a rate run: covariance over (s, t) of a neuron and of two neighbours, mean, lags, distance."""
-    lags = limit["lag"].values[:2]
-    figure = page(len(lags) + 1, 3, height=3.2 * (len(lags) + 1))
-    axes = figure.subplots(len(lags) + 1, 3)
-    _surfaces(network, limit, tuple(lags), axes)
-    ax = axes[-1, 0]
-    mean = network["mean"]
-    middle = mean.mean("realisation")
-    if mean.sizes["realisation"] > 1:
-        error = 2 * mean.std("realisation", ddof=1) / np.sqrt(mean.sizes["realisation"])
-        ax.fill_between(
-            mean["time"], middle - error, middle + error, color="0.6", alpha=0.5, lw=0, label="network (2 s.e.)"
-        )
-    else:
-        ax.plot(mean["time"], middle, color="0.6", label="network")
-    ax.plot(limit["time"], limit["mean"], color="#D55E00", label="limit")
-    ax.legend(fontsize=7, frameon=False)
-    tidy(ax, title=axis_label(limit["mean"]), x="time")
-    against_lag(network, limit, ax=axes[-1, 1])
-    if report is not None:
-        distance(report, ax=axes[-1, 2])
-    else:
-        axes[-1, 2].set_axis_off()
-    return figure

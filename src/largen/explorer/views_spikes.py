@@ -1,25 +1,32 @@
-"""Views of the spiking system."""
+"""Views of spikes and rates: raster, power spectrum, density over bins."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 from bokeh.models import Range1d
 
 from largen import analysis
-from largen.explorer.view import LIMIT, NETWORK, Series, View, axis, thin
+from largen.explorer.view import Pictured, axis
 from largen.plot.common import colours
+from largen.system import pictures
 
 
-class Raster(View):
+class Raster(Pictured):
     """Spikes of the first realisation."""
 
     about = "one row a neuron, one dot a spike, once a network has run"
     ROWS = 400
 
+    @classmethod
+    def of(cls, limit: xr.Dataset, picture: pictures.Raster) -> "Raster":
+        """Make the view that a system declares."""
+        return cls(limit)
+
     def __init__(self, limit: xr.Dataset):
+        time = axis("time", limit["time"].attrs.get("units", ""))
         super().__init__(
-            "raster", "spikes of the first network (run it)", axis("time", "ms"), "neurons",
+            "raster", "spikes of the first network (run it)", time, "neurons",
             x_range=Range1d(start=0, end=1), y_range=Range1d(start=-5, end=self.ROWS + 5),
         )  # fmt: skip
         self.labels = limit["population"].values.tolist()
@@ -45,10 +52,20 @@ class Raster(View):
             base += shown
 
 
-class Spectrum(View):
+class Spectrum(Pictured):
     """Power spectra of the rates."""
 
     about = "power spectra; dotted is the mean over the networks"
+
+    @classmethod
+    def fits(cls, picture: pictures.Spectrum, limit: xr.Dataset) -> bool:
+        """Whether the limit has a firing rate."""
+        return "rate" in limit
+
+    @classmethod
+    def of(cls, limit: xr.Dataset, picture: pictures.Spectrum) -> "Spectrum":
+        """Make the view that a system declares."""
+        return cls(limit)
 
     def __init__(self, limit: xr.Dataset):
         super().__init__("spectrum", "power spectrum", "frequency (Hz)", "power", y_axis_type="log")
@@ -77,42 +94,24 @@ class Spectrum(View):
             self.fill(f"{who}{label}", x=frequency[inside], y=np.maximum(power[inside], 1e-12))
 
 
-class Plane(View):
-    """Orbits in the plane of excitation and inhibition: their smoothed rates."""
+class Density(Pictured):
+    """A density over bins, averaged over time."""
 
-    about = "the orbit of the limit and of the first network, the first fifth of the time left out"
+    about = "density averaged over time; dotted is the first network"
 
-    def __init__(self, limit: xr.Dataset):
-        labels, unit = limit["population"].values.tolist()[:2], limit["rate"].attrs.get("units", "")
-        super().__init__("plane", "orbit of the rates", *(axis(f"rate of {label}", unit) for label in labels))
-        for who, colour, width in (("network", NETWORK, 1), ("limit", LIMIT, 2)):
-            line = self.figure.line("x", "y", source=self.source(who, "x", "y"), color=colour, width=width, alpha=0.8)
-            self.entry(who, who, line)
-        self.legend()
+    @classmethod
+    def fits(cls, picture: pictures.Density, limit: xr.Dataset) -> bool:
+        """Whether the limit has the density."""
+        return picture.observable in limit
 
-    def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:
-        """Show the orbit of the limit and of the first realisation."""
-        self._line("limit", limit)
-        if runs:
-            self._line("network", runs[0])
-        else:
-            self.empty("network")
+    @classmethod
+    def of(cls, limit: xr.Dataset, picture: pictures.Density) -> "Density":
+        """Make the view that a system declares."""
+        return cls(limit, picture)
 
-    def _line(self, who: str, dataset: xr.Dataset) -> None:
-        rate = analysis.orbit(dataset)["rate"]
-        rate = rate.isel(realisation=0) if "realisation" in rate.dims else rate
-        x, y = rate.values[:2, rate.sizes["time"] // 5 :]
-        kept = thin(x)
-        self.fill(who, x=x[kept], y=y[kept])
-
-
-class Density(View):
-    """Voltage density, averaged over time."""
-
-    about = "density of the potentials, averaged over time"
-
-    def __init__(self, limit: xr.Dataset):
-        super().__init__("density", "voltage density", "voltage", "probability per unit voltage")
+    def __init__(self, limit: xr.Dataset, picture: pictures.Density):
+        super().__init__("density", picture.title, picture.axis, f"probability per unit {picture.axis}")
+        self.name = picture.observable
         self.labels = limit["population"].values.tolist()
         for label, colour in colours(self.labels).items():
             for who, dash in (("limit", "solid"), ("network", "dotted")):
@@ -125,22 +124,10 @@ class Density(View):
         """Show the limit's density and that of the first realisation."""
         for who, dataset in (("limit", limit), ("network", runs[0] if runs else None)):
             for label in self.labels:
-                if dataset is None or "voltage_density" not in dataset:
+                if dataset is None or self.name not in dataset:
                     self.empty(f"{who}{label}")
                     continue
-                density = dataset["voltage_density"].sel(population=label)
+                density = dataset[self.name].sel(population=label)
                 density = density.mean([dim for dim in density.dims if dim != "bin"])
                 centre = density["bin"].values
                 self.fill(f"{who}{label}", x=centre, y=density.values / np.gradient(centre))
-
-
-def views(limit: xr.Dataset) -> dict[str, Callable[[], list[View]]]:
-    """Views of the spiking system, by tab, made when they are called for."""
-    tabs: dict[str, Callable[[], list[View]]] = {
-        "Rates": lambda: [Series(limit["rate"], limit["time"]), Raster(limit)],
-        "Spectra": lambda: [Spectrum(limit)],
-    }
-    if limit.sizes["population"] > 1:
-        tabs["Orbit"] = lambda: [Plane(limit)]
-    tabs["Voltage"] = lambda: [Density(limit)]
-    return tabs

@@ -1,21 +1,33 @@
-"""Views of the rate system."""
+"""Views of a covariance over two times: surfaces, frozen and dynamic parts, against the lag."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
 from bokeh.models import ColorBar, LinearColorMapper, Range1d
 
 from largen import analysis
-from largen.explorer.view import DYNAMIC, FROZEN, LIMIT, Series, View
+from largen.explorer.view import DYNAMIC, FROZEN, LIMIT, Pictured
+from largen.system import pictures
 
 
-class Surface(View):
+class Surface(Pictured):
     """A covariance over two times at one lag: of the limit, of the network, or their difference."""
 
     about = "covariance over two times: blue below zero, red above"
 
-    def __init__(self, limit: xr.Dataset, lag: int, what: str):
+    @classmethod
+    def fits(cls, picture: pictures.Surface, limit: xr.Dataset) -> bool:
+        """Whether the limit has this covariance at this lag."""
+        return picture.observable in limit and picture.lag in limit["lag"]
+
+    @classmethod
+    def of(cls, limit: xr.Dataset, picture: pictures.Surface) -> "Surface":
+        """Make the view that a system declares."""
+        return cls(limit, picture)
+
+    def __init__(self, limit: xr.Dataset, picture: pictures.Surface):
+        self.name, lag, what = picture.observable, picture.lag, picture.source
         who = "one neuron" if lag == 0 else f"lag {lag}"
         time = limit["time"].values
         self.ends = (Range1d(start=time[0], end=time[-1]), Range1d(start=time[0], end=time[-1]))
@@ -31,8 +43,8 @@ class Surface(View):
 
     def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:
         """Show the surface on a scale symmetric about zero."""
-        theory = limit["covariance"].sel(lag=self.lag).values
-        found = np.mean([run["covariance"].sel(lag=self.lag).values[0] for run in runs], axis=0) if runs else None
+        theory = limit[self.name].sel(lag=self.lag).values
+        found = np.mean([run[self.name].sel(lag=self.lag).values[0] for run in runs], axis=0) if runs else None
         image = {"limit": theory, "network": found, "difference": None if found is None else found - theory}[self.what]
         if image is None:
             self.empty("image")
@@ -49,13 +61,24 @@ class Surface(View):
 PARTS = {"all": LIMIT, "frozen": FROZEN, "dynamic": DYNAMIC}
 
 
-class Parts(View):
+class Parts(Pictured):
     """Variance of a neuron against time, the part frozen by the weights, and the part that fluctuates."""
 
     about = "lines are the limit, dots the mean of the networks"
 
-    def __init__(self, limit: xr.Dataset):
+    @classmethod
+    def fits(cls, picture: pictures.Parts, limit: xr.Dataset) -> bool:
+        """Whether the limit has both covariances."""
+        return picture.whole in limit and picture.frozen in limit
+
+    @classmethod
+    def of(cls, limit: xr.Dataset, picture: pictures.Parts) -> "Parts":
+        """Make the view that a system declares."""
+        return cls(picture)
+
+    def __init__(self, picture: pictures.Parts):
         super().__init__("parts", "variance of a neuron: frozen and dynamic parts", "time", "variance")
+        self.names = (picture.whole, picture.frozen)
         for name, colour in PARTS.items():
             line = self.figure.line("x", "y", source=self.source(f"limit {name}", "x", "y"), color=colour, width=2)
             source = self.source(f"network {name}", "x", "y")
@@ -76,17 +99,27 @@ class Parts(View):
             return
         time = datasets[0]["time"].values
         both = []
-        for name in ("covariance", "frozen_covariance"):
+        for name in self.names:
             found = [one[name].sel(lag=0).transpose("time", "time_", ...).values for one in datasets]
             both.append(np.mean([np.einsum("tt...->t...", one).reshape(len(time), -1).mean(-1) for one in found], 0))
         for name, values in zip(PARTS, (*both, both[0] - both[1]), strict=True):
             self.fill(f"{who} {name}", x=time, y=values)
 
 
-class AgainstLag(View):
+class AgainstLag(Pictured):
     """Correlation at the last time against the lag, its frozen and its dynamic part: no propagation of chaos."""
 
     about = "correlation of two neurons at the last time; dots are the networks, with two standard errors"
+
+    @classmethod
+    def fits(cls, picture: pictures.AgainstLag, limit: xr.Dataset) -> bool:
+        """Whether the limit has both covariances."""
+        return picture.whole in limit and picture.frozen in limit
+
+    @classmethod
+    def of(cls, limit: xr.Dataset, picture: pictures.AgainstLag) -> "AgainstLag":
+        """Make the view that a system declares."""
+        return cls(limit)
 
     def __init__(self, limit: xr.Dataset):
         super().__init__("lags", "correlation at the last time, against the lag", "lag on the ring", "correlation")
@@ -134,13 +167,3 @@ def _diverging() -> list[str]:
     )
     ramp = np.concatenate([np.linspace(blue, white, 128), np.linspace(white, red, 128)])
     return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.round(ramp).astype(int)]
-
-
-def views(limit: xr.Dataset) -> dict[str, Callable[[], list[View]]]:
-    """Views of the rate system, by tab, made when they are called for."""
-    lags, kinds = limit["lag"].values[:2].tolist(), ("limit", "network", "difference")
-    return {
-        "Mean": lambda: [Series(limit["mean"], limit["time"]), Parts(limit)],
-        "Correlation and lag": lambda: [AgainstLag(limit)],
-        "Surfaces": lambda: [Surface(limit, lag, what) for lag in lags for what in kinds],
-    }

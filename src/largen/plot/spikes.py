@@ -1,0 +1,84 @@
+"""Pictures of spikes and rates: rasters, spectra, orbits in the plane of two populations."""
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from largen.plot.common import axis_label, colours, tidy
+
+
+def raster(
+    network: xr.Dataset, *, ax: Axes, realisation: int = 0, window: tuple[float, float] | None = None, most: int = 400
+) -> Axes:
+    """Draw the spikes of one realisation, populations stacked, at most `most` neurons in proportion to size.
+
+    Needs `simulate(..., record="spikes")`.
+    """
+    here = network["spike_realisation"].values == realisation
+    times, owner = network["spike_time"].values[here], network["spike_population"].values[here]
+    neuron = network["spike_neuron"].values[here]
+    labels = network["population"].values.tolist()
+    palette = colours(labels)
+    sizes = [int(neuron[owner == k].max(initial=0)) + 1 for k in range(len(labels))]
+    base, ticks = 0, []
+    for k, label in enumerate(labels):
+        shown = max(1, min(sizes[k], round(most * sizes[k] / sum(sizes))))
+        mine = (owner == k) & (neuron < shown)
+        if window:
+            mine &= (times >= window[0]) & (times <= window[1])
+        ax.plot(times[mine], base + neuron[mine], ls="", marker=".", ms=1.2, color=palette[label], rasterized=True)
+        ticks.append(base + shown / 2)
+        base += shown
+    ax.set_yticks(ticks, labels)
+    ax.set_ylim(0, base)
+    if window:
+        ax.set_xlim(*window)
+    return tidy(ax, x=axis_label(network["time"]), y="neurons")
+
+
+def spectrum(
+    spectra: dict[str, xr.Dataset], *, ax: Axes, population: str | None = None, highest: float = 200.0
+) -> Axes:
+    """Draw power spectra of the rate (from `analysis.power_spectrum`), one line per source."""
+    styles = {"network": ("black", "-", 1.4), "limit": ("#D55E00", "-", 1.2), "theory at this n": ("0.5", "--", 1.2)}
+    for name, dataset in spectra.items():
+        label = population or str(dataset["population"].values[0])
+        line = dataset["power"].sel(population=label)
+        line = line.sel(frequency=slice(1.0, highest))
+        line = line.mean("realisation") if "realisation" in line.dims else line
+        colour, dash, width = styles.get(name, ("0.3", ":", 1.0))
+        ax.semilogy(line["frequency"], np.maximum(line, 1e-12), color=colour, ls=dash, lw=width, label=name)
+    top = max(ax.get_ylim()[1], 1e-9)
+    ax.set_ylim(max(ax.get_ylim()[0], top * 1e-7), top)
+    ax.legend(fontsize=7, frameon=False, loc="lower right")
+    some = next(iter(spectra.values()))["power"]
+    return tidy(ax, x="frequency (Hz)", y=f"power ({some.attrs['units']})")
+
+
+def orbit(
+    orbits: dict[str, xr.Dataset],
+    observable: str = "rate",
+    *,
+    ax: Axes,
+    window: tuple[float, float] | None = None,
+) -> Axes:
+    """Draw orbits in the plane of the first two populations, one line per source.
+
+    Args:
+        orbits: Datasets by source: of rates from `analysis.orbit`, else what `simulate` or `solve_limit` returned.
+        observable: Observable with the dims (population, time).
+        ax: Where to draw.
+        window: First and last time to show.
+    """
+    styles = {"network": ("0.55", 0.7), "limit": ("#D55E00", 1.6)}
+    for name, dataset in orbits.items():
+        path = dataset[observable]
+        path = path.isel(realisation=0) if "realisation" in path.dims else path
+        path = path.sel(time=slice(*window)) if window else path
+        colour, width = styles.get(name, ("#0072B2", 1.0))
+        ax.plot(path.isel(population=0), path.isel(population=1), color=colour, lw=width, label=name)
+    first = next(iter(orbits.values()))
+    labels, unit = first["population"].values, first[observable].attrs.get("units", "")
+    unit = f" ({unit})" if unit and unit != "1" else ""
+    ax.legend(fontsize=7, frameon=False)
+    return tidy(ax, x=f"{observable} of {labels[0]}{unit}", y=f"{observable} of {labels[1]}{unit}")
