@@ -311,7 +311,7 @@ class Shooting(AbstractProblem):
 
 
 def near_hopf(equations: Equations, z: np.ndarray, mode: np.ndarray, angle: float) -> Start:
-    """Where the curve of orbits begins that are born where a pair exp(+-i angle) of multipliers of a step crosses.
+    """Where the curve of orbits begins that are born where a pair exp(± i angle) of multipliers of a step crosses.
 
     Args:
         equations: One step f(x, p, dt).
