@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 import largen as ln
 from largen import analysis, plot
 from largen.analysis import Flow, Map
-from largen.bifurcation.branches import MEANING
 from largen.commands.main import main
+from largen.numerics.continuation import SpecialKind
 from largen.numerics.lyapunov import runge_kutta
 
 PITCHFORK = Flow(lambda x, q: q["mu"] * x - x**3, [0.0], {"mu": -1.0})
@@ -37,7 +37,7 @@ def test_a_pitchfork_is_switched_in_both_directions():
     regular = diagram.isel(point=np.setdiff1d(np.arange(diagram.sizes["point"]), diagram["special_point"].values))
     middle = (regular["on_branch"] == 0) & (regular["parameter"] > 0)
     np.testing.assert_array_equal(regular["stable"].values, ~middle.values)
-    assert set(diagram["special_meaning"].values) == {MEANING["branch_point"]}
+    assert set(diagram["special_meaning"].values) == {SpecialKind.BRANCH_POINT.meaning}
 
 
 def test_the_logistic_map_doubles_twice_and_its_orbits_are_exact():
@@ -121,15 +121,15 @@ def test_a_step_of_a_flow_is_followed_as_a_flow():
     diagram = analysis.follow(system, "mu", to=1.0, start=orbit)
     radius = np.linalg.norm(diagram["unknowns"].values, axis=1)
     np.testing.assert_allclose(radius, np.sqrt(diagram["parameter"].values), atol=1e-5)
-    # Downwards it dies at the Hopf point.
+    # Downwards the branch ends at the Hopf point.
     diagram = analysis.follow(system, "mu", to=-0.2, start=orbit)
-    assert "The orbit dies" in str(diagram["branch_ending"].values[0])
+    assert "ends at a Hopf point" in str(diagram["branch_ending"].values[0])
     with pytest.raises(ln.LimitError, match=r"could not be started: Newton's method left a residual of .* iterations"):
         analysis.follow(system, "mu", to=1.0, start=orbit.assign(period=orbit["period"] * 1.4))
 
 
 def bent(x, q, dt):
-    """A Runge-Kutta step of r' = mu r + r^3 - r^5, theta' = 2 pi r^2: orbits r^2 = (1 +- sqrt(1 + 4 mu)) / 2."""
+    """A Runge-Kutta step of r' = mu r + r^3 - r^5, theta' = 2 pi r^2: orbits r^2 = (1 ± sqrt(1 + 4 mu)) / 2."""
 
     def field(y):
         square = y @ y
@@ -193,19 +193,19 @@ def test_an_orbit_of_two_turns_ends_where_they_become_one(stepped):
     orbit = analysis.limit_cycle(system, start=begin, settle=20.0, window=5.0)
     assert float(orbit["period"]) == pytest.approx(2.0, abs=1e-3)
     diagram = analysis.follow(system, "mu", to=-0.4, start=orbit, largest_step=0.1, switch=False)
-    assert "merges with the single one" in str(diagram["branch_ending"].values[0])
+    assert "rejoins the primary branch" in str(diagram["branch_ending"].values[0])
     assert float(diagram["parameter"][-1]) == pytest.approx(0.0, abs=0.02)
     size = np.linalg.norm(diagram["unknowns"].values[:, 2:4], axis=1)
     np.testing.assert_allclose(size**2, diagram["parameter"].values, atol=1e-3)
 
 
 def test_orbits_are_switched_where_they_branch():
-    def law(x, q):  # x and y turn on the unit circle; z has a pitchfork
+    def f(x, q):  # x and y turn on the unit circle; z has a pitchfork
         shrinking = 1 - x[0] ** 2 - x[1] ** 2
         turn = jnp.array([x[0] * shrinking - 2 * x[1], 2 * x[0] + x[1] * shrinking])
         return jnp.append(turn, q["mu"] * x[2] - x[2] ** 3)
 
-    flow = Flow(law, [1.0, 0.0, 0.0], {"mu": -0.5})
+    flow = Flow(f, [1.0, 0.0, 0.0], {"mu": -0.5})
     orbit = analysis.limit_cycle(flow, start=[1.0, 0.0, 0.0], settle=5.0, window=10.0)
     diagram = analysis.follow(flow, "mu", to=0.5, start=orbit, largest_step=0.2)
     assert specials(diagram)[0] == ("branch_point", pytest.approx(0.0, abs=1e-6))
@@ -275,7 +275,7 @@ def test_spiking_stationary_states_and_their_hopf_point():
     assert axes.get_xlabel() == "probability[e,i]"
 
 
-def test_what_cannot_be_followed_is_refused_with_a_sentence():
+def test_what_cannot_be_followed_is_refused_with_a_message():
     spiking = ln.SpikingNetwork()
     for call, match in (
         (lambda: analysis.follow(spiking, "probability", to=0.9), "must name one number"),

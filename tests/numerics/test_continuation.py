@@ -5,10 +5,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from largen.numerics.continuation import Ending, NotConverged, Point, Stop, linear, trace
-from largen.numerics.continuation.branch import Steps
-from largen.numerics.continuation.collocation import without_trivial
-from largen.numerics.continuation.points import Stationary, newton
+from largen.numerics.continuation import (
+    Ending,
+    Equations,
+    NotConverged,
+    Point,
+    SpecialKind,
+    Start,
+    Steps,
+    Stop,
+    linear,
+    trace,
+)
+from largen.numerics.continuation.floquet import without_trivial
+from largen.numerics.continuation.stationary import Stationary, default_scale, newton
 
 
 def fold(x, p):
@@ -40,13 +50,19 @@ def rotation(x, p):
     return (1 + p - x @ x) * jnp.array([c * x[0] - s * x[1], s * x[0] + c * x[1]])
 
 
-def follow(law, x, p, low, high, *, discrete=False, sign=1.0, problem=None, **steps):
+def equations(f, x, span, *, scale=None, conserved=None):
+    """A right-hand side f(x, p) with scales fit for states of the size of x."""
+    rows = np.zeros((0, len(x))) if conserved is None else conserved
+    return Equations(f, default_scale(x) if scale is None else scale, rows, span)
+
+
+def follow(f, x, p, low, high, *, discrete=False, sign=1.0, problem=None, **steps):
     x = np.atleast_1d(np.array(x, dtype=float))
     with jax.enable_x64(True):
-        problem = problem or Stationary(law, x, high - low, discrete=discrete)
-        along = np.zeros(len(x) + 1)
-        along[-1] = sign
-        items = list(trace(problem, np.append(x, p), along, low, high, Steps(**steps)))
+        problem = problem or Stationary(equations(f, x, high - low), x, discrete=discrete)
+        direction = np.zeros(len(x) + 1)
+        direction[-1] = sign
+        items = list(trace(Start(problem, np.append(x, p), direction), low, high, Steps(**steps)))
     assert isinstance(items[-1], Ending)
     points = items[:-1]
     assert all(isinstance(point, Point) for point in points)
@@ -54,7 +70,7 @@ def follow(law, x, p, low, high, *, discrete=False, sign=1.0, problem=None, **st
 
 
 @pytest.mark.parametrize(
-    ("law", "x", "p", "sign", "discrete", "kind", "where", "value"),
+    ("f", "x", "p", "sign", "discrete", "kind", "where", "value"),
     [
         (fold, 1.0, 1.0, -1.0, False, "fold", 0.0, 0.0),
         (hopf, [0.0, 0.0], -1.0, 1.0, False, "hopf", 0.0, 2.0j),
@@ -65,9 +81,9 @@ def follow(law, x, p, low, high, *, discrete=False, sign=1.0, problem=None, **st
         (rotation, [0.0, 0.0], -0.5, 1.0, True, "neimark_sacker", 0.0, np.exp(1.1j)),
     ],
 )
-def test_normal_forms(law, x, p, sign, discrete, kind, where, value):
-    _, special, ending = follow(law, x, p, -1.0, 1.1, sign=sign, discrete=discrete)
-    assert [point.special.kind for point in special] == [kind]
+def test_normal_forms(f, x, p, sign, discrete, kind, where, value):
+    _, special, ending = follow(f, x, p, -1.0, 1.1, sign=sign, discrete=discrete)
+    assert [point.special.kind.value for point in special] == [kind]
     point = special[0]
     assert point.special.uncertainty < 1e-6
     assert abs(point.parameter - where) <= point.special.uncertainty + 1e-9
@@ -77,7 +93,7 @@ def test_normal_forms(law, x, p, sign, discrete, kind, where, value):
 
 def test_the_logistic_map_doubles_its_period_at_three():
     points, special, _ = follow(logistic, 1 / 3, 1.5, 0.5, 3.5, discrete=True)
-    assert [point.special.kind for point in special] == ["period_doubling"]
+    assert [point.special.kind for point in special] == [SpecialKind.PERIOD_DOUBLING]
     assert abs(special[0].parameter - 3.0) < 1e-6
     assert abs(special[0].z[0] - 2 / 3) < 1e-6
     for point in points:
@@ -94,16 +110,17 @@ def test_a_curve_turns_at_its_fold_and_counts_its_unstable_modes():
 
 def test_conserved_quantities_are_held_and_leave_no_zero_eigenvalue():
     # x <-> y with an autocatalytic return: x + y is conserved, so that the Jacobian alone is singular.
-    def law(x, p):
+    def f(x, p):
         flow = p * x[0] - x[1] * (1 + x[1] ** 2)
         return jnp.array([-flow, flow])
 
     x = np.array([0.5, 1.5])
     with jax.enable_x64(True):
-        start = newton(law, x, 1.0, discrete=False, conserved=np.ones((1, 2)))
-        problem = Stationary(law, start, 1.0, conserved=np.ones((1, 2)))
+        reaction = equations(f, x, 1.0, conserved=np.full((1, 2), 0.5**0.5))
+        start = newton(reaction, x, 1.0, discrete=False)
+        problem = Stationary(reaction, start)
     assert start.sum() == pytest.approx(2.0, abs=1e-12)
-    points, special, _ = follow(law, start, 1.0, 1.0, 2.0, problem=problem)
+    points, special, _ = follow(f, start, 1.0, 1.0, 2.0, problem=problem)
     assert not special
     for point in points:
         assert point.z[:2].sum() == pytest.approx(2.0, abs=1e-9)
@@ -119,27 +136,27 @@ def rate_network(size, seed):
 
 
 def test_a_network_of_twenty_rates_bifurcates_where_its_matrix_says():
-    weights, law = rate_network(20, seed=2)
+    weights, f = rate_network(20, seed=2)
     values = np.linalg.eigvals(weights)
     rightmost = values[np.argmax(values.real)]
     with jax.enable_x64(True):
-        scaled = Stationary(law, np.zeros(20), 2.0, scale=np.full(20, 4.0))
-    _, special, _ = follow(law, np.zeros(20), 0.1, 0.1, 2.1, problem=scaled)
+        scaled = Stationary(equations(f, np.zeros(20), 2.0, scale=np.full(20, 4.0)), np.zeros(20))
+    _, special, _ = follow(f, np.zeros(20), 0.1, 0.1, 2.1, problem=scaled)
     expected = sorted({round(1 / w.real, 6): w for w in values if w.real > 1 / 2.1 and w.imag >= 0}.items())
     assert len(special) == len(expected)
     for point, (where, w) in zip(special, expected, strict=True):
         assert abs(point.parameter - where) < 2e-6
-        assert point.special.kind == ("hopf" if abs(w.imag) > 1e-9 else "branch_point")
+        assert point.special.kind is (SpecialKind.HOPF if abs(w.imag) > 1e-9 else SpecialKind.BRANCH_POINT)
     assert special[0].parameter == pytest.approx(1 / rightmost.real, abs=1e-6)
 
 
 def test_a_matrix_free_branch_equals_the_dense_one():
-    _, law = rate_network(20, seed=2)
+    _, f = rate_network(20, seed=2)
     found = []
     for dense in (True, False):
         with jax.enable_x64(True):
-            problem = Stationary(law, np.zeros(20), 2.0, scale=np.full(20, 4.0), dense=dense)
-        points, special, _ = follow(law, np.zeros(20), 0.1, 0.1, 1.3, problem=problem, largest=0.1)
+            problem = Stationary(equations(f, np.zeros(20), 2.0, scale=np.full(20, 4.0)), np.zeros(20), dense=dense)
+        points, special, _ = follow(f, np.zeros(20), 0.1, 0.1, 1.3, problem=problem, largest=0.1)
         found.append((special[0].parameter, special[0].special.kind, points[-1].spectrum[""][0]))
     assert found[0][0] == pytest.approx(found[1][0], abs=1e-6)
     assert found[0][1] == found[1][1]
@@ -158,18 +175,18 @@ def test_gmres_solves_what_a_matrix_solves():
 def test_no_compilation_along_a_branch():
     traced = []
 
-    def law(x, p):
+    def f(x, p):
         traced.append(1)
         return p - x * x
 
-    follow(law, 1.0, 1.0, -1.0, 1.0, sign=-1.0)
+    follow(f, 1.0, 1.0, -1.0, 1.0, sign=-1.0)
     compiled = len(traced)
-    follow(law, 1.0, 1.0, -1.0, 1.0, sign=-1.0, first=0.02)
+    follow(f, 1.0, 1.0, -1.0, 1.0, sign=-1.0, first=0.02)
     assert len(traced) == compiled
     assert compiled <= 10  # value and two derivatives, once each
 
 
-def test_trouble_has_a_sentence():
+def test_a_branch_that_cannot_be_followed_says_why():
     def corner(x, p):  # the curve x = |p| - 1/2 has a corner at p = 0
         return x - jnp.abs(p) + 0.5 + jnp.where(p > 0, 5 * p, 0.0)
 
@@ -177,14 +194,14 @@ def test_trouble_has_a_sentence():
         return jnp.where(p < 0.5, x - p, x - p - 1.0)
 
     _, _, ending = follow(gap, 0.0, 0.0, 0.0, 1.0, smallest=1e-4)
-    assert ending.stop is Stop.STEP_MINIMUM
-    assert "could not be followed beyond 0.49" in ending.sentence
-    assert "smallest_step" in ending.sentence
+    assert ending.stop is Stop.MIN_STEP
+    assert "could not be followed beyond 0.49" in ending.message
+    assert "smallest_step" in ending.message
     _, _, ending = follow(corner, 0.5, -1.0, -1.0, 1.0)
-    assert ending.stop in (Stop.REACHED, Stop.STEP_MINIMUM)
+    assert ending.stop in (Stop.REACHED, Stop.MIN_STEP)
     _, _, ending = follow(fold, 1.0, 1.0, -1.0, 1.0, sign=-1.0, points=5)
-    assert ending.stop is Stop.MOST_POINTS
-    assert "5 points" in ending.sentence
+    assert ending.stop is Stop.MAX_POINTS
+    assert "5 points" in ending.message
     with pytest.raises(NotConverged, match="residual"):
         follow(lambda x, p: 1.0 + x * x + 0 * p, 1.0, 0.0, 0.0, 1.0)
 
@@ -194,7 +211,7 @@ def test_a_closed_curve_is_recognised():
     _, special, ending = follow(lambda x, p: x * x + p * p - 0.25, 0.5, 0.0, -1.0, 1.0, largest=0.05)
     assert ending.stop is Stop.CLOSED
     assert sorted(round(point.parameter, 6) for point in special) == [-0.5, 0.5]
-    assert {point.special.kind for point in special} == {"fold"}
+    assert {point.special.kind for point in special} == {SpecialKind.FOLD}
 
 
 def test_a_branch_that_goes_to_infinity_says_where():
@@ -202,17 +219,17 @@ def test_a_branch_that_goes_to_infinity_says_where():
     _, special, ending = follow(lambda x, p: p - 0.25 - jnp.exp(-x), 0.0, 1.25, -1.0, 2.0, sign=-1.0, largest=0.5)
     assert ending.stop is Stop.VERTICAL
     assert not special
-    assert "stops at 0.25 " in ending.sentence
+    assert "approaches 0.25." in ending.message
 
 
 def test_a_jump_of_stability_is_not_given_a_name():
-    def law(x, p):  # the slope in x jumps from -1 to 1 at p = 0 while x = 0 stays
+    def f(x, p):  # the slope in x jumps from -1 to 1 at p = 0 while x = 0 stays
         return jnp.where(p < 0, -x, x)
 
     with jax.enable_x64(True):
-        problem = Stationary(law, np.zeros(1), 2.0)
-    _, special, _ = follow(law, 0.0, -0.95, -1.0, 1.0, problem=problem)
-    assert [point.special.kind for point in special] == ["not_smooth"]
+        problem = Stationary(equations(f, np.zeros(1), 2.0), np.zeros(1))
+    _, special, _ = follow(f, 0.0, -0.95, -1.0, 1.0, problem=problem)
+    assert [point.special.kind for point in special] == [SpecialKind.NOT_SMOOTH]
     assert abs(special[0].parameter) < 1e-6
 
 

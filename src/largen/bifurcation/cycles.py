@@ -1,49 +1,53 @@
 """One periodic orbit at the model's own parameters, from a simulation of the limit or from a guess."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 import xarray as xr
 
-from largen.bifurcation import branches
+from largen.bifurcation.branches import equations_of
+from largen.bifurcation.equations import Followable, require_followable
+from largen.bifurcation.observables import common_attrs, evaluate, observe
 from largen.checks import LimitError, real, require
 from largen.numerics import ode
-from largen.numerics.continuation import AbstractProblem, NotConverged, collocation, correct, shooting
-from largen.numerics.continuation.core import point_at
+from largen.numerics.continuation import NotConverged, Point, collocation, correct, point_at, shooting
 from largen.system import Dynamics, Form
 
 SAMPLES = 4000
-"""States at which a simulated limit is looked at."""
+"""States at which a simulated flow is sampled."""
 NEAR = 0.08
 """An orbit returns when it comes this close to its start, as a fraction of its size."""
 PHASES = 400
+"""Phases at which the orbit of a flow is given."""
+SHOWN = 8
+"""Leading multipliers kept."""
 
 
 @eqx.filter_jit
-def _run_steps(law: Any, x: Any, p: Any, dt: Any, count: Any) -> Any:
-    return shooting.Repeated(law)(x, count * dt, p, count)
+def _run_steps(rhs: Callable, x: Any, p: Any, dt: Any, count: Any) -> Any:
+    return shooting.Repeated(rhs)(x, count * dt, p, count)
 
 
 @eqx.filter_jit
-def _sample_steps(law: Any, x: Any, p: Any, dt: Any, count: int) -> Any:
-    return jax.lax.scan(lambda y, _: (law(y, p, dt), y), x, None, length=count)[1]
+def _sample_steps(rhs: Callable, x: Any, p: Any, dt: Any, count: int) -> Any:
+    return jax.lax.scan(lambda y, _: (rhs(y, p, dt), y), x, None, length=count)[1]
 
 
 @eqx.filter_jit
-def _sample_flow(law: Any, x: Any, p: Any, times: Any) -> tuple[Any, Any]:
+def _sample_flow(rhs: Callable, x: Any, p: Any, times: Any) -> tuple[Any, Any]:
     path = ode.integrate(
-        lambda t, y, args: args[0](y, args[1]), x, times, (law, p), rtol=1e-8, atol=1e-10, solver="kvaerno5",
+        lambda t, y, args: args[0](y, args[1]), x, times, (rhs, p), rtol=1e-8, atol=1e-10, solver="kvaerno5",
         max_steps=200_000,
     )  # fmt: skip
     return path.values, path.code
 
 
 def limit_cycle(
-    system: Any,
+    system: Followable,
     *,
     start: Any = None,
     n: int | None = None,
@@ -67,16 +71,11 @@ def limit_cycle(
         to the error made); `stable`; `unknowns` (phase, unknown), from which `follow` can start.
 
     Raises:
-        LimitError: The limit comes to rest or does not return, or Newton's method fails; the sentence says which.
+        LimitError: The limit comes to rest or does not return, or Newton's method fails; the message says which.
     """
-    require(
-        callable(getattr(system, "dynamics", None)),
-        "system",
-        "be a SpikingNetwork, BalancedNetwork, Flow or Map",
-        system,
-    )
+    require_followable(system)
     with jax.enable_x64(True):
-        dynamics: Dynamics = system.dynamics(None, n=n, **options)
+        dynamics = system.dynamics(None, n=n, **options)
         require(
             dynamics.form.has_cycles, "system", "be a flow or a step of one", dynamics.form.value,
             "The limit of a BalancedNetwork has stationary states only: give `n` for its equations at finite size.",
@@ -84,14 +83,10 @@ def limit_cycle(
         stepped = dynamics.form is Form.STEP
         settle = (2000.0 if stepped else 100.0) if settle is None else real("settle", settle, low=0.0)
         window = (200.0 if stepped else 50.0) if window is None else real("window", window, above=0.0)
-        guess = dynamics.starts(0.0)[0] if start is None else np.array(start, dtype=float)
-        if start is None and not stepped:  # off a stationary state, but not off what is conserved
-            push = np.random.default_rng(0).standard_normal(len(guess)) * 0.01 * dynamics.scale
-            rows = scipy.linalg.orth(dynamics.conserved.T).T
-            guess = guess + push - rows.T @ (rows @ push)
+        guess = _near_stationary(dynamics) if start is None else np.array(start, dtype=float)
         times, path = _path(dynamics, guess, settle, window)
         period, orbit = _returning(dynamics, times, path)
-        problem, z = _problem(dynamics, orbit, period, 1.0)
+        problem, z = _problem(dynamics, orbit, period, 1.0, 0.0)
         try:
             z, linear, _ = correct(problem, z, np.append(np.zeros(len(z) - 1), 1.0), most=20)
         except NotConverged as failure:
@@ -101,6 +96,16 @@ def limit_cycle(
             ) from failure
         point = point_at(problem, z, np.append(np.zeros(len(z) - 1), 1.0), linear)
         return _label(system, dynamics, point, n)
+
+
+def _near_stationary(dynamics: Dynamics) -> np.ndarray:
+    """A state near the stationary one; in a flow off it, but with the same conserved quantities."""
+    state = dynamics.starts(0.0)[0]
+    if dynamics.form is Form.STEP:
+        return state
+    push = np.random.default_rng(0).standard_normal(len(state)) * 0.01 * dynamics.scale
+    rows = equations_of(dynamics, 1.0).conserved
+    return state + push - rows.T @ (rows @ push)
 
 
 def _path(dynamics: Dynamics, x: np.ndarray, settle: float, window: float) -> tuple[np.ndarray, np.ndarray]:
@@ -123,7 +128,7 @@ def _path(dynamics: Dynamics, x: np.ndarray, settle: float, window: float) -> tu
 
 def _require_solved(code: Any, path: np.ndarray) -> None:
     if int(code) != ode.Outcome.COMPLETED or not np.all(np.isfinite(path)):
-        raise LimitError("The equations could not be integrated that far: the solver gave up. Give another `start`.")
+        raise LimitError("The equations could not be integrated that far: the solver fails. Give another `start`.")
 
 
 def _returning(dynamics: Dynamics, times: np.ndarray, path: np.ndarray) -> tuple[float, np.ndarray]:
@@ -164,25 +169,23 @@ def _passing(path: np.ndarray, k: int) -> tuple[float, float]:
 
 
 def _problem(
-    dynamics: Dynamics, orbit: np.ndarray, period: float, span: float, p: float = 0.0
-) -> tuple[AbstractProblem, np.ndarray]:
+    dynamics: Dynamics, orbit: np.ndarray, period: float, span: float, p: float
+) -> tuple[collocation.Cycles | shooting.Shooting, np.ndarray]:
     """The problem of cycles near the states of one period, equally spaced in time, and its unknowns."""
-    rows = scipy.linalg.orth(dynamics.conserved.T).T if len(dynamics.conserved) else np.zeros((0, orbit.shape[1]))
-    if dynamics.dt is not None:
+    equations = equations_of(dynamics, span)
+    if dynamics.form is Form.STEP:
         steps = np.diff(orbit, axis=0)
         slowest = int(np.argmin(np.linalg.norm(steps / dynamics.scale, axis=1)))
         x = orbit[slowest]
-        problem = shooting.Shooting(dynamics.rhs, x, steps[slowest], period, dynamics.dt, span, dynamics.scale, rows)
-        return problem, np.concatenate([x, [period, p]])
+        return shooting.Shooting(equations, x, steps[slowest], period), np.concatenate([x, [period, p]])
     closed = orbit.copy()
     share = np.linspace(0.0, 1.0, len(orbit))
     closed += share[:, None] * (orbit[0] - orbit[-1])
     mesh = _mesh(closed / dynamics.scale, share)
     places = collocation.phases(mesh)
     states = np.column_stack([np.interp(places, share, column) for column in closed.T])
-    reference = collocation.Orbit(states, mesh)
-    made = collocation.Cycles(dynamics.rhs, reference, period, span, dynamics.scale, rows if len(rows) else None)
-    return made, np.concatenate([states.ravel(), [period, p]])
+    problem = collocation.Cycles(equations, collocation.Orbit(states, mesh), period)
+    return problem, np.concatenate([states.ravel(), [period, p]])
 
 
 def _mesh(path: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -192,44 +195,43 @@ def _mesh(path: np.ndarray, share: np.ndarray) -> np.ndarray:
     return np.interp(np.linspace(0.0, total[-1], collocation.INTERVALS + 1), total, share)
 
 
-def problem_of(dynamics: Dynamics, orbit: xr.Dataset, span: float) -> tuple[AbstractProblem, np.ndarray]:
-    """The problem of cycles at a Dataset of `limit_cycle`."""
+def start_at(
+    dynamics: Dynamics, orbit: xr.Dataset, span: float
+) -> tuple[collocation.Cycles | shooting.Shooting, np.ndarray]:
+    """The problem of cycles at a Dataset of `limit_cycle`, and its unknowns."""
     states = orbit["unknowns"].values
     closed = np.vstack([states, states[:1]])
     return _problem(dynamics, closed, float(orbit["period"]), span, dynamics.value)
 
 
-def _label(system: Any, dynamics: Dynamics, point: Any, n: int | None) -> xr.Dataset:
-    problem, period = point.problem, float(point.z[-2])
+def _states(dynamics: Dynamics, point: Point) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """States along the orbit, shape (phase, m), and the length of a step where there is one."""
+    problem = point.problem
     if isinstance(problem, shooting.Shooting):
-        dt = np.asarray(period / problem.count)
-        states = np.asarray(_sample_steps(dynamics.rhs, point.z[:-2], np.zeros(()), dt, problem.count))
-        step = (dt,)
-    else:
-        states, step = problem.parts(point.z)[0].at(np.arange(PHASES) / PHASES), ()
-    every = [branches._observe(dynamics.observe, x, np.zeros(()), step) for x in states]
-    seen = branches.observe(dynamics, point)
-    if seen.fault:
-        raise LimitError(dynamics.faults[seen.fault])
+        dt = np.asarray(point.period / problem.count)
+        return np.asarray(_sample_steps(dynamics.rhs, point.z[:-2], np.zeros(()), dt, problem.count)), (dt,)
+    assert isinstance(problem, collocation.Cycles)
+    return problem.parts(point.z)[0].at(np.arange(PHASES) / PHASES), ()
+
+
+def _label(system: Followable, dynamics: Dynamics, point: Point, n: int | None) -> xr.Dataset:
+    states, step = _states(dynamics, point)
+    every = [evaluate(dynamics.observe, x, np.zeros(()), step) for x in states]
+    observed = observe(dynamics, point)
+    if observed.fault:
+        raise LimitError(dynamics.faults[observed.fault])
     dim = dynamics.observables[0].dims[0]
-    time = dynamics.time_unit or "1"
-    values: dict[str, Any] = {"period": ((), period, {"units": time, "long_name": "period"})}
+    values: dict[str, Any] = {"period": ((), point.period, {"units": dynamics.time_unit or "1", "long_name": "period"})}
     for observable in dynamics.observables:
         name, note = observable.name, {"units": observable.unit, "long_name": observable.long_name}
         for suffix, part in (("", "mean"), ("_low", "low"), ("_high", "high")):
-            values[name + suffix] = (dim, getattr(seen, part)[name], note)
+            values[name + suffix] = (dim, getattr(observed, part)[name], note)
         values[f"orbit_{name}"] = (("phase", dim), np.array([np.asarray(one[name]) for one in every]), note)
-    multipliers = point.spectrum[""][:8]
-    values["multiplier_real"] = ("mode", multipliers.real, {"long_name": "multiplier, real part"})
-    values["multiplier_imag"] = ("mode", multipliers.imag, {"long_name": "multiplier, imaginary part"})
+    multipliers = point.spectrum[""][:SHOWN]
+    values["multiplier_real"] = ("mode", np.real(multipliers), {"long_name": "multiplier, real part"})
+    values["multiplier_imag"] = ("mode", np.imag(multipliers), {"long_name": "multiplier, imaginary part"})
     values["trivial_multiplier"] = ((), float(point.spectrum["_trivial"][0].real), {"long_name": "should be 1"})
     values["stable"] = ((), point.unstable == 0)
     values["unknowns"] = (("phase", "unknown"), states, {"long_name": "states along the orbit"})
     coords = {dim: list(dynamics.coordinates), "phase": np.arange(len(states)) / len(states)}
-    attrs = {
-        "kind": "limit cycle",
-        "system": getattr(system, "system", type(system).__name__.lower()),
-        "n": float("inf") if n is None else n,
-    }
-    attrs |= {key: str(value).lower() if isinstance(value, bool) else value for key, value in dynamics.note.items()}
-    return xr.Dataset(values, coords, attrs)
+    return xr.Dataset(values, coords, common_attrs("limit cycle", system, dynamics, n))

@@ -1,13 +1,27 @@
 """A user's own vector field or map, followed by the same functions as the models of largen."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import equinox as eqx
 import numpy as np
 
 from largen.checks import InputError, known_keys, real, require
 from largen.system import Dynamics, Form, Observable
+
+
+class Followable(Protocol):
+    """What can be followed: a system whose limit is a flow or a map, a `Flow`, a `Map`, or what has this method."""
+
+    def dynamics(self, parameter: str | None, *, n: int | None, **options: Any) -> Dynamics:
+        """The equations with one parameter free; see `AbstractFlowSystem.dynamics`."""
+        ...
+
+
+def require_followable(system: Any) -> None:
+    """Refuse what has no equations to follow."""
+    known = callable(getattr(system, "dynamics", None))
+    require(known, "system", "be a SpikingNetwork, BalancedNetwork, Flow or Map", system)
 
 
 class _RightHandSide(eqx.Module):

@@ -7,15 +7,18 @@ import numpy as np
 import xarray as xr
 
 from largen.bifurcation import branches
+from largen.bifurcation.equations import Followable
+from largen.bifurcation.observables import common_attrs, observe
 from largen.checks import InputError, LimitError, known_keys, require
-from largen.numerics.continuation.core import point_at
+from largen.numerics.continuation import Point, point_at
 from largen.statistics.signals import labelled
 from largen.system import AbstractSystem, Dynamics, Table
 
 SHOWN = 12
+"""Leading eigenvalues or multipliers kept."""
 
 
-def fixed_points(system: Any, *, n: int | None = None, start: Any = None, **options: Any) -> xr.Dataset:
+def fixed_points(system: Followable, *, n: int | None = None, start: Any = None, **options: Any) -> xr.Dataset:
     """Find stationary states of a limit, or of its equations at n neurons, with their stability.
 
     Args:
@@ -46,7 +49,7 @@ def fixed_points(system: Any, *, n: int | None = None, start: Any = None, **opti
             f"model is a {type(system).__name__}."
         )
     with jax.enable_x64(True):
-        dynamics: Dynamics = system.dynamics(None, n=n, **options)
+        dynamics = system.dynamics(None, n=n, **options)
         guesses = dynamics.starts(0.0) if start is None else list(np.atleast_2d(np.asarray(start, dtype=float)))
         found = branches.states(dynamics, 0.0, guesses)
         if not found:
@@ -57,37 +60,39 @@ def fixed_points(system: Any, *, n: int | None = None, start: Any = None, **opti
         return _label(system, dynamics, found, n)
 
 
-def _listed(system: Any, n: int | None) -> Table | None:
+def _listed(system: Followable, n: int | None) -> Table | None:
     """All stationary states, of a system that can list them."""
     return system.stationary_states(n) if isinstance(system, AbstractSystem) else None
 
 
-def _label(system: Any, dynamics: Dynamics, found: list[np.ndarray], n: int | None) -> xr.Dataset:
-    points = []
-    for x in found:
-        problem, z = branches.stationary(dynamics, x, 1.0), np.append(x, 0.0)
-        along = np.append(np.zeros(len(x)), 1.0)
-        points.append(point_at(problem, z, along, problem.linearise(z)[1]))
-    seen = [branches.observe(dynamics, point) for point in points]
-    for one in seen:
+def _label(system: Followable, dynamics: Dynamics, found: list[np.ndarray], n: int | None) -> xr.Dataset:
+    points = [_point(dynamics, x) for x in found]
+    observed = [observe(dynamics, point) for point in points]
+    for one in observed:
         require(not one.fault, "dt", "be smaller", dynamics.dt, dynamics.faults.get(one.fault, ""))
     dim = dynamics.observables[0].dims[0]
     values: dict[str, Any] = {}
     for observable in dynamics.observables:
         note = {"units": observable.unit, "long_name": f"stationary {observable.long_name}"}
-        values[observable.name] = (("state", dim), np.array([one.mean[observable.name] for one in seen]), note)
+        values[observable.name] = (("state", dim), np.array([one.mean[observable.name] for one in observed]), note)
     name = "multiplier" if dynamics.form.discrete else "eigenvalue"
     for group in points[0].spectrum:
         table = np.array([point.spectrum[group][:SHOWN] for point in points])
-        label = f"{group}_{name}".lstrip("_")
-        for part, numbers in (("real", np.real(table)), ("imag", np.imag(table))):
-            values[f"{label}_{part}"] = (("state", f"{label}_mode"), numbers, {"long_name": f"{label}, {part} part"})
+        values |= _parts(f"{group}_{name}".lstrip("_"), table)
     values["stable"] = ("state", np.array([point.unstable == 0 for point in points]), {"long_name": "stable"})
     values["unknowns"] = (("state", "unknown"), np.array(found), {"long_name": "the state, in own units"})
-    attrs = {
-        "kind": "fixed points",
-        "system": getattr(system, "system", type(system).__name__.lower()),
-        "n": float("inf") if n is None else n,
+    return xr.Dataset(values, {dim: list(dynamics.coordinates)}, common_attrs("fixed points", system, dynamics, n))
+
+
+def _point(dynamics: Dynamics, x: np.ndarray) -> Point:
+    """A stationary state with its spectrum."""
+    problem, z = branches.stationary(dynamics, x, 1.0), np.append(x, 0.0)
+    return point_at(problem, z, np.append(np.zeros(len(x)), 1.0), problem.linearise(z)[1])
+
+
+def _parts(name: str, table: np.ndarray) -> dict[str, Any]:
+    """Real and imaginary parts of complex numbers, shape (state, mode)."""
+    return {
+        f"{name}_{part}": (("state", f"{name}_mode"), numbers, {"long_name": f"{name}, {part} part"})
+        for part, numbers in (("real", np.real(table)), ("imag", np.imag(table)))
     }
-    attrs |= {key: str(value).lower() if isinstance(value, bool) else value for key, value in dynamics.note.items()}
-    return xr.Dataset(values, {dim: list(dynamics.coordinates)}, attrs)

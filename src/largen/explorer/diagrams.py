@@ -8,17 +8,17 @@ import panel as pn
 import xarray as xr
 from bokeh.models import HoverTool, Range1d, Span, TapTool
 
-from largen.bifurcation.branches import MEANING
 from largen.checks import InputError, LimitError, real
 from largen.explorer.form import numbers
 from largen.explorer.jobs import Diagram, Event, Job, Jobs
 from largen.explorer.store import Store
 from largen.explorer.view import DYNAMIC, LIMIT, NETWORK, View
 from largen.explorer.words import Words
-from largen.plot.bifurcation import MARKS
+from largen.numerics.continuation.kinds import SpecialKind
+from largen.plot.bifurcation import MARKERS
 from largen.system import AbstractSystem
 
-MARKERS = {
+BOKEH = {
     "o": "circle",
     "D": "diamond",
     "s": "square",
@@ -26,8 +26,9 @@ MARKERS = {
     "P": "plus",
     "v": "inverted_triangle",
     "<": "hex",
+    "x": "x",
 }
-"""Matplotlib's markers of special points as Bokeh calls them."""
+"""Bokeh's names of Matplotlib's markers of special points."""
 
 
 class Branches(View):
@@ -80,6 +81,10 @@ class Branches(View):
         ends = [np.array([row[end][name][component] for row in rows]) for end in ("low", "high") if "low" in rows[0]]
         _reach(self.figure.x_range, x)
         _reach(self.figure.y_range, np.concatenate([y, *ends]))
+        self._show_lines(rows, x, y, name, component)
+        self._show_special(rows, x, y)
+
+    def _show_lines(self, rows: list[dict[str, Any]], x: np.ndarray, y: np.ndarray, name: str, component: int) -> None:
         lines: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"stable": [], "unstable": [], "extremes": []}
         for part in _pieces(rows):
             lines["stable" if rows[part[-1]]["stable"] else "unstable"].append((x[part], y[part]))
@@ -91,12 +96,15 @@ class Branches(View):
             for item, of in self._items:
                 if of == kind:
                     item.visible = bool(many)
+
+    def _show_special(self, rows: list[dict[str, Any]], x: np.ndarray, y: np.ndarray) -> None:
         at = [k for k, row in enumerate(rows) if row.get("special")]
-        kinds = [rows[k]["special"] for k in at]
+        kinds = [SpecialKind(rows[k]["special"]) for k in at]
         self.sources["special"].data = {
-            "x": x[at], "y": y[at], "row": np.array(at, int), "kind": [kind.replace("_", " ") for kind in kinds],
-            "marker": [MARKERS.get(MARKS.get(kind, "x"), "x") for kind in kinds],
-            "meaning": [MEANING[kind] for kind in kinds],
+            "x": x[at], "y": y[at], "row": np.array(at, int),
+            "kind": [kind.value.replace("_", " ") for kind in kinds],
+            "marker": [BOKEH[MARKERS[kind]] for kind in kinds],
+            "meaning": [kind.meaning for kind in kinds],
         }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""Lyapunov exponents of maps and flows: tangent vectors carried along by automatic differentiation, and kept apart.
+"""Lyapunov exponents of maps and flows: tangent vectors carried along by automatic differentiation, orthonormalised.
 
-Source: Benettin, Galgani, Giorgilli & Strelcyn 1980, Meccanica 15:9 and 15:21.
+Source: G. Benettin, L. Galgani, A. Giorgilli & J.-M. Strelcyn, Meccanica 15, 9 and 21 (1980).
 """
 
 from collections.abc import Callable, Mapping
@@ -19,8 +19,8 @@ class Exponents(NamedTuple):
     """Exponents per step of the map.
 
     Attributes:
-        value: The largest exponents, in the order in which the tangent vectors find them, shape (exponent,).
-        error: Standard errors: s.d. over time blocks over the root of their number, shape (exponent,).
+        value: The largest exponents, in the order of the tangent vectors, shape (exponent,).
+        error: Standard errors, from the standard deviation over time blocks, shape (exponent,).
         blocks: Exponents of each block of time, shape (block, exponent).
         last: The state at the end, in the form in which it was given.
         finite: Whether the orbit stayed finite.
@@ -67,19 +67,23 @@ class TangentMap(NamedTuple):
     random: bool = False
 
 
-def runge_kutta(field: Callable[[Any, Any], Any], dt: Any) -> Callable[[Any, Any], Any]:
-    """One step of the classical fourth-order method for dy/dt = field(y, args), as a map."""
+def runge_kutta(rhs: Callable[[Any, Any], Any], dt: Any) -> Callable[[Any, Any], Any]:
+    """One step of the classical fourth-order Runge-Kutta method for dy/dt = rhs(y, args), as a map.
+
+    Source: E. Hairer, S. Norsett & G. Wanner, Solving Ordinary Differential Equations I (1993), table II.1.2.
+    """
 
     def step(y: Any, args: Any) -> Any:
         def stage(carry: Any, shares: Any) -> Any:
             slope, total = carry
             ahead, weight = shares
-            slope = field(jax.tree.map(lambda a, b: a + ahead * dt * b, y, slope), args)
+            slope = rhs(jax.tree.map(lambda a, b: a + ahead * dt * b, y, slope), args)
             return (slope, jax.tree.map(lambda a, b: a + weight * b, total, slope)), None
 
         zero = jax.tree.map(jnp.zeros_like, y)
         shares = (jnp.array([0.0, 0.5, 0.5, 1.0]), jnp.array([1.0, 2.0, 2.0, 1.0]) / 6.0)
-        (_, total), _ = jax.lax.scan(stage, (zero, zero), shares)  # a loop: the field is compiled once, not four times
+        # A loop: the right-hand side is compiled once, not four times.
+        (_, total), _ = jax.lax.scan(stage, (zero, zero), shares)
         return jax.tree.map(lambda a, b: a + dt * b, y, total)
 
     return step
@@ -101,19 +105,19 @@ def exponents(
 ) -> Exponents:
     """Measure the `count` largest Lyapunov exponents of the map state -> step(state, args).
 
-    Tangent vectors start in random directions, are orthonormalised (QR) after every `every` steps, and their stretching
-    is averaged over `blocks` blocks of `rounds` such stretches each.
+    Tangent vectors start in random directions and are orthonormalised (QR) after every interval of `every` steps. The
+    logarithms of their growth, the diagonal of R, are averaged over `blocks` blocks of `rounds` intervals each.
 
     Args:
         step: The map, a pure JAX function. The same function object does not compile twice.
-        state: Where the orbit starts, an array or a pytree; whole-number leaves are carried along without tangents.
+        state: Where the orbit starts, an array or a pytree; integer leaves have no tangents.
         args: What the map needs, arrays or None.
         count: Number of exponents.
-        skip: Stretches that are run first and not counted.
+        skip: Intervals that are run first and not counted.
         blocks: Blocks of time for the error, at least 2.
-        rounds: Stretches per block.
-        every: Steps per stretch; between two orthonormalisations vectors must neither overflow nor align.
-        project: Maps (state, tangent, args) to a tangent in the space wanted, where the map conserves something.
+        rounds: Intervals per block.
+        every: Steps per interval, within which the vectors must neither overflow nor align.
+        project: Maps (state, tangent, args) to a tangent that leaves unchanged what the map conserves.
         scale: Sizes of the first directions' entries, shaped as the state; None for 1.
         seed: Seed of the first directions.
     """
@@ -137,22 +141,22 @@ def exponents(
 def _run(
     step: Callable[[Any, Any], Any], project: Any, carry: Any, args: Any, sizes: Any, blocks: int, rounds: int
 ) -> tuple[jax.Array, Any, jax.Array]:
-    """Logarithms of the stretching per block, shape (block, exponent), the last state, and whether all is finite."""
+    """Logarithms of the growth per block, shape (block, exponent), the last state, and whether all is finite."""
     every, skip = sizes
     _, back = ravel_pytree(carry[0])
 
-    def part(moving: Any, vectors: Any) -> tuple[jax.Array, jax.Array]:
-        """Orthonormal vectors and the logarithms of the stretching."""
+    def orthonormalised(moving: Any, vectors: Any) -> tuple[jax.Array, jax.Array]:
+        """Orthonormal vectors and the logarithms of their growth."""
         if project is not None:
 
-            def kept(vector: Any) -> Any:
+            def projected(vector: Any) -> Any:
                 return ravel_pytree(project(moving, back(vector), args))[0]
 
-            vectors = jax.vmap(kept, in_axes=1, out_axes=1)(vectors)
+            vectors = jax.vmap(projected, in_axes=1, out_axes=1)(vectors)
         vectors, triangle = jnp.linalg.qr(vectors)
         return vectors, jnp.log(jnp.abs(jnp.diagonal(triangle)))
 
-    def one(_: Any, carry: Any) -> Any:
+    def one_step(_: Any, carry: Any) -> Any:
         moving, fixed, vectors = carry
 
         def advance(moving: Any) -> Any:
@@ -165,17 +169,17 @@ def _run(
         new, vectors, rest = jax.vmap(push, in_axes=1, out_axes=(None, 1, None))(vectors)
         return new, rest, vectors
 
-    def stretch(carry: Any, _: Any) -> Any:
-        moving, fixed, vectors = jax.lax.fori_loop(0, every, one, carry)
-        vectors, logs = part(moving, vectors)
+    def interval(carry: Any, _: Any) -> Any:
+        moving, fixed, vectors = jax.lax.fori_loop(0, every, one_step, carry)
+        vectors, logs = orthonormalised(moving, vectors)
         return (moving, fixed, vectors), logs
 
     def block(carry: Any, _: Any) -> Any:
-        carry, logs = jax.lax.scan(stretch, carry, None, length=rounds)
+        carry, logs = jax.lax.scan(interval, carry, None, length=rounds)
         return carry, logs.sum(0)
 
-    carry = (*carry[:2], part(carry[0], carry[2])[0])
-    carry = jax.lax.fori_loop(0, skip, lambda _, carry: stretch(carry, None)[0], carry)
+    carry = (*carry[:2], orthonormalised(carry[0], carry[2])[0])
+    carry = jax.lax.fori_loop(0, skip, lambda _, carry: interval(carry, None)[0], carry)
     carry, logs = jax.lax.scan(block, carry, None, length=blocks)
     moving, fixed, _ = carry
     finite = jnp.all(jnp.isfinite(ravel_pytree(moving)[0]))

@@ -8,21 +8,23 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from largen.checks import InputError, known_keys
+from largen.numerics.continuation.kinds import SpecialKind
 from largen.plot.common import axis_label, colours, tidy
 
-MARKS = {
-    "fold": "o",
-    "branch_point": "D",
-    "hopf": "s",
-    "period_doubling": "^",
-    "neimark_sacker": "P",
-    "fold_of_cycles": "o",
-    "torus": "P",
-    "manifold_fold": "v",
-    "balance_lost": "<",
-    "unclassified": "x",
-    "not_smooth": "x",
+MARKERS = {
+    SpecialKind.FOLD: "o",
+    SpecialKind.BRANCH_POINT: "D",
+    SpecialKind.HOPF: "s",
+    SpecialKind.PERIOD_DOUBLING: "^",
+    SpecialKind.NEIMARK_SACKER: "P",
+    SpecialKind.FOLD_OF_CYCLES: "o",
+    SpecialKind.TORUS: "P",
+    SpecialKind.MANIFOLD_FOLD: "v",
+    SpecialKind.BALANCE_LOST: "<",
+    SpecialKind.UNCLASSIFIED: "x",
+    SpecialKind.NOT_SMOOTH: "x",
 }
+"""Matplotlib's markers of special points; those of cycles are open."""
 
 
 def bifurcation(
@@ -45,8 +47,12 @@ def bifurcation(
         name: Observable; by default `rate`, else the first.
         ax: Where to draw.
         component: Label or index of the population or component.
-        networks: What `simulate` returned, by value of the parameter, with the observable.
-        start: Time before which networks are left out; by default the first fifth.
+        networks: What `simulate` returned, by value of the parameter, with the observable, shape (realisation,
+            population, time).
+        start: Time before which networks are left out (their unit); by default the first fifth.
+
+    Raises:
+        InputError: The observable or the component is unknown, or a network lacks the observable.
     """
     names = [str(key) for key in diagram.data_vars if f"{key}_low" in diagram]
     name = ("rate" if "rate" in names else names[0]) if name is None else name
@@ -74,13 +80,13 @@ def _branch(part: xr.Dataset, name: str, ax: Axes, colour: str) -> None:
     """One branch, cut where its stability changes."""
     p, stable = part["parameter"].values, part["stable"].values
     cuts = np.flatnonzero(np.diff(stable.astype(int))) + 1
-    turning = np.any(np.isfinite(part["period"].values))
+    oscillates = np.any(np.isfinite(part["period"].values))
     for piece in np.split(np.arange(len(p)), cuts):
         chosen = np.arange(piece[0], min(piece[-1] + 2, len(p)))
         solid = bool(stable[piece[0]])
         style: dict[str, Any] = {"color": colour, "ls": "-" if solid else "--"}
         ax.plot(p[chosen], part[name].values[chosen], lw=1.6 if solid else 1.0, **style)
-        if turning:
+        if oscillates:
             low, high = part[f"{name}_low"].values[chosen], part[f"{name}_high"].values[chosen]
             ax.plot(p[chosen], low, lw=0.7, **style)
             ax.plot(p[chosen], high, lw=0.7, **style)
@@ -89,22 +95,21 @@ def _branch(part: xr.Dataset, name: str, ax: Axes, colour: str) -> None:
 
 
 def _special(part: xr.Dataset, name: str, ax: Axes) -> None:
-    seen: set[str] = set()
-    for k, kind in enumerate(part["special_kind"].values.tolist()):
-        row = int(part["special_point"].values[k])
-        label = kind.replace("_", " ") if kind not in seen else None
-        seen.add(kind)
-        filled = kind not in ("fold_of_cycles", "torus")
+    """Special points, one entry of the legend per kind."""
+    seen: set[SpecialKind] = set()
+    for k, value in enumerate(part["special_kind"].values.tolist()):
+        kind = SpecialKind(value)
         ax.plot(
             part["special_parameter"].values[k],
-            part[name].values[row],
-            MARKS.get(kind, "x"),
+            part[name].values[int(part["special_point"].values[k])],
+            MARKERS[kind],
             color="black",
-            mfc="black" if filled else "white",
+            mfc="white" if kind in (SpecialKind.FOLD_OF_CYCLES, SpecialKind.TORUS) else "black",
             ms=5,
-            label=label,
+            label=None if kind in seen else value.replace("_", " "),
             zorder=5,
         )
+        seen.add(kind)
     if seen:
         ax.legend(frameon=False, fontsize=7)
 

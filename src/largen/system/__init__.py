@@ -6,12 +6,12 @@ from largen.system import pictures as pictures
 from largen.system.contract import AbstractFlowSystem as AbstractFlowSystem
 from largen.system.contract import AbstractSmoothLimit as AbstractSmoothLimit
 from largen.system.contract import AbstractSystem as AbstractSystem
-from largen.system.contract import Dynamics as Dynamics
-from largen.system.contract import Form as Form
 from largen.system.contract import check_options as check_options
 from largen.system.contract import labels_of as labels_of
 from largen.system.contract import options_of as options_of
 from largen.system.contract import split as split
+from largen.system.dynamics import Dynamics as Dynamics
+from largen.system.dynamics import Form as Form
 from largen.system.values import Arrays as Arrays
 from largen.system.values import FitData as FitData
 from largen.system.values import Observable as Observable

@@ -1,46 +1,26 @@
-"""Follow one curve of solutions by pseudo-arclength, with a step that adapts."""
+"""Follow one curve of solutions by pseudo-arclength continuation, with a step that adapts.
 
-import enum
+Source: H. Keller, in Applications of Bifurcation Theory (1977), 359; Kuznetsov (1998), sec. 10.2.1.
+"""
+
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from largen.numerics.continuation.core import AbstractProblem, NotConverged, Point, land, point_at
-from largen.numerics.continuation.special import between
+from largen.numerics.continuation.corrector import NotConverged, correct_across
+from largen.numerics.continuation.kinds import Ending, Stop
+from largen.numerics.continuation.problem import Point, Rejection, Start, point_at
+from largen.numerics.continuation.special import special_between
 
-STRAIGHT = 0.9
-"""Smallest cosine between the tangents of neighbouring points."""
-STANDING, STANDS = 20, 1e-6
+MIN_COSINE = 0.9
+"""Smallest cosine of the angle between the tangents of neighbouring points."""
+VERTICAL_STEPS, VERTICAL_SHARE = 20, 1e-6
 """Steps, and the parameter's share of each, after which the parameter has stopped changing."""
-FEW = 3
+FEW_ITERATIONS = 3
 """Newton iterations up to which the step may grow."""
-
-
-class Stop(enum.Enum):
-    """Why a curve ends; the value is the sentence the user sees."""
-
-    REACHED = "The parameter reached {bound:g}, the end of its range."
-    CLOSED = "The curve is closed: it returned to where it began."
-    VERTICAL = "The parameter stops at {at:.6g} and the state runs on: the branch goes to infinity there."
-    MOST_POINTS = "The curve was cut after {points} points. Give a larger `points` to follow it further."
-    STEP_MINIMUM = (
-        "The curve could not be followed beyond {at:.8g}: the step is at its minimum ({step:.2g}). {why} Try a smaller "
-        "`smallest_step`, or look for a point there at which the equations are not smooth."
-    )
-    ENDED = "{why}"
-
-
-class Ending(NamedTuple):
-    """The end of a curve.
-
-    Attributes:
-        stop: Which of the endings.
-        sentence: What to tell the user.
-    """
-
-    stop: Stop
-    sentence: str
+LEAVING = (1.0, 0.3, 3.0, 0.1, 0.03)
+"""Lengths of the step away from a special point that are tried, as multiples of the first step."""
 
 
 class Steps(NamedTuple):
@@ -61,75 +41,62 @@ class Steps(NamedTuple):
     tolerance: float = 1e-7
 
 
-def trace(
-    problem: AbstractProblem,
-    z: np.ndarray,
-    along: np.ndarray,
-    low: float,
-    high: float,
-    steps: Steps,
-    *,
-    leave: bool = False,
-) -> Iterator[Point | Ending]:
+def trace(start: Start, low: float, high: float, steps: Steps) -> Iterator[Point | Ending]:
     """Yield the points of a curve in order, special points among them, and last its `Ending`.
 
     Args:
-        problem: What is on the curve.
-        z: A point near the curve, shape (m + 1,).
-        along: Direction in which to go, shape (m + 1,).
+        start: Where the curve begins.
         low: Lowest value of the parameter.
         high: Highest value of the parameter.
         steps: Lengths of steps.
-        leave: Whether z is a branch point, to be left along the given direction: the first point is a step away.
 
     Raises:
-        NotConverged: There is no curve near z.
+        NotConverged: There is no curve near the start.
     """
-    along = along / problem.length(along)
-    z, tangent, linear = _begin(problem, z, along, steps, leave)
-    a = first = point_at(problem, z, tangent, linear)
+    a = first = _first_point(start, steps)
     yield a
-    step, standing = steps.first, 0
+    step, vertical = steps.first, 0
     for count in range(1, steps.points):
         try:
             a, b, step, used = _advance(a, step, steps)
         except NotConverged as failure:
-            sentence = Stop.STEP_MINIMUM.value.format(at=a.parameter, step=steps.smallest, why=failure)
-            yield Ending(Stop.STEP_MINIMUM, sentence)
+            yield Stop.MIN_STEP.ending(at=a.parameter, step=steps.smallest, why=failure)
             return
-        why = a.problem.end(a.z, b.z)
-        if why:
-            yield Ending(Stop.ENDED, Stop.ENDED.value.format(why=why))
+        stop = a.problem.ends_between(a.z, b.z)
+        if stop is not None:
+            yield stop.ending(at=b.parameter)
             return
-        outside = _bound(a, b, low, high)
-        if outside is not None:
-            b = _cut(a, b, outside, steps.tolerance)
-        yield from between(a, b, steps.tolerance)
+        bound = _passed_bound(a, b, low, high)
+        if bound is not None:
+            b = _at_bound(a, b, bound)
+        yield from special_between(a, b, steps.tolerance)
         yield b
-        if outside is not None:
-            yield Ending(Stop.REACHED, Stop.REACHED.value.format(bound=outside))
+        if bound is not None:
+            yield Stop.REACHED.ending(bound=bound)
             return
         if count > 10 and _returned(first, b, used):
-            yield Ending(Stop.CLOSED, Stop.CLOSED.value)
+            yield Stop.CLOSED.ending()
             return
-        standing = standing + 1 if not b.problem.vertical and _stands(a, b) else 0
-        if standing == STANDING:
-            yield Ending(Stop.VERTICAL, Stop.VERTICAL.value.format(at=b.parameter))
+        vertical = vertical + 1 if not b.problem.follows_vertical and _is_vertical(a, b) else 0
+        if vertical == VERTICAL_STEPS:
+            yield Stop.VERTICAL.ending(at=b.parameter)
             return
         a = b
-    yield Ending(Stop.MOST_POINTS, Stop.MOST_POINTS.value.format(points=steps.points))
+    yield Stop.MAX_POINTS.ending(points=steps.points)
 
 
-def _begin(
-    problem: AbstractProblem, z: np.ndarray, along: np.ndarray, steps: Steps, leave: bool
-) -> tuple[np.ndarray, np.ndarray, Any]:
-    """The first point of a curve; leaving a branch point, shorter and longer steps are tried too."""
+def _first_point(start: Start, steps: Steps) -> Point:
+    """The first point of a curve; leaving a special point, shorter and longer steps are tried too."""
+    problem = start.problem
+    direction = start.direction / problem.length(start.direction)
     failure = NotConverged(np.nan, 0)
-    for factor in (1.0, 0.3, 3.0, 0.1, 0.03) if leave else (0.0,):
+    for factor in LEAVING if start.leave else (0.0,):
         try:
-            return land(problem, z + factor * steps.first * along, along)[:3]
+            z, tangent, jacobian, _ = correct_across(problem, start.z + factor * steps.first * direction, direction)
         except NotConverged as error:
             failure = error
+        else:
+            return point_at(problem, z, tangent, jacobian)
     raise failure
 
 
@@ -143,35 +110,29 @@ def _advance(a: Point, step: float, steps: Steps) -> tuple[Point, Point, float, 
 
     The adapted problem may have a curve that passes a little beside this point. A step that fails is tried again from
     the curve itself, for no step can be short against that distance. Near a special point, which lies elsewhere in
-    the adapted problem (for another number of steps), there may be no such curve, or one that is past it already: the
-    step is then made in the problem as it was.
+    the adapted problem (for another number of steps per period), there may be no such curve, or one that is past it
+    already: the step is then made in the problem as it was.
 
     Raises:
         NotConverged: Not even the smallest step leads to a point.
     """
-    origin, a, landed = a, _adapt(a, step), False
+    origin, a, corrected = a, _adapt(a, step), False
     while True:
-        problem = a.problem
         try:
-            guess = a.z + step * a.tangent
-            z, tangent, linear, iterations = land(problem, guess, a.tangent)
-            cosine = float((problem.weights**2 * a.tangent) @ tangent)
-            far = problem.length(z - guess) > 0.5 * step
-            objection = problem.objection(a.z, z)
-            if cosine >= STRAIGHT and not far and not objection:
-                b = point_at(problem, z, tangent, linear)
-                if problem.renumbered and a is not origin and b.unstable != a.unstable:
-                    a, landed = origin, True
+            z, tangent, jacobian, iterations = correct_across(a.problem, a.z + step * a.tangent, a.tangent)
+            cosine = float((a.problem.weights**2 * a.tangent) @ tangent)
+            rejection = _rejection(a, step, z, cosine)
+            if rejection is None:
+                b = point_at(a.problem, z, tangent, jacobian)
+                if a.problem.rediscretises and a is not origin and b.unstable != a.unstable:
+                    a, corrected = origin, True
                     continue
-                if iterations <= FEW and cosine > 0.97:
-                    return a, b, min(1.4 * step, steps.largest), step
-                return a, b, 0.7 * step if iterations > 5 else step, step
-            turns = "Newton's method ends far from its start." if far else "The curve turns too sharply."
-            failure = NotConverged(np.nan, iterations, objection or turns)
+                return a, b, _next_step(step, iterations, cosine, steps), step
+            failure = NotConverged(np.nan, iterations, rejection.value)
         except NotConverged as error:
             failure = error
-        if not landed:
-            a, landed = _onto(a) or origin, True
+        if not corrected:
+            a, corrected = _onto_curve(a) or origin, True
             if a is origin:
                 continue
         step *= 0.5
@@ -179,16 +140,34 @@ def _advance(a: Point, step: float, steps: Steps) -> tuple[Point, Point, float, 
             raise failure
 
 
-def _onto(a: Point) -> Point | None:
+def _rejection(a: Point, step: float, z: np.ndarray, cosine: float) -> Rejection | None:
+    """Why a corrected point is not accepted as the next one."""
+    far = a.problem.length(z - (a.z + step * a.tangent)) > 0.5 * step
+    rejection = a.problem.rejects_step(a.z, z)
+    if rejection is None and far:
+        return Rejection.FAR
+    if rejection is None and not cosine >= MIN_COSINE:
+        return Rejection.SHARP
+    return rejection
+
+
+def _next_step(step: float, iterations: int, cosine: float, steps: Steps) -> float:
+    """Length of the step after one that took some iterations and turned by an angle of this cosine."""
+    if iterations <= FEW_ITERATIONS and cosine > 0.97:
+        return min(1.4 * step, steps.largest)
+    return 0.7 * step if iterations > 5 else step
+
+
+def _onto_curve(a: Point) -> Point | None:
     """The point moved onto the curve of its problem; None where that cannot be done."""
     try:
-        z, tangent, _, _ = land(a.problem, a.z, a.tangent)
+        z, tangent, _, _ = correct_across(a.problem, a.z, a.tangent)
     except NotConverged:
         return None
     return a._replace(z=z, tangent=tangent)
 
 
-def _bound(a: Point, b: Point, low: float, high: float) -> float | None:
+def _passed_bound(a: Point, b: Point, low: float, high: float) -> float | None:
     """The bound that the step from a to b passes."""
     slack = 1e-9 * (high - low)
     for bound, side in ((low, -1.0), (high, 1.0)):
@@ -199,7 +178,7 @@ def _bound(a: Point, b: Point, low: float, high: float) -> float | None:
     return None
 
 
-def _cut(a: Point, b: Point, bound: float, tolerance: float) -> Point:
+def _at_bound(a: Point, b: Point, bound: float) -> Point:
     """The point of the step at which the parameter has the given value."""
     problem = a.problem
     row = np.zeros(len(a.z))
@@ -208,17 +187,17 @@ def _cut(a: Point, b: Point, bound: float, tolerance: float) -> Point:
     start = a.z + share * (b.z - a.z)
     start[-1] = bound
     try:
-        z, tangent, linear, _ = land(problem, start, row)
+        z, tangent, jacobian, _ = correct_across(problem, start, row)
     except NotConverged:
         return b
     if (problem.weights**2 * tangent) @ a.tangent < 0:
         tangent = -tangent
-    return point_at(problem, z, tangent, linear)
+    return point_at(problem, z, tangent, jacobian)
 
 
-def _stands(a: Point, b: Point) -> bool:
+def _is_vertical(a: Point, b: Point) -> bool:
     problem = b.problem
-    return problem.weights[-1] * abs(b.parameter - a.parameter) < STANDS * problem.length(b.z - a.z)
+    return problem.weights[-1] * abs(b.parameter - a.parameter) < VERTICAL_SHARE * problem.length(b.z - a.z)
 
 
 def _returned(first: Point, b: Point, step: float) -> bool:

@@ -1,127 +1,56 @@
-"""Special points between two points of a curve: found by changes of sign, located by a root finder, then named.
+"""Special points between two points of a curve: detected by test functions, located by a root finder, classified.
 
 Test functions: the parameter's component of the tangent (folds), the growth rate of every mode that changes sign
 (branch points, Hopf and Neimark-Sacker points, period doublings), and the bordered determinant, which changes sign
-at branch points only. Kuznetsov (1998), sec. 10.2.
+at branch points only. Source: Kuznetsov (1998), sec. 10.2.2 and 10.2.4.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
-import scipy.optimize
 
-from largen.numerics.continuation.core import AbstractProblem, NotConverged, Point, groups, land, point_at
+from largen.numerics.continuation.corrector import NotConverged, correct_across
+from largen.numerics.continuation.kinds import Special, SpecialKind
+from largen.numerics.continuation.problem import AbstractProblem, Point, groups, point_at
+from largen.numerics.continuation.segment import Segment
 
-NOT_SMOOTH = 0.05
+JUMP = 0.05
 """A test function that is still this large, relative to its values on both sides, jumps instead of vanishing."""
-
 STEEP = 0.2
 """Share of the parameter in the tangent below which (or near where it turns) a multiplier passes 1 at a fold."""
-FINE = 0.01
-"""A special point is located at least to this share of its step: steps are short where the curve turns sharply."""
 COARSE = 0.02
-"""Share of its step to which a special point is located before another problem takes over."""
-WALK = 7
-"""Steps, each twice as long, in which a special point of another problem is looked for on both sides."""
-RETUNED = 2
-"""Times that the place of a special point may suit yet another problem."""
+"""Share of its step to which a special point is located before another discretisation takes over."""
+SEARCH_STEPS = 7
+"""Steps, each twice as long, in which a special point of another discretisation is searched outward on both sides."""
+RELOCATIONS = 2
+"""Times that a special point is located again because yet another discretisation suits its place."""
 HALVINGS = 6
 """Times that a step is halved to tell two crossings apart."""
-DOUBTFUL = 0.01
+LARGE_ERROR = 0.01
 """Error of the multipliers beyond which a test function that does not vanish says nothing about the equations."""
 
 
-class Special(NamedTuple):
-    """What is special about a point.
+class _Zero(NamedTuple):
+    """A zero of a test function.
 
     Attributes:
-        kind: "fold", "branch_point", "hopf", ...; "unclassified" or "not_smooth" where it has no name.
-        uncertainty: Of the parameter's value.
-        value: The eigenvalue or multiplier that crosses.
-        group: The group of the spectrum to which it belongs.
+        s: Where it is on the segment.
+        point: The special point there.
+        real: Whether it is an eigenvalue 0 (a multiplier 1) not yet told to be a fold or a branch point.
     """
 
-    kind: str
-    uncertainty: float
-    value: complex
-    group: str
-
-
-class _Found(NamedTuple):
     s: float
     point: Point
+    real: bool = False
+
+    @property
+    def special(self) -> Special:
+        assert self.point.special is not None
+        return self.point.special
 
 
-class _Segment:
-    """The curve from a to b, by the distance s along the tangent at a."""
-
-    def __init__(self, a: Point, b: Point, tolerance: float):
-        self.a, self.b = a, b
-        self.row = a.problem.weights**2 * a.tangent
-        self.length = float(self.row @ (b.z - a.z))
-        self.tolerance = min(tolerance, FINE * abs(self.length))
-        self.landed: dict[float, tuple[np.ndarray, np.ndarray, Any]] = {
-            0.0: (a.z, a.tangent, None),
-            self.length: (b.z, b.tangent, None),
-        }
-        self.known = {0.0: a, self.length: b}
-        self.named: list[_Found] = []
-
-    def tangent(self, s: float) -> np.ndarray:
-        """The tangent at s."""
-        return self._land(s)[1]
-
-    def at(self, s: float) -> Point:
-        """The point at s."""
-        if s not in self.known:
-            z, tangent, linear = self._land(s)
-            self.known[s] = point_at(self.a.problem, z, tangent, linear)
-        return self.known[s]
-
-    def _land(self, s: float) -> tuple[np.ndarray, np.ndarray, Any]:
-        """Onto the curve at s; next to it where Newton's method fails (a branch point makes the matrix singular)."""
-        for shift in (0.0, 0.21, -0.37, 3.1, -5.3):
-            if s in self.landed:
-                break
-            start = self._guess(s + shift * self.tolerance)
-            try:
-                self.landed[s] = land(self.a.problem, start, self.a.tangent)[:3]
-            except NotConverged:
-                continue
-        if s not in self.landed:
-            raise NotConverged(np.nan, 0)
-        return self.landed[s]
-
-    def _guess(self, s: float) -> np.ndarray:
-        """The cubic through the nearest known points on both sides, with their tangents."""
-        low = max((k for k in self.landed if (k - s) * self.length <= 0.0), key=lambda k: k / self.length, default=0.0)
-        high = min(
-            (k for k in self.landed if (k - s) * self.length > 0.0), key=lambda k: k / self.length, default=self.length
-        )
-        if low == high:
-            low = 0.0
-        step, t = high - low, (s - low) / (high - low)
-        (one, first, _), (two, last, _) = self.landed[low], self.landed[high]
-        slopes = [step * tangent / (self.row @ tangent) for tangent in (first, last)]
-        cubic = (1 + 2 * t) * (1 - t) ** 2 * one + t**2 * (3 - 2 * t) * two
-        return cubic + t * (1 - t) ** 2 * slopes[0] - t**2 * (1 - t) * slopes[1]
-
-    def root(self, test: Callable[[float], float]) -> tuple[float, Point]:
-        """Where a test function of s changes sign."""
-        brentq: Any = scipy.optimize.brentq
-        s = brentq(lambda s: test(float(s)), 0.0, self.length, xtol=self.tolerance, rtol=1e-14)
-        return float(s), self.at(float(s))
-
-    def uncertainty(self, point: Point, doubt: float = 0.0) -> float:
-        """Of the parameter, from that of s (itself in doubt where the test function is): first and second order."""
-        bend = abs((self.b.tangent[-1] - self.a.tangent[-1]) / self.length)
-        spacing = 4.0 * np.spacing(abs(point.z[-1]))
-        reach = 2.0 * self.tolerance + doubt
-        return float(reach * (abs(point.tangent[-1]) + 0.5 * bend * reach) + spacing)
-
-
-def between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
+def special_between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
     """Yield the special points on the curve from a to b (both of a's problem), in order.
 
     Args:
@@ -130,113 +59,151 @@ def between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
         tolerance: Length along the curve to which they are located.
     """
     problem = a.problem
-    if problem.tuned(0.5 * (a.z + b.z)) is problem and problem.tuned(b.z) is problem:
-        yield from _between(a, b, tolerance)
+    if problem.rediscretised(0.5 * (a.z + b.z)) is problem and problem.rediscretised(b.z) is problem:
+        yield from _located(a, b, tolerance)
         return
-    # First roughly, then once more nearby in the problem that suits the place.
-    rough = COARSE * abs(_Segment(a, b, tolerance).length)
-    for one in _between(a, b, rough):
-        for _ in range(RETUNED):
-            better = one.problem.tuned(one.z)
-            if better is one.problem or one.problem.doubt > DOUBTFUL:
+    # First coarsely, then once more nearby in the discretisation that suits the place.
+    coarse = COARSE * abs(Segment(a, b, tolerance).length)
+    for point in _located(a, b, coarse):
+        for _ in range(RELOCATIONS):
+            better = point.problem.rediscretised(point.z)
+            if better is point.problem or point.problem.eigenvalue_error > LARGE_ERROR:
                 break
-            one = _closer(better, one, a, b, 3.0 * rough, tolerance)
-        yield one
+            point = _relocated(better, point, a, b, 3.0 * coarse, tolerance)
+        yield point
 
 
-def _closer(problem: AbstractProblem, rough: Point, a: Point, b: Point, reach: float, tolerance: float) -> Point:
-    """A special point on the curve from a to b, known roughly, located in another problem."""
-    for ends in ([rough.z - reach * rough.tangent, rough.z + reach * rough.tangent], [a.z, b.z]):
+# Another discretisation ----------------------------------------------------------------------------------------
+
+
+def _relocated(problem: AbstractProblem, coarse: Point, a: Point, b: Point, reach: float, tolerance: float) -> Point:
+    """A special point on the curve from a to b, known coarsely, located in another problem."""
+    for ends in ([coarse.z - reach * coarse.tangent, coarse.z + reach * coarse.tangent], [a.z, b.z]):
         try:
-            first, last = (_again(problem, z, rough.tangent) for z in ends)
+            first, last = (_corrected(problem, z, coarse.tangent) for z in ends)
         except NotConverged:
             continue
-        found = _same(rough, first, last, tolerance)
+        found = _counterpart(coarse, first, last, tolerance)
         if found:
             return found
-    return _walked(problem, rough, reach, tolerance)
+    return _searched_outward(problem, coarse, reach, tolerance)
 
 
-def _walked(problem: AbstractProblem, rough: Point, step: float, tolerance: float) -> Point:
+def _searched_outward(problem: AbstractProblem, coarse: Point, step: float, tolerance: float) -> Point:
     """The same where it lies beyond the step (a sharp fold): steps lead away both ways until it is met."""
     try:
-        start = _again(problem, rough.z, rough.tangent)
+        start = _corrected(problem, coarse.z, coarse.tangent)
     except NotConverged:
-        return rough
+        return coarse
     ends = {1.0: start, -1.0: start}
-    for _ in range(WALK):
+    for _ in range(SEARCH_STEPS):
         for side, a in list(ends.items()):
             try:
-                b = _again(problem, a.z + side * step * a.tangent, a.tangent)
+                b = _corrected(problem, a.z + side * step * a.tangent, a.tangent)
             except NotConverged:
                 del ends[side]
                 continue
             ends[side] = b
-            found = _same(rough, *((a, b) if side > 0 else (b, a)), tolerance)
+            found = _counterpart(coarse, *((a, b) if side > 0 else (b, a)), tolerance)
             if found:
                 return found
         step *= 2.0
-    return rough
+    return coarse
 
 
-def _same(rough: Point, a: Point, b: Point, tolerance: float) -> Point | None:
-    """The special point between a and b that is the one known roughly."""
+def _counterpart(coarse: Point, a: Point, b: Point, tolerance: float) -> Point | None:
+    """The special point between a and b that is the one known coarsely."""
+    assert coarse.special is not None
+    kind = coarse.special.kind
     try:
-        return next(
-            (p for p in _between(a, b, tolerance) if rough.special.kind in (p.special.kind, "not_smooth")), None
-        )
+        for point in _located(a, b, tolerance):
+            if point.special is not None and kind in (point.special.kind, SpecialKind.NOT_SMOOTH):
+                return point
     except NotConverged:
-        return None
+        pass
+    return None
 
 
-def _again(problem: AbstractProblem, z: np.ndarray, along: np.ndarray) -> Point:
+def _corrected(problem: AbstractProblem, z: np.ndarray, direction: np.ndarray) -> Point:
     """The point near z in another problem."""
-    z, tangent, linear, _ = land(problem, z, along)
-    return point_at(problem, z, tangent, linear)
+    z, tangent, jacobian, _ = correct_across(problem, z, direction)
+    return point_at(problem, z, tangent, jacobian)
 
 
-def _between(a: Point, b: Point, tolerance: float, halvings: int = HALVINGS) -> Iterator[Point]:
+# One discretisation --------------------------------------------------------------------------------------------
+
+
+def _located(a: Point, b: Point, tolerance: float, halvings: int = HALVINGS) -> Iterator[Point]:
     """The special points on the curve from a to b, all in a's problem."""
-    segment = _Segment(a, b, tolerance)
-    if _hidden(a, b) and a.problem.doubt > DOUBTFUL:  # too coarse a step dt to tell them apart
-        spread = abs(b.parameter - a.parameter)
-        yield b._replace(special=Special("unclassified", spread, complex(np.nan), ""))
+    segment = Segment(a, b, tolerance)
+    hidden = _hides_crossings(a, b)
+    if hidden and a.problem.eigenvalue_error > LARGE_ERROR:  # too long a step dt to tell them apart
+        yield b._replace(special=_unclassified(a, b, ""))
         return
-    if halvings and _hidden(a, b) and abs(segment.length) > 4.0 * tolerance:
-        middle = _try(segment, lambda s: s - 0.5 * segment.length)
+    if halvings and hidden and abs(segment.length) > 4.0 * tolerance:
+        middle = segment.try_zero(lambda s: s - 0.5 * segment.length)
         if middle:
-            yield from _between(a, middle[1], tolerance, halvings - 1)
-            yield from _between(middle[1], b, tolerance, halvings - 1)
+            yield from _located(a, middle[1], tolerance, halvings - 1)
+            yield from _located(middle[1], b, tolerance, halvings - 1)
             return
-    found: list[_Found] = []
-    turned = not a.problem.renumbered and a.tangent[-1] * b.tangent[-1] < 0
+    found = _zeros(segment)
+    for one in sorted(found, key=lambda zero: zero.s):
+        if not _passes_infinity(one, found, segment):
+            yield one.point
+
+
+def _zeros(segment: Segment) -> list[_Zero]:
+    """The zeros of all test functions, each real one told to be a fold or a branch point."""
+    a, b = segment.a, segment.b
     flipped = a.orientation * b.orientation < 0
-    fold = _try(segment, lambda s: segment.tangent(s)[-1]) if turned else None
+    fold = _turning_point(segment)
+    found: list[_Zero] = []
+    located: list[_Zero] = []
     if fold:
-        kind = "branch" if flipped else "fold"
-        found.append(_named(segment, fold, _kind(a, "", kind), 0.0, ""))
+        kinds = a.problem.kinds[""]
+        found.append(_zero_of_curve(segment, fold, kinds.branch if flipped else kinds.fold))
     for group in groups(a):
         changed = _changed(a, b, group)
         if group == "" and fold and len(changed) == 1 and _critical(fold[1]):
             continue  # it is the zero eigenvalue of the fold itself
-        crossings = [crossing for k in changed for crossing in _crossing(segment, group, k)]
-        pluses = [c for c in crossings if c.point.special.kind == "plus"]
-        if group == "" and fold and pluses:  # the zero eigenvalue of the fold itself
-            pluses.remove(min(pluses, key=lambda c: abs(c.s - fold[0])))
-        found += [c for c in crossings if c.point.special.kind != "plus"]
-        for crossing in pluses:
-            branching = group != "" or flipped or np.isnan(a.orientation * b.orientation)
-            turns = _turns(a, b) or abs(crossing.point.tangent[-1]) < STEEP
-            folded = group != "" or (a.problem.renumbered and turns)
-            kind = _kind(a, group, "fold" if folded else "branch") if branching else "unclassified"
-            found.append(crossing._replace(point=_rename(crossing.point, kind)))
-    if flipped and not any(_is_branch(f.point) for f in found):
-        place = _try(segment, lambda s: segment.at(s).orientation)
+        crossings = _crossings(segment, group, changed, located)
+        real = [crossing for crossing in crossings if crossing.real]
+        if group == "" and fold and real:  # the zero eigenvalue of the fold itself
+            real.remove(min(real, key=lambda crossing: abs(crossing.s - fold[0])))
+        found += [crossing for crossing in crossings if not crossing.real]
+        found += [_fold_or_branch(segment, crossing, group, flipped) for crossing in real]
+    if flipped and not any(_may_be_branch(zero.special.kind) for zero in found):
+        place = segment.try_zero(lambda s: segment.at(s).orientation)
         if place:
-            found.append(_named(segment, place, _kind(a, "", "branch"), 0.0, ""))
-    for one in sorted(found, key=lambda f: f.s):
-        if not _explained(one, found, segment):
-            yield one.point
+            found.append(_zero_of_curve(segment, place, a.problem.kinds[""].branch))
+    return found
+
+
+def _turning_point(segment: Segment) -> tuple[float, Point] | None:
+    """Where the parameter turns, unless that depends on the discretisation."""
+    a, b = segment.a, segment.b
+    if a.problem.rediscretises or not a.tangent[-1] * b.tangent[-1] < 0:
+        return None
+    return segment.try_zero(lambda s: segment.tangent(s)[-1])
+
+
+def _zero_of_curve(segment: Segment, place: tuple[float, Point], kind: SpecialKind) -> _Zero:
+    """A zero of a test function of the curve itself, with the eigenvalue nearest to criticality."""
+    s, point = place
+    value, values = 0.0 + 0.0j, point.spectrum[""]
+    if len(values):
+        value = complex(values[np.argmin(np.abs(values - _critical_value(point)))])
+    return _Zero(s, point._replace(special=Special(kind, segment.uncertainty(point), value, "")))
+
+
+def _fold_or_branch(segment: Segment, zero: _Zero, group: str, flipped: bool) -> _Zero:
+    """Classify an eigenvalue 0 (a multiplier 1) that is not at a turning point."""
+    a, b = segment.a, segment.b
+    kinds, kind = a.problem.kinds[group], SpecialKind.UNCLASSIFIED
+    if group != "" or flipped or np.isnan(a.orientation * b.orientation):
+        turns = _turns(a, b) or abs(zero.point.tangent[-1]) < STEEP
+        kind = kinds.fold if group != "" or (a.problem.rediscretises and turns) else kinds.branch
+    return _Zero(zero.s, zero.point._replace(special=zero.special._replace(kind=kind)))
 
 
 def _turns(a: Point, b: Point) -> bool:
@@ -244,12 +211,12 @@ def _turns(a: Point, b: Point) -> bool:
     return abs(a.tangent[-1] + b.tangent[-1]) < 3.0 * abs(b.tangent[-1] - a.tangent[-1])
 
 
-def _hidden(a: Point, b: Point) -> bool:
+def _hides_crossings(a: Point, b: Point) -> bool:
     """Whether two modes cross between a and b in opposite directions, so that the number that grows is the same.
 
     Real multipliers above 1 come and go in pairs (out of a complex pair) unless one crosses 1; so do those below -1.
     """
-    if not a.problem.renumbered or a.unstable != b.unstable:
+    if not a.problem.rediscretises or a.unstable != b.unstable:
         return False
 
     def odd(point: Point) -> list[bool]:
@@ -260,49 +227,34 @@ def _hidden(a: Point, b: Point) -> bool:
     return odd(a) != odd(b)
 
 
+def _critical_value(point: Point) -> float:
+    """The eigenvalue (multiplier) of a mode that neither grows nor decays."""
+    return 1.0 if point.problem.discrete else 0.0
+
+
 def _critical(point: Point) -> bool:
-    """Whether an eigenvalue is nearly zero, or a multiplier nearly 1, for its neighbours."""
-    values = point.spectrum[""]
-    target = 1.0 if point.problem.discrete else 0.0
-    away = np.sort(np.abs(values - target))
+    """Whether an eigenvalue is nearly 0, or a multiplier nearly 1, compared with the others."""
+    away = np.sort(np.abs(point.spectrum[""] - _critical_value(point)))
     return len(away) > 0 and bool(away[0] < 1e-3 * (away[1] if len(away) > 1 else 1.0))
 
 
-def _explained(one: _Found, found: list[_Found], segment: _Segment) -> bool:
-    """A jump of one group where another group has its own crossing: the first goes through infinity there."""
-    others = [other for other in found if other.point.special.group != one.point.special.group]
+def _passes_infinity(one: _Zero, found: list[_Zero], segment: Segment) -> bool:
+    """Whether a jump of one group is at a crossing of another group: the first goes through infinity there."""
+    others = [other for other in found if other.special.group != one.special.group]
     near = any(abs(other.s - one.s) < 1e-2 * segment.length for other in others)
-    return one.point.special.kind == "not_smooth" and near
+    return one.special.kind is SpecialKind.NOT_SMOOTH and near
 
 
-def _kind(point: Point, group: str, key: str) -> str:
-    return point.problem.kinds[group][key]
+def _may_be_branch(kind: SpecialKind) -> bool:
+    return kind in (SpecialKind.BRANCH_POINT, SpecialKind.UNCLASSIFIED, SpecialKind.NOT_SMOOTH)
 
 
-def _is_branch(point: Point) -> bool:
-    return "branch_point" in point.special.kind or point.special.kind in ("unclassified", "not_smooth")
+def _unclassified(a: Point, b: Point, group: str) -> Special:
+    """A special point somewhere between a and b."""
+    return Special(SpecialKind.UNCLASSIFIED, abs(b.parameter - a.parameter), complex(np.nan), group)
 
 
-def _rename(point: Point, kind: str) -> Point:
-    return point._replace(special=point.special._replace(kind=kind))
-
-
-def _try(segment: _Segment, test: Callable[[float], float]) -> tuple[float, Point] | None:
-    """A root, or None where the curve cannot be followed there."""
-    try:
-        return segment.root(test)
-    except NotConverged:
-        return None
-
-
-def _named(segment: _Segment, place: tuple[float, Point], kind: str, value: complex, group: str) -> _Found:
-    s, point = place
-    critical = point.spectrum[""]
-    if len(critical):
-        target = 1.0 if point.problem.discrete else 0.0
-        value = complex(critical[np.argmin(np.abs(critical - target))])
-    special = Special(kind, segment.uncertainty(point), value, group)
-    return _Found(s, point._replace(special=special))
+# Modes that change sign ----------------------------------------------------------------------------------------
 
 
 def _changed(a: Point, b: Point, group: str) -> range:
@@ -312,49 +264,67 @@ def _changed(a: Point, b: Point, group: str) -> range:
     return range(min(one, two, most), min(max(one, two), most))
 
 
-def _crossing(segment: _Segment, group: str, k: int) -> Iterator[_Found]:
-    """Where the mode of rank k changes sign; its kind is still "plus" if it is real and fold and branch are open."""
+def _crossings(segment: Segment, group: str, ranks: range, located: list[_Zero]) -> list[_Zero]:
+    """Where the modes of these ranks change sign; a complex pair once. `located` has those of earlier groups, too."""
+    found: list[_Zero] = []
+    for k in ranks:
+        try:
+            zero = _crossing(segment, group, k)
+        except NotConverged:
+            special = _unclassified(segment.a, segment.b, group)
+            found.append(_Zero(segment.length, segment.b._replace(special=special)))
+            continue
+        if zero is not None and not any(_conjugate(zero, other, segment) for other in located):
+            located.append(zero)
+            found.append(zero)
+    return found
+
+
+def _crossing(segment: Segment, group: str, k: int) -> _Zero | None:
+    """Where the mode of rank k changes sign; None where it goes through infinity, which is no bifurcation.
+
+    Raises:
+        NotConverged: The curve cannot be followed there.
+    """
 
     def test(point: Point) -> float:
         growth = np.sort(point.problem.growth(point.spectrum[group]))[::-1]
         return float(growth[k]) if k < len(growth) else -1.0
 
     sides = max(abs(test(segment.a)), abs(test(segment.b)))
-    try:
-        s, point = segment.root(lambda s: test(segment.at(s)))
-    except NotConverged:
-        spread = abs(segment.b.parameter - segment.a.parameter)
-        special = Special("unclassified", spread, complex(np.nan), group)
-        yield _Found(segment.length, segment.b._replace(special=special))
-        return
-    size = abs(test(point))
-    problem = point.problem
-    if size > sides:  # through infinity: no bifurcation of this group
-        return
-    value, kind = _value(point, group, k), "unclassified" if problem.doubt > DOUBTFUL else "not_smooth"
-    if size <= NOT_SMOOTH * sides or size < 1e-9:
-        if abs(value.imag) > 1e-9:
-            kind = _kind(point, group, "complex")
-        elif problem.discrete and value.real < 0:
-            kind = _kind(point, group, "minus")
-        else:
-            kind = "plus"
-    if kind == _kind(point, group, "complex") and value.imag < 0:
+    s, point = segment.zero(lambda s: test(segment.at(s)))
+    size, problem, value = abs(test(point)), point.problem, _mode(point, group, k)
+    if size > sides:
+        return None
+    vanishes = size <= JUMP * sides or size < 1e-9
+    kind = _kind_of_crossing(point, value, group) if vanishes else None
+    real = vanishes and kind is None
+    if kind is None:
+        unsure = problem.eigenvalue_error > LARGE_ERROR
+        kind = SpecialKind.UNCLASSIFIED if unsure else SpecialKind.NOT_SMOOTH
+    if kind is problem.kinds[group].pair and value.imag < 0:
         value = value.conjugate()
     slope = abs(test(segment.b) - test(segment.a)) / abs(segment.length)
-    uncertainty = segment.uncertainty(point, problem.doubt / slope)
-    if not any(_twin(other, kind, s, segment) for other in segment.named):
-        found = _Found(s, point._replace(special=Special(kind, uncertainty, value, group)))
-        segment.named.append(found)
-        yield found
+    uncertainty = segment.uncertainty(point, problem.eigenvalue_error / slope)
+    return _Zero(s, point._replace(special=Special(kind, uncertainty, value, group)), real)
 
 
-def _twin(other: _Found, kind: str, s: float, segment: _Segment) -> bool:
-    """The conjugate mode crosses at the same place."""
-    return other.point.special.kind == kind and kind != "plus" and abs(other.s - s) < 10 * segment.tolerance
+def _kind_of_crossing(point: Point, value: complex, group: str) -> SpecialKind | None:
+    """What the critical eigenvalue or multiplier says; None if it is 0 or 1: a fold or a branch point."""
+    kinds = point.problem.kinds[group]
+    if abs(value.imag) > 1e-9:
+        return kinds.pair
+    return kinds.doubling if point.problem.discrete and value.real < 0 else None
 
 
-def _value(point: Point, group: str, k: int) -> complex:
+def _conjugate(one: _Zero, other: _Zero, segment: Segment) -> bool:
+    """Whether the conjugate mode crosses at the same place."""
+    same = one.special.kind is other.special.kind and not one.real and not other.real
+    return same and abs(other.s - one.s) < 10 * segment.tolerance
+
+
+def _mode(point: Point, group: str, k: int) -> complex:
+    """The eigenvalue or multiplier of rank k by growth."""
     values = point.spectrum[group]
     growth = point.problem.growth(values)
     return complex(values[np.argsort(-growth, kind="stable")[k]])

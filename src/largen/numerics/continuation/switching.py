@@ -1,24 +1,23 @@
-"""Leave a curve where another one crosses it: branch points, period doublings, Hopf points."""
+"""Branch switching: the direction of the other curve at a branch point."""
 
 import numpy as np
 
-from largen.numerics.continuation.core import Point
+from largen.numerics.continuation.problem import Point
 
 
 def crossing_direction(point: Point, near: Point) -> np.ndarray:
     """Tangent of the curve that crosses at a branch point.
 
-    The two tangents v solve psi^T G_zz[v, v] = 0 in the two-dimensional null space of the Jacobian (the algebraic
-    branching equation); where it does not tell them apart, the direction normal to the known tangent is returned,
-    from which the predictor finds the other curve.
+    The two tangents v solve psi^T G_zz[v, v] = 0 in the two-dimensional null space of the Jacobian G_z, psi being its
+    left null vector: the algebraic branching equation (Kuznetsov 1998, sec. 10.2.4). Where it does not tell them apart,
+    the direction normal to the known tangent is returned, from which the corrector finds the other curve.
 
     Args:
         point: The branch point.
         near: A point on the same curve beside it.
     """
     problem = point.problem
-    matrix = _matrix(point)
-    scaled = matrix / problem.weights
+    scaled = problem.linearise(point.z)[1].as_array() / problem.weights
     left, _, right = np.linalg.svd(scaled)
     psi = left[:, -1]
     known = problem.weights * near.tangent
@@ -47,12 +46,3 @@ def crossing_direction(point: Point, near: Point) -> np.ndarray:
         direction = one - 2.0 * b / c * two
     direction = direction / problem.weights
     return direction / problem.length(direction)
-
-
-def _matrix(point: Point) -> np.ndarray:
-    linear = point.problem.linearise(point.z)[1]
-    if not hasattr(linear, "matrix"):
-        size = len(point.z)
-        return np.column_stack([linear.apply(column) for column in np.eye(size)])
-    matrix = linear.matrix
-    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()

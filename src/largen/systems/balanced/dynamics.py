@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from largen.checks import InputError
+from largen.numerics.continuation.kinds import FAST, FLOW
 from largen.system import Dynamics, Form, Observable
 from largen.systems.balanced import finite_size, limit_equations, manifold, stationary
 from largen.systems.balanced.manifold import Structure, rates
@@ -25,10 +26,7 @@ OBSERVABLES = (
     Observable("variance", ("population",), "1", "variance of the state"),
     Observable("rate", ("population",), "1", "mean intensity"),
 )
-KINDS = {
-    "": {"fold": "fold", "branch": "branch_point", "minus": "", "complex": "hopf"},
-    "fast": {"fold": "manifold_fold", "branch": "manifold_fold", "minus": "", "complex": "balance_lost"},
-}
+KINDS = {"": FLOW, "fast": FAST}
 
 
 class _RightHandSide(eqx.Module):
