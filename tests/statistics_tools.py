@@ -1,4 +1,4 @@
-"""Assertions with a stated false-alarm probability, and the test that they catch a planted bias."""
+"""Assertions with a stated false-alarm probability, and the test that they catch a injected bias."""
 
 import numpy as np
 from scipy import stats
@@ -13,7 +13,7 @@ def assert_mean(samples: np.ndarray, expected: float, *, false_alarm: float = FA
     z = (samples.mean() - expected) / error
     p = 2 * stats.t.sf(abs(z), len(samples) - 1)
     assert p > false_alarm, (
-        f"{what}: {samples.mean():.6g} +- {error:.2g}, expected {expected:.6g} (z = {z:.1f}, p = {p:.1e})"
+        f"{what}: {samples.mean():.6g} ± {error:.2g}, expected {expected:.6g} (z = {z:.1f}, p = {p:.1e})"
     )
 
 

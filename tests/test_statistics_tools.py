@@ -4,7 +4,7 @@ import pytest
 from statistics_tools import assert_frequency, assert_mean
 
 
-def test_a_planted_bias_of_seven_standard_errors_is_caught():
+def test_an_injected_bias_of_seven_standard_errors_is_caught():
     samples = np.random.default_rng(1).normal(size=400)
     assert_mean(samples, 0.0)
     with pytest.raises(AssertionError, match="z = "):

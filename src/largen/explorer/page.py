@@ -12,7 +12,7 @@ import xarray as xr
 from largen.checks import InputError, LimitError
 from largen.explorer.diagrams import Diagrams
 from largen.explorer.form import Choice, Number, choices, numbers, symbol
-from largen.explorer.jobs import Event, Job, Jobs, Network
+from largen.explorer.jobs import AllRealisations, Comparison, Event, Failure, Job, Jobs, Network, Progress, Realisation
 from largen.explorer.settings import SETTINGS, Run, check_run
 from largen.explorer.sharing import Sharing
 from largen.explorer.solvers import Answer, Here, limit_of, portrait_of
@@ -239,8 +239,8 @@ class Page:
     def _answered(self, asked: tuple[Any, ...], found: Answer) -> None:
         """Show the limit, or say why there is none and keep the old picture."""
         self._busy = False
-        if found.sentence:
-            self.status.object = f"No limit here. {found.sentence} The picture is the last one that had a limit."
+        if found.message:
+            self.status.object = f"No limit here. {found.message} The picture is the last one that had a limit."
         elif found.content.sizes["time"] < 2:
             self.status.object = (
                 f"No limit here: {found.content.attrs['status']}. The picture is the last one with one."
@@ -279,7 +279,7 @@ class Page:
             if view.portrait and found.content is not None:
                 view.show_portrait(found.content)
             elif view.portrait:
-                view.figure.title.text = f"balanced manifold: {found.sentence}"
+                view.figure.title.text = f"balanced manifold: {found.message}"
 
     def _open(self, title: str) -> None:
         """Make the views of a tab when it is first shown."""
@@ -340,7 +340,7 @@ class Page:
             return
         arrived = False
         for event in job.news():
-            arrived |= event.kind == "realisation"
+            arrived |= isinstance(event, Realisation)
             self._take(event)
         if arrived:
             self.draw()
@@ -348,21 +348,22 @@ class Page:
             self._ended()
 
     def _take(self, event: Event) -> None:
-        if event.kind == "progress":
-            self.progress.value = int(100 * event.content)
-        elif event.kind == "realisation":
-            self.runs.append(event.content)
-            count = self.run_settings.networks
-            self.verdict.object = f"{len(self.runs)} of {count} networks are done."
-            self.progress.value = int(100 * len(self.runs) / count)
-        elif event.kind == "network":
-            self.network = event.content
-            self.verdict.object = "Solving the theory of this size and comparing ..."
-        elif event.kind == "verdict":
-            sentences = [entry["sentence"] for entry in event.content["observables"].values()]
-            self.verdict.object = "\n".join([f"Verdict: {event.content['verdict']}", *sentences])
-        elif event.kind == "failed":
-            self.verdict.object = event.content
+        match event:
+            case Progress(fraction):
+                self.progress.value = int(100 * fraction)
+            case Realisation(run):
+                self.runs.append(run)
+                count = self.run_settings.networks
+                self.verdict.object = f"{len(self.runs)} of {count} networks are done."
+                self.progress.value = int(100 * len(self.runs) / count)
+            case AllRealisations(network):
+                self.network = network
+                self.verdict.object = "Solving the theory of this size and comparing ..."
+            case Comparison(report):
+                messages = [entry["sentence"] for entry in report["observables"].values()]
+                self.verdict.object = "\n".join([f"Verdict: {report['verdict']}", *messages])
+            case Failure(message):
+                self.verdict.object = message
 
     def cancel(self) -> None:
         """End the network that runs, if any."""

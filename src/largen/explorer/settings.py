@@ -71,7 +71,7 @@ def check_run(setting: Setting, unit: str, duration: Any, n: Any, networks: Any,
     """Check what a session asks for against what this system allows it.
 
     Raises:
-        InputError: Too long, too large or too many; the sentence says how much is allowed and what to use instead.
+        InputError: Too long, too large or too many; the message says how much is allowed and what to use instead.
     """
     duration = real("duration", duration, above=0.0)
     shortest = 10 * setting.step

@@ -106,7 +106,7 @@ class Sharing:
     # Links ---------------------------------------------------------------------------------------------------
 
     def read_link(self, query: dict[str, str]) -> None:
-        """Set what a link carries, each value checked like a file's; a wrong one gives a sentence and sets nothing."""
+        """Set what a link carries, each value checked like a file's; a wrong one gives a message and sets nothing."""
         page = self.page
         try:
             if (theme := query.get("theme", "default").strip("'\"")) not in THEMES:

@@ -22,30 +22,30 @@ class Answer(NamedTuple):
 
     Attributes:
         content: What the function returned, or None.
-        sentence: Why there is nothing, or empty.
+        message: Why there is nothing, or empty.
         notes: Warnings that came with it.
         seconds: How long it took.
     """
 
     content: Any
-    sentence: str = ""
+    message: str = ""
     notes: str = ""
     seconds: float = 0.0
 
 
 def answer(function: Callable[..., Any], args: Sequence[Any]) -> Answer:
-    """Call a function; what goes wrong becomes a sentence."""
-    began, content, sentence = time.perf_counter(), None, ""
+    """Call a function; what goes wrong becomes a message."""
+    began, content, message = time.perf_counter(), None, ""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             content = function(*args)
         except (InputError, LimitError) as error:
-            sentence = str(error)
+            message = str(error)
         except Exception as error:
-            sentence = f"{type(error).__name__}: {error}. This is a fault of largen: please report it with the model."
+            message = f"{type(error).__name__}: {error}. This is a fault of largen: please report it with the model."
     notes = " ".join(dict.fromkeys(str(w.message) for w in caught if w.category is UserWarning))
-    return Answer(content, sentence, notes, time.perf_counter() - began)
+    return Answer(content, message, notes, time.perf_counter() - began)
 
 
 def limit_of(
@@ -129,8 +129,8 @@ class Solvers:
                 found.append(worker.answers.recv())
             except EOFError:
                 raise InputError("A process that solves limits ended at once: is there memory enough?") from None
-        if found[0].sentence:
-            raise InputError(found[0].sentence)
+        if found[0].message:
+            raise InputError(found[0].message)
         return found[0].content
 
     def attach(self, loop: Any) -> None:
@@ -198,13 +198,13 @@ class Solvers:
                 words = f"The limit takes more than {self.patience:g} s here and was given up: take a shorter duration."
                 self._replace(worker, words)
 
-    def _replace(self, worker: _Worker, sentence: str) -> None:
+    def _replace(self, worker: _Worker, message: str) -> None:
         self._unlisten(worker)
         worker.close()
         fresh = _Worker()
         self._workers[self._workers.index(worker)] = fresh
         self._listen(fresh)
-        self._deliver(worker, Answer(None, sentence))
+        self._deliver(worker, Answer(None, message))
 
 
 def _nobody(found: Answer) -> None:
