@@ -8,7 +8,7 @@ from largen import analysis
 
 
 def test_fixed_points_of_the_worked_network():
-    # Set S3 of the balanced system: the numbers of an independent prototype.
+    # Set S3 of the balanced system: reference values of an independent calculation.
     found = analysis.fixed_points(ln.BalancedNetwork())
     assert found.sizes["state"] == 1
     np.testing.assert_allclose(found["mean"].values[0], [-0.5735178741, -0.5278504981], atol=1e-9)

@@ -1,6 +1,7 @@
 """Which points a sweep visits, and the models there."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import largen as ln
 from largen.parameters.plain import to_plain
 from largen.sweeps.family import Family
 from largen.sweeps.points import MOST_POINTS, from_plain
+from largen.sweeps.tasks import SOURCES
 
 MODEL = ln.BalancedNetwork(fractions=(0.5, 0.5))
 
@@ -102,3 +104,8 @@ def test_a_family_checks_as_replace_does(name, value, message):
     for change in (Family(MODEL, (name,)).at, lambda values: MODEL.replace(**{name: values[0]})):
         with pytest.raises(ln.InputError, match=message):
             change((value,))
+
+
+def test_every_source_of_a_task_exists():
+    root = Path(ln.__file__).parent
+    assert all((root / name).is_dir() or (root / f"{name}.py").is_file() for name in SOURCES)
