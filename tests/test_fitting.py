@@ -1,4 +1,4 @@
-"""Fits: parameters recovered, errors that cover, derivatives, what cannot be known, and sentences for bad input."""
+"""Fits: parameters recovered, errors that cover, derivatives, what cannot be known, and messages for bad input."""
 
 import json
 import re
@@ -192,13 +192,13 @@ def test_all_sensitivities_at_once_agree_with_differences_of_the_limit():
         ({"starts": 0}, "`starts` must be at least 1"),
     ],
 )
-def test_bad_input_is_a_sentence(rate_target, change, words):
+def test_bad_input_gives_a_message(rate_target, change, words):
     arguments = {"free": FREE, "check": False} | change
     with pytest.raises(ln.InputError, match="(?s)" + re.escape(words)):
         ln.fit(ln.RateNetwork(), rate_target, n=1000 if "through" in change else None, **arguments)
 
 
-def test_targets_that_do_not_fit_are_sentences(rate_target, balanced_target):
+def test_targets_that_do_not_fit_give_messages(rate_target, balanced_target):
     network = ln.simulate(ln.RateNetwork(), TIMES, n=50, realisations=2, seed=1)
     cases = [
         (network, "have at least 3 realisations"),

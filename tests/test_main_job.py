@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import largen as ln
-from largen.comparison.report import AGREES, FINITE_SIZE, THEORY_OFF
+from largen.comparison.report import Verdict
 
 TIMES = np.round(np.arange(801) * 0.5, 9)
 
@@ -22,7 +22,7 @@ def theories(model, **options):
 def test_the_reduction_with_finite_size_noise_is_accepted(network):
     limit, finite = theories(ln.SpikingNetwork())
     report = ln.compare(network, limit, finite=finite, level=1e-3)
-    assert report.attrs["verdict"] in (AGREES, FINITE_SIZE)
+    assert report.attrs["verdict"] in (Verdict.AGREES, Verdict.FINITE_SIZE)
     assert float(np.abs(report["finite_z"]).max()) < 5
 
 
@@ -33,7 +33,7 @@ def test_a_coupling_changed_by_a_tenth_is_rejected(network, name):
     with pytest.raises(ln.InputError, match="same parameters, but differ in `strength`"):
         ln.compare(network, limit, finite=finite)
     report = ln.compare(network, limit, finite=finite, strict=False, level=1e-6)
-    assert report.attrs["verdict"] == THEORY_OFF
+    assert report.attrs["verdict"] == Verdict.THEORY_OFF
 
 
 def test_a_network_of_four_million_neurons_runs_in_little_memory():

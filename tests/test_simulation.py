@@ -36,7 +36,7 @@ def test_labels_and_provenance():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ({"n": None}, "Argument `n` must be given"),
         ({"n": 1}, "give every population a neuron"),
@@ -53,8 +53,8 @@ def test_labels_and_provenance():
         ({"progress": 3}, "`progress` must be None, True"),
     ],
 )
-def test_refusals(arguments, sentence):
-    with pytest.raises(ln.InputError, match=sentence):
+def test_refusals(arguments, message):
+    with pytest.raises(ln.InputError, match=message):
         ln.simulate(Toy(), **({"times": TIMES, "n": 50} | arguments))
 
 

@@ -156,13 +156,13 @@ def test_ctrl_c_keeps_what_is_done(undisturbed, tmp_path):
     assert {path: path.stat().st_ino for path in kept} == kept
 
 
-def test_a_full_disk_is_a_sentence_and_loses_nothing(undisturbed, tmp_path, monkeypatch):
+def test_a_full_disk_gives_a_message_and_loses_nothing(undisturbed, tmp_path, monkeypatch):
     store, _ = undisturbed
     other = tmp_path / "s.zarr"
-    room = iter(range(5))
+    free = iter(range(5))
 
     def fsync(handle, real=os.fsync):
-        if next(room, None) is None:
+        if next(free, None) is None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(handle)
 
@@ -245,7 +245,7 @@ def test_comparisons_and_a_function_of_one_s_own(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         ({"observables": ["men"]}, "Did you mean `mean`"),
         ({"observables": ["mean.medain"]}, "median|mean"),
@@ -263,14 +263,14 @@ def test_comparisons_and_a_function_of_one_s_own(tmp_path):
         ({"over": {"tau": [1.0]}}, "must be a Grid, Random or Sobol"),
     ],
 )
-def test_what_a_sweep_cannot_use_is_a_sentence_before_any_work(tmp_path, change, sentence):
+def test_what_a_sweep_cannot_use_gives_a_message_before_any_work(tmp_path, change, message):
     given = {"store": tmp_path / "s.nc", "over": OVER, **ALL} | change
-    with pytest.raises(ln.InputError, match=sentence):
+    with pytest.raises(ln.InputError, match=message):
         ln.sweep(failure_modes.Failing(), **given)
     assert not list(tmp_path.glob("*.tasks"))
 
 
-def test_a_missing_package_is_a_sentence(tmp_path, monkeypatch):
+def test_a_missing_package_gives_a_message(tmp_path, monkeypatch):
     for name in ("distributed", "zarr"):
         monkeypatch.setitem(sys.modules, name, None)
     over = ln.Grid({"tau[a]": [1.0]})
@@ -311,7 +311,7 @@ def test_the_command_line_sweeps_says_how_far_and_draws(tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "sentence"),
+    ("old", "new", "message"),
     [
         ("realisations: 2", "realisations: !!python/object/apply:os.system ['touch boom']", "plain values"),
         ("count: 3", "count: 1000000000000", "at most 1000000 points"),
@@ -325,12 +325,12 @@ def test_the_command_line_sweeps_says_how_far_and_draws(tmp_path, monkeypatch, c
         ("kind: grid", "kind: os", "one of grid, random, sobol"),
     ],
 )
-def test_a_hostile_file_is_refused(tmp_path, monkeypatch, capsys, old, new, sentence):
+def test_a_hostile_file_is_refused(tmp_path, monkeypatch, capsys, old, new, message):
     monkeypatch.chdir(tmp_path)
     assert old in FILE
     Path("map.yaml").write_text(FILE.replace(old, new))
     assert cli.main(["sweep", "map.yaml"]) == 2
-    assert any(word in capsys.readouterr().err for word in sentence.split("|"))
+    assert any(word in capsys.readouterr().err for word in message.split("|"))
     assert [path.name for path in tmp_path.rglob("*")] == ["map.yaml"]
     assert not (tmp_path.parent / "boom.zarr").exists()
 

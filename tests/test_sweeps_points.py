@@ -1,6 +1,7 @@
 """Which points a sweep visits, and the models there."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import largen as ln
 from largen.parameters.plain import to_plain
 from largen.sweeps.family import Family
 from largen.sweeps.points import MOST_POINTS, from_plain
+from largen.sweeps.tasks import SOURCES
 
 MODEL = ln.BalancedNetwork(fractions=(0.5, 0.5))
 
@@ -30,7 +32,7 @@ def test_a_sample_lies_in_its_box_and_only_grows(kind):
         low, high = ranges[name][:2]
         assert np.all((b >= low) & (b <= high))
     assert not np.array_equal(many.columns[1], kind(ranges, count=64, seed=4).table(MODEL).columns[1])
-    # Half of a logarithmic range lies below its geometric mean: 32 +- 16, four standard deviations and more.
+    # Half of a logarithmic range lies below its geometric mean: 32 ± 16, four standard deviations and more.
     assert abs(int(np.sum(many.columns[0] < 1.0)) - 32) <= 16
 
 
@@ -46,7 +48,7 @@ def test_whole_numbers_are_drawn_evenly_with_both_ends():
 
 
 @pytest.mark.parametrize(
-    ("make", "sentence"),
+    ("make", "message"),
     [
         (lambda: ln.Grid({"tua[e]": [1.0]}), "Did you mean `tau`"),
         (lambda: ln.Grid({"../../etc/passwd": [1.0]}), "must look like"),
@@ -69,8 +71,8 @@ def test_whole_numbers_are_drawn_evenly_with_both_ends():
         (lambda: from_plain([1]), "mapping"),
     ],
 )
-def test_what_cannot_be_swept_is_one_sentence(make, sentence):
-    with pytest.raises(ln.InputError, match=sentence):
+def test_what_cannot_be_swept_gives_one_message(make, message):
+    with pytest.raises(ln.InputError, match=message):
         make().table(MODEL)
 
 
@@ -87,7 +89,7 @@ def test_a_family_is_replace_and_its_text_is_the_whole_model():
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "sentence"),
+    ("name", "value", "message"),
     [
         ("coupling[e,i]", -1.0, r"`coupling\[e,i\]` must be at least 0, but is -1"),
         ("gain[i].slope", 0.0, "`slope` must be greater than 0"),
@@ -98,7 +100,12 @@ def test_a_family_is_replace_and_its_text_is_the_whole_model():
         ("synapses", 3.0, "must be one of"),
     ],
 )
-def test_a_family_checks_as_replace_does(name, value, sentence):
+def test_a_family_checks_as_replace_does(name, value, message):
     for change in (Family(MODEL, (name,)).at, lambda values: MODEL.replace(**{name: values[0]})):
-        with pytest.raises(ln.InputError, match=sentence):
+        with pytest.raises(ln.InputError, match=message):
             change((value,))
+
+
+def test_every_source_of_a_task_exists():
+    root = Path(ln.__file__).parent
+    assert all((root / name).is_dir() or (root / f"{name}.py").is_file() for name in SOURCES)

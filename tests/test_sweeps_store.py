@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import largen as ln
-from largen.sweeps.store import COMPLETED, FAILED, Block, Damaged, Store, Variable, decode, encode
+from largen.sweeps.store import Block, Damaged, Status, Store, Variable, decode, encode
 
 KEY = "0" * 32
 BLOCK = Block(
-    (COMPLETED, FAILED),
+    (Status.COMPLETED, Status.FAILED),
     ("", "It broke: é."),
     {
         "limit_rate": Variable(("population",), np.array([[1.0, np.inf], [np.nan, -0.0]]), {"units": "Hz"}),
@@ -119,7 +119,7 @@ with Store({str(store.path)!r}).locked():
 
 
 @pytest.mark.parametrize("name", ["/proc/sweep.zarr", "file/sweep.zarr", "sweep.pkl", "sweep"])
-def test_a_place_that_cannot_hold_a_store_is_a_sentence(tmp_path, name):
+def test_a_place_that_cannot_hold_a_store_gives_a_message(tmp_path, name):
     (tmp_path / "file").write_text("")
     with pytest.raises(ln.InputError, match=r"must (be in a folder that can be written|end in .zarr)"):
         Store(tmp_path / name).locked().__enter__()

@@ -18,7 +18,7 @@ def a_drive(time):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ({"strength": ((1, -1), (1, 1))}, r"`strength\[e,i\]` must be at least 0, but is -1.0"),
         ({"strength": (1, 2, 3)}, r"must have shape \(2, 2\) \(population, source\), but has shape \(3,\)"),
@@ -37,8 +37,8 @@ def a_drive(time):
         ({"refractory_time": -4.0}, "`refractory_time` must be greater than 0"),
     ],
 )
-def test_a_wrong_field_is_one_sentence(arguments, sentence):
-    with pytest.raises(ln.InputError, match=sentence):
+def test_a_wrong_field_gives_one_message(arguments, message):
+    with pytest.raises(ln.InputError, match=message):
         ln.SpikingNetwork(**arguments)
 
 
@@ -60,7 +60,7 @@ def test_one_number_for_all_entries_can_be_read_and_changed_by_entry():
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence"),
+    ("name", "message"),
     [
         ("probabilty[e,i]", "Did you mean `probability`"),
         ("probability[e]", "has 2 indices"),
@@ -69,10 +69,10 @@ def test_one_number_for_all_entries_can_be_read_and_changed_by_entry():
         ("p r", "must look like"),
     ],
 )
-def test_a_wrong_name_is_one_sentence(name, sentence):
-    with pytest.raises(ln.InputError, match=sentence):
+def test_a_wrong_name_gives_one_message(name, message):
+    with pytest.raises(ln.InputError, match=message):
         ln.SpikingNetwork().replace(**{name: 0.5})
-    with pytest.raises(ln.InputError, match=sentence):
+    with pytest.raises(ln.InputError, match=message):
         ln.SpikingNetwork().value(name)
 
 
@@ -139,6 +139,6 @@ def test_scaled_keeps_the_split_and_the_mean_input():
     assert three.populations == ("e1", "e2", "i")
 
 
-def test_every_field_has_a_unit_bound_or_reason_and_a_sentence():
+def test_every_field_has_a_unit_bound_or_reason_and_a_meaning():
     for info in parameters(ln.SpikingNetwork).values():
         assert info.doc.endswith("."), info.name

@@ -1,4 +1,4 @@
-"""A system whose every answer is known: independent Ornstein-Uhlenbeck neurons with a planted 1/n bias.
+"""A system whose every answer is known: independent Ornstein-Uhlenbeck neurons with a given 1/n bias.
 
 It is also the proof that a new system costs one folder: everything shared works on it unchanged.
 """
@@ -32,7 +32,7 @@ class Toy(AbstractSystem):
     start: Any = parameter((1.0, -0.5), unit="mV", dims=("population",), doc="Initial value.")
     tau: Any = parameter((1.0, 2.0), unit="ms", dims=("population",), above=0.0, doc="Time constant.")
     noise: Any = parameter(1.0, low=0.0, doc="Stationary variance.")
-    bias: Any = parameter(0.0, doc="Planted finite-size effect times n.")
+    bias: Any = parameter(0.0, doc="Finite-size effect times n.")
 
     @property
     def populations(self) -> tuple[str, ...]:

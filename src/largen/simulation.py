@@ -1,8 +1,8 @@
 """simulate() and solve_limit(): the finite network of a system, and its limit equations."""
 
 import functools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -61,7 +61,7 @@ def simulate(
         Dataset with the system's observables, dims (realisation, population, time).
 
     Raises:
-        InputError: An argument cannot be used; the sentence names it and the remedy.
+        InputError: An argument cannot be used; the message names it and the remedy.
         Interrupted: Ctrl-C; the finished realisations are in `.partial`.
     """
     times = increasing_times("times", times)
@@ -76,7 +76,7 @@ def simulate(
 
     plan = system.plan(times, n=n, method=method, record=record, **options)
     require_memory(plan.bytes * max(min(workers, realisations), 1), f"A network of {n} neurons")
-    run = functools.partial(run_realisation, system, times, n, seed, plan.method, record, options)
+    run = NetworkRun(system, times, n, seed, plan.method, record, options)
     what = f"network, n = {n}" + (f", {realisations} realisations" if realisations > 1 else "")
     with showing(progress, what) as tick:
         finished = _run_all(run, realisations, workers, tick)
@@ -100,24 +100,41 @@ def simulate(
     return labelled([finished[r] for r in range(realisations)])
 
 
-def run_realisation(
-    system: AbstractSystem,
-    times: np.ndarray,
-    n: int,
-    seed: int,
-    method: str,
-    record: tuple[str, ...],
-    options: dict[str, Any],
-    realisation: int,
-    tick: Any = None,
-) -> Arrays:
-    """Run one realisation; its random streams depend on the seed, n and its number alone."""
-    rng = functools.partial(stream, seed, "n", n, "realisation", realisation)
-    quiet = tick or (lambda fraction: None)
-    return system.network(times, n=n, rng=rng, method=method, record=record, tick=quiet, **options)
+class NetworkRun(NamedTuple):
+    """What every realisation of a network shares.
+
+    Attributes:
+        system: The model.
+        times: Output times, shape (time,).
+        n: Total number of neurons.
+        seed: Seed.
+        method: One of the system's methods.
+        record: What to record beyond the standard observables.
+        options: The system's own options.
+    """
+
+    system: AbstractSystem
+    times: np.ndarray
+    n: int
+    seed: int
+    method: str
+    record: tuple[str, ...]
+    options: Mapping[str, Any]
+
+    def realisation(self, number: int, tick: Callable[[float], None] = lambda fraction: None) -> Arrays:
+        """Run one realisation; its random streams depend on the seed, n and its number alone."""
+        return self.system.network(
+            self.times,
+            n=self.n,
+            rng=functools.partial(stream, self.seed, "n", self.n, "realisation", number),
+            method=self.method,
+            record=self.record,
+            tick=tick,
+            **self.options,
+        )
 
 
-def _run_all(run: Any, realisations: int, workers: int, tick: Any) -> dict[int, Arrays]:
+def _run_all(run: NetworkRun, realisations: int, workers: int, tick: Callable[[float], None]) -> dict[int, Arrays]:
     """Run the realisations here or in workers; Ctrl-C returns what had finished."""
     finished: dict[int, Arrays] = {}
     try:
@@ -129,7 +146,7 @@ def _run_all(run: Any, realisations: int, workers: int, tick: Any) -> dict[int, 
                     stop_if_asked()
 
                 for r in range(realisations):
-                    finished[r] = run(r, tick=lambda done, r=r: step((r + done) / realisations))
+                    finished[r] = run.realisation(r, lambda done, r=r: step((r + done) / realisations))
                     step((r + 1) / realisations)
         else:
 
@@ -137,9 +154,9 @@ def _run_all(run: Any, realisations: int, workers: int, tick: Any) -> dict[int, 
                 finished[index] = result
                 tick(len(finished) / realisations)
 
-            run_tasks(run, [(r,) for r in range(realisations)], workers, deliver)
+            run_tasks(run.realisation, [(r,) for r in range(realisations)], workers, deliver)
     except KeyboardInterrupt:
-        pass  # fewer than asked for: `simulate` says so and hands them over
+        pass  # fewer than asked for: `simulate` raises `Interrupted` with them
     return finished
 
 
@@ -185,7 +202,7 @@ def solve_limit(
         Dataset with the system's observables, dims (population, time).
 
     Raises:
-        InputError: An argument cannot be used; the sentence names it and the remedy.
+        InputError: An argument cannot be used; the message names it and the remedy.
         LimitError: The limit does not exist for these parameters, or was lost at `.t` (`.partial` up to then).
     """
     times = increasing_times("times", times)

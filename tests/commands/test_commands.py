@@ -1,4 +1,4 @@
-"""The command line: the main job end to end, JSON everywhere, one sentence for every mistake."""
+"""The command line: the main job end to end, JSON everywhere, one message for every mistake."""
 
 import json
 import os
@@ -112,7 +112,7 @@ HOSTILE = "system: spiking\nparameters: {external_rate: !!python/object/apply:os
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ("run nosuch", "no file 'nosuch' and no example"),
         ("run gama", "Did you mean `gamma`"),
@@ -149,7 +149,7 @@ HOSTILE = "system: spiking\nparameters: {external_rate: !!python/object/apply:os
         ("run gamma --frobnicate", "No such option"),
     ],
 )
-def test_bad_input_is_one_sentence_and_status_2(arguments, sentence, tmp_path, monkeypatch, capsys):
+def test_bad_input_gives_one_message_and_status_2(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("hostile.yaml").write_text(HOSTILE)
     Path("unknown.yaml").write_text("system: spiking\nparameters: {stregth: 1}\n")
@@ -158,21 +158,21 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, sentence, tmp_path, m
     code, out, err = called(capsys, *arguments.split())
     assert code == 2
     assert out == ""
-    assert sentence in err
+    assert message in err
     assert err.startswith("largen: ")
     assert err.count("\n") == 1
     assert "Traceback" not in err
     assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path, capsys):
+def test_a_folder_that_cannot_be_written_gives_a_message(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     code, _, err = called(capsys, "run", "gamma", "--out", str(tmp_path / "file" / "results"))
     assert code == 2
     assert "cannot be made" in err
 
 
-def test_a_full_disk_is_a_sentence_and_the_old_file_survives(tmp_path):
+def test_a_full_disk_gives_a_message_and_the_old_file_survives(tmp_path):
     # A real full disk: a file-size limit on the process stands in for the quota (no root or mount needed).
     old = tmp_path / "net.nc"
     assert main(["simulate", "gamma", "--times", "0:5:0.1", "--out", str(old)]) == 0

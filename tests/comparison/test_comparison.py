@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 import largen as ln
-from largen.comparison.report import AGREES, FINITE_SIZE, NOT_SEPARATED, THEORY_OFF, TOO_SHORT
+from largen.comparison.report import Verdict
 from statistics_tools import assert_frequency
 from toy import Toy
 
@@ -29,12 +29,12 @@ def test_the_truth_is_accepted_at_the_stated_level():
     assert low <= rejected <= high
 
 
-def test_a_planted_bias_is_rejected():
+def test_an_injected_bias_is_rejected():
     model = Toy(noise=0.01)
     wrong = ln.solve_limit(model.replace(**{"start[a]": 1.1}), TIMES)
     network = ln.simulate(model, TIMES, n=200, realisations=16, seed=1)
     report = ln.compare(network, wrong, strict=False)
-    assert report["verdict"].sel(observable="mean") == NOT_SEPARATED
+    assert report["verdict"].sel(observable="mean") == Verdict.NOT_SEPARATED
     assert abs(report["z"].sel(component="mean[a]")) > 10
 
 
@@ -42,11 +42,11 @@ def test_finite_size_is_told_from_a_wrong_theory():
     model = Toy(bias=40.0, noise=0.01)
     network = ln.simulate(model, TIMES, n=200, realisations=16, seed=1)
     limit, finite = ln.solve_limit(model, TIMES), ln.solve_limit(model, TIMES, n=200)
-    assert ln.compare(network, limit).attrs["verdict"] == NOT_SEPARATED
-    assert ln.compare(network, limit, finite=finite).attrs["verdict"] == FINITE_SIZE
-    assert ln.compare(network, finite).attrs["verdict"] == AGREES
+    assert ln.compare(network, limit).attrs["verdict"] == Verdict.NOT_SEPARATED
+    assert ln.compare(network, limit, finite=finite).attrs["verdict"] == Verdict.FINITE_SIZE
+    assert ln.compare(network, finite).attrs["verdict"] == Verdict.AGREES
     wrong = ln.solve_limit(model.replace(bias=60.0), TIMES, n=200)
-    assert ln.compare(network, limit, finite=wrong, strict=False).attrs["verdict"] == THEORY_OFF
+    assert ln.compare(network, limit, finite=wrong, strict=False).attrs["verdict"] == Verdict.THEORY_OFF
     bias = ln.compare(network, limit)["bias"].sel(component="mean[b]")
     assert abs(bias - 40 / 200) < 0.02
 
@@ -54,7 +54,7 @@ def test_finite_size_is_told_from_a_wrong_theory():
 def test_too_little_data_is_said_to_be_too_little():
     model = Toy(noise=100.0)
     network = ln.simulate(model, TIMES, n=20, realisations=8, seed=1)
-    assert ln.compare(network, ln.solve_limit(model, TIMES)).attrs["verdict"] == TOO_SHORT
+    assert ln.compare(network, ln.solve_limit(model, TIMES)).attrs["verdict"] == Verdict.TOO_SHORT
 
 
 def test_one_realisation_uses_a_block_bootstrap_with_the_right_error():
@@ -87,7 +87,7 @@ def test_few_realisations_keep_the_level(realisations):
 def test_one_short_realisation_is_too_short_to_tell():
     model = Toy(tau=(100.0, 100.0), start=(1.0, 1.0))
     report = ln.compare(ln.simulate(model, TIMES, n=20, seed=1), ln.solve_limit(model, TIMES))
-    assert report.attrs["verdict"] == TOO_SHORT
+    assert report.attrs["verdict"] == Verdict.TOO_SHORT
     assert float(report["p_value"].min()) == 1.0
 
 
@@ -110,7 +110,7 @@ def test_the_boundary_layer_is_left_out():
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         (lambda d: d.assign_attrs(system="other"), "same systems"),
         (lambda d: d.assign_attrs(parameters='{"start": 2}'), "same parameters, but differ in `start`"),
@@ -120,10 +120,10 @@ def test_the_boundary_layer_is_left_out():
         (lambda d: d.assign_attrs(kind="network"), "`limit` must be what `solve_limit` returned"),
     ],
 )
-def test_refusals(change, sentence):
+def test_refusals(change, message):
     model = Toy()
     network = ln.simulate(model, TIMES, n=100, realisations=4)
-    with pytest.raises(ln.InputError, match=sentence):
+    with pytest.raises(ln.InputError, match=message):
         ln.compare(network, change(ln.solve_limit(model, TIMES)))
 
 

@@ -41,7 +41,7 @@ def test_networks_of_different_sizes_are_independent():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ({"n": [100]}, "at least two increasing sizes"),
         ({"n": [200, 100]}, "at least two increasing sizes"),
@@ -52,8 +52,8 @@ def test_networks_of_different_sizes_are_independent():
         ({"n": [100, 200], "stopp": 1}, "Did you mean `stop`"),
     ],
 )
-def test_refusals(arguments, sentence):
-    with pytest.raises(ln.InputError, match=sentence):
+def test_refusals(arguments, message):
+    with pytest.raises(ln.InputError, match=message):
         ln.convergence(Toy(), TIMES, **arguments)
 
 

@@ -100,7 +100,7 @@ def test_a_link_is_checked_like_a_file(rate_page, query, words):
         (b"#" * 1_000_002, "at most 1 MB"),
     ],
 )
-def test_a_hostile_file_gives_a_sentence(rate_page, text, words):
+def test_a_hostile_file_gives_a_message(rate_page, text, words):
     rate_page.sharing.upload.value = text
     assert words in rate_page.status.object
 
@@ -158,7 +158,7 @@ def test_a_spiking_network_brings_its_raster_and_density(jobs):
     assert len(data(page, "density networke")["y"]) > 0
 
 
-def test_too_many_or_too_large_networks_are_refused_with_a_sentence(rate_page):
+def test_too_many_or_too_large_networks_are_refused_with_a_message(rate_page):
     rate_page.load(rate_page.base)
     rate_page.jobs, before = Jobs(most_bytes=1e4), rate_page.jobs
     rate_page.start()

@@ -120,7 +120,7 @@ def test_neo_of_the_balanced_system_keeps_the_sources():
     assert set(block.segments[0].spiketrains[0].array_annotations["source"]) <= {"e", "i"}
 
 
-def test_neo_sentences(network, monkeypatch):
+def test_neo_messages(network, monkeypatch):
     with pytest.raises(ln.InputError, match='record="spikes"'):
         ln.to_neo(network[["rate"]])
     monkeypatch.setitem(sys.modules, "neo", None)

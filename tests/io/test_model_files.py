@@ -1,4 +1,4 @@
-"""Model files: an exact round trip, and hostile or mistaken files refused with a sentence."""
+"""Model files: an exact round trip, and hostile or mistaken files refused with a message."""
 
 import equinox as eqx
 import numpy as np
@@ -57,7 +57,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", list(BAD))
-def test_a_bad_file_is_one_sentence(tmp_path, text):
+def test_a_bad_file_gives_one_message(tmp_path, text):
     path = tmp_path / "m.yaml"
     path.write_text(text)
     with pytest.raises(ln.InputError, match=BAD[text]) as caught:

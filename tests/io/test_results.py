@@ -57,7 +57,7 @@ def test_an_old_file_survives_a_failed_save(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["x.nc"]
 
 
-def test_a_folder_that_is_missing_or_locked_is_a_sentence(tmp_path):
+def test_a_folder_that_is_missing_or_locked_gives_a_message(tmp_path):
     limit = ln.solve_limit(Toy(), TIMES)
     with pytest.raises(ln.InputError, match="Make the folder first"):
         ln.save(limit, tmp_path / "no" / "x.nc")

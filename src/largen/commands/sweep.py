@@ -66,7 +66,7 @@ def sweep_file(file: str, functions: bool, store: Path, given: dict[str, Any]) -
 
 def show_status(found: dict[str, Any]) -> None:
     """Print the status of a store."""
-    from largen.sweeps.store import FAILED, MISSING
+    from largen.sweeps.store import Status
 
     points = found["points"]
     print(f"{found['store']}: {found['done']} of {found['tasks']} tasks done; {found['about']['over']}")
@@ -76,9 +76,9 @@ def show_status(found: dict[str, Any]) -> None:
         print(f"  {count} x failed: {message}")
     if found["busy"]:
         print(f"being swept now by {found['busy']}")
-    elif points[MISSING]:
+    elif points[Status.MISSING]:
         print("Run the same sweep again to go on.")
-    if points[FAILED]:
+    if points[Status.FAILED]:
         print("Do failed points again with --retry-failed.")
     if "map" in found:
         print(f"Picture: {found['map']}")

@@ -1,8 +1,9 @@
 """compare(): the distance between a network and its limit, with an error bar."""
 
+import enum
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -13,11 +14,47 @@ from largen.comparison.difference import Difference, as_series, difference_of, o
 from largen.datasets import component_labels, versions
 from largen.numerics.hypothesis_tests import holm
 
-AGREES = "agrees"
-FINITE_SIZE = "differs by a finite-size effect"
-THEORY_OFF = "theory off"
-TOO_SHORT = "simulation too short to tell"
-NOT_SEPARATED = "differs; finite size not separated"
+
+class Verdict(enum.StrEnum):
+    """What a comparison finds for an observable, from the worst to the best; the values are what people read."""
+
+    THEORY_OFF = "theory off"
+    NOT_SEPARATED = "differs; finite size not separated"
+    FINITE_SIZE = "differs by a finite-size effect"
+    TOO_SHORT = "simulation too short to tell"
+    AGREES = "agrees"
+
+
+class _Tested(NamedTuple):
+    """Differences of a network from its theories.
+
+    Attributes:
+        network: The network.
+        limit: The limit.
+        names: The observables that both have.
+        inside: Which of the limit's times count, shape (time,).
+        against_limit: Difference from the limit, by observable.
+        against_finite: Difference from the theory at the network's size, by observable; the same object as
+            `against_limit` where the limit is that theory, None without a theory.
+        level: Chance of a verdict against a true theory, over all observables.
+        precision: Relative half-width of an interval above which no difference seen is no agreement.
+    """
+
+    network: xr.Dataset
+    limit: xr.Dataset
+    names: list[str]
+    inside: np.ndarray
+    against_limit: list[Difference]
+    against_finite: list[Difference] | None
+    level: float
+    precision: float
+
+    @property
+    def tables(self) -> dict[str, list[Difference]]:
+        """The differences by the prefix of their names in the report."""
+        if self.against_finite is None or self.against_finite is self.against_limit:
+            return {"": self.against_limit}
+        return {"": self.against_limit, "finite_": self.against_finite}
 
 
 def compare(
@@ -93,7 +130,7 @@ def compare(
         require(not missing, "finite", "have the limit's observables", missing)
         everywhere = np.ones(network.sizes["time"], bool)
         against_finite = [difference_of(network, finite, name, everywhere, laws.get(name)) for name in names]
-    return _report(network, limit, finite, names, inside, against_limit, against_finite, level, precision)
+    return _report(_Tested(network, limit, names, inside, against_limit, against_finite, level, precision))
 
 
 def _check_pair(network: xr.Dataset, theory: xr.Dataset, name: str, strict: bool) -> None:
@@ -163,57 +200,21 @@ def after_layer(network: xr.Dataset, limit: xr.Dataset) -> np.ndarray:
     return inside
 
 
-def _report(
-    network: xr.Dataset,
-    limit: xr.Dataset,
-    finite: xr.Dataset | None,
-    names: list[str],
-    inside: np.ndarray,
-    against_limit: list[Difference],
-    against_finite: list[Difference] | None,
-    level: float,
-    precision: float,
-) -> xr.Dataset:
-    rows: dict[str, list[float]] = {}
-    labels, owner = [], []
-    tables = [("", against_limit)]
-    if against_finite is not None and against_finite is not against_limit:
-        tables.append(("finite_", against_finite))
-    for k, name in enumerate(names):
-        theirs = as_series(limit[name], limit.sizes["time"])[..., inside].mean((0, 2))
-        labels += component_labels(network[name])
-        owner += [name] * len(theirs)
-        rows.setdefault("limit", []).extend(theirs)
-        rows.setdefault("network", []).extend(theirs + against_limit[k].mean)
-        for prefix, table in tables:
-            for key, column in _estimates(table[k]).items():
-                rows.setdefault(prefix + key, []).extend(column)
-    per_observable: dict[str, Any] = {}
-    adjusted = {}
-    for prefix, table in tables:
-        p = np.array([d.p_value for d in table])
-        adjusted[prefix] = holm(p)
-        per_observable[f"{prefix}statistic"] = np.array([d.statistic for d in table])
-        per_observable[f"{prefix}p_value"] = p
-        per_observable[f"{prefix}p_adjusted"] = adjusted[prefix]
-    coarse = [_too_coarse(d, limit[name], precision) for d, name in zip(against_limit, names, strict=True)]
-    at_size = adjusted.get("finite_", adjusted[""] if against_finite is against_limit else None)
-    verdicts = [
-        _verdict(adjusted[""][k] < level, None if at_size is None else at_size[k] < level, coarse[k])
-        for k in range(len(names))
-    ]
-    per_observable["verdict"] = np.array(verdicts)
-    values = {key: np.array(column) for key, column in rows.items()}
-    per_observable["sentence"] = np.array(
-        [_sentence(n, v, labels, owner, values) for n, v in zip(names, verdicts, strict=True)]
-    )
+def _report(tested: _Tested) -> xr.Dataset:
+    """The report as a labelled Dataset."""
+    network, limit = tested.network, tested.limit
+    components, owner, values = _components(tested)
+    observables, verdicts = _tests(tested)
+    observables["verdict"] = np.array([verdict.value for verdict in verdicts])
+    messages = [_message(name, verdicts[k], components, owner, values) for k, name in enumerate(tested.names)]
+    observables["sentence"] = np.array(messages)
     variables: dict[str, Any] = {key: ("component", column) for key, column in values.items()}
-    variables |= {key: ("observable", column) for key, column in per_observable.items()}
-    for name, difference in zip(names, against_limit, strict=True):
+    variables |= {key: ("observable", column) for key, column in observables.items()}
+    for name, difference in zip(tested.names, tested.against_limit, strict=True):
         variables |= _pointwise(network[name], name, difference)
     coords = {
-        "component": labels,
-        "observable": names,
+        "component": components,
+        "observable": tested.names,
         "observable_of": ("component", owner),
         "time": ("time", limit["time"].values, limit["time"].attrs),
     }
@@ -227,15 +228,52 @@ def _report(
         "n": network.attrs["n"],
         "limit_n": limit.attrs["n"],
         "realisations": network.sizes["realisation"],
-        "theory_at_network_size": "yes" if against_finite is not None else "no",
-        "level": level,
-        "precision": precision,
-        "error": against_limit[0].method,
-        "from_time": float(limit["time"].values[inside][0]),
-        "verdict": _overall(verdicts),
+        "theory_at_network_size": "yes" if tested.against_finite is not None else "no",
+        "level": tested.level,
+        "precision": tested.precision,
+        "error": tested.against_limit[0].method,
+        "from_time": float(limit["time"].values[tested.inside][0]),
+        "verdict": _worst(verdicts).value,
         "versions": versions(),
     }
     return _annotated(xr.Dataset(variables, coords, attrs))
+
+
+def _components(tested: _Tested) -> tuple[list[str], list[str], dict[str, np.ndarray]]:
+    """Label and observable of every component, and its estimates by name, each of shape (component,)."""
+    rows: dict[str, list[float]] = {}
+    labels, owner = [], []
+    limit = tested.limit
+    for k, name in enumerate(tested.names):
+        theirs = as_series(limit[name], limit.sizes["time"])[..., tested.inside].mean((0, 2))
+        labels += component_labels(tested.network[name])
+        owner += [name] * len(theirs)
+        rows.setdefault("limit", []).extend(theirs)
+        rows.setdefault("network", []).extend(theirs + tested.against_limit[k].mean)
+        for prefix, differences in tested.tables.items():
+            for key, column in _estimates(differences[k]).items():
+                rows.setdefault(prefix + key, []).extend(column)
+    return labels, owner, {key: np.array(column) for key, column in rows.items()}
+
+
+def _tests(tested: _Tested) -> tuple[dict[str, Any], list[Verdict]]:
+    """Statistics and p-values by name, each of shape (observable,), and the verdicts."""
+    found: dict[str, Any] = {}
+    for prefix, differences in tested.tables.items():
+        p = np.array([difference.p_value for difference in differences])
+        found[f"{prefix}statistic"] = np.array([difference.statistic for difference in differences])
+        found[f"{prefix}p_value"] = p
+        found[f"{prefix}p_adjusted"] = holm(p)
+    differs = found["p_adjusted"] < tested.level
+    if tested.against_finite is None:
+        differs_at_size = [None] * len(differs)
+    else:
+        differs_at_size = found.get("finite_p_adjusted", found["p_adjusted"]) < tested.level
+    verdicts = [
+        _verdict(differs[k], differs_at_size[k], _too_coarse(difference, tested.limit[name], tested.precision))
+        for k, (name, difference) in enumerate(zip(tested.names, tested.against_limit, strict=True))
+    ]
+    return found, verdicts
 
 
 def _estimates(difference: Difference) -> dict[str, np.ndarray]:
@@ -259,29 +297,28 @@ def _too_coarse(difference: Difference, limit: xr.DataArray, precision: float) -
     return not difference.long_enough or (scale > 0 and bool(np.any(half > precision * scale)))
 
 
-def _verdict(differs: bool, differs_at_size: bool | None, coarse: bool) -> str:
+def _verdict(differs: bool, differs_at_size: bool | None, coarse: bool) -> Verdict:
     if not differs:
-        return TOO_SHORT if coarse else AGREES
+        return Verdict.TOO_SHORT if coarse else Verdict.AGREES
     if differs_at_size is None:
-        return NOT_SEPARATED
-    return THEORY_OFF if differs_at_size else FINITE_SIZE
+        return Verdict.NOT_SEPARATED
+    return Verdict.THEORY_OFF if differs_at_size else Verdict.FINITE_SIZE
 
 
-def _overall(verdicts: Sequence[str]) -> str:
-    """The worst of the observables' verdicts."""
-    order = (THEORY_OFF, NOT_SEPARATED, FINITE_SIZE, TOO_SHORT, AGREES)
-    return next(word for word in order if word in verdicts)
+def _worst(verdicts: Sequence[Verdict]) -> Verdict:
+    return next(verdict for verdict in Verdict if verdict in verdicts)
 
 
-def _sentence(name: str, verdict: str, labels: list[str], owner: list[str], values: Mapping[str, np.ndarray]) -> str:
+def _message(name: str, verdict: Verdict, labels: list[str], owner: list[str], values: Mapping[str, np.ndarray]) -> str:
+    """A verdict in words, with its largest difference."""
     rows = np.array([k for k, own in enumerate(owner) if own == name])
     worst = rows[np.argmax(np.abs(values["z"][rows]))]
     bias, error, limit = (values[key][worst] for key in ("bias", "standard_error", "limit"))
     relative = f" ({100 * bias / abs(limit):+.2g} %)" if limit != 0 else ""
-    text = f"{name}: {verdict}; largest for {labels[worst]}, network - limit = {bias:+.3g} +- {error:.2g}{relative}"
+    text = f"{name}: {verdict}; largest for {labels[worst]}, network - limit = {bias:+.3g} ± {error:.2g}{relative}"
     if "finite_bias" in values:
         bias, error = (values[key][worst] for key in ("finite_bias", "finite_standard_error"))
-        text += f", network - theory at this n = {bias:+.3g} +- {error:.2g}"
+        text += f", network - theory at this n = {bias:+.3g} ± {error:.2g}"
     return text + "."
 
 

@@ -10,7 +10,7 @@ from bokeh.models import HoverTool, Range1d, Span, TapTool
 
 from largen.checks import InputError, LimitError, real
 from largen.explorer.form import numbers
-from largen.explorer.jobs import Diagram, Event, Job, Jobs
+from largen.explorer.jobs import Diagram, Event, Failure, FinishedDiagram, Job, Jobs, Point
 from largen.explorer.store import Store
 from largen.explorer.view import DYNAMIC, LIMIT, NETWORK, View
 from largen.explorer.words import Words
@@ -213,7 +213,7 @@ class Diagrams:
             self.followed, self.asked = name, task.name
             kept = self.store.recall(self.asked) if self.store else None
             if kept is not None:
-                self._take(Event("diagram", kept))
+                self._take(FinishedDiagram(kept))
                 return
             self.job = self.jobs.submit(task, self.tell())
         except (InputError, LimitError) as error:
@@ -237,7 +237,7 @@ class Diagrams:
         events = job.news()
         for event in events:
             self._take(event)
-        if any(event.kind == "point" for event in events):
+        if any(isinstance(event, Point) for event in events):
             self._show()
             last = self.rows[-1]
             self.words.object = (
@@ -247,10 +247,10 @@ class Diagrams:
             self._ended()
 
     def _take(self, event: Event) -> None:
-        if event.kind == "point":
-            self.rows.append(event.content)
-        elif event.kind == "diagram":
-            found = event.content
+        if isinstance(event, Point):
+            self.rows.append(event.row)
+        elif isinstance(event, FinishedDiagram):
+            found = event.diagram
             if self.store:
                 self.store.recall(self.asked)  # into memory, for the next who asks
             self.rows = rows_of(found)
@@ -261,8 +261,8 @@ class Diagrams:
                 f"{branches} branch{'es' if branches != 1 else ''} with {special} special points, followed to the end "
                 f"and kept; the other parameters are as they were then.\n{endings}"
             )
-        elif event.kind == "failed":
-            self.words.object = event.content
+        elif isinstance(event, Failure):
+            self.words.object = event.message
 
     def cancel(self) -> None:
         """End the job, if any; its points stay."""

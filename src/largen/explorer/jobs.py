@@ -17,17 +17,50 @@ DIAGRAM_BYTES = 1.2e9
 """Memory that following branches may take: compiled derivatives of the reduction, mostly."""
 
 
-class Event(NamedTuple):
-    """News of a job.
+class Progress(NamedTuple):
+    """The fraction of a job that is done."""
 
-    Attributes:
-        kind: `progress`, `realisation`, `network`, `verdict`, `point`, `diagram` or `failed`.
-        content: A fraction; a Dataset of one realisation; one of all of them; a report; a point; a Dataset; a
-            message.
-    """
+    fraction: float
 
-    kind: str
-    content: Any
+
+class Realisation(NamedTuple):
+    """One realisation of a network."""
+
+    run: xr.Dataset
+
+
+class AllRealisations(NamedTuple):
+    """All realisations of a network, in one Dataset."""
+
+    network: xr.Dataset
+
+
+class Comparison(NamedTuple):
+    """The network's comparison with its limit, as plain values (see `report_as_plain`)."""
+
+    report: dict[str, Any]
+
+
+class Point(NamedTuple):
+    """One point of a branch, as `follow` gives it."""
+
+    row: dict[str, Any]
+
+
+class FinishedDiagram(NamedTuple):
+    """A bifurcation diagram."""
+
+    diagram: xr.Dataset
+
+
+class Failure(NamedTuple):
+    """Why a job ended without a result."""
+
+    message: str
+
+
+Event = Progress | Realisation | AllRealisations | Comparison | Point | FinishedDiagram | Failure
+"""News of a job."""
 
 
 class Task(Protocol):
@@ -94,7 +127,7 @@ class Network(NamedTuple):
         parts = []
         for r in range(self.realisations):
             part = self._realisation(send, r)
-            send(Event("realisation", part))
+            send(Realisation(part))
             parts.append(part.drop_vars([name for name, v in part.data_vars.items() if "realisation" not in v.dims]))
         asked = [observable.name for observable in self.model.observables if observable.on_request]
         parts = [part.drop_vars(asked, errors="ignore") for part in parts]
@@ -103,13 +136,13 @@ class Network(NamedTuple):
             parts, "realisation", data_vars="minimal", coords="minimal", compat="override", join="override"
         )
         network = whole.drop_vars([name for name in whole.coords if name not in dims])
-        send(Event("network", network))
-        send(Event("verdict", report_as_plain(compare(network, self.limit, finite=self._finite()))))
+        send(AllRealisations(network))
+        send(Comparison(report_as_plain(compare(network, self.limit, finite=self._finite()))))
 
     def _realisation(self, send: Callable[[Event], None], r: int) -> xr.Dataset:
         """One realisation, from the store where it was run before."""
         from largen.datasets import label
-        from largen.simulation import run_realisation
+        from largen.simulation import NetworkRun
 
         model, record = self.model, self.record if r == 0 else ()
         options = dict(self.network_options)
@@ -119,8 +152,9 @@ class Network(NamedTuple):
         found = self.store.get(name) if self.store else None
         if found is not None:
             return found
-        tick = lambda done: send(Event("progress", (r + done) / self.realisations))  # noqa: E731
-        part = run_realisation(model, self.times, self.n, self.seed, plan.method, record, options, r, tick)
+        tick = lambda done: send(Progress((r + done) / self.realisations))  # noqa: E731
+        run = NetworkRun(model, self.times, self.n, self.seed, plan.method, record, options)
+        part = run.realisation(r, tick)
         about = {"kind": "network", "n": self.n, "seed": self.seed, "method": plan.method, "attrs": options}
         found = label(model, self.times, [part], realisations=True, **about).assign_coords(realisation=[r])
         if self.store:
@@ -180,21 +214,21 @@ class Diagram(NamedTuple):
 
         found = follow(
             self.model, self.parameter, to=self.to, points=self.POINTS, most_branches=self.BRANCHES,
-            progress=lambda done: send(Event("progress", done)), each=lambda point: send(Event("point", point)),
+            progress=lambda done: send(Progress(done)), each=lambda point: send(Point(point)),
             **self.options,
         )  # fmt: skip
         if self.store:
             self.store.put(self.name, found)
-        send(Event("diagram", found))
+        send(FinishedDiagram(found))
 
 
 def run_task(send: Callable[[Any], None], task: Task) -> None:
-    """Run in the worker, behind the limits of every session; what goes wrong becomes a message."""
+    """Run in the worker, behind the limits of every session; an error becomes a `Failure`."""
     os.nice(10)
     try:
         task.run(send)
     except (InputError, LimitError) as error:
-        send(Event("failed", str(error)))
+        send(Failure(str(error)))
 
 
 class Job:
@@ -233,12 +267,12 @@ class Job:
                 event = self.connection.recv()
             except EOFError:
                 break
-            if found and event.kind == "progress" == found[-1].kind:
+            if found and isinstance(event, Progress) and isinstance(found[-1], Progress):
                 found.pop()
             found.append(event)
         if ended:
             if self.process.exitcode:
-                found.append(Event("failed", f"The process ended with status {self.process.exitcode}."))
+                found.append(Failure(f"The process ended with status {self.process.exitcode}."))
             self._close()
         return found
 

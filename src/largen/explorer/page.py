@@ -12,7 +12,7 @@ import xarray as xr
 from largen.checks import InputError, LimitError
 from largen.explorer.diagrams import Diagrams
 from largen.explorer.form import Choice, Number, choices, numbers, symbol
-from largen.explorer.jobs import Event, Job, Jobs, Network
+from largen.explorer.jobs import AllRealisations, Comparison, Event, Failure, Job, Jobs, Network, Progress, Realisation
 from largen.explorer.settings import Run, check_run, opening_of
 from largen.explorer.sharing import Sharing
 from largen.explorer.solvers import Answer, Here, limit_of, portrait_of
@@ -340,7 +340,7 @@ class Page:
             return
         arrived = False
         for event in job.news():
-            arrived |= event.kind == "realisation"
+            arrived |= isinstance(event, Realisation)
             self._take(event)
         if arrived:
             self.draw()
@@ -348,21 +348,22 @@ class Page:
             self._ended()
 
     def _take(self, event: Event) -> None:
-        if event.kind == "progress":
-            self.progress.value = int(100 * event.content)
-        elif event.kind == "realisation":
-            self.runs.append(event.content)
-            count = self.run_settings.networks
-            self.verdict.object = f"{len(self.runs)} of {count} networks are done."
-            self.progress.value = int(100 * len(self.runs) / count)
-        elif event.kind == "network":
-            self.network = event.content
-            self.verdict.object = "Solving the theory of this size and comparing ..."
-        elif event.kind == "verdict":
-            sentences = [entry["sentence"] for entry in event.content["observables"].values()]
-            self.verdict.object = "\n".join([f"Verdict: {event.content['verdict']}", *sentences])
-        elif event.kind == "failed":
-            self.verdict.object = event.content
+        match event:
+            case Progress(fraction):
+                self.progress.value = int(100 * fraction)
+            case Realisation(run):
+                self.runs.append(run)
+                count = self.run_settings.networks
+                self.verdict.object = f"{len(self.runs)} of {count} networks are done."
+                self.progress.value = int(100 * len(self.runs) / count)
+            case AllRealisations(network):
+                self.network = network
+                self.verdict.object = "Solving the theory of this size and comparing ..."
+            case Comparison(report):
+                messages = [entry["sentence"] for entry in report["observables"].values()]
+                self.verdict.object = "\n".join([f"Verdict: {report['verdict']}", *messages])
+            case Failure(message):
+                self.verdict.object = message
 
     def cancel(self) -> None:
         """End the network that runs, if any."""

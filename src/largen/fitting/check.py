@@ -1,5 +1,6 @@
-"""The check that matters: the fitted model's network against the target; and what the networks are run with."""
+"""The fitted model's network against the target, and what its networks are simulated with."""
 
+import enum
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import xarray as xr
 from scipy import stats
 
 from largen.checks import InputError, LimitError, integer
-from largen.comparison.report import AGREES, FINITE_SIZE, compare
+from largen.comparison.report import Verdict, compare
 from largen.fitting.measured import FEWEST, Data, measure
 from largen.simulation import simulate, solve_limit
 from largen.system import AbstractSystem, FitData, options_of
@@ -39,22 +40,29 @@ class Networks(NamedTuple):
     options: dict[str, Any]
 
 
-class Verdict(NamedTuple):
+class Agreement(enum.StrEnum):
+    """Whether the fitted model's network and the target agree."""
+
+    AGREES = "agrees"
+    DIFFERS = "differs"
+
+
+class Check(NamedTuple):
     """The fitted model's network against the target.
 
     Attributes:
         value: Observables of the network, shape (datum,).
         error: Their standard errors, shape (datum,).
         z: Differences from the target in combined standard errors, shape (datum,).
-        word: "agrees" or "differs".
-        sentence: In words.
+        agreement: Whether they agree.
+        message: The same in words.
     """
 
     value: np.ndarray
     error: np.ndarray
     z: np.ndarray
-    word: str
-    sentence: str
+    agreement: Agreement
+    message: str
 
 
 def networks_like(
@@ -109,7 +117,7 @@ def judge(
     network: xr.Dataset,
     data: Data,
     names: tuple[str, ...],
-) -> Verdict:
+) -> Check:
     """Compare the fitted model's network with the target.
 
     Args:
@@ -126,8 +134,8 @@ def judge(
         z = np.where(combined > 0, (value - data.value) / combined, 0.0)
     where = f"The fitted model's network ({network.sizes['realisation']} of {network.attrs['n']} neurons)"
     if not isinstance(target, xr.Dataset):
-        return Verdict(value, error, z, *_by_numbers(data, z, len(rows), where))
-    return Verdict(value, error, z, *_by_comparison(model, target, network, where))
+        return Check(value, error, z, *_by_numbers(data, z, len(rows), where))
+    return Check(value, error, z, *_by_comparison(model, target, network, where))
 
 
 def rows_of(data: Data, measured: FitData) -> np.ndarray:
@@ -141,19 +149,22 @@ def rows_of(data: Data, measured: FitData) -> np.ndarray:
     return data.take(measured)
 
 
-def _by_numbers(data: Data, z: np.ndarray, count: int, where: str) -> tuple[str, str]:
+def _by_numbers(data: Data, z: np.ndarray, count: int, where: str) -> tuple[Agreement, str]:
     """Each datum by itself, with Bonferroni's correction."""
     p = np.minimum(2.0 * stats.t.sf(np.abs(z), count - 1) * len(z), 1.0)
     off = [f"{data.labels[k]} (z = {z[k]:+.1f})" for k in np.argsort(p) if p[k] < LEVEL]
     if not off:
         return (
-            "agrees",
+            Agreement.AGREES,
             f"{where} agrees with the target: the largest difference is {np.abs(z).max():.1f} standard errors.",
         )
-    return "differs", f"{where} differs from the target in {', '.join(off[:4])}{', ...' if len(off) > 4 else ''}."
+    return (
+        Agreement.DIFFERS,
+        f"{where} differs from the target in {', '.join(off[:4])}{', ...' if len(off) > 4 else ''}.",
+    )
 
 
-def _by_comparison(model: AbstractSystem, target: xr.Dataset, network: xr.Dataset, where: str) -> tuple[str, str]:
+def _by_comparison(model: AbstractSystem, target: xr.Dataset, network: xr.Dataset, where: str) -> tuple[Agreement, str]:
     """Whole observables over time, by `compare`."""
     if target.attrs.get("kind") == "network":
         theory, finite = target.assign_attrs(kind="limit", layer=0.0), None
@@ -161,12 +172,14 @@ def _by_comparison(model: AbstractSystem, target: xr.Dataset, network: xr.Datase
         theory, finite = target, _at_size(model, target, network)
         theory = theory if finite is None else theory[list(finite.data_vars)]
     found = compare(network, theory, finite=finite, strict=False)
-    words = dict(zip(found["observable"].values.tolist(), found["verdict"].values.tolist(), strict=True))
-    adjusted = dict(zip(found["observable"].values.tolist(), found["p_adjusted"].values.tolist(), strict=True))
-    good = [name for name, word in words.items() if word == AGREES]
-    finite_size = [name for name, word in words.items() if word == FINITE_SIZE]
-    short = [name for name, word in words.items() if word.startswith("simulation too short")]
-    off = [name for name in words if name not in (*good, *finite_size, *short)]
+    names = found["observable"].values.tolist()
+    verdicts = dict(zip(names, map(Verdict, found["verdict"].values.tolist()), strict=True))
+    adjusted = dict(zip(names, found["p_adjusted"].values.tolist(), strict=True))
+    good, finite_size, short = (
+        [name for name, verdict in verdicts.items() if verdict is kind]
+        for kind in (Verdict.AGREES, Verdict.FINITE_SIZE, Verdict.TOO_SHORT)
+    )
+    off = [name for name in names if name not in (*good, *finite_size, *short)]
     parts = []
     if good:
         parts.append(f"agrees with the target in {', '.join(good)}")
@@ -176,7 +189,7 @@ def _by_comparison(model: AbstractSystem, target: xr.Dataset, network: xr.Datase
         parts.append("differs in " + ", ".join(f"{name} (p = {adjusted[name]:.1g})" for name in off))
     if short:
         parts.append(f"is too short a simulation to tell in {', '.join(short)}")
-    return "differs" if off else "agrees", f"{where} {'; '.join(parts)}."
+    return Agreement.DIFFERS if off else Agreement.AGREES, f"{where} {'; '.join(parts)}."
 
 
 def _at_size(model: AbstractSystem, target: xr.Dataset, network: xr.Dataset) -> xr.Dataset | None:

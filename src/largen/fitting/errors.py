@@ -10,7 +10,7 @@ FLAT = 1e-7
 """A singular value below this part of the largest belongs to a direction that changes no observable."""
 
 POOR = 1e4
-"""Condition number from which a sentence warns."""
+"""Condition number from which the message warns."""
 
 FEW = 8
 """Realisations below which one less leaves no weights to speak of: their chance is then left out of the errors."""
@@ -26,7 +26,7 @@ class Identifiability(NamedTuple):
             largest relative change stands, shape (direction, p).
         flat: Number of directions that change no observable.
         unfixed: Which parameters take part in these, shape (p,).
-        sentence: In words.
+        message: The same in words.
     """
 
     singular: np.ndarray
@@ -34,7 +34,7 @@ class Identifiability(NamedTuple):
     directions: np.ndarray
     flat: int
     unfixed: np.ndarray
-    sentence: str
+    message: str
 
 
 def identify(jacobian: np.ndarray, value: np.ndarray, unknowns: Unknowns) -> Identifiability:
@@ -54,20 +54,20 @@ def identify(jacobian: np.ndarray, value: np.ndarray, unknowns: Unknowns) -> Ide
     if flat:
         words = " and, apart from that, ".join(_direction(row, names, scale) for row in directions[count - flat :])
         which = "one combination" if flat == 1 else f"{flat} combinations"
-        sentence = (
+        message = (
             f"Not identifiable: these observables say nothing about {which} of the parameters: {words} changes none of "
             f"them. Leave a parameter of each out of `free`, or add observables."
         )
     elif condition > POOR:
-        sentence = (
+        message = (
             f"Poorly identifiable (condition number {condition:.2g}): {_direction(directions[-1], names, scale)} "
             "hardly changes the observables."
         )
     else:
-        sentence = f"Identifiable: condition number {condition:.2g}" + (
+        message = f"Identifiable: condition number {condition:.2g}" + (
             f"; least certain is {_direction(directions[-1], names, scale)}." if count > 1 else "."
         )
-    return Identifiability(singular, condition, directions, flat, unfixed, sentence)
+    return Identifiability(singular, condition, directions, flat, unfixed, message)
 
 
 def _direction(row: np.ndarray, names: tuple[str, ...], scale: np.ndarray) -> str:

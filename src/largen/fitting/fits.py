@@ -10,7 +10,7 @@ from scipy import linalg
 from largen.checks import LimitError, integer, one_of, real
 from largen.fitting.check import Networks, judge, networks_like, rows_of, simulated
 from largen.fitting.measured import measure
-from largen.fitting.problem import End, Problem, conclude, lowest, pose, times_of
+from largen.fitting.problem import End, Problem, Request, conclude, lowest, pose, times_of
 from largen.fitting.report import report
 from largen.numerics.streams import stream
 from largen.system import AbstractSystem, check_options
@@ -75,11 +75,11 @@ def fit(
         Dataset. By `parameter`: value, standard_error, ci_low, ci_high, start; covariance and correlation (parameter,
         parameter_); singular_value and direction of each `direction`. By `datum`: target, target_error, fitted, and
         with a check network, network_error, network_z. By `start`: cost and outcome. `attrs`: status, identifiability,
-        condition_number, check (a sentence), verdict, and the fitted model's parameters.
+        condition_number, check (a message), verdict, and the fitted model's parameters.
         `model.replace(**dict(zip(result.parameter.values, result.value.values)))` is the fitted model.
 
     Raises:
-        InputError: An argument cannot be used; the sentence names it and the remedy.
+        InputError: An argument cannot be used; the message names it and the remedy.
         LimitError: The starting model has no limit, or no start converged.
     """
     one_of("through", through, THROUGH)
@@ -89,7 +89,8 @@ def fit(
     asked = (observables,) if isinstance(observables, str) else None if observables is None else tuple(observables)
     times = times_of(model, target, times)
     networks = networks_like(model, target, times, n, realisations, seed)
-    problem = pose(model, target, times, free, asked, through, bounds or {}, n, networks.n, options)
+    request = Request(model, target, times, free, asked, through, bounds or {}, n, networks.n, options)
+    problem = pose(request)
 
     shift = np.zeros(len(problem.data.value))
     begin = problem.defined(problem.free.starts(starts, spread, stream(seed, "fit", "starts")))
@@ -100,12 +101,12 @@ def fit(
     if through == "network":
         end, rounds = _levelled(problem, networks, end, iterations, strict)
     fitted = problem.free.put(problem.model, end.value)
-    verdict = None
+    checked = None
     if check:
         network = simulated(fitted, networks, fresh=1)
-        verdict = judge(fitted, target, network, problem.data, problem.limit.names)
+        checked = judge(fitted, target, network, problem.data, problem.limit.names)
 
-    return report(problem, end, minimum, verdict, fitted, through=through, rounds=rounds)
+    return report(problem, end, minimum, checked, fitted, through=through, rounds=rounds)
 
 
 def _levelled(problem: Problem, networks: Networks, end: End, iterations: int, strict: bool) -> tuple[End, int]:

@@ -1,6 +1,6 @@
 """What is fitted to what, and where a fit ended."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
 import equinox as eqx
@@ -103,36 +103,56 @@ def times_of(model: AbstractSystem, target: Any, times: Any) -> np.ndarray:
     return time_grid(*model.default_times) if times is None else increasing_times("times", times)
 
 
-def pose(
-    model: AbstractSystem,
-    target: Any,
-    times: np.ndarray,
-    free: Any,
-    asked: tuple[str, ...] | None,
-    through: str,
-    bounds: Mapping[str, tuple[float, float]],
-    n: int | None,
-    networks_n: int,
-    options: dict[str, Any],
-) -> Problem:
+class Request(NamedTuple):
+    """What is to be fitted to what, as `fit` was asked.
+
+    Attributes:
+        model: The model to start from.
+        target: A Dataset or values by observable.
+        times: Times of the target, shape (time,).
+        free: Names of the free parameters.
+        observables: Observables or components of the target to use; None for all.
+        through: "limit", "finite" or "network".
+        bounds: Bounds by name.
+        n: Total number of neurons, or None for the target's.
+        networks_n: Total number of neurons of the networks.
+        options: The limit's own options.
+    """
+
+    model: AbstractSystem
+    target: xr.Dataset | Mapping[str, Any]
+    times: np.ndarray
+    free: str | Iterable[str]
+    observables: tuple[str, ...] | None
+    through: str
+    bounds: Mapping[str, tuple[float, float]]
+    n: int | None
+    networks_n: int
+    options: dict[str, Any]
+
+
+def pose(request: Request) -> Problem:
     """Measure the target, make the differentiable limit, and bring both to one vector of data."""
+    model, target = request.model, request.target
     measured = measure(model, target) if isinstance(target, xr.Dataset) else None
-    if through == "finite":
+    finite = request.through == "finite"
+    if finite:
         known = isinstance(target, xr.Dataset) and np.isfinite(float(target.attrs["n"]))
-        require(known or n is not None, "n", "be given for through='finite' where the target has none", n)
-    size = networks_n if through == "finite" or model.reference_size is not None else None
-    given = _inherited(model, target, measured) | options
-    sampled = measured is None or measured.samples is not None
-    times = model.fit_times(times, sampled=sampled)
+        must = "be given for through='finite' where the target has none"
+        require(known or request.n is not None, "n", must, request.n)
+    size = request.networks_n if finite or model.reference_size is not None else None
+    given = _inherited(model, target, measured) | request.options
+    times = model.fit_times(request.times, sampled=measured is None or measured.samples is not None)
     shared = {key: value for key, value in given.items() if key in options_of(model, "limit")}
     reference = solve_limit(model, times, n=size, **shared)
     limit = model.smooth(times, n=size, **given)
-    model, unknown = unknowns(model, limit, free, bounds)
+    model, unknown = unknowns(model, limit, request.free, request.bounds)
     if measured is None:
-        require(asked is None, "observables", "be left out where the target is a dict", asked)
+        must = "be left out where the target is a dict"
+        require(request.observables is None, "observables", must, request.observables)
         data = from_mapping(reference, cast(Mapping[str, Any], target), _shapes(limit, model))
     else:
-        data = from_dataset(reference, target, measured, limit.names, asked)
+        data = from_dataset(reference, cast(xr.Dataset, target), measured, limit.names, request.observables)
     count = len(unknown.names)
     must = f"have at least as many numbers as there are free parameters ({count})"
     require(len(data.value) >= count, "target", must, len(data.value))

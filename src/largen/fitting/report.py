@@ -8,13 +8,23 @@ import xarray as xr
 from scipy import stats
 
 from largen.datasets import versions
-from largen.fitting.check import Verdict
+from largen.fitting.check import Check
+from largen.fitting.measured import Data
+from largen.fitting.problem import End, Problem
 from largen.numerics.least_squares import Minimum
 from largen.parameters.plain import to_plain
+from largen.system import AbstractSystem
 
 
 def report(
-    problem: Any, end: Any, minimum: Minimum, verdict: Verdict | None, fitted: Any, *, through: str, rounds: int
+    problem: Problem,
+    end: End,
+    minimum: Minimum,
+    check: Check | None,
+    fitted: AbstractSystem,
+    *,
+    through: str,
+    rounds: int,
 ) -> xr.Dataset:
     """Label what a fit found; see `fit`.
 
@@ -22,7 +32,7 @@ def report(
         problem: The fit's Problem.
         end: Its End.
         minimum: Where every start came to.
-        verdict: The network's comparison with the target, or None.
+        check: The network's comparison with the target, or None.
         fitted: The fitted model.
         through: As asked.
         rounds: Rounds of networks.
@@ -51,10 +61,10 @@ def report(
     }
     if data.error is not None:
         variables["target_error"] = (("datum",), data.error, "standard error of the target")
-    if verdict is not None:
-        variables["network"] = (("datum",), verdict.value, "the fitted model's network")
-        variables["network_error"] = (("datum",), verdict.error, "its standard error")
-        variables["network_z"] = (("datum",), verdict.z, "difference from the target in standard errors")
+    if check is not None:
+        variables["network"] = (("datum",), check.value, "the fitted model's network")
+        variables["network_error"] = (("datum",), check.error, "its standard error")
+        variables["network_z"] = (("datum",), check.z, "difference from the target in standard errors")
     coords = {
         "parameter": list(free.names),
         "parameter_": list(free.names),
@@ -73,20 +83,20 @@ def report(
         "evaluations": minimum.iterations,
         "rounds": rounds,
         "cost": end.cost,
-        "identifiability": end.found.sentence,
+        "identifiability": end.found.message,
         "condition_number": end.found.condition,
         "flat_directions": end.found.flat,
         "standard_errors": _source(data, end.dof),
         "versions": versions(),
     }
-    if verdict is not None:
-        attrs |= {"verdict": verdict.word, "check": verdict.sentence}
+    if check is not None:
+        attrs |= {"verdict": check.agreement.value, "check": check.message}
     labelled = {name: (dims, values, {"long_name": text}) for name, (dims, values, text) in variables.items()}
     labelled["directions"] = labelled.pop("direction")
     return xr.Dataset(labelled, coords, attrs)
 
 
-def _source(data: Any, dof: int | None) -> str:
+def _source(data: Data, dof: int | None) -> str:
     if data.samples is not None:
         return f"from the target's {len(data.samples)} realisations, correlations included (t with {dof} degrees)"
     if data.error is not None:

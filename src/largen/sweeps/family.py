@@ -40,7 +40,7 @@ class Family:
         """Return the model at one point, checked.
 
         Raises:
-            InputError: A value is out of bounds; the sentence names the parameter.
+            InputError: A value is out of bounds; the message names the parameter.
         """
         plain = [isinstance(value, int | float) and not isinstance(value, bool) for value in values]
         if not (self.numeric and all(plain)):

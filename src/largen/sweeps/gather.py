@@ -12,11 +12,9 @@ from largen.checks import InputError
 from largen.io.results import load, save
 from largen.io.zarr import kept_aside
 from largen.sweeps.points import Table
-from largen.sweeps.store import COMPLETED, FAILED, MISSING, STOPPED, Block, Variable
+from largen.sweeps.store import Block, Status, Variable
 from largen.sweeps.tasks import Task
 from largen.system import AbstractSystem
-
-_RANK = {COMPLETED: 0, STOPPED: 1, MISSING: 2, FAILED: 3}
 
 
 def gather(
@@ -40,16 +38,15 @@ def gather(
         and `message` for every point; NaN where a point has no value, and its status says why.
     """
     count = len(table)
-    status = np.full(count, COMPLETED, dtype=object)
-    messages: list[dict[str, list[str]]] = [{} for _ in range(count)]  # sentence -> the kinds of tasks that said it
+    statuses = [Status.COMPLETED] * count
+    messages: list[dict[str, list[str]]] = [{} for _ in range(count)]  # message -> the kinds of tasks that gave it
     columns: dict[str, tuple[Variable, np.ndarray]] = {}
     coords: dict[str, Variable] = {}
     for task, block, why in blocks:
         if block is None:
-            block = Block((MISSING,) * len(task.points), (why,) * len(task.points), {}, {})
-        for k, word, message in zip(task.points, block.status, block.message, strict=True):
-            if _RANK[word] > _RANK[status[k]]:
-                status[k] = word
+            block = Block((Status.MISSING,) * len(task.points), (why,) * len(task.points), {}, {})
+        for k, status, message in zip(task.points, block.status, block.message, strict=True):
+            statuses[k] = max(statuses[k], status, key=lambda one: one.rank)
             if message:
                 messages[k].setdefault(message, []).append(task.kind)
         for name, coord in block.coords.items():
@@ -66,10 +63,13 @@ def gather(
             data.reshape(*table.shape, *data.shape[1:]),
             dict(variable.attrs),
         )
-    sentences = [" ".join(f"{', '.join(kinds)}: {text}" for text, kinds in found.items()) for found in messages]
-    words = np.array(sentences, dtype=np.str_)
-    variables["status"] = (table.dims, status.astype(np.str_).reshape(table.shape), {"long_name": "status"})
-    variables["message"] = (table.dims, words.reshape(table.shape), {"long_name": "message"})
+    texts = [" ".join(f"{', '.join(kinds)}: {text}" for text, kinds in found.items()) for found in messages]
+    variables["status"] = (
+        table.dims,
+        np.array([s.value for s in statuses]).reshape(table.shape),
+        {"long_name": "status"},
+    )
+    variables["message"] = (table.dims, np.array(texts, dtype=np.str_).reshape(table.shape), {"long_name": "message"})
     return xr.Dataset(variables, _coords(model, table, coords, seeds), dict(attrs))
 
 

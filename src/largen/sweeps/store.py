@@ -5,6 +5,7 @@ file that is cut, foreign or renamed fails its checksum or names another task: i
 """
 
 import contextlib
+import enum
 import hashlib
 import json
 import math
@@ -23,8 +24,22 @@ _MAGIC = b"largen sweep task 1\n"
 _DIGEST = 32
 _DTYPES = {"<f8", "<i8", "|b1"}
 
-COMPLETED, STOPPED, FAILED, MISSING = "completed", "stopped", "failed", "missing"
-"""What can become of a point: done; a limit lost on the way; an exception; not done yet."""
+
+class Status(enum.StrEnum):
+    """What can become of a point, from the best to the worst.
+
+    A point of several tasks has the worst of their statuses.
+    """
+
+    COMPLETED = "completed"
+    STOPPED = "stopped"  # a limit lost on the way
+    MISSING = "missing"  # not done yet
+    FAILED = "failed"  # an exception
+
+    @property
+    def rank(self) -> int:
+        """Place in this order."""
+        return list(Status).index(self)
 
 
 class Variable(NamedTuple):
@@ -45,13 +60,13 @@ class Block(NamedTuple):
     """What one task found.
 
     Attributes:
-        status: One of the words above for each of its points.
-        message: A sentence for each, empty where there is nothing to say.
+        status: What became of each of its points.
+        message: A message for each, empty where there is nothing to say.
         variables: Arrays by name, with a leading axis for the task's points.
         coords: Coordinates of their dimensions, by name.
     """
 
-    status: tuple[str, ...]
+    status: tuple[Status, ...]
     message: tuple[str, ...]
     variables: Mapping[str, Variable]
     coords: Mapping[str, Variable]
@@ -111,7 +126,7 @@ def decode(key: str, data: bytes) -> Block:
                 else:
                     array, end = _numbers(body, end, entry["dtype"], shape)
                 found[str(name)] = Variable(tuple(entry["dims"]), array, dict(entry["attrs"]))
-        return Block(tuple(header["status"]), tuple(header["message"]), **parts)
+        return Block(tuple(map(Status, header["status"])), tuple(header["message"]), **parts)
     except (KeyError, TypeError, ValueError, RecursionError, AttributeError) as error:
         raise Damaged(str(error)) from error
 

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError, increasing_times, integer, known_keys, one_of, real, require, shown
+from largen.io.model_files import time_grid
 from largen.io.zarr import need_zarr
 from largen.parameters.plain import to_plain
 from largen.runtime.progress import showing
@@ -18,12 +19,46 @@ from largen.sweeps import executors, gather
 from largen.sweeps.family import Family
 from largen.sweeps.observables import choose
 from largen.sweeps.points import AbstractPoints, Table
-from largen.sweeps.store import COMPLETED, FAILED, MISSING, STOPPED, Block, Store
+from largen.sweeps.store import Block, Status, Store
 from largen.sweeps.tasks import RUNS, Settings, Task, class_name, code_version, payload, plan, seed_of
 from largen.sweeps.work import run_task
 from largen.system import AbstractSystem, options_of
 
 NOT_YET = "not done yet: run the same again"
+
+
+class Request(NamedTuple):
+    """What `sweep` was asked for, unchecked; see there."""
+
+    model: AbstractSystem
+    over: AbstractPoints
+    times: Any
+    run: str | Sequence[str]
+    observables: Any
+    start: float | None
+    n: int | None
+    realisations: int
+    seed: int
+    method: str | None
+    rtol: float
+    atol: float
+    options: Mapping[str, Any]
+
+
+class Execution(NamedTuple):
+    """How the tasks of a sweep are done.
+
+    Attributes:
+        workers: Spawned worker processes; 1 is this process.
+        client: A Dask client, or None.
+        retry_failed: Whether failed points are done again.
+        progress: As in `sweep`.
+    """
+
+    workers: int
+    client: Any
+    retry_failed: bool
+    progress: Any
 
 
 class Design(NamedTuple):
@@ -100,121 +135,113 @@ def sweep(
     Returns:
         Dataset: `limit_<name>`, `network_<name>` (with `_se` over realisations), `compare_<name>`, `status` and
         `message` for every point, with coordinates for every parameter. A point that failed is NaN with status
-        "failed" and the sentence why; a limit lost on the way is "stopped".
+        "failed" and the message why; a limit lost on the way is "stopped".
 
     Raises:
         InputError: An argument cannot be used; the store is in use, full, unwritable, or holds another sweep.
         Interrupted: Ctrl-C; what had finished is kept in the store and in `.partial`.
     """
-    design = prepare(
-        model,
-        over,
-        times=times,
-        run=run,
-        observables=observables,
-        start=start,
-        n=n,
-        realisations=realisations,
-        seed=seed,
-        method=method,
-        rtol=rtol,
-        atol=atol,
-        options=options,
-    )
-    workers = integer("workers", workers, low=1)
+    request = Request(
+        model, over, times, run, observables, start, n, realisations, seed, method, rtol, atol, options
+    )  # fmt: skip
+    design = prepare(request)
+    execution = Execution(integer("workers", workers, low=1), client, retry_failed, progress)
     place = Store(store)
-    if place.path.suffix == ".zarr":
-        need_zarr()
-    if client is not None or workers > 1:
-        executors.need_dask()
-        if type(model).__module__ == "__main__":
-            raise InputError("Argument `model` must be of a class in a module that workers can import: move it there.")
+    _check_packages(place, design, execution)
     with place.locked():
         gather.clear(place.path)
         _same_sweep(place, design, extend)
-        waiting = _waiting(place, design, retry_failed)
-        lost: dict[str, str] = {}
-        try:
-            with showing(progress, "sweep", len(design.tasks), "tasks") as tick:
-                tick(1 - len(waiting) / len(design.tasks))
-                _work(place, design, waiting, workers, client, tick, lost)
-        except KeyboardInterrupt as stop:
-            result = collect(place, design, lost)
-            gather.write(result, place.path)
-            raise Interrupted(_so_far(place, design), result) from stop
-        result = collect(place, design, lost)
-        gather.write(result, place.path)
-        return result
+        return _carry_out(place, design, execution)
 
 
-def prepare(
-    model: AbstractSystem,
-    over: AbstractPoints,
-    *,
-    times: Any,
-    run: str | Sequence[str],
-    observables: Any,
-    start: float | None,
-    n: int | None,
-    realisations: int,
-    seed: int,
-    method: str | None,
-    rtol: float,
-    atol: float,
-    options: Mapping[str, Any],
-) -> Design:
-    """Check a sweep and cut it into tasks; see `sweep` for the arguments."""
+def _check_packages(place: Store, design: Design, execution: Execution) -> None:
+    if place.path.suffix == ".zarr":
+        need_zarr()
+    if execution.client is not None or execution.workers > 1:
+        executors.need_dask()
+        if type(design.model).__module__ == "__main__":
+            raise InputError("Argument `model` must be of a class in a module that workers can import: move it there.")
+
+
+def _carry_out(place: Store, design: Design, execution: Execution) -> xr.Dataset:
+    """Do what is not done yet and put all together; after Ctrl-C put together what there is."""
+    waiting = _waiting(place, design, execution.retry_failed)
+    lost: dict[str, str] = {}
+    stopped: KeyboardInterrupt | None = None
+    try:
+        with showing(execution.progress, "sweep", len(design.tasks), "tasks") as tick:
+            tick(1 - len(waiting) / len(design.tasks))
+            _work(place, design, waiting, execution, tick, lost)
+    except KeyboardInterrupt as stop:
+        stopped = stop
+    result = collect(place, design, lost)
+    gather.write(result, place.path)
+    if stopped is not None:
+        raise Interrupted(_so_far(place, design), result) from stopped
+    return result
+
+
+def prepare(request: Request) -> Design:
+    """Check a sweep and cut it into tasks."""
+    model, over = request.model, request.over
     require(isinstance(model, AbstractSystem), "model", "be a model, such as SpikingNetwork()", model)
     require(isinstance(over, AbstractPoints), "over", "be a Grid, Random or Sobol", over)
-    words = (run,) if isinstance(run, str) else tuple(run)
-    require(words, "run", f"name some of {', '.join(RUNS)}", run)
-    for word in words:
-        one_of("run", word, RUNS)
-    grid = increasing_times("times", _default_times(model) if times is None else times)
-    first = grid[0] + 0.25 * (grid[-1] - grid[0]) if start is None else real("start", start)
-    require(first <= grid[-1], "start", f"be at most the last time {grid[-1]:g}", start)
-    if n is not None:
-        n = integer("n", n, low=1)
-    elif model.reference_size is None and set(words) & {"network", "compare"}:
-        raise InputError(f"Argument `n` must be given: a {type(model).__name__} has no size of its own. Try n=2000.")
-    if method is not None:
-        one_of("method", method, model.methods)
-    if "compare" in words:
-        require(realisations >= 2, "realisations", "be at least 2 for a comparison", realisations)
-    valid = {key for verb in ("network", "limit") for key in options_of(model, verb)} - {
-        "seed",
-        "realisations",
-        "record",
-    }
-    known_keys(f"option of the {model.system} system", options, valid)
-    settings = Settings(
-        system=class_name(model),
-        parameters=to_plain(model),
-        names=(),
-        run=tuple(word for word in RUNS if word in words),
-        n=n,
-        realisations=integer("realisations", realisations, low=1),
-        seed=integer("seed", seed, low=0),
-        method=method,
-        rtol=real("rtol", rtol, above=0.0),
-        atol=real("atol", atol, above=0.0),
-        start=float(first),
-        options=_plain_options(options),
-        observables=choose(model, observables),
-        times=grid.tobytes().hex(),
-        code=code_version(class_name(model)),
-    )
+    settings, times = _settings(request)
     table = over.table(model)
     settings = settings._replace(names=table.names)
     family = Family(model, table.names)
     values = list(zip(*(column.tolist() for column in table.columns), strict=True))
     tasks = plan(settings, family, values)
-    return Design(model, table, values, settings, family, tasks, _about(settings, table, grid, tasks))
+    return Design(model, table, values, settings, family, tasks, _about(settings, table, times, tasks))
 
 
-def _default_times(model: AbstractSystem) -> np.ndarray:
-    first, last, step = model.default_times
-    return np.round(first + step * np.arange(round((last - first) / step) + 1), 12)
+def _settings(request: Request) -> tuple[Settings, np.ndarray]:
+    """Check what all tasks share, but for the names of the parameters; and the output times."""
+    model, runs = request.model, _runs(request.run)
+    times = increasing_times("times", time_grid(*model.default_times) if request.times is None else request.times)
+    first = times[0] + 0.25 * (times[-1] - times[0]) if request.start is None else real("start", request.start)
+    require(first <= times[-1], "start", f"be at most the last time {times[-1]:g}", request.start)
+    if request.method is not None:
+        one_of("method", request.method, model.methods)
+    if "compare" in runs:
+        require(request.realisations >= 2, "realisations", "be at least 2 for a comparison", request.realisations)
+    offered = {key for verb in ("network", "limit") for key in options_of(model, verb)}
+    known_keys(f"option of the {model.system} system", request.options, offered - {"seed", "realisations", "record"})
+    settings = Settings(
+        system=class_name(model),
+        parameters=to_plain(model),
+        names=(),
+        run=runs,
+        n=_size(model, request.n, runs),
+        realisations=integer("realisations", request.realisations, low=1),
+        seed=integer("seed", request.seed, low=0),
+        method=request.method,
+        rtol=real("rtol", request.rtol, above=0.0),
+        atol=real("atol", request.atol, above=0.0),
+        start=float(first),
+        options=_plain_options(request.options),
+        observables=choose(model, request.observables),
+        times=times.tobytes().hex(),
+        code=code_version(class_name(model)),
+    )
+    return settings, times
+
+
+def _runs(given: str | Sequence[str]) -> tuple[str, ...]:
+    """The runs of each point, in the order of `RUNS`."""
+    names = (given,) if isinstance(given, str) else tuple(given)
+    require(names, "run", f"name some of {', '.join(RUNS)}", given)
+    for name in names:
+        one_of("run", name, RUNS)
+    return tuple(name for name in RUNS if name in names)
+
+
+def _size(model: AbstractSystem, n: int | None, runs: Sequence[str]) -> int | None:
+    if n is not None:
+        return integer("n", n, low=1)
+    if model.reference_size is None and set(runs) & {"network", "compare"}:
+        raise InputError(f"Argument `n` must be given: a {type(model).__name__} has no size of its own. Try n=2000.")
+    return None
 
 
 def _plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -275,7 +302,7 @@ def _waiting(store: Store, design: Design, retry_failed: bool) -> list[Task]:
     for task in design.tasks:
         block = store.read(task.key)
         fits = block is not None and len(block.status) == len(task.points)
-        if not fits or (retry_failed and block is not None and FAILED in block.status):
+        if not fits or (retry_failed and block is not None and Status.FAILED in block.status):
             found[task.key] = task
     return list(found.values())
 
@@ -284,8 +311,7 @@ def _work(
     store: Store,
     design: Design,
     waiting: Sequence[Task],
-    workers: int,
-    client: Any,
+    execution: Execution,
     tick: Callable[[float], None],
     lost: dict[str, str],
 ) -> None:
@@ -304,10 +330,10 @@ def _work(
 
     if not calls:
         return
-    if client is not None:
-        keep(executors.on_client(client, run_task, calls))
-    elif workers > 1:
-        with executors.local_client(min(workers, len(calls))) as own:
+    if execution.client is not None:
+        keep(executors.on_client(execution.client, run_task, calls))
+    elif execution.workers > 1:
+        with executors.local_client(min(execution.workers, len(calls))) as own:
             keep(executors.on_client(own, run_task, calls))
     else:
         keep(executors.in_process(run_task, calls))
@@ -351,18 +377,18 @@ def status(store: Any) -> dict[str, Any]:
     record = place.record()
     if not record:
         raise InputError(f"There is no sweep in `{place.path}`: it has no `{Path(place.folder.name, 'sweep.json')}`.")
-    counts: dict[str, int] = dict.fromkeys((COMPLETED, STOPPED, FAILED, MISSING), 0)
+    counts: dict[str, int] = {str(each): 0 for each in Status}
     messages: dict[str, int] = {}
     done = 0
     for key, points in _listed(record):
         block = place.read(key)
         if block is None or len(block.status) != points:
-            counts[MISSING] += points
+            counts[Status.MISSING] += points
             continue
         done += 1
         for word, message in zip(block.status, block.message, strict=True):
             counts[word] += 1
-            if word == FAILED:
+            if word is Status.FAILED:
                 messages[message] = messages.get(message, 0) + 1
     most = sorted(messages.items(), key=lambda item: (-item[1], item[0]))[:10]
     return {

@@ -15,6 +15,10 @@ from largen.sweeps.observables import Wanted
 from largen.system import AbstractSystem, options_of
 
 RUNS = ("limit", "network", "compare")
+SOURCES = (
+    "comparison", "datasets", "numerics", "parameters", "simulation", "statistics", "sweeps", "system", "systems",
+)  # fmt: skip
+"""Parts of largen on which a task's bytes depend."""
 
 
 class Settings(NamedTuple):
@@ -78,10 +82,7 @@ def class_name(model: AbstractSystem) -> str:
 def code_version(system: str) -> str:
     """Versions of everything that a task's bytes depend on, with a hash of largen's (and the system's) own source."""
     root = Path(largen.__file__).parent
-    packages = ("comparison", "numerics", "parameters", "statistics", "sweeps", "system", "systems")
-    modules = ("datasets", "simulation")
-    files = [path for package in packages for path in (root / package).rglob("*.py")]
-    files += [root / f"{name}.py" for name in modules]
+    files = [path for name in SOURCES for path in [*root.glob(f"{name}.py"), *(root / name).rglob("*.py")]]
     digest = hashlib.blake2b(digest_size=6)
     for path in sorted(files):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

@@ -1,4 +1,4 @@
-"""What a worker does: one task in, the bytes of its file out; what goes wrong at a point is that point's status."""
+"""What a worker does: one task in, the bytes of its file out; an error at a point is that point's status."""
 
 import functools
 import json
@@ -14,7 +14,7 @@ from largen.parameters.plain import from_plain
 from largen.simulation import simulate
 from largen.sweeps.family import Family
 from largen.sweeps.observables import Wanted, coords_of, of_dataset, over_realisations, reduced
-from largen.sweeps.store import COMPLETED, FAILED, STOPPED, Block, Variable, encode
+from largen.sweeps.store import Block, Status, Variable, encode
 from largen.sweeps.tasks import Settings, class_at, code_version, seed_of
 from largen.system import AbstractSystem, Arrays, options_of
 
@@ -47,7 +47,7 @@ def context(text: str) -> Context:
 
 
 def run_task(text: str, key: str, kind: str, values: Sequence[Sequence[Any]]) -> bytes:
-    """Do one task and return its file's bytes; what goes wrong at a point is that point's status.
+    """Do one task and return its file's bytes; an error at a point is that point's status.
 
     Args:
         text: Settings, from `payload`.
@@ -63,7 +63,7 @@ def run_task(text: str, key: str, kind: str, values: Sequence[Sequence[Any]]) ->
 class _Row(NamedTuple):
     """What was found at one point."""
 
-    status: str
+    status: Status
     message: str
     variables: Mapping[str, Variable]
     coords: Mapping[str, Variable]
@@ -76,7 +76,7 @@ def _failed(error: Exception) -> _Row:
         text = str(error)
     else:
         text = f"{type(error).__name__}: {error}"
-    return _Row(FAILED, " ".join(text.split())[:LONGEST_MESSAGE], {}, {})
+    return _Row(Status.FAILED, " ".join(text.split())[:LONGEST_MESSAGE], {}, {})
 
 
 def _gathered(rows: Sequence[_Row]) -> Block:
@@ -184,8 +184,8 @@ def _limit_row(here: Context, model: AbstractSystem, found: Any) -> _Row:
         coords = coords_of(dataset, variables)
     variables = {f"limit_{name}": variable for name, variable in variables.items()}
     if found.stopped_at is not None:
-        return _Row(STOPPED, found.status[:LONGEST_MESSAGE], variables, coords)
-    return _Row(COMPLETED, _joined(warning, remark), variables, coords)
+        return _Row(Status.STOPPED, found.status[:LONGEST_MESSAGE], variables, coords)
+    return _Row(Status.COMPLETED, _joined(warning, remark), variables, coords)
 
 
 def _reduced_limit(here: Context, model: AbstractSystem, found: Arrays) -> dict[str, Variable]:
@@ -267,7 +267,7 @@ def _network_row(here: Context, values: Sequence[Any]) -> _Row:
         }
         coords |= coords_of(report, {str(k): Variable(tuple(map(str, v.dims)), v.values, {}) for k, v in kept.items()})
         remark = _joined(remark, why)
-    return _Row(COMPLETED, remark, variables, coords)
+    return _Row(Status.COMPLETED, remark, variables, coords)
 
 
 def _requested(model: AbstractSystem, settings: Settings) -> tuple[str, ...]:

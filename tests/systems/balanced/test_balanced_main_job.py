@@ -7,7 +7,7 @@ import pytest
 
 import largen as ln
 from largen.commands.main import main
-from largen.comparison.report import AGREES, FINITE_SIZE, THEORY_OFF
+from largen.comparison.report import Verdict
 
 S3 = ln.BalancedNetwork()
 TIMES = np.linspace(0.0, 6.0, 21)
@@ -25,7 +25,7 @@ def network():
 def test_the_theory_of_this_size_is_accepted(network):
     limit, finite = theories(S3)
     report = ln.compare(network, limit, finite=finite, level=1e-6)
-    assert report.attrs["verdict"] in (AGREES, FINITE_SIZE)
+    assert report.attrs["verdict"] in (Verdict.AGREES, Verdict.FINITE_SIZE)
 
 
 @pytest.mark.parametrize("name", ["coupling[e,e]", "coupling[e,i]", "coupling[i,e]", "coupling[i,i]"])
@@ -34,7 +34,7 @@ def test_a_coupling_changed_by_a_tenth_is_rejected(network, name):
     with pytest.raises(ln.InputError, match="same parameters, but differ in `coupling`"):
         ln.compare(network, limit, finite=finite)
     report = ln.compare(network, limit, finite=finite, strict=False, level=1e-6)
-    assert report.attrs["verdict"] == THEORY_OFF
+    assert report.attrs["verdict"] == Verdict.THEORY_OFF
 
 
 def test_a_limit_that_ends_within_the_boundary_layer_still_gives_a_report(tmp_path, capsys):

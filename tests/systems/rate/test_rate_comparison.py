@@ -6,7 +6,7 @@ import pytest
 
 import largen as ln
 from largen.comparison.difference import own_laws
-from largen.comparison.report import THEORY_OFF
+from largen.comparison.report import Verdict
 from largen.systems.rate import limit as rate_limit
 from statistics_tools import assert_frequency
 
@@ -71,7 +71,7 @@ def test_a_truncated_row_sum_is_off_by_one_network(known, limit):
     right = ln.compare(network, limit.assign_attrs(n=100_000)).sel(observable="covariance")
     wrong = ln.compare(network, truncated(limit).assign_attrs(n=100_000)).sel(observable="covariance")
     assert float(right["p_adjusted"]) > 1e-3
-    assert wrong["verdict"] == THEORY_OFF
+    assert wrong["verdict"] == Verdict.THEORY_OFF
     assert float(wrong["p_adjusted"]) < 1e-6
 
 
@@ -79,14 +79,14 @@ def test_a_truncated_row_sum_is_off_by_many_networks(limit):
     network = ln.simulate(ln.RateNetwork(), TIMES, n=4000, realisations=120, seed=7, replicas=2)
     finite = ln.solve_limit(ln.RateNetwork(), TIMES, n=4000, realisations=120, seed=7)
     assert finite.sizes["realisation"] == 120
-    assert THEORY_OFF not in ln.compare(network, limit, finite=finite)["verdict"].values
+    assert Verdict.THEORY_OFF not in ln.compare(network, limit, finite=finite)["verdict"].values
     wrong = truncated(limit)
     shifted = finite.copy()
     for name in ("covariance", "frozen_covariance"):
         shifted[name] = finite[name] + (wrong[name] - limit[name])  # the same mistake in the theory of 4000 neurons
     report = ln.compare(network, wrong, finite=shifted)
-    assert report.attrs["verdict"] == THEORY_OFF
-    assert report["verdict"].sel(observable="covariance") == THEORY_OFF
+    assert report.attrs["verdict"] == Verdict.THEORY_OFF
+    assert report["verdict"].sel(observable="covariance") == Verdict.THEORY_OFF
 
 
 def own(x):
