@@ -6,30 +6,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from largen.systems.spiking.chain import chain_step, new_moves
+from largen.systems.spiking.chain import chain_step, new_chain_work
 from largen.systems.spiking.channels import build_layout
 from largen.systems.spiking.markov import new_state, new_work, run_steps, step
 from largen.systems.spiking.model import SpikingNetwork
 from largen.systems.spiking.transfer import (
-    BEYOND,
+    U,
     BIN_ROWS,
-    CROSSED,
-    DENSITY,
+    G0,
+    F,
     DRIFT,
     EDGE_ROWS,
     LENGTH,
     LOWER,
     MEAN,
-    PULL,
+    CONTRACTION,
     ROW,
-    SLOPE,
-    SQUARE,
+    DF,
+    W,
     TILT,
     UPPER,
     VARIANCE,
-    advance,
-    cross,
-    cross_squares,
+    apply_drift,
+    edge_integrals,
+    edge_integrals_second,
     reconstruct,
 )
 
@@ -48,7 +48,7 @@ def drive_of(model):
 def spikes_of(model, duration, **options):
     """Spikes per population and step, shape (step, population), and the state at the end."""
     layout, state, work = reduction(model, **options)
-    steps, P, K = round(duration / DT), len(model.size), state.count.shape[1]
+    steps, P, K = round(duration / DT), len(model.size), state.number.shape[1]
     spikes, none = np.zeros((P, steps + 1)), (np.zeros((P, K, 0)), np.zeros((P, 0)))
     pending = np.zeros((P, P, steps + 1))
     run_steps(layout, state, work, drive_of(model)[None], np.arange(steps + 1), spikes, pending, *none)
@@ -72,15 +72,15 @@ def split(model, parts):
 # Transfer ------------------------------------------------------------------------------------------------------
 
 
-def table_of(means, noise, uniform=False, narrowest=1e-2):
+def table_of(means, noise, uniform=False, min_support=1e-2):
     """Table of bins of width 4 with these means and this noise, after a step without drift."""
     means = np.atleast_1d(means)
     x, bins = np.zeros(BIN_ROWS * ROW), len(means)
-    reconstruct(x, bins, np.ones((1, bins)), means[None].astype(float), 0, 4.0, narrowest, uniform, 0.0)
+    reconstruct(x, bins, np.ones((1, bins)), means[None].astype(float), 0, 4.0, min_support, uniform, 0.0)
     x[int(VARIANCE) : int(VARIANCE) + bins] = noise**2
-    x[int(PULL) : int(PULL) + bins] = 1.0
+    x[int(CONTRACTION) : int(CONTRACTION) + bins] = 1.0
     assert not np.any(x[int(DRIFT) : int(DRIFT) + bins])
-    advance(x, bins, 1.0, narrowest, 0.1)
+    apply_drift(x, bins, 1.0, min_support, 0.1)
     return x
 
 
@@ -106,31 +106,31 @@ def test_transfer_against_quadrature(mean, noise, edge, uniform, usual):
 
     cdf, pdf = stats.norm.cdf, stats.norm.pdf
     expected = {
-        CROSSED: usual * integral(cdf, usual),
-        BEYOND: noise * integral(lambda z: z * cdf(z) + pdf(z), usual),
-        DENSITY: integral(pdf, usual) / noise,
-        SQUARE: usual * noise**2 * integral(lambda z: (z**2 + 1.0) * cdf(z) + z * pdf(z), usual),
-        SLOPE: -usual * integral(lambda z: z * pdf(z), usual) / noise**2,
+        G0: usual * integral(cdf, usual),
+        U: noise * integral(lambda z: z * cdf(z) + pdf(z), usual),
+        F: integral(pdf, usual) / noise,
+        W: usual * noise**2 * integral(lambda z: (z**2 + 1.0) * cdf(z) + z * pdf(z), usual),
+        DF: -usual * integral(lambda z: z * pdf(z), usual) / noise**2,
     }
-    cross_squares(x, y, 0, 0, 1, edge, usual)
+    edge_integrals_second(x, y, 0, 0, 1, edge, usual)
     for row, value in expected.items():
         assert y[0, int(row)] == pytest.approx(value, abs=1e-9)
-    before = y[0, [int(CROSSED), int(BEYOND), int(DENSITY)]]
-    cross(x, y, 0, 0, 1, edge, usual)
-    np.testing.assert_allclose(y[0, [int(CROSSED), int(BEYOND), int(DENSITY)]], before, rtol=1e-12, atol=1e-15)
+    before = y[0, [int(G0), int(U), int(F)]]
+    edge_integrals(x, y, 0, 0, 1, edge, usual)
+    np.testing.assert_allclose(y[0, [int(G0), int(U), int(F)]], before, rtol=1e-12, atol=1e-15)
 
 
-@given(mean=st.floats(-2.0, 2.0), uniform=st.booleans(), narrowest=st.sampled_from([1e-2, 5e-2]))
+@given(mean=st.floats(-2.0, 2.0), uniform=st.booleans(), min_support=st.sampled_from([1e-2, 5e-2]))
 @settings(deadline=None)
-def test_reconstruction_is_a_density_with_the_mean(mean, uniform, narrowest):
-    x = table_of(mean, 1.0, uniform, narrowest)
+def test_reconstruction_is_a_density_with_the_mean(mean, uniform, min_support):
+    x = table_of(mean, 1.0, uniform, min_support)
     left, length, tilt = x[int(LOWER)], x[int(UPPER)] - x[int(LOWER)], x[int(TILT)]
-    assert narrowest - 1e-12 <= length <= 4.0 + 1e-12
+    assert min_support - 1e-12 <= length <= 4.0 + 1e-12
     assert abs(tilt) <= 1.0
     middle = left + 0.5 * length
     assert middle + tilt * length / 6.0 == pytest.approx(mean, abs=1e-12)
     assert x[int(MEAN)] == mean
-    assert abs(middle) + 0.5 * length <= 2.0 + narrowest
+    assert abs(middle) + 0.5 * length <= 2.0 + min_support
 
 
 # Conservation and symmetry -------------------------------------------------------------------------------------
@@ -156,12 +156,12 @@ def test_mass_is_conserved_and_positive(excitation, inhibition, drive, decay, me
         refractory=refractory,
     )
     spikes, state = spikes_of(model, 50.0, closure=closure, width=width)
-    np.testing.assert_allclose(state.count.sum(1) + state.pool, model.size, rtol=1e-12)
-    assert np.all(state.count >= 0.0)
+    np.testing.assert_allclose(state.number.sum(1) + state.refractory, model.size, rtol=1e-12)
+    assert np.all(state.number >= 0.0)
     assert np.all(state.pending >= 0.0)
     assert np.all(spikes >= 0.0)
     # Deviations are from the mean over all neurons.
-    assert np.max(np.abs(state.deviation.sum(1) + state.pool_deviation)) < 1e-8
+    assert np.max(np.abs(state.deviation.sum(1) + state.refractory_deviation)) < 1e-8
 
 
 @pytest.mark.parametrize("closure", ["white", "joint"])
@@ -191,7 +191,7 @@ def test_256_populations_share_the_code():
     assert len(layout.source) == 256**2
     spikes, state = spikes_of(model, 20.0, width=10.0)
     np.testing.assert_allclose(spikes[:, :128], spikes[:, :1] * np.ones(128), atol=1e-9)
-    np.testing.assert_allclose(state.count.sum(1) + state.pool, model.size, rtol=1e-12)
+    np.testing.assert_allclose(state.number.sum(1) + state.refractory, model.size, rtol=1e-12)
 
 
 def test_classes_that_cannot_be_reached_cost_nothing():
@@ -240,17 +240,17 @@ def test_chain_moves_in_the_mean_as_the_reduction(linear, refractory):
     model = SpikingNetwork(refractory=refractory)
     layout, state, work = reduction(model, linear_in_bin=linear)
     rng = np.random.default_rng(11)
-    moves = new_moves(layout, state.count.shape[1], rng)
+    transfers = new_chain_work(layout, state.number.shape[1], rng)
     while state.clock[0] < 200 or state.spikes.sum() < 10:
-        chain_step(layout, state, work, moves, drive_of(model), rng)
+        chain_step(layout, state, work, transfers, drive_of(model), rng)
     expected = copied(state)
     step(layout, expected, work, drive_of(model))
-    draws, names = 4000, ("count", "moment", "pool", "deviation", "pool_deviation", "pending")
+    draws, names = 4000, ("count", "moment", "pool", "deviation", "refractory_deviation", "pending")
     total = {name: np.zeros_like(getattr(state, name)) for name in names}
     square = {name: np.zeros_like(getattr(state, name)) for name in names}
     for _ in range(draws):
         drawn = copied(state)
-        chain_step(layout, drawn, work, moves, drive_of(model), rng)
+        chain_step(layout, drawn, work, transfers, drive_of(model), rng)
         for name in names:
             change = getattr(drawn, name) - getattr(expected, name)
             total[name] += change
@@ -268,12 +268,12 @@ def test_chain_keeps_whole_neurons():
     model = SpikingNetwork()
     layout, state, work = reduction(model)
     rng = np.random.default_rng(2)
-    moves = new_moves(layout, state.count.shape[1], rng)
+    transfers = new_chain_work(layout, state.number.shape[1], rng)
     for _ in range(3000):
-        chain_step(layout, state, work, moves, drive_of(model), rng)
-        assert np.array_equal(state.count.sum(1) + state.pool, layout.size)
-    assert np.array_equal(state.count, np.round(state.count))
-    assert np.all(state.count >= 0.0)
+        chain_step(layout, state, work, transfers, drive_of(model), rng)
+        assert np.array_equal(state.number.sum(1) + state.refractory, layout.size)
+    assert np.array_equal(state.number, np.round(state.number))
+    assert np.all(state.number >= 0.0)
     assert np.all(state.pending >= 0.0)
 
 
@@ -282,7 +282,7 @@ def test_noise_of_pending_spikes_is_that_of_the_network():
     model = SpikingNetwork(external_rate=(0.0, 0.0))
     layout, state, work = reduction(model)
     rng = np.random.default_rng(4)
-    moves = new_moves(layout, state.count.shape[1], rng)
+    transfers = new_chain_work(layout, state.number.shape[1], rng)
     j = 0
     target = layout.target[j]
     state.pending[:] = 50.0
@@ -290,7 +290,7 @@ def test_noise_of_pending_spikes_is_that_of_the_network():
     for i in range(len(draws)):
         drawn = copied(state)
         drawn.spikes[:] = 0.0
-        chain_step(layout, drawn, work, moves, drive_of(model), rng)
+        chain_step(layout, drawn, work, transfers, drive_of(model), rng)
         arrived = layout.probability[j] * drawn.spikes[layout.source[j]]
         draws[i] = drawn.pending[j] - 50.0 * (1.0 - DT / model.decay[target, layout.source[j]]) - arrived
     released = 50.0 * DT / model.decay[target, layout.source[j]] / model.size[target]

@@ -20,8 +20,8 @@ from largen.numerics.alias import draw_all, draw_each
 from largen.numerics.compiled import kernel
 from largen.numerics.normal_numbers import normals
 from largen.numerics.xoshiro import fill, next_word
-from largen.systems.spiking.graph import Graph, count_arrivals
-from largen.systems.spiking.state import (
+from largen.systems.spiking.network.graph import Graph, count_arrivals
+from largen.systems.spiking.network.state import (
     CHUNK,
     Constants,
     Output,
@@ -32,7 +32,7 @@ from largen.systems.spiking.state import (
     record_spikes,
     sample,
 )
-from largen.systems.spiking.tables import HIGH, NEVER, Arrivals, Release, make_arrivals
+from largen.systems.spiking.network.tables import HIGH, NEVER, Arrivals, Release, make_arrivals
 
 BASE, FIRST, BITS, START, MOST = 0, 1, 2, 3, 4
 """Of `Scratch.share`: pending spikes of all neurons of the population, released in one draw with the arrivals; what
