@@ -1,6 +1,6 @@
 """The rule for the bin width: at most half the stationary standard deviation of V that the noise alone makes.
 
-Derived in docs/spiking.md ("The bin width").
+Derived in docs/spiking.md (S23).
 """
 
 import warnings
@@ -50,7 +50,7 @@ def widest_good(model: "SpikingNetwork", drive: np.ndarray, dt: float) -> float:
 
     Around its mean a potential relaxes at the rate kappa = 1/tau_m + sum_inh (release of s H)/(M - V_I), and is
     driven by white noise of intensity D = external + sum g^2 2 Var[s H]/tau: its standard deviation would be
-    sqrt(D / (2 kappa)) if there were no threshold. Both are averages over a short trial of the reduction.
+    sqrt(D / (2 kappa)) if there were no threshold (S23). Both are averages over a short trial of the reduction.
 
     Args:
         model: The network, scaled to its number of neurons.

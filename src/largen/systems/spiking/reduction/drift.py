@@ -3,12 +3,12 @@
 `prepare_bins` fills the table of the bins of one population (`transfer` has its rows) before its neurons are moved.
 With h the mean deviation and h' its slope in a bin, kappa = 1 for excitation and -g(V) for inhibition, a step gives
 
-    V -> mean + mu + ka (V - mean) + normal of variance sigma^2                                                 (R2)
-    mu      = dt [lambda - V/tau_m + sum kappa (m + h)/tau]                                                     (R3)
-    ka      = 1 - dt/tau_m - dt sum_inh (m + h)/(tau (M - V_I)) + dt sum kappa h'/tau                           (R4)
-    sigma^2 = dt lambda + sum kappa^2 (dt^2 R or, white, dt v)/tau^2,   R = max(v - sum_k n_k h_k^2/N, 0)       (R5)
+    V -> mean + mu + ka (V - mean) + normal of variance sigma^2                                                 (S5)
+    mu      = dt [lambda - V/tau_m + sum kappa (m + h)/tau]                                                     (S6)
+    ka      = 1 - dt/tau_m - dt sum_inh (m + h)/(tau (M - V_I)) + dt sum kappa h'/tau                           (S7)
+    sigma^2 = dt lambda + sum kappa^2 (dt^2 R or, white, dt v)/tau^2,   R = max(v - sum_k n_k h_k^2/N, 0)       (S8)
     deviations that cross an edge l, per bin:
-    n (h - h' E V') G0 + n h' (l G0 - U) + n (h' sigma^2 - kappa R dt/tau) F                                    (D1)
+    n (h - h' E V') G0 + n h' (l G0 - U) + n (h' sigma^2 - kappa R dt/tau) F                                    (S13)
 
 with m, v mean and variance of X, the refractory pool included in the sum of R. Source: CLWTX 2024 (arXiv 2411.14801)
 for mu and the white noise; the rest is largen's own, derived in docs/spiking.md.
@@ -36,7 +36,7 @@ from largen.systems.spiking.reduction.transfer import (
     reconstruct,
 )
 
-# The rows of a channel: h = c/n and h'; then the three coefficients of (D1): n (h - h' E V') at the bin's centre, n h',
+# The rows of a channel: h = c/n and h'; then the coefficients of (S13): n (h - h' E V') at the bin's centre, n h',
 # and the one of the density F.
 MEAN_DEVIATION, DEVIATION_SLOPE, AT_CENTRE, ALONG, BY_DENSITY = (uint64(row * ROW) for row in range(5))
 CHANNEL_ROWS = 5
@@ -99,7 +99,7 @@ def _add_channel(x, h, q, bins, mean, rate, noise, inhibitory, stiffness, dt):
 
 @part
 def _flux_coefficients(x, h, q, bins, covariance, inhibitory):
-    """The coefficients of (D1) for a channel; `covariance` is R dt/tau."""
+    """The coefficients of (S13) for a channel; `covariance` is R dt/tau."""
     plus, minus = (0.0, 1.0) if inhibitory else (1.0, 0.0)
     for k in range(uint64(bins)):
         n = x[NUMBER + k]

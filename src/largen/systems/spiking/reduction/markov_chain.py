@@ -216,7 +216,7 @@ def _transfer(layout, state, work, chain, a, rng):
 
 @inlined
 def _update_pending(layout, state, work, noise):
-    """Pending spikes as in the mean (R7), with the noise of their mean over the N neurons of the target (N9)."""
+    """Pending spikes as in the mean (S10), with the noise of their mean over the N neurons of the target (S22)."""
     draw_normals(noise, len(layout.source))
     for a in range(len(layout.size)):
         for c in range(layout.channels[a], layout.channels[a + 1]):

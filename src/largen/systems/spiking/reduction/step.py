@@ -8,14 +8,14 @@ the reconstruction is; `markov_chain` draws the same transfers as integers by mu
 
 A step is a finite-volume scheme: the neurons of a population move by an integer number of bins together, then bins
 exchange number, first moment and deviations by fluxes through the few edges that the noise can reach. With G0 and U of
-`transfer`, the flux through an edge l changes n by n G0 and S, about a cell's centre c, by n ((l - c) G0 - U)     (R6).
+`transfer`, the flux through an edge l changes n by n G0 and S, about a cell's centre c, by n ((l - c) G0 - U)     (S9).
 Mass is conserved whatever the fluxes are.
 
 A step of the pending spikes, nf being the spikes of the source:
-    m += -m dt/tau + p nf,   v += (m - 2 v) dt/tau + p (1 - p) nf                                                (R7)
-and the refractory pool r gains the spikes, then loses the fraction 1 - exp(-dt/tau_r)                           (R8).
+    m += -m dt/tau + p nf,   v += (m - 2 v) dt/tau + p (1 - p) nf                                                (S10)
+and the refractory pool r gains the spikes, then loses the fraction 1 - exp(-dt/tau_r)                           (S11).
 
-Source: CLWTX 2024 (arXiv 2411.14801) for (R7), (R8); `joint` and the linear density are largen's own. All of it is
+Source: CLWTX 2024 (arXiv 2411.14801) for (S10), (S11); `joint` and the linear density are largen's own. All of it is
 derived in docs/spiking.md.
 """
 
@@ -66,7 +66,7 @@ def occupied_blocks(x, bins, least):
 
 @part
 def _add_flux(x, y, flux, first, stop, shift):
-    """Add what crosses one edge of every bin to the fluxes through the edges where they are (R6)."""
+    """Add what crosses one edge of every bin to the fluxes through the edges where they are (S9)."""
     for k in range(uint64(first), uint64(stop)):
         n = x[NUMBER + k]
         flux[0, k + uint64(shift)] += n * y[0, G0 + k]
@@ -75,7 +75,7 @@ def _add_flux(x, y, flux, first, stop, shift):
 
 @part
 def _add_deviation_flux(h, q, y, flux, first, stop, shift, edge):
-    """The same for the deviations of a channel (D1 of `drift`)."""
+    """The same for the deviations of a channel (S13 of `drift`)."""
     for k in range(uint64(first), uint64(stop)):
         carried = (h[q, AT_CENTRE + k] + edge * h[q, ALONG + k]) * y[0, G0 + k]
         flux[q + 2, k + uint64(shift)] += carried + h[q, BY_DENSITY + k] * y[0, F + k] - h[q, ALONG + k] * y[0, U + k]
@@ -153,7 +153,7 @@ def _transfer(layout, state, work, a):
 
 @inlined
 def leaving(layout, state, a):
-    """Mean number of neurons that leave the refractory pool in this step, this step's spikes included (R8)."""
+    """Mean number of neurons that leave the refractory pool in this step, this step's spikes included (S11)."""
     pool = state.refractory[a] + state.spikes[a]
     if layout.delay[a] > 0:
         return state.queue[a, state.clock[0] % layout.delay[a]]
@@ -191,7 +191,7 @@ def refract(layout, state, work, a, back):
 
 @part(fastmath={"contract", "reassoc"})
 def _update_pending(layout, state, work, arrivals):
-    """Pending spikes: release from the old mean, then the arrivals (R7)."""
+    """Pending spikes: release from the old mean, then the arrivals (S10)."""
     for c in range(len(layout.rate)):
         part = layout.dt * layout.rate[c]
         fresh = 0.0

@@ -12,7 +12,7 @@ i_(n-2)), [x] = (1 - t) x(z_a) - (1 + t) x(z_b) and {x} = x(z_a) - x(z_b):
 
     F     = ([i_0] + 2 t sigma/L {i_1}) / L            G0 = sigma/L   ([i_1] + 2 t sigma/L {i_2})
     U     = sigma^2/L ([i_2] + 2 t sigma/L {i_3})      W  = 2 sigma^3/L ([i_3] + 2 t sigma/L {i_4})
-    F'    = ([phi] + 2 t sigma/L {i_0}) / (L sigma)                                                              (R9)
+    F'    = ([phi] + 2 t sigma/L {i_0}) / (L sigma)                                                              (S12)
 
 Every edge is seen from its nearer side: below the mean V' < l is rare, above it V' > l is, and there the same formulas
 give P(V' > l) and so on with the signs of z reversed. So all of them are small where little crosses.
@@ -68,7 +68,7 @@ EDGE_ROWS = 5
 
 @entry
 def reconstruct(x, bins, number, moment, a, width, min_support, uniform, empty):
-    """Read a population's bins and put a density into each, from its number and mean (R1).
+    """Read a population's bins and put a density into each, from its number and mean (S4).
 
     The density rises linearly from (1 - TILT)/LENGTH to (1 + TILT)/LENGTH over the support, and has the mean
     exactly. The linear one fills the bin while it is positive, then becomes a triangle at the nearer edge; the
@@ -101,7 +101,7 @@ def reconstruct(x, bins, number, moment, a, width, min_support, uniform, empty):
 
 @entry
 def apply_drift(x, bins, dt, min_support, min_contraction):
-    """Drift and stretch the densities (R2): DRIFT, VARIANCE and ka give MEAN_DRIFTED, the support and SIGMA."""
+    """Drift and stretch the densities (S5): DRIFT, VARIANCE and ka give MEAN_DRIFTED, the support and SIGMA."""
     min_sigma = 0.1 * min_support
     for k in range(uint64(bins)):
         mean = x[MEAN + k] + dt * x[DRIFT + k]
@@ -174,7 +174,7 @@ def _edge_integrals(x, y, row, first, blocks, edge, side, second):
 
 @entry
 def edge_integrals(x, y, row, first, blocks, edge, side):
-    """The integrals G0, U and F of the neurons of each bin at one edge (R9).
+    """The integrals G0, U and F of the neurons of each bin at one edge (S12).
 
     The neurons of a population move by an integer number of bins together; what an edge then needs is seen from the
     side of the moved bin. With side = 1 (the bin lies above the edge) G0 is P(V' < l) and U is E[max(l - V', 0)]; with

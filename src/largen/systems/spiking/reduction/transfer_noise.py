@@ -8,21 +8,21 @@ Potentials are relative to the centre of the cell (l, r), of width w. With F, G0
 x(r) - x(l) and S x = x(r) + x(l), the conditional law of Y and V' given V' in the cell has
 
     P        = D G0                                                    probability of the cell
-    E[V']    = (w/2 S G0 - D U) / P                                                             (N1)
-    E[V'^2]  = (D W - w S U + w^2/4 D G0) / P                                                   (N2)
-    E[e]     = -sigma^2 D F / P                                                                 (N3)
-    E[e V']  = sigma^2 (P - w/2 S F) / P                                                        (N4)
-    E[e^2]   = sigma^2 (P + sigma^2 D F') / P                                                   (N5)
+    E[V']    = (w/2 S G0 - D U) / P                                                             (S14)
+    E[V'^2]  = (D W - w S U + w^2/4 D G0) / P                                                   (S15)
+    E[e]     = -sigma^2 D F / P                                                                 (S16)
+    E[e V']  = sigma^2 (P - w/2 S F) / P                                                        (S17)
+    E[e^2]   = sigma^2 (P + sigma^2 D F') / P                                                   (S18)
     E[Y]     = E[V'] - E[e],   Cov(Y, V') = Var V' - Cov(e, V'),
-    Var Y    = Var V' - 2 Cov(e, V') + Var e                                                    (N6)
+    Var Y    = Var V' - 2 Cov(e, V') + Var e                                                    (S19)
 
 Their sums over M neurons that go into the cell are drawn as normal variables with M times these means and this
 covariance. The sum of Y - E Y over all neurons of a bin is 0, because the chain knows the bin's first moment: every
 neuron of a transfer is moved by -(Z - m)/n, where n is the number in the bin, Z the drawn sum over all of them and m
-the mean of Y - E Y in this cell. Averaged over the multinomial numbers of transfers this correction vanishes     (N7).
+the mean of Y - E Y in this cell. Averaged over the multinomial numbers of transfers this correction vanishes     (S20).
 
-The sum of X - mean over the M neurons has the mean of the deterministic flux (`drift`, D1), and independent noise of
-variance M R, R being the variance of X that the bins do not explain; the bin's sum of it is again taken off      (N8).
+The sum of X - mean over the M neurons has the mean of the deterministic flux (`drift`, S13), and independent noise of
+variance M R, R being the variance of X that the bins do not explain; the bin's sum of it is again taken off      (S21).
 
 All of it is derived in docs/spiking.md ("The noise of the finite chain"). Loops run over the columns of one array, so
 that they become vector instructions.
@@ -175,7 +175,7 @@ def read_integrals(x, y, noise, transfers, begin, width):
 
 @part
 def draw_potentials(p, z, transfers, width):
-    """Draw the sums of Y and V' over the neurons of every transfer (N1 to N6).
+    """Draw the sums of Y and V' over the neurons of every transfer (S14 to S19).
 
     Args:
         p: Table of transfers.
@@ -225,7 +225,7 @@ def _sum_by_origin(origin, values, sums, transfers):
 
 @part
 def _add_potentials(p, origin, to, sums, number, moment, transfers, width):
-    """Add the neurons and their first moment of V to their new bins, with the correction of (N7).
+    """Add the neurons and their first moment of V to their new bins, with the correction of (S20).
 
     Returns the spikes: neurons that go above the last bin.
     """
@@ -247,7 +247,7 @@ def _add_potentials(p, origin, to, sums, number, moment, transfers, width):
 
 @part
 def _draw_deviations(p, h, origin, z, spread, transfers, width):
-    """The mean of X - mean that a neuron carries, by the flux (D1) between the edges of its cell; the noise (N8)."""
+    """The mean of X - mean that a neuron carries, by the flux (S13) between the edges of its cell; the noise (S21)."""
     for i in range(uint64(transfers)):
         k = uint64(origin[i])
         upper = 0.5 * (p[D_G0 + i] + p[S_G0 + i])

@@ -1,8 +1,8 @@
 """One step of the spiking reduction in JAX.
 
-One step moves the neurons of every voltage bin by a drift affine in V and a Gaussian increment (R2 to R5 of
+One step moves the neurons of every voltage bin by a drift affine in V and a Gaussian increment (S5 to S8 of
 docs/spiking.md). It is a finite-volume scheme: bins exchange number n, first moment S and deviations c by fluxes
-through their edges (`transfer`; R6, D1), so that mass is conserved whatever the fluxes are.
+through their edges (`transfer`; S9, S13), so that mass is conserved whatever the fluxes are.
 
 All arrays carry a last axis `set` (parameter sets, 1 for a single model), which is contiguous.
 Source: CLWTX 2024 (arXiv 2411.14801), secs. 3 and 4; the linear density and the `joint` closure are largen's own,
@@ -84,7 +84,7 @@ class Parameters(NamedTuple):
 
 
 def _density(state: State, p: Parameters, scheme: Scheme) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Mean, length of the support and tilt of the density in each bin, from number and first moment (R1).
+    """Mean, length of the support and tilt of the density in each bin, from number and first moment (S4).
 
     Linear over the whole bin while the mean is within w/6 of the centre, then a triangle at the nearer edge.
     """
@@ -154,7 +154,7 @@ class _Synapses(NamedTuple):
 
 
 def _synapses(state: State, mean: jax.Array, kappa: jax.Array, p: Parameters, scheme: Scheme) -> _Synapses:
-    """The synaptic current of every bin and its noise (R3, R5)."""
+    """The synaptic current of every bin and its noise (S6, S8)."""
     x = _channels(state, p, scheme)
     dt = p.dt
     if not scheme.joint:
@@ -238,7 +238,7 @@ def _ends(x: jax.Array) -> jax.Array:
 def _transfer(
     densities: Densities, synapses: _Synapses, reached: Band, p: Parameters, scheme: Scheme
 ) -> tuple[jax.Array, jax.Array, Any, jax.Array]:
-    """Numbers and first moments after the transfers (R6), the flux of the deviations (D1), and the spikes."""
+    """Numbers and first moments after the transfers (S9), the flux of the deviations (S13), and the spikes."""
     w, dt = scheme.width, p.dt
     carried = ()
     if scheme.joint:

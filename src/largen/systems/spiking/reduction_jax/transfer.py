@@ -7,7 +7,7 @@ E[max(l - V', 0)], each the derivative of the next. With a density of Y that goe
 phi, z_a = (l - a)/sigma, z_b = (l - b)/sigma:
 
     F  = ((1 - t) i_0(z_a) - (1 + t) i_0(z_b) + 2 t sigma/L (i_1(z_a) - i_1(z_b))) / L
-    G0 = sigma/L   (the same with i_1 and i_2),      U = sigma^2/L (the same with i_2 and i_3)                   (R9)
+    G0 = sigma/L   (the same with i_1 and i_2),      U = sigma^2/L (the same with i_2 and i_3)                   (S12)
 
 The neurons of a population first move by an integer number of bins, then cross the few edges that the noise can reach.
 
@@ -134,7 +134,7 @@ def _edge_integrals(x, length, tilt, sigma):
 
 @jax.custom_jvp
 def edge_integrals(x: jax.Array, length: jax.Array, tilt: jax.Array, sigma: jax.Array) -> EdgeIntegrals:
-    """The integrals of a density that is linear on an interval, with a Gaussian added, at x = l - its mean (R9).
+    """The integrals of a density that is linear on an interval, with a Gaussian added, at x = l - its mean (S12).
 
     The derivative: U' = G0 and G0' = F in l; G0, U and F are homogeneous of degree 0, 1 and -1 in (x, length, sigma);
     of any of them, d/d sigma = sigma d^2/dl^2; and the mean stays where it is when the density tilts.
@@ -214,7 +214,7 @@ def band(densities: Densities, size: jax.Array, scheme: Scheme) -> Band:
 def fluxes(densities: Densities, band: Band, carried: tuple[jax.Array, ...], scheme: Scheme) -> tuple[jax.Array, ...]:
     """Fluxes of number, U and deviations through edges; all neurons of a population move by `band.by` bins first.
 
-    `carried` are the coefficients of the flux of the deviations (D1 of docs/spiking.md): at the centre, along the
+    `carried` are the coefficients of the flux of the deviations (S13 of docs/spiking.md): at the centre, along the
     potential, and by the density. Row 0 is the edge `scheme.reach[0]` bins below the lowest; edges count from where
     the bins move. Below the centre an edge is crossed downwards (side = +1: V' < l), above it upwards (side = -1:
     V' > l), so that every flux is a tail and small where little moves.
