@@ -18,7 +18,7 @@ from diagrams import keep_compiled
 from study import Results, main
 
 P_EI = "probability[e,i]"
-FORM = {"linear_in_bin": False, "stretched": False, "bin_width": 4.0}
+FORM = {"linear_in_bin": False, "affine_drift": False, "bin_width": 4.0}
 
 
 def spiking(results: Results, small: bool) -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import largen as ln
 from largen.numerics.streams import stream
 from largen.systems.balanced.network import run as balanced_run
-from largen.systems.spiking import network as spiking_network
-from largen.systems.spiking.graph import store_rows
-from largen.systems.spiking.kernel import advance
-from largen.systems.spiking.state import sample
+from largen.systems.spiking.network import run as spiking_network
+from largen.systems.spiking.network.graph import store_rows
+from largen.systems.spiking.network.state import sample
+from largen.systems.spiking.network.step import advance
 
 DT = 0.1
 

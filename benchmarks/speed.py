@@ -29,9 +29,11 @@ from timing import best, clocked, in_turn
 
 import largen as ln
 from largen import SpikingNetwork
-from largen.systems.spiking import markov_jax
-from largen.systems.spiking.channels import build_layout
-from largen.systems.spiking.markov import new_state, new_work, run_steps
+from largen.systems.spiking.discretisation import Discretisation
+from largen.systems.spiking.reduction.layout import build_layout
+from largen.systems.spiking.reduction.state import new_output, new_state, new_work
+from largen.systems.spiking.reduction.step import run_steps
+from largen.systems.spiking.reduction_jax.run import rates as jax_rates
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -199,17 +201,14 @@ def populations(results: Results, small: bool) -> None:
     """The reduction of many populations, all coupled to all, w = 4: CPU seconds per biological second."""
     table = results.table("populations", "populations", "engine", ("measured", ".3g"), ("target", ".3g"))
     for count in (2, 8) if small else (2, 8, 32, 128, 256):
-        layout, edges = build_layout(many(count), 0.1, 4.0)
-        bins = len(edges) - 1
-        state, work = new_state(layout, bins), new_work(layout, bins)
-        outputs = (np.zeros((count, 2)), np.zeros((count, count, 2)))
-        unused = (np.zeros((count, bins, 0)), np.zeros((count, 0)))
+        layout = build_layout(many(count), Discretisation(bin_width=4.0))
         steps, rate = 10 if small else max(150, 10_000 // count), np.full((1, count), 7.0)
-        run = partial(run_steps, layout, state, work, rate, np.array([0, steps]), *outputs, *unused)
+        output = new_output(layout, np.array([0, steps]))
+        run = partial(run_steps, layout, new_state(layout), new_work(layout), rate, output)
         table.add(count, "numba", best(run) / steps * 1e4, 8.0 if count == 256 else None)
     if not small:
         with jax_library.enable_x64(True):
-            function = jax_library.jit(lambda: markov_jax.rates(many(256), duration=4.0, bin_width=4.0))
+            function = jax_library.jit(lambda: jax_rates(many(256), Discretisation(bin_width=4.0), duration=4.0))
             table.add(256, "JAX", best(function, rounds=3) / 4e-3, None)
 
 
@@ -223,15 +222,15 @@ def jax(results: Results, small: bool) -> None:
     base = SpikingNetwork()
     cases = ((4.0, 64, 0.15), (10.0, 64, 0.05), (4.0, 1, None), (10.0, 1, None))
     for width, sets, target in ((10.0, 1, None),) if small else cases:
-        duration = 5.0 if small else 50.0
+        duration, bins = 5.0 if small else 50.0, Discretisation(bin_width=width)
         with jax_library.enable_x64(True):
 
-            def rates(strength, width=width, sets=sets, duration=duration):
+            def rates(strength, bins=bins, sets=sets, duration=duration):
                 if sets == 1:
                     changed = base.replace(strength=strength * base.strength)
-                    return markov_jax.rates(changed, duration=duration, bin_width=width)
+                    return jax_rates(changed, bins, duration=duration)
                 varied = {"strength[e,e]": strength * np.linspace(0.8, 1.05, sets)}
-                return markov_jax.rates(base, sets=varied, duration=duration, bin_width=width)
+                return jax_rates(base, bins, sets=varied, duration=duration)
 
             one, first = jnp.ones(()), []
             value = jax_library.jit(rates)

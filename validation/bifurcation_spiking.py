@@ -20,7 +20,7 @@ import largen as ln
 from largen import analysis
 
 P_EI = "probability[e,i]"
-REFERENCE: dict[str, Any] = {"linear_in_bin": False, "stretched": False, "bin_width": 4.0}
+REFERENCE: dict[str, Any] = {"linear_in_bin": False, "affine_drift": False, "bin_width": 4.0}
 """Settings of the independent program."""
 BASE: dict[str, Any] = {"bin_width": 4.0}
 

@@ -110,7 +110,7 @@ def followed(
         options: Of `follow`.
     """
     model = ln.SpikingNetwork().replace(**{parameter: begin})
-    names = {"bin_width", "linear_in_bin", "stretched", "dt"} & options.keys()
+    names = {"bin_width", "linear_in_bin", "affine_drift", "dt"} & options.keys()
     form = {name: options[name] for name in names}
 
     def make() -> xr.Dataset:

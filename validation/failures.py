@@ -197,7 +197,8 @@ HUGE = {"stop": 2, "realisations": 1, "count": 2, "more": '"size[e]": [300, 1200
 def limited(folder: Path, quiet: Path) -> tuple[str, str, bool]:
     """Workers whose address space is limited: an allocation fails, and NumPy raises MemoryError."""
     code = (
-        "import distributed, largen.sweeps.work, largen.systems.spiking.network; print(open('/proc/self/statm').read())"
+        "import distributed, largen.sweeps.work, largen.systems.spiking.network.run; "
+        "print(open('/proc/self/statm').read())"
     )
     pages = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()[0]
     most = int(pages) * resource.getpagesize() + (1 << 30)

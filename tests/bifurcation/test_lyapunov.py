@@ -81,7 +81,7 @@ def test_balanced_network_relaxes_at_its_eigenvalues():
 def test_spiking_orbit_has_its_floquet_multipliers():
     """P1 at p_ei = 0.65: exponents 0 (phase) and ln(0.1089)/16.2151 ms, from the reference multiplier and period."""
     model = ln.SpikingNetwork().replace(**{"probability[e,i]": 0.65})
-    about = {"linear_in_bin": False, "stretched": False, "bin_width": 4.0}
+    about = {"linear_in_bin": False, "affine_drift": False, "bin_width": 4.0}
     found = analysis.lyapunov(model, duration=325.0, transient=500.0, exponents=2, blocks=4, **about)
     value = found["exponent"].values[0]
     assert value[0] == pytest.approx(0.0, abs=0.01)

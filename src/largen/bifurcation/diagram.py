@@ -166,8 +166,8 @@ def follow(
             with it alone, and every special point gets its shift.
         progress: None, True (a bar on standard error) or a function of the fraction done.
         each: Called with every point as a plain dict, as it comes.
-        options: Options of the system's equations (spiking: `closure`, `bin_width`, `linear_in_bin`, `stretched`,
-            `narrowest`, `dt`; balanced: `skewness`).
+        options: Options of the system's equations (spiking: `closure`, `bin_width`, `linear_in_bin`,
+            `affine_drift`, `min_support`, `dt`; balanced: `skewness`).
 
     Returns:
         Dataset with dims `point`, `branch`, `special`: per point `parameter`, `on_branch`, `stable`, `unstable_modes`,

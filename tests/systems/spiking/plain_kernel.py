@@ -117,7 +117,7 @@ def look_up_row(u: float, row: int, rows: Rows) -> int:
 
 
 class Constants(NamedTuple):
-    """The model: see `largen.systems.spiking.state.Constants`."""
+    """The model: see `largen.systems.spiking.network.state.Constants`."""
 
     edge: np.ndarray
     inhibitory: np.ndarray

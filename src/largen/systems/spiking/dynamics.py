@@ -1,10 +1,11 @@
 """The spiking reduction as a smooth map of one step, for continuation: x -> Phi_dt(x), with one parameter traced.
 
 The state is one vector in natural units: neurons per population, potentials per bin width, pending spikes by their
-own size. Per population the number of neurons is conserved. Source: CLWTX 2024 and largen's own closure (`markov_jax`).
+own size. Per population the number of neurons is conserved. Source: CLWTX 2024 (arXiv 2411.14801) and the closure of
+largen, derived in docs/spiking.md.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -14,9 +15,14 @@ from jax.flatten_util import ravel_pytree
 
 from largen.checks import InputError, require
 from largen.system import Dynamics, Form, Observable
-from largen.systems.spiking import markov_jax
-from largen.systems.spiking.resolution import automatic_width
-from largen.systems.spiking.step_jax import Parameters, Scheme, State, _by_channel, step
+from largen.systems.spiking.discretisation import MIN_OCCUPANCY_VARIABLE, MIN_SUPPORT_OF_MAP, Discretisation
+from largen.systems.spiking.reduction.bin_width import with_bin_width
+from largen.systems.spiking.reduction_jax.run import at_rest, parameters_of, scheme
+from largen.systems.spiking.reduction_jax.step import Parameters, State, step, sum_by_channel
+from largen.systems.spiking.reduction_jax.transfer import Scheme
+
+if TYPE_CHECKING:
+    from largen.systems.spiking.model import SpikingNetwork
 
 SETTLING = 400.0
 """Time for which the reduction runs from rest before Newton's method takes over (ms)."""
@@ -30,22 +36,29 @@ VARIABLE = (
     "reversal",
 )
 RATE = Observable("rate", ("population",), "Hz", "firing rate")
-MOST_EXCESS = 20.0
-"""Excess of pending spikes in a bin, in standard deviations, beyond which an iterate is not believed."""
+MAX_DEVIATION = 20.0
+"""Mean deviation of pending spikes in a bin, in standard deviations, beyond which an iterate is not trusted."""
 FAULTS = {
     1: "The reduction ends here: its neurons move further in one step than it can follow. Give a smaller `dt`.",
     2: "The reduction ends here: the drift of one step reverses the orientation of a bin. Give a smaller `dt`.",
 }
 """Messages of the faults of a step (`State.fault`)."""
-EMPTY = 1e-9
-"""Share of a population below which a bin is no variable of its own."""
 
 
 class ReductionStep(eqx.Module):
-    """One step of the reduction as a map of a vector; `p` is the value of the parameter called `name`."""
+    """One step of the reduction as a map of a vector; `p` is the value of the parameter called `name`.
 
-    model: Any
-    narrowest: Any
+    Attributes:
+        model: The network, with a constant external rate.
+        min_support: Shortest support of the density in a bin, shape ().
+        unit: Natural sizes of the unknowns, shape (m,), or one for all.
+        name: The parameter; empty for none.
+        labels: Labels of the populations.
+        scheme: What is fixed when the program is compiled.
+    """
+
+    model: "SpikingNetwork"
+    min_support: Any
     unit: Any
     name: str = eqx.field(static=True)
     labels: tuple[str, ...] = eqx.field(static=True)
@@ -69,7 +82,7 @@ class ReductionStep(eqx.Module):
     def numbers(self, p: Any, dt: Any) -> tuple[Parameters, Any]:
         """The model's numbers at this parameter, and the external rates, each with the last axis `set`."""
         model = self.model.varied(self.name, p, self.labels) if self.name else self.model
-        numbers = markov_jax._parameters(model, dt, self.narrowest, jnp.float64)
+        numbers = parameters_of(model, dt, self.min_support, jnp.float64)
         external = jnp.broadcast_to(jnp.asarray(model.external_rate, float), (len(model.inhibitory),))
         return jax.tree.map(lambda a: a[..., None], numbers), external[:, None]
 
@@ -85,7 +98,7 @@ class ReductionStep(eqx.Module):
         """
         state = self.state(x)
         number, refractory = jnp.maximum(state.number, 0.0), jnp.maximum(state.refractory, 0.0)
-        most = (0.5 * self.scheme.width + p.narrowest) * number
+        most = (0.5 * self.scheme.width + p.min_support) * number
         moment = jnp.clip(state.moment, -most, most)
         state = state._replace(
             number=number,
@@ -96,12 +109,12 @@ class ReductionStep(eqx.Module):
         )
         if not self.scheme.joint:
             return state
-        variance = _by_channel(p.strength**2 * state.variance, self.scheme)
-        widest = MOST_EXCESS * jnp.sqrt(variance + 1e-6)
-        bins, pool = widest * number[:, :, None], widest * refractory[:, None]
+        variance = sum_by_channel(p.strength**2 * state.variance, self.scheme)
+        largest = MAX_DEVIATION * jnp.sqrt(variance + 1e-6)
+        bins, pool = largest * number[:, :, None], largest * refractory[:, None]
         return state._replace(
-            excess=jnp.clip(state.excess, -bins, bins),
-            refractory_excess=jnp.clip(state.refractory_excess, -pool, pool),
+            deviation=jnp.clip(state.deviation, -bins, bins),
+            refractory_deviation=jnp.clip(state.refractory_deviation, -pool, pool),
         )
 
     def vector(self, state: State) -> Any:
@@ -132,7 +145,7 @@ def _settled(state: State, size: Any, *, numbers_vary: bool = True) -> State:
     conserved. In one step at a stationary state Newton's method goes better with the number constant too, and what
     that changes are modes which die out within a step.
     """
-    empty = state.number < EMPTY * size
+    empty = state.number < MIN_OCCUPANCY_VARIABLE * size
     number = jnp.where(state.number > 0.0, state.number, 1.0)
 
     def still(sums: Any, where: Any, number: Any, filled: Any) -> Any:
@@ -145,7 +158,7 @@ def _settled(state: State, size: Any, *, numbers_vary: bool = True) -> State:
     return state._replace(
         number=filled,
         moment=still(state.moment, empty, number, filled),
-        excess=still(state.excess, wide(empty), wide(number), wide(filled)),
+        deviation=still(state.deviation, wide(empty), wide(number), wide(filled)),
     )
 
 
@@ -155,27 +168,16 @@ def _advance(rhs: ReductionStep, x: Any, p: Any, dt: Any, count: Any) -> Any:
 
 
 def build(
-    model: Any,
+    model: "SpikingNetwork",
     parameter: str | None,
-    *,
-    closure: str = "joint",
-    bin_width: float | None = None,
-    linear_in_bin: bool = True,
-    stretched: bool = True,
-    narrowest: float = 0.05,
-    dt: float = 0.1,
+    discretisation: Discretisation = Discretisation(min_support=MIN_SUPPORT_OF_MAP),  # noqa: B008 (immutable)
 ) -> Dynamics:
     """The reduction as a map of one step, with one parameter free.
 
     Args:
-        model: A SpikingNetwork with a constant external rate, scaled to its number of neurons.
+        model: The network with a constant external rate, scaled to its number of neurons.
         parameter: Name of the parameter, such as `probability[e,i]`.
-        closure: "joint" or "white".
-        bin_width: Width of the voltage bins, the same along the branch; None for the rule of `resolution`.
-        linear_in_bin: Pending spikes linear within a bin ("joint" only).
-        stretched: Drift linear within a bin, else constant there ("joint" only).
-        narrowest: Shortest support of the density in a bin; it keeps the map smooth.
-        dt: Step (ms).
+        discretisation: Closure "joint" or "white"; the width of the bins is the same along the branch.
 
     Raises:
         InputError: The external rate depends on time, or the parameter is not one number that may vary.
@@ -187,20 +189,19 @@ def build(
     require(not name or field in VARIABLE, "parameter", f"be an entry of {', '.join(VARIABLE)}", name)
     value, bounds, unit = model.free(parameter) if parameter else (0.0, (-np.inf, np.inf), "")
     drive = np.broadcast_to(np.asarray(model.external_rate, float), (1, len(model.size)))
-    width = automatic_width(model, np.array(drive), dt) if bin_width is None else bin_width
-    scheme = markov_jax.scheme(
-        model, bin_width=width, closure=closure, linear_in_bin=linear_in_bin and closure == "joint", stretched=stretched
-    )
-    rhs = ReductionStep(model, np.array(narrowest), np.ones(()), name, model.populations, scheme)
+    resolved = with_bin_width(discretisation, model, np.array(drive))
+    joint, dt = resolved.closure == "joint", resolved.dt
+    fixed = scheme(model, resolved._replace(linear_in_bin=resolved.linear_in_bin and joint))
+    support = np.array(resolved.min_support)
+    rhs = ReductionStep(model, support, np.ones(()), name, model.populations, fixed)
     with jax.enable_x64(True):
         settled = np.asarray(_run(rhs, _rest(rhs), value, dt, round(SETTLING / dt)))
         state = jax.tree.map(np.asarray, rhs.state(settled))
         unit_of = _units(rhs, state)
         rows = _populations(rhs, state) * unit_of
         rest = np.asarray(_rest(rhs)) / unit_of
-    rhs = ReductionStep(model, np.array(narrowest), unit_of, name, model.populations, scheme)
-    note = {"closure": closure, "bin_width": scheme.width, "linear_in_bin": linear_in_bin, "stretched": stretched,
-            "narrowest": narrowest, "dt": dt, "n": int(np.sum(model.size))}  # fmt: skip
+    rhs = ReductionStep(model, support, unit_of, name, model.populations, fixed)
+    note = resolved._asdict() | {"bin_width": fixed.width, "n": int(np.sum(model.size))}
     return Dynamics(
         Form.STEP, rhs, value, _Starts(rhs, dt), np.full(len(unit_of), np.sqrt(2.0 * len(model.size) ** 2)), rows, dt,
         rhs.observe, (RATE,), model.populations, bounds=bounds, time_unit="ms", unit=unit, note=note, initial=rest,
@@ -215,7 +216,7 @@ def _run(rhs: ReductionStep, x: Any, p: float, dt: float, count: int) -> Any:
 def _rest(rhs: ReductionStep) -> Any:
     """All neurons at V = 0, nothing pending."""
     numbers, _ = rhs.numbers(jnp.asarray(rhs.model.value(rhs.name) if rhs.name else 0.0), jnp.asarray(0.1))
-    return rhs.vector(markov_jax._rest(numbers, rhs.scheme))
+    return rhs.vector(at_rest(numbers, rhs.scheme))
 
 
 def _units(rhs: ReductionStep, state: State) -> np.ndarray:
@@ -226,8 +227,8 @@ def _units(rhs: ReductionStep, state: State) -> np.ndarray:
         np.ones_like(state.number) * size,
         np.ones_like(state.moment) * size * rhs.scheme.width,
         np.ones_like(state.refractory) * size,
-        np.ones_like(state.excess) * size[:, None] * spread,
-        np.ones_like(state.refractory_excess) * size[:, None] * spread,
+        np.ones_like(state.deviation) * size[:, None] * spread,
+        np.ones_like(state.refractory_deviation) * size[:, None] * spread,
         np.maximum(state.pending, 0.1),
         np.maximum(state.variance, 0.1),
     )

@@ -1,13 +1,16 @@
 """The equations of the spiking network's mean field, which the reduction solves on voltage bins, as LaTeX."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from largen.numerics.latex import aligned, number, over, total
 
+if TYPE_CHECKING:
+    from largen.systems.spiking.model import SpikingNetwork
 
-def write(model: Any, n: int | None) -> str:
+
+def write(model: "SpikingNetwork", n: int | None) -> str:
     """Write the equations of CLWTX 2024 with a model's numbers: potentials, pending spikes, refractory period.
 
     V_a is the potential of a neuron of population a, r_a the population's rate per ms, m_ab and v_ab mean and
@@ -45,7 +48,7 @@ def _sum(first: str, rest: str) -> str:
     return first if rest == "0" else f"{first} + {rest}"
 
 
-def _potential(model: Any, a: int, names: tuple[str, ...]) -> str:
+def _potential(model: "SpikingNetwork", a: int, names: tuple[str, ...]) -> str:
     name = names[a]
     terms = []
     for b, source in enumerate(names):

@@ -5,7 +5,7 @@ Times in ms, rates in Hz (spikes per neuron per second), potentials in the paper
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -26,6 +26,10 @@ from largen.system import (
     split,
 )
 from largen.system.pictures import Density, Distance, Opening, Orbit, Picture, Raster, Series, Spectrum
+from largen.systems.spiking.discretisation import MIN_SUPPORT_OF_MAP, Discretisation
+
+if TYPE_CHECKING:
+    from largen.systems.spiking.smooth import SmoothLimit
 
 _DETAIL = 300.0  # ms of a run that a figure shows in detail
 
@@ -206,10 +210,10 @@ class SpikingNetwork(AbstractFlowSystem):
         dt: float = 0.1,
         graph: str = "auto",
     ) -> Plan:
-        """Check dt against the times and estimate memory and CPU time; see `network`."""
-        from largen.systems.spiking import network
+        """Check dt against the times and estimate memory and CPU time; see `network.run.plan`."""
+        from largen.systems.spiking.network.run import plan
 
-        return network.plan(self.scaled(n), times, record=record, dt=dt, graph=graph)
+        return plan(self.scaled(n), times, record=record, dt=dt, graph=graph)
 
     def network(
         self,
@@ -223,10 +227,10 @@ class SpikingNetwork(AbstractFlowSystem):
         dt: float = 0.1,
         graph: str = "auto",
     ) -> Arrays:
-        """Run the network with n neurons in steps of dt (ms); exact in law at that dt. See `network.run`."""
-        from largen.systems.spiking import network
+        """Run the network with n neurons in steps of dt (ms); exact in law at that dt. See `network.run.run`."""
+        from largen.systems.spiking.network.run import run
 
-        return network.run(self.scaled(n), times, rng=rng, record=record, tick=tick, dt=dt, graph=graph)
+        return run(self.scaled(n), times, rng=rng, record=record, tick=tick, dt=dt, graph=graph)
 
     def limit(
         self,
@@ -245,17 +249,14 @@ class SpikingNetwork(AbstractFlowSystem):
         realisations: int = 1,
         record: str | tuple[str, ...] = (),
     ) -> Arrays:
-        """Solve the discrete-state reduction (dsODE) at n neurons; see `limit.solve` for the options."""
-        from largen.systems.spiking import limit
+        """Solve the discrete-state reduction (dsODE) at n neurons; see `Discretisation` and `solve.solve`."""
+        from largen.systems.spiking.solve import solve
 
-        return limit.solve(
+        return solve(
             self.scaled(self.reference_size if n is None else n),
             times,
-            closure=closure,
+            Discretisation(closure, bin_width, linear_in_bin, dt=dt),
             finite_size=finite_size,
-            bin_width=bin_width,
-            linear_in_bin=linear_in_bin,
-            dt=dt,
             engine=engine,
             seed=seed,
             realisations=realisations,
@@ -273,20 +274,12 @@ class SpikingNetwork(AbstractFlowSystem):
         closure: str = "joint",
         linear_in_bin: bool = True,
         gamma: float | None = None,
-    ) -> Any:
-        """The limit as a differentiable function of the model; see `smooth.prepare` for the options."""
-        from largen.systems.spiking import smooth
+    ) -> "SmoothLimit":
+        """The limit as a differentiable function of the model; see `Discretisation` and `smooth.prepare`."""
+        from largen.systems.spiking.smooth import prepare
 
-        return smooth.prepare(
-            self,
-            times,
-            n=n,
-            start=start,
-            dt=dt,
-            bin_width=bin_width,
-            closure=closure,
-            linear_in_bin=linear_in_bin,
-            gamma=gamma,
+        return prepare(
+            self, times, Discretisation(closure, bin_width, linear_in_bin, dt=dt), n=n, start=start, gamma=gamma
         )
 
     def equations(self, n: int | None = None) -> str:
@@ -303,22 +296,17 @@ class SpikingNetwork(AbstractFlowSystem):
         closure: str = "joint",
         bin_width: float | None = None,
         linear_in_bin: bool = True,
-        stretched: bool = True,
-        narrowest: float = 0.05,
+        affine_drift: bool = True,
+        min_support: float = MIN_SUPPORT_OF_MAP,
         dt: float = 0.1,
     ) -> Dynamics:
-        """The reduction as a map of one step dt at n neurons; see `dynamics.build` for the options."""
+        """The reduction as a map of one step dt at n neurons; see `Discretisation` and `dynamics.build`."""
         from largen.systems.spiking import dynamics
 
         return dynamics.build(
             self.scaled(self.reference_size if n is None else n),
             parameter,
-            closure=closure,
-            bin_width=bin_width,
-            linear_in_bin=linear_in_bin,
-            stretched=stretched,
-            narrowest=narrowest,
-            dt=dt,
+            Discretisation(closure, bin_width, linear_in_bin, affine_drift, min_support, dt),
         )
 
     def tangent_dynamics(

@@ -6,7 +6,7 @@ weighted by a Hann window, which makes that error fall with the cube of the numb
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,23 +16,24 @@ import numpy as np
 from largen.checks import integer, one_of, real, require
 from largen.numerics.roots import implicit_root
 from largen.system import AbstractSmoothLimit
-from largen.systems.spiking import markov_jax
+from largen.systems.spiking.discretisation import Discretisation
 from largen.systems.spiking.drive import sample_drive
-from largen.systems.spiking.resolution import automatic_width
+from largen.systems.spiking.reduction.bin_width import with_bin_width
+from largen.systems.spiking.reduction_jax.run import run, scheme
+
+if TYPE_CHECKING:
+    from largen.systems.spiking.model import SpikingNetwork
 
 SYNCHRONY_WINDOW = 0.5  # ms on either side of a spike, as in the source of the index
 
 
-class Layout(NamedTuple):
+class Form(NamedTuple):
     """What is fixed when the program is compiled.
 
     Attributes:
         steps: Steps from rest to the end.
         first: First step that counts.
-        dt: Step (ms).
-        bin_width: Width of the voltage bins.
-        closure: "joint" or "white".
-        linear_in_bin: See `limit.solve`.
+        discretisation: With a bin width.
         size: Neurons per population.
         inhibitory: Which populations inhibit.
         threshold: Firing threshold.
@@ -41,10 +42,7 @@ class Layout(NamedTuple):
 
     steps: int
     first: int
-    dt: float
-    bin_width: float
-    closure: str
-    linear_in_bin: bool
+    discretisation: Discretisation
     size: tuple[int, ...]
     inhibitory: tuple[bool, ...]
     threshold: float
@@ -55,13 +53,13 @@ class SmoothLimit(AbstractSmoothLimit):
     """See `prepare`.
 
     Attributes:
-        layout: What is fixed.
+        form: What is fixed.
         gamma: Frequency (Hz) around which the spectral peak is sought.
         scale: Strengths are multiplied by it: reference size over number of neurons.
         drive: External rate at the start of every step where it is a function of time, shape (step, population).
     """
 
-    layout: Layout = eqx.field(static=True)
+    form: Form = eqx.field(static=True)
     gamma: Any
     scale: Any
     drive: Any
@@ -69,7 +67,7 @@ class SmoothLimit(AbstractSmoothLimit):
     @property
     def names(self) -> tuple[str, ...]:
         """Rates and synchrony; the gamma frequency where a frequency to look at was given."""
-        return ("rate", "synchrony") + (("gamma_frequency",) if self.layout.frequencies else ())
+        return ("rate", "synchrony") + (("gamma_frequency",) if self.form.frequencies else ())
 
     @property
     def fixed(self) -> Mapping[str, str]:
@@ -77,9 +75,9 @@ class SmoothLimit(AbstractSmoothLimit):
         held = {"threshold": "it is an edge of the voltage bins"}
         return held if self.drive is None else held | {"external_rate": "it is a function of time"}
 
-    def __call__(self, model: Any) -> tuple[dict[str, jax.Array], jax.Array]:
+    def __call__(self, model: "SpikingNetwork") -> tuple[dict[str, jax.Array], jax.Array]:
         """`rate` (Hz) and `synchrony`, shape (population,), `gamma_frequency` (Hz), and whether the run is sound."""
-        form = self.layout
+        form = self.form
         size = np.array(form.size)
         model = eqx.tree_at(
             lambda m: (m.size, m.inhibitory, m.threshold, m.strength),
@@ -89,18 +87,10 @@ class SmoothLimit(AbstractSmoothLimit):
         drive = self.drive
         if drive is None:
             drive = jnp.broadcast_to(model.external_rate, (len(size),))[None]
-        spikes, _, state = markov_jax.run(
-            model,
-            drive,
-            np.array([form.steps]),
-            dt=form.dt,
-            bin_width=form.bin_width,
-            closure=form.closure,
-            linear_in_bin=form.linear_in_bin,
-        )
+        spikes, _, state = run(model, drive, np.array([form.steps]), form.discretisation)
         counts = spikes[form.first :] / size
         gamma = self.gamma if form.frequencies else None
-        values = statistics(counts, form.dt, size, gamma=gamma, frequencies=form.frequencies)
+        values = statistics(counts, form.discretisation.dt, size, gamma=gamma, frequencies=form.frequencies)
         good = (state.fault == 0) & jnp.all(jnp.isfinite(counts))
         return values, good
 
@@ -182,33 +172,27 @@ def grid_points(gamma: float, duration: float) -> int:
 
 
 def prepare(
-    model: Any,
+    model: "SpikingNetwork",
     times: np.ndarray,
+    discretisation: Discretisation = Discretisation(),  # noqa: B008 (immutable)
     *,
     n: int | None = None,
     start: float | None = None,
-    dt: float = 0.1,
-    bin_width: float | None = None,
-    closure: str = "joint",
-    linear_in_bin: bool = True,
     gamma: float | None = None,
 ) -> SmoothLimit:
     """Fix the form of the computation from one model.
 
     Args:
-        model: A SpikingNetwork.
+        model: The network.
         times: First and last count: the reduction runs from rest at times[0] to times[-1] (ms).
+        discretisation: Closure "joint" or "white", bins and step.
         n: Total number of neurons; the model's own if None.
         start: Time (ms) after which statistics are taken; 500 ms after the first, or a quarter of the run if less.
-        dt: Step (ms).
-        bin_width: Width of the voltage bins; None for the rule of `resolution.automatic_width`.
-        closure: "joint" or "white".
-        linear_in_bin: See `limit.solve`.
         gamma: Frequency (Hz) around which the gamma peak is sought, or None for no gamma frequency.
     """
-    dt = real("dt", dt, above=0.0)
+    dt = real("dt", discretisation.dt, above=0.0)
     require(dt <= SYNCHRONY_WINDOW, "dt", f"be at most {SYNCHRONY_WINDOW:g} ms for the synchrony index", dt)
-    one_of("closure", closure, ("joint", "white"))
+    one_of("closure", discretisation.closure, ("joint", "white"))
     begin, end = float(times[0]), float(times[-1])
     steps = round((end - begin) / dt)
     start = begin + min(500.0, 0.25 * (end - begin)) if start is None else real("start", start, low=begin)
@@ -217,24 +201,27 @@ def prepare(
     require((steps - first) * dt >= 50.0, "start", must, start)
     scaled = model if n is None else model.scaled(integer("n", n, low=1))
     drive = sample_drive(model.external_rate, begin, steps, dt, len(model.size))
-    width = automatic_width(scaled, drive, dt) if bin_width is None else real("bin_width", bin_width, above=0.0)
+    width = discretisation.bin_width
+    given = discretisation._replace(
+        dt=dt,
+        bin_width=None if width is None else real("bin_width", width, above=0.0),
+        linear_in_bin=bool(discretisation.linear_in_bin),
+    )
+    resolved = with_bin_width(given, scaled, drive)
     points = 0
     if gamma is not None:
         gamma = real("gamma", gamma, above=0.0)
         points = grid_points(gamma, (steps - first) * dt)
-    layout = Layout(
+    form = Form(
         steps,
         first,
-        dt,
-        width,
-        closure,
-        bool(linear_in_bin),
+        resolved,
         tuple(np.asarray(scaled.size).tolist()),
         tuple(np.asarray(model.inhibitory).tolist()),
         float(model.threshold),
         points,
     )
-    markov_jax.scheme(scaled, bin_width=width, closure=closure)  # refuses what the reduction cannot do
+    scheme(scaled, resolved)  # refuses what the reduction cannot do
     constant = not callable(model.external_rate)
-    scale = np.array(model.reference_size / sum(layout.size))
-    return SmoothLimit(layout, np.array(0.0 if gamma is None else gamma), scale, None if constant else drive)
+    scale = np.array(model.reference_size / sum(form.size))
+    return SmoothLimit(form, np.array(0.0 if gamma is None else gamma), scale, None if constant else drive)

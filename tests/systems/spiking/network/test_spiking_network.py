@@ -12,7 +12,10 @@ from scipy import stats
 from largen.checks import InputError
 from largen.numerics.streams import stream
 from largen.numerics.xoshiro import lanes
-from largen.systems.spiking import SpikingNetwork, graph, kernel, network, tables
+from largen.systems.spiking import SpikingNetwork
+from largen.systems.spiking.network import graph, tables
+from largen.systems.spiking.network import run as network
+from largen.systems.spiking.network import step as kernel
 from systems.spiking import plain_kernel
 
 FALSE_ALARM = 1e-6

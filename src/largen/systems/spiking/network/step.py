@@ -1,14 +1,18 @@
 """The spiking network's steps, in chunks of neurons that stay in the first cache.
 
-Source: Chang, Li, Wang, Tao & Xiao 2024 (arXiv 2411.14801), sec. 2. One step of length dt, for all neurons:
+One step of length dt, for all neurons (numbers as in docs/spiking.md):
 
-1. Of H pending spikes Poisson(H dt/tau) are released, H of them at most; then the spikes of the step before arrive,
-   Bin(nf_b, p_ab) of them, drawn afresh (annealed) or counted along one fixed graph (quenched).
-2. V moves by the current of the pending spikes, the leak and the external drive.
-3. A neuron above threshold spikes, is reset to 0 and waits.
+1. Of H pending spikes Poisson(H dt/tau) are released, H of them at most; then the spikes nf_b of the step before
+   arrive: H' = max(H - Poisson(H dt/tau), 0) + Bin(nf_b, p_ab), drawn afresh (annealed) or counted along one fixed
+   graph (quenched)                                                                                             (S1).
+2. V moves by the current of the pending spikes, the leak and the external drive:
+   V' = V + dt (sum_exc s H'/tau - g(V) sum_inh s H'/tau - V/tau_m) + normal of mean and variance lambda dt       (S2).
+3. A neuron above threshold spikes, is reset to 0 and waits for a geometric number of steps                      (S3).
 
-State is single precision (V is double where a step is too small for that) and 32-bit whole numbers; every discrete
+State is single precision (V is double where a step is too small for that) and 32-bit integers; every discrete
 draw is one 32-bit word against an alias row. tests/systems/spiking/plain_kernel.py has the same law in plain loops.
+
+Source: Chang, Li, Wang, Tao & Xiao 2024 (arXiv 2411.14801), sec. 2.
 """
 
 import math
@@ -20,8 +24,8 @@ from largen.numerics.alias import draw_all, draw_each
 from largen.numerics.compiled import kernel
 from largen.numerics.normal_numbers import normals
 from largen.numerics.xoshiro import fill, next_word
-from largen.systems.spiking.graph import Graph, count_arrivals
-from largen.systems.spiking.state import (
+from largen.systems.spiking.network.graph import Graph, count_arrivals
+from largen.systems.spiking.network.state import (
     CHUNK,
     Constants,
     Output,
@@ -32,7 +36,7 @@ from largen.systems.spiking.state import (
     record_spikes,
     sample,
 )
-from largen.systems.spiking.tables import HIGH, NEVER, Arrivals, Release, make_arrivals
+from largen.systems.spiking.network.tables import HIGH, NEVER, Arrivals, Release, make_arrivals
 
 BASE, FIRST, BITS, START, MOST = 0, 1, 2, 3, 4
 """Of `Scratch.share`: pending spikes of all neurons of the population, released in one draw with the arrivals; what
@@ -125,7 +129,7 @@ def _update(
     kick: float,
     current: np.ndarray,
 ) -> tuple[int, int, int]:
-    """H = max(H - released, 0) + arrived + first, and its current; returns least, most and sum of H."""
+    """H = max(H - released, 0) + arrived + first (S1), and its current; returns least, most and sum of H."""
     released, arrived, start = k.released, k.arrived, uint64(low)
     certain, strength = int32(first), float32(kick)
     least, most, total = int32(2**31 - 1), int32(0), 0
@@ -141,7 +145,7 @@ def _update(
 
 @kernel
 def _move(s: State, low: int, count: int, k: Scratch, kicks: tuple[float, float], leak: float, form: tuple) -> None:
-    """V += dt (excitation - g(V) inhibition) - leak V + external kicks, unless the neuron is refractory.
+    """V += dt (excitation - g(V) inhibition) - leak V + external kicks (S2), unless the neuron is refractory.
 
     Args:
         s: State.
@@ -184,7 +188,7 @@ def _fire(c: Constants, s: State, a: int, low: int, high: int, fired: int, lanes
 
 @kernel
 def refractory_steps(mean: float, fixed: bool, lanes: np.ndarray) -> int:
-    """Steps that a neuron misses after its spike.
+    """Steps that a neuron misses after its spike (S3).
 
     Leaving with probability q = 1 - exp(-dt/tau_r) a step, first in the spike step itself, is geometric: the
     whole part of an exponential time. A fixed period is rounded to whole steps, 1 at least.

@@ -8,9 +8,13 @@ from jax.test_util import check_grads
 from scipy.special import ndtr
 
 from largen.checks import InputError, LimitError
-from largen.systems.spiking import markov, markov_jax, step_jax, transfer_jax
-from largen.systems.spiking.channels import build_layout
+from largen.systems.spiking.discretisation import Discretisation
 from largen.systems.spiking.model import SpikingNetwork
+from largen.systems.spiking.reduction.step import step
+from largen.systems.spiking.reduction_jax import run as jax_run
+from largen.systems.spiking.reduction_jax import step as jax_step
+from largen.systems.spiking.reduction_jax import transfer as jax_transfer
+from systems.spiking import reduction_tools
 
 DT = 0.1
 THREE = SpikingNetwork(
@@ -29,22 +33,29 @@ def constant(model):
     return np.array(model.external_rate, dtype=float)[None]
 
 
-def numba_engine(model, drive, steps, **options):
+def solve(model, drive, output_steps, *, reach=None, **options):
+    discretisation = Discretisation(**{"bin_width": 4.0, "dt": DT} | options)
+    return jax_run.solve(model, drive, output_steps, discretisation, reach=reach)
+
+
+def rates(model, *, bin_width=4.0, linear_in_bin=True, **options):
+    return jax_run.rates(model, Discretisation(bin_width=bin_width, linear_in_bin=linear_in_bin), **options)
+
+
+def numba_engine(model, drive, steps, *, bin_width, **options):
     """Spikes per step and mean pending spikes at the end by the numba engine."""
-    width = options.pop("bin_width")
-    layout, edges = build_layout(model, DT, width, **options)
-    state, work = markov.new_state(layout, len(edges) - 1), markov.new_work(layout, len(edges) - 1)
+    layout, state, work = reduction_tools.reduction(model, bin_width, **options)
     spikes = np.empty((steps, len(layout.size)))
     for i in range(steps):
-        markov.step(layout, state, work, np.array(drive[i if len(drive) > 1 else 0]))
+        step(layout, state, work, np.array(drive[i if len(drive) > 1 else 0]))
         spikes[i] = state.spikes
-    assert work.lost[0] == 0.0
+    assert work.reversed[0] == 0.0
     return spikes, state.pending.copy()
 
 
 def rate_e(strength, **options):
     model = SpikingNetwork().replace(**{"strength[e,e]": strength})
-    return markov_jax.rates(model, duration=200.0, **options)[0]
+    return rates(model, duration=200.0, **options)[0]
 
 
 @pytest.mark.parametrize("width", [4.0, 10.0])
@@ -53,7 +64,7 @@ def rate_e(strength, **options):
 def test_agrees_with_the_numba_engine(name, closure, linear, width):
     model, options = MODELS[name], {"bin_width": width, "closure": closure, "linear_in_bin": linear}
     drive = constant(model)
-    spikes, pending, state = markov_jax.solve(model, drive, np.array([0, 2000]), dt=DT, **options)
+    spikes, pending, state = solve(model, drive, np.array([0, 2000]), **options)
     other, other_pending = numba_engine(model, drive, 2000, **options)
     assert np.max(np.abs(spikes - other)) < 1e-8
     assert np.max(np.abs(spikes.sum(0) - other.sum(0)) / model.size / 0.2) < 1e-5
@@ -63,11 +74,11 @@ def test_agrees_with_the_numba_engine(name, closure, linear, width):
 
 @pytest.mark.parametrize("width", [4.0, 10.0])
 def test_agrees_with_the_numba_engine_on_the_leaky_network(width):
-    """Returning neurons sit in the narrowest support, and the leak moves them on slowly: rounding grows most here."""
+    """Returning neurons sit in the shortest support, and the leak moves them on slowly: rounding grows most here."""
     model = SpikingNetwork.leaky()
     drive = constant(model)
     options = {"bin_width": width, "closure": "joint", "linear_in_bin": True}
-    spikes, _, _ = markov_jax.solve(model, drive, np.array([0, 2000]), dt=DT, **options)
+    spikes, _, _ = solve(model, drive, np.array([0, 2000]), **options)
     other, _ = numba_engine(model, drive, 2000, **options)
     assert np.max(np.abs(spikes - other)) < 1e-8
     assert np.max(np.abs(spikes.sum(0) - other.sum(0)) / model.size / 0.2) < 1e-5
@@ -77,18 +88,16 @@ def test_agrees_with_the_numba_engine_under_a_varying_drive():
     model = SpikingNetwork()
     drive = 7.0 + 2.0 * np.sin(np.arange(1001) * DT / 5.0)[:, None] * np.array([1.0, 0.5])
     options = {"bin_width": 10.0, "closure": "joint", "linear_in_bin": True}
-    spikes, _, _ = markov_jax.solve(model, drive, np.array([1001]), dt=DT, **options)
+    spikes, _, _ = solve(model, drive, np.array([1001]), **options)
     assert np.max(np.abs(spikes - numba_engine(model, drive, 1001, **options)[0])) < 1e-8
 
 
-def test_golden_rates_and_mass():
-    """The spec's rates at defaults: joint at w = 4 without and with slope, white; whole cycles after 500 ms."""
-    golden = {("joint", False): (46.6, 65.0), ("joint", True): (47.2, 65.8), ("white", False): (44.4, 62.8)}
+def test_reference_rates_and_mass():
+    """Rates at defaults: joint at w = 4 without and with slope, white; whole cycles after 500 ms."""
+    reference = {("joint", False): (46.6, 65.0), ("joint", True): (47.2, 65.8), ("white", False): (44.4, 62.8)}
     model = SpikingNetwork()
-    for (closure, linear), rates in golden.items():
-        spikes, _, state = markov_jax.solve(
-            model, constant(model), np.array([10_000]), dt=DT, closure=closure, linear_in_bin=linear
-        )
+    for (closure, linear), rates in reference.items():
+        spikes, _, state = solve(model, constant(model), np.array([10_000]), closure=closure, linear_in_bin=linear)
         late = spikes[5000:]
         e = late[:, 0] - late[:, 0].mean()
         upward = np.flatnonzero((e[:-1] < 0.0) & (e[1:] >= 0.0)) + 1
@@ -100,11 +109,11 @@ def test_golden_rates_and_mass():
 
 
 @pytest.mark.parametrize(
-    ("width", "linear", "golden", "tolerance"),
+    ("width", "linear", "reference", "tolerance"),
     [(4.0, False, 69.942155, 1e-5), pytest.param(10.0, True, 73.575565, 1e-2, marks=pytest.mark.long)],
 )
-def test_golden_gradient(width, linear, golden, tolerance):
-    """The threshold below which a bin has no slope makes the second one uncertain by 0.01 (spec)."""
+def test_reference_gradient(width, linear, reference, tolerance):
+    """The threshold below which a bin has no slope makes the second one uncertain by 0.01."""
     options = {"bin_width": width, "linear_in_bin": linear}
     with jax.enable_x64(True):
 
@@ -115,7 +124,7 @@ def test_golden_gradient(width, linear, golden, tolerance):
         value, forward = tangent(0.95)
         up, down = tangent(0.95 + 1e-5)[0], tangent(0.95 - 1e-5)[0]
         reverse = float(jax.grad(lambda s: rate_e(s, **options))(0.95)) if linear else forward
-    assert abs(forward - golden) < tolerance
+    assert abs(forward - reference) < tolerance
     assert abs(forward - reverse) < 1e-9
     # The threshold makes the rate jump by 1e-9 Hz now and then.
     assert abs((up - down) / 2e-5 - forward) < (1e-3 if linear else 1e-5)
@@ -130,7 +139,7 @@ def test_gradient_to_every_parameter():
 
     def rate(values):
         changed = model.replace(**dict(zip(fields, values, strict=True)))
-        return markov_jax.rates(changed, duration=30.0, bin_width=10.0, linear_in_bin=False).sum()
+        return rates(changed, duration=30.0, bin_width=10.0, linear_in_bin=False).sum()
 
     with jax.enable_x64(True):
         rng = np.random.default_rng(3)
@@ -156,11 +165,11 @@ def test_batches_equal_the_loop():
     sets = {"strength[e,e]": strengths, "membrane_time": leaks}
     with jax.enable_x64(True):
         loop = [
-            markov_jax.rates(model.replace(**{"strength[e,e]": s, "membrane_time": leak}), **options)
+            rates(model.replace(**{"strength[e,e]": s, "membrane_time": leak}), **options)
             for s, leak in zip(strengths, leaks, strict=True)
         ]
-        batch = markov_jax.rates(model, sets=sets, **options)
-        mapped = jax.vmap(lambda s: markov_jax.rates(model.replace(**{"strength[e,e]": s}), **options))(strengths)
+        batch = rates(model, sets=sets, **options)
+        mapped = jax.vmap(lambda s: rates(model.replace(**{"strength[e,e]": s}), **options))(strengths)
     np.testing.assert_allclose(batch, np.stack(loop), rtol=1e-10)
     np.testing.assert_allclose(np.asarray(mapped)[[0, 2]], np.stack(loop)[[0, 2]], rtol=1e-10)
 
@@ -168,25 +177,25 @@ def test_batches_equal_the_loop():
 def test_batch_refuses_what_it_cannot_vary():
     with jax.enable_x64(True):
         with pytest.raises(InputError, match="threshold"):
-            markov_jax.rates(SpikingNetwork(), duration=1.0, sets={"threshold": [90.0, 100.0]})
+            rates(SpikingNetwork(), duration=1.0, sets={"threshold": [90.0, 100.0]})
         with pytest.raises(InputError, match="at least 0"):
-            markov_jax.rates(SpikingNetwork(), duration=1.0, sets={"strength[e,e]": [1.0, -1.0]})
+            rates(SpikingNetwork(), duration=1.0, sets={"strength[e,e]": [1.0, -1.0]})
         with pytest.raises(InputError, match="channels"):
-            markov_jax.rates(THREE, duration=1.0, sets={"decay[e1,e2]": [1.0, 2.0]})
+            rates(THREE, duration=1.0, sets={"decay[e1,e2]": [1.0, 2.0]})
         with pytest.raises(InputError, match="channels"):
-            jax.grad(lambda d: markov_jax.rates(THREE.replace(decay=d), duration=1.0)[0])(np.array(THREE.decay))
+            jax.grad(lambda d: rates(THREE.replace(decay=d), duration=1.0)[0])(np.array(THREE.decay))
 
 
 def test_other_values_compile_nothing(monkeypatch):
     """`step` is called only while tracing."""
     traced = []
-    original = step_jax.step
-    monkeypatch.setattr(markov_jax, "step", lambda *args: traced.append(1) or original(*args))
+    original = jax_step.step
+    monkeypatch.setattr(jax_run, "step", lambda *args: traced.append(1) or original(*args))
     model, outputs = SpikingNetwork(), np.array([300])
-    first, _, _ = markov_jax.solve(model, constant(model), outputs, dt=DT, bin_width=10.0)
+    first, _, _ = solve(model, constant(model), outputs, bin_width=10.0)
     count = len(traced)
     other = model.replace(strength=1.1 * model.strength, membrane_time=300.0, refractory_time=3.0, size=(310, 90))
-    second, _, _ = markov_jax.solve(other, constant(other) * 250.0, outputs, dt=0.09, bin_width=10.0)
+    second, _, _ = solve(other, constant(other) * 250.0, outputs, dt=0.09, bin_width=10.0)
     assert count > 0
     assert len(traced) == count
     assert np.all(np.isfinite(second))
@@ -205,8 +214,8 @@ def test_splitting_a_population_changes_nothing():
         decay=whole.decay[take],
         external_rate=(7.0, 7.0, 7.0),
     )
-    a, _, _ = markov_jax.solve(whole, constant(whole), np.array([0, 2000]), dt=DT, bin_width=10.0)
-    b, _, _ = markov_jax.solve(halves, constant(halves), np.array([0, 2000]), dt=DT, bin_width=10.0)
+    a, _, _ = solve(whole, constant(whole), np.array([0, 2000]), bin_width=10.0)
+    b, _, _ = solve(halves, constant(halves), np.array([0, 2000]), bin_width=10.0)
     np.testing.assert_allclose(np.stack([b[:, 0] + b[:, 1], b[:, 2]], axis=1), a, atol=1e-8)
 
 
@@ -214,7 +223,7 @@ def test_pending_at_the_outputs():
     """Whatever the outputs, `pending` is the recursion of the spikes."""
     model = SpikingNetwork()
     outputs = np.array([0, 1, 7, 7, 50, 400])
-    spikes, pending, _ = markov_jax.solve(model, constant(model), outputs, dt=DT, bin_width=10.0)
+    spikes, pending, _ = solve(model, constant(model), outputs, bin_width=10.0)
     h, wanted = np.zeros((2, 2)), [np.zeros((2, 2))]
     for nf in spikes:
         h = h - h * DT / model.decay + model.probability * nf
@@ -225,24 +234,24 @@ def test_pending_at_the_outputs():
 
 def test_a_run_goes_on_from_its_state():
     model = SpikingNetwork()
-    options = {"dt": DT, "bin_width": 10.0}
+    bins = Discretisation(bin_width=10.0, dt=DT)
     with jax.enable_x64(True):
-        whole, _, _ = markov_jax.run(model, constant(model), np.array([200]), **options)
-        first, _, state = markov_jax.run(model, constant(model), np.array([100]), **options)
-        second, _, _ = markov_jax.run(model, constant(model), np.array([100]), state=state, **options)
+        whole, _, _ = jax_run.run(model, constant(model), np.array([200]), bins)
+        first, _, state = jax_run.run(model, constant(model), np.array([100]), bins)
+        second, _, _ = jax_run.run(model, constant(model), np.array([100]), bins, state=state)
     np.testing.assert_allclose(np.concatenate([first, second]), whole, rtol=1e-9, atol=1e-12)
 
 
 def test_overflow_is_never_silent():
     model, drive = SpikingNetwork(), constant(SpikingNetwork())
-    options = {"dt": DT, "bin_width": 10.0}
-    right, _, _ = markov_jax.solve(model, drive, np.array([400]), **options)
+    options = {"bin_width": 10.0}
+    right, _, _ = solve(model, drive, np.array([400]), **options)
     with jax.enable_x64(True):
-        _, _, state = markov_jax.run(model, drive, np.array([400]), reach=(0.0, 0.0), **options)
+        _, _, state = jax_run.run(model, drive, np.array([400]), Discretisation(bin_width=10.0), reach=(0.0, 0.0))
         assert int(state.fault) == 1
         with pytest.raises(RuntimeError, match="reach"):
-            markov_jax.rates(model, duration=40.0, bin_width=10.0, reach=(0.0, 0.0))
-    widened, _, state = markov_jax.solve(model, drive, np.array([400]), reach=(0.0, 0.0), **options)
+            rates(model, duration=40.0, bin_width=10.0, reach=(0.0, 0.0))
+    widened, _, state = solve(model, drive, np.array([400]), reach=(0.0, 0.0), **options)
     assert int(state.fault) == 0
     np.testing.assert_allclose(widened, right, atol=1e-9)
 
@@ -250,16 +259,16 @@ def test_overflow_is_never_silent():
 def test_too_long_a_step_is_an_error():
     model = SpikingNetwork().replace(**{"strength[e,i]": 4000.0})
     with pytest.raises(LimitError, match="dt"):
-        markov_jax.solve(model, constant(model), np.array([400]), dt=DT, bin_width=10.0)
+        solve(model, constant(model), np.array([400]), bin_width=10.0)
 
 
 def test_double_precision_is_asked_for():
     model = SpikingNetwork()
     with pytest.raises(InputError, match="enable_x64"):
-        markov_jax.rates(model, duration=1.0)
-    single = markov_jax.rates(model, duration=30.0, bin_width=10.0, single=True)
+        rates(model, duration=1.0)
+    single = rates(model, duration=30.0, bin_width=10.0, single=True)
     with jax.enable_x64(True):
-        double = markov_jax.rates(model, duration=30.0, bin_width=10.0)
+        double = rates(model, duration=30.0, bin_width=10.0)
     assert single.dtype == jnp.float32
     np.testing.assert_allclose(single, double, rtol=1e-2, atol=1e-2)
 
@@ -267,16 +276,16 @@ def test_double_precision_is_asked_for():
 def test_paper_closure_and_traced_threshold_are_refused():
     model = SpikingNetwork()
     with pytest.raises(InputError, match="closure"):
-        markov_jax.solve(model, constant(model), np.array([1]), dt=DT, closure="paper")
+        solve(model, constant(model), np.array([1]), closure="paper")
     with jax.enable_x64(True), pytest.raises(InputError, match="threshold"):
-        jax.grad(lambda m: markov_jax.rates(model.replace(threshold=m), duration=1.0)[0])(100.0)
+        jax.grad(lambda m: rates(model.replace(threshold=m), duration=1.0)[0])(100.0)
 
 
 def test_iterated_normal_integrals():
     z = np.linspace(-12.0, 12.0, 4801)
     with jax.enable_x64(True):
-        density, i0, i1, i2, i3 = (np.asarray(x) for x in step_jax.iterated_normal(jnp.asarray(z)))
-        slopes = jax.vmap(jax.jacfwd(step_jax.iterated_normal))(jnp.asarray(z))
+        density, i0, i1, i2, i3 = (np.asarray(x) for x in jax_transfer.iterated_normal(jnp.asarray(z)))
+        slopes = jax.vmap(jax.jacfwd(jax_transfer.iterated_normal))(jnp.asarray(z))
     np.testing.assert_allclose(i0, ndtr(z), rtol=0.0, atol=2e-15)
     np.testing.assert_allclose(density, np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi), atol=1e-16)
     for integral, integrand in ((i1, i0), (i2, i1), (i3, i2)):
@@ -287,7 +296,7 @@ def test_iterated_normal_integrals():
 
 
 @pytest.mark.parametrize("x", [-5.0, -0.4, 0.3, 4.0])
-def test_derivatives_of_the_tails(x):
+def test_derivatives_of_the_edge_integrals(x):
     with jax.enable_x64(True):
         arguments = tuple(jnp.asarray(v) for v in (x, 4.0, 0.3, 1.3))
-        check_grads(transfer_jax.tails, arguments, order=2, modes=["fwd", "rev"], atol=1e-7, rtol=1e-6)
+        check_grads(jax_transfer.edge_integrals, arguments, order=2, modes=["fwd", "rev"], atol=1e-7, rtol=1e-6)

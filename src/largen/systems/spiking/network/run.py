@@ -1,12 +1,12 @@
 """The finite spiking network: from a model and times to the arrays of one realisation.
 
-The network is exact in law at its time step dt; `kernel` has the step. Annealed: O(N) a step, no synapse
+The network is exact in law at its time step dt; `step` has the step. Annealed: O(N) a step, no synapse
 stored. Quenched: one bit per ordered pair of neurons, stored or made again at every spike.
 """
 
 import itertools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,10 +15,20 @@ from largen.numerics.xoshiro import lanes
 from largen.runtime.memory import available_memory
 from largen.system import Arrays, Plan
 from largen.systems.spiking.drive import sample_drive
-from largen.systems.spiking.graph import Graph, empty_graph, store_rows
-from largen.systems.spiking.kernel import advance
-from largen.systems.spiking.state import Constants, Output, Scratch, State, Streams, sample, scratch
-from largen.systems.spiking.tables import Arrivals, Release, arrival_bytes, arrival_rows, release_bytes, release_rows
+from largen.systems.spiking.network.graph import Graph, empty_graph, store_rows
+from largen.systems.spiking.network.state import Constants, Output, Scratch, State, Streams, sample, scratch
+from largen.systems.spiking.network.step import advance
+from largen.systems.spiking.network.tables import (
+    Arrivals,
+    Release,
+    arrival_bytes,
+    arrival_rows,
+    release_bytes,
+    release_rows,
+)
+
+if TYPE_CHECKING:
+    from largen.systems.spiking.model import SpikingNetwork
 
 GRAPHS = ("auto", "stored", "regenerated")
 RECORDABLE = ("spikes", "voltage", "voltage_density")
@@ -45,7 +55,9 @@ def _sample_steps(times: np.ndarray, dt: float) -> np.ndarray:
     return steps.astype(np.int64)
 
 
-def _resolve(model: Any, times: np.ndarray, record: tuple[str, ...], dt: float) -> tuple[float, np.ndarray]:
+def _resolve(
+    model: "SpikingNetwork", times: np.ndarray, record: tuple[str, ...], dt: float
+) -> tuple[float, np.ndarray]:
     """Check the options of a run; returns (dt, step of each time)."""
     for word in record:
         one_of("record", word, RECORDABLE)
@@ -64,7 +76,9 @@ def _release_rates(release: np.ndarray, probability: np.ndarray) -> tuple[np.nda
     return rates, where.reshape(release.shape).astype(np.int64)
 
 
-def plan(model: Any, times: np.ndarray, *, record: tuple[str, ...], dt: float, graph: str = "auto") -> Plan:
+def plan(
+    model: "SpikingNetwork", times: np.ndarray, *, record: tuple[str, ...], dt: float, graph: str = "auto"
+) -> Plan:
     """Check a run's options and estimate what one realisation takes.
 
     Args:
@@ -98,7 +112,7 @@ def plan(model: Any, times: np.ndarray, *, record: tuple[str, ...], dt: float, g
     return Plan("time_step", state + bits + outputs + tables, seconds)
 
 
-def _graph_rows(model: Any, graph: str) -> tuple[int, int]:
+def _graph_rows(model: "SpikingNetwork", graph: str) -> tuple[int, int]:
     """Stored rows and words per row of the graph; (0, 0) for an annealed network."""
     one_of("graph", graph, GRAPHS)
     if model.connectivity == "annealed":
@@ -109,13 +123,13 @@ def _graph_rows(model: Any, graph: str) -> tuple[int, int]:
     return (neurons if graph == "stored" or (graph == "auto" and fits) else 0), words
 
 
-def _bins(model: Any) -> tuple[int, int]:
+def _bins(model: "SpikingNetwork") -> tuple[int, int]:
     """Number of voltage bins, and how many of them lie below 0: from about -0.6 M to M."""
     below = int(np.ceil(0.6 * BINS))
     return BINS + below, below
 
 
-def _constants(model: Any, dt: float) -> tuple[Constants, np.ndarray]:
+def _constants(model: "SpikingNetwork", dt: float) -> tuple[Constants, np.ndarray]:
     """Constants of the kernels, and the distinct release rates."""
     populations = len(model.size)
     membrane = np.array(np.broadcast_to(model.membrane_time, (populations,)))
@@ -160,7 +174,12 @@ class Network(NamedTuple):
 
 
 def at_rest(
-    model: Any, dt: float, rng: Callable[..., np.random.Generator], drive: np.ndarray, *, graph: str = "auto"
+    model: "SpikingNetwork",
+    dt: float,
+    rng: Callable[..., np.random.Generator],
+    drive: np.ndarray,
+    *,
+    graph: str = "auto",
 ) -> Network:
     """The network at rest: V = 0, nothing pending, nobody refractory; a stored graph is not yet drawn."""
     constants, rates = _constants(model, dt)
@@ -185,7 +204,7 @@ def at_rest(
     )
 
 
-def _output(model: Any, constants: Constants, steps: np.ndarray, record: tuple[str, ...]) -> Output:
+def _output(model: "SpikingNetwork", constants: Constants, steps: np.ndarray, record: tuple[str, ...]) -> Output:
     populations, neurons = constants.inhibitory.size, int(constants.edge[-1])
     samples = len(steps)
     bins, below = _bins(model)
@@ -210,7 +229,7 @@ def _output(model: Any, constants: Constants, steps: np.ndarray, record: tuple[s
 
 
 def run(
-    model: Any,
+    model: "SpikingNetwork",
     times: np.ndarray,
     *,
     rng: Callable[..., np.random.Generator],
@@ -272,7 +291,7 @@ def _check_pending(state: State, steps: int) -> None:
 
 
 def _arrays(
-    model: Any,
+    model: "SpikingNetwork",
     times: np.ndarray,
     constants: Constants,
     out: Output,

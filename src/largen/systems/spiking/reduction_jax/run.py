@@ -1,12 +1,12 @@
-"""The spiking reduction in JAX: derivatives, batches of parameter sets, and the independent check of `markov`.
+"""The spiking reduction in JAX: derivatives, batches of parameter sets, and the check of the numba engine.
 
 `run` is the pure function, `solve` the checked entry, `rates` the mean rates for derivatives and sweeps; one step
-stands in `step_jax`, whose arrays carry a last axis `set`. Source: CLWTX 2024 (see `model`).
+stands in `step`, whose arrays carry a last axis `set`. Source: CLWTX 2024 (see `model`); derived in docs/spiking.md.
 """
 
 import functools
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox as eqx
 import jax
@@ -16,10 +16,14 @@ from jax import lax
 from jax.core import Tracer
 
 from largen.checks import InputError, LimitError, known_keys, one_of, require
-from largen.systems.spiking.bins import bin_edges, reset_bin
-from largen.systems.spiking.chunks import Plan, chunk_length, plan_outputs
+from largen.systems.spiking.discretisation import Discretisation, bin_edges, reset_bin
 from largen.systems.spiking.drive import sample_drive
-from largen.systems.spiking.step_jax import Parameters, Scheme, State, step
+from largen.systems.spiking.reduction_jax.chunks import Plan, chunk_length, plan_outputs
+from largen.systems.spiking.reduction_jax.step import Parameters, State, step
+from largen.systems.spiking.reduction_jax.transfer import Scheme
+
+if TYPE_CHECKING:
+    from largen.systems.spiking.model import SpikingNetwork
 
 # How far neurons may move in a step, down and up from where their population moves, beyond half a bin. Edges that no
 # neuron reaches cost nothing.
@@ -28,7 +32,7 @@ _REACH = {"joint": (20.0, 20.0), "white": (28.0, 28.0)}
 # Many steps ----------------------------------------------------------------------------------------------------
 
 
-def _rest(p: Parameters, scheme: Scheme) -> State:
+def at_rest(p: Parameters, scheme: Scheme) -> State:
     """All neurons at V = 0, nothing pending."""
     size = p.size
     populations, sets = size.shape
@@ -92,7 +96,7 @@ def _concrete(name: str, value: Any, why: str) -> np.ndarray:
     return np.asarray(value)
 
 
-def channels_of(model: Any) -> tuple[tuple[int, ...], ...]:
+def channels_of(model: "SpikingNetwork") -> tuple[tuple[int, ...], ...]:
     """Number the channels of a model's synapse classes, [target][source].
 
     Sources of one target with equal decay and sign act through the one sum of their pending spikes. The `joint`
@@ -114,16 +118,15 @@ def channels_of(model: Any) -> tuple[tuple[int, ...], ...]:
 
 
 def scheme(
-    model: Any,
+    model: "SpikingNetwork",
+    discretisation: Discretisation,
     *,
-    bin_width: float = 4.0,
-    closure: str = "joint",
-    linear_in_bin: bool = True,
-    stretched: bool = True,
     reach: tuple[float, float] | None = None,
     channels: tuple[tuple[int, ...], ...] | None = None,
 ) -> Scheme:
     """Decide what is fixed at compilation; see `run` for the arguments."""
+    closure, bin_width = discretisation.closure, discretisation.bin_width
+    assert bin_width is not None
     one_of("closure", closure, ("joint", "white"))
     require(
         model.refractory == "exponential",
@@ -152,12 +155,14 @@ def scheme(
         tuple(tuple(row) for row in signs.tolist()),
         (down, up),
         closure == "joint",
-        bool(linear_in_bin),
-        bool(stretched),
+        bool(discretisation.linear_in_bin),
+        bool(discretisation.affine_drift),
     )
 
 
-def _parameters(model: Any, dt: Any, narrowest: Any, dtype: Any) -> Parameters:
+def parameters_of(model: "SpikingNetwork", dt: Any, min_support: Any, dtype: Any) -> Parameters:
+    """A model's numbers without the axis `set`; dt and min_support may be traced."""
+
     def array(value: Any, shape: tuple[int, ...]) -> jax.Array:
         return jnp.broadcast_to(jnp.asarray(value, dtype), shape)
 
@@ -177,7 +182,7 @@ def _parameters(model: Any, dt: Any, narrowest: Any, dtype: Any) -> Parameters:
         -jnp.expm1(-dt / array(model.refractory_time, per)),
         array(model.reversal, ()),
         array(model.threshold, ()),
-        array(narrowest, ()),
+        array(min_support, ()),
         dt,
     )
 
@@ -198,30 +203,27 @@ def _one_set(tree: Any) -> Any:
 
 
 def run(
-    model: Any,
+    model: "SpikingNetwork",
     drive: Any,
     output_steps: np.ndarray,
+    discretisation: Discretisation,
     *,
-    dt: Any,
-    narrowest: Any = 1e-2,
     state: State | None = None,
     single: bool = False,
-    **options: Any,
+    **form: Any,
 ) -> tuple[jax.Array, jax.Array, State]:
     """Run the reduction of one model: a pure function, for jit, vmap, jvp and grad.
 
     Args:
-        model: A SpikingNetwork; its real fields may be traced, except the threshold.
+        model: The network; its real fields may be traced, except the threshold.
         drive: External rates per ms at the start of every step, shape (step, population), or one row for all.
         output_steps: When to report the pending spikes, in steps from the start, increasing; the last one is the
             number of steps. Concrete integers, shape (output,).
-        dt: Step (ms).
-        narrowest: Narrowest support of the density in a bin.
+        discretisation: With a bin width; closure "joint" or "white".
         state: Where to start; from rest (V = 0, nothing pending) by default.
         single: Whether to accept single precision.
-        options: `bin_width`, `closure` ("joint" or "white"), `linear_in_bin`, `stretched` (False: the drift is
-            constant within a bin), `reach` (how far neurons may move down and up within one step, in units of V)
-            and `channels` (see `channels_of`).
+        form: `reach` (how far neurons may move down and up within one step, in units of V) and `channels` (see
+            `channels_of`).
 
     Returns:
         The expected number of spikes in every step, shape (step, population); the mean number of pending spikes
@@ -232,8 +234,9 @@ def run(
         InputError: The closure is not known here, or single precision was not asked for.
     """
     dtype = _dtype(single)
-    fixed = scheme(model, **options)
-    return _run(_one_set(_parameters(model, dt, narrowest, dtype)), drive, output_steps, state, fixed)
+    fixed = scheme(model, discretisation, **form)
+    p = parameters_of(model, discretisation.dt, discretisation.min_support, dtype)
+    return _run(_one_set(p), drive, output_steps, state, fixed)
 
 
 def _run(
@@ -241,7 +244,7 @@ def _run(
 ) -> tuple[jax.Array, jax.Array, State]:
     output_steps = np.asarray(output_steps)
     steps = int(output_steps[-1])
-    begin = _rest(p, fixed) if state is None else _one_set(state)
+    begin = at_rest(p, fixed) if state is None else _one_set(state)
     rows = jnp.asarray(drive, p.dt.dtype)[:, :, None]
     require(len(rows) in (1, steps), "drive", f"have 1 row or one per step ({steps})", rows.shape[:2])
     result = _integrate(begin, rows, plan_outputs(output_steps, steps), p, steps=steps, scheme=fixed)
@@ -250,23 +253,23 @@ def _run(
 
 _FAULTS = {
     1: "Neurons moved further in one step than `reach` allows. Give a larger `reach`.",
-    2: "The synaptic drift of one step exceeds the width of a bin. Give a smaller `dt`.",
+    2: "The map of a voltage bin reverses its orientation in one step. Give a smaller `dt`.",
 }
 
 
 def solve(
-    model: Any, drive: np.ndarray, output_steps: np.ndarray, *, dt: float, narrowest: float = 1e-2, **options: Any
+    model: "SpikingNetwork", drive: np.ndarray, output_steps: np.ndarray, discretisation: Discretisation, **form: Any
 ) -> tuple[np.ndarray, np.ndarray, State]:
     """Run the reduction of one model in double precision; arguments and results as in `run`, as NumPy arrays.
 
     The band of edges is widened, and the run repeated, where neurons move beyond it.
 
     Raises:
-        LimitError: dt is too long for the currents that arise, or the solution is not finite.
+        LimitError: dt is too large for the currents that arise, or the solution is not finite.
     """
-    fixed = scheme(model, **options)
+    fixed = scheme(model, discretisation, **form)
     with jax.enable_x64(True):
-        p = _one_set(_parameters(model, dt, narrowest, jnp.float64))
+        p = _one_set(parameters_of(model, discretisation.dt, discretisation.min_support, jnp.float64))
         while True:
             result = _run(p, drive, output_steps, None, fixed)
             result = jax.tree.map(np.asarray, result)
@@ -292,7 +295,7 @@ _VARIABLE = (
 
 
 def _batch(
-    model: Any, sets: dict[str, Any] | None, dt: Any, narrowest: Any, dtype: Any, tied: bool
+    model: "SpikingNetwork", sets: dict[str, Any] | None, discretisation: Discretisation, dtype: Any, tied: bool
 ) -> tuple[Parameters, Any]:
     """Parameters and constant external rate (None for a function of time), with their last axis."""
 
@@ -300,7 +303,7 @@ def _batch(
         varied = model.replace(**values)
         constant = not callable(varied.external_rate)
         rate = jnp.broadcast_to(jnp.asarray(varied.external_rate, dtype), varied_shape) if constant else None
-        return _parameters(varied, dt, narrowest, dtype), rate
+        return parameters_of(varied, discretisation.dt, discretisation.min_support, dtype), rate
 
     varied_shape = (len(model.inhibitory),)
     if not sets:
@@ -325,53 +328,53 @@ def _batch(
 
 
 def rates(
-    model: Any,
+    model: "SpikingNetwork",
+    discretisation: Discretisation,
     *,
     duration: float,
     start: float = 0.0,
-    dt: float = 0.1,
-    narrowest: float = 1e-2,
     sets: dict[str, Any] | None = None,
     single: bool = False,
-    **options: Any,
+    **form: Any,
 ) -> jax.Array:
     """Mean rate of every population over a window, from rest: a pure function, for jit, vmap, jvp and grad.
 
     For example, inside `with jax.enable_x64(True):`,
 
-        jax.grad(lambda s: rates(model.replace(**{"strength[e,e]": s}), duration=200.0)[0])(0.95)
+        bins = Discretisation(bin_width=4.0)
+        jax.grad(lambda s: rates(model.replace(**{"strength[e,e]": s}), bins, duration=200.0)[0])(0.95)
 
     Args:
-        model: A SpikingNetwork; its real fields may be traced, except the threshold.
+        model: The network; its real fields may be traced, except the threshold.
+        discretisation: As in `run`.
         duration: End of the window (ms after rest), a multiple of dt.
         start: Start of the window (ms), a multiple of dt.
-        dt: Step (ms).
-        narrowest: Narrowest support of the density in a bin.
         sets: Many parameter sets at once, faster than `jax.vmap`: values by parameter name as in
             `model.replace`, each with a first axis over the sets.
         single: Whether to accept single precision.
-        options: As in `run`.
+        form: As in `run`.
 
     Returns:
         Rates in Hz, shape (population,), or (set, population) with `sets`. An error is raised when the compiled
         function runs if neurons moved beyond `reach`.
     """
+    dt = discretisation.dt
     dtype = _dtype(single)
     steps, first = round(duration / dt), round(start / dt)
     require(steps > first >= 0, "duration", "be greater than `start` by at least `dt`", duration)
     for name, value, count in (("duration", duration, steps), ("start", start, first)):
         require(abs(count * dt - value) <= 1e-9 * max(dt, value), name, f"be a multiple of dt ({dt:g} ms)", value)
-    fixed = scheme(model, **options)
-    tied = "channels" not in options and any(len(set(row)) < len(row) for row in fixed.channels)
-    p, rate = _batch(model, sets, dt, narrowest, dtype, tied)
+    fixed = scheme(model, discretisation, **form)
+    tied = "channels" not in form and any(len(set(row)) < len(row) for row in fixed.channels)
+    p, rate = _batch(model, sets, discretisation, dtype, tied)
     if rate is None:
         drive = jnp.asarray(sample_drive(model.external_rate, 0.0, steps, dt, len(model.inhibitory)), dtype)
         drive = drive[:, :, None]
     else:
         drive = rate[None]
     plan = plan_outputs(np.array([steps]), steps)
-    spikes, _, state = _integrate(_rest(p, fixed), drive, plan, p, steps=steps, scheme=fixed)
+    spikes, _, state = _integrate(at_rest(p, fixed), drive, plan, p, steps=steps, scheme=fixed)
     values = 1e3 * jnp.sum(spikes[first:], axis=0) / (p.size * (steps - first) * dt)
-    for code, sentence in _FAULTS.items():
-        values = eqx.error_if(values, state.fault == code, sentence, on_error="raise")
+    for code, message in _FAULTS.items():
+        values = eqx.error_if(values, state.fault == code, message, on_error="raise")
     return values[:, 0] if not sets else values.T

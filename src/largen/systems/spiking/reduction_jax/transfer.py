@@ -1,11 +1,18 @@
 """Fluxes of the spiking reduction through the edges of its bins, in JAX.
 
-What crosses an edge l follows from three integrals of the law of V' = V + increment: its density F(l), its
-distribution G0(l), and U(l) = E[(l - V')+], each the derivative of the next. With a density linear in the bin they
-are combinations of the iterated integrals i1, i2, i3 of the normal distribution function i0. The neurons of a
-population first move by a whole number of bins, then cross the few edges that the noise can reach.
+What crosses an edge l follows from three integrals of the law of V' = Y + e, with Y the potential after the drift and
+e a normal variable of standard deviation sigma: its density F(l), its distribution G0(l) = P(V' < l), and U(l) =
+E[max(l - V', 0)], each the derivative of the next. With a density of Y that goes linearly from (1 - t)/L to
+(1 + t)/L on an interval (a, b) of length L, they are combinations of the iterated integrals i_n of the normal density
+phi, z_a = (l - a)/sigma, z_b = (l - b)/sigma:
 
-All arrays carry a last axis `set` (parameter sets, 1 for a single model), which is contiguous.
+    F  = ((1 - t) i_0(z_a) - (1 + t) i_0(z_b) + 2 t sigma/L (i_1(z_a) - i_1(z_b))) / L
+    G0 = sigma/L   (the same with i_1 and i_2),      U = sigma^2/L (the same with i_2 and i_3)                   (S12)
+
+The neurons of a population first move by an integer number of bins, then cross the few edges that the noise can reach.
+
+All arrays carry a last axis `set` (parameter sets, 1 for a single model), which is contiguous. Potentials are in the
+units of the model, relative to the centre of the source bin. Derived in docs/spiking.md.
 """
 
 import math
@@ -17,26 +24,25 @@ import numpy as np
 from jax import lax
 
 from largen.numerics.normal_distribution import DENOMINATOR, NUMERATOR
+from largen.systems.spiking.discretisation import MIN_OCCUPANCY_FLUX
 
 # Standard deviations beyond which a Gaussian carries nothing (one-sided tail 3e-14).
 _TAIL = 7.5
-# Bins with at most this fraction of a population move with the others, but their noise is not waited for.
-_FAINT = 1e-16
 
 
 class Scheme(NamedTuple):
     """What is fixed when the program is compiled.
 
     Attributes:
-        width: Bin width.
+        width: Bin width, in units of the potential.
         bins: Number of bins.
         reset: Index of the bin [0, width).
         channels: Channel of every class, [target][source]: sources of one target with equal decay and sign.
         signs: Sign of every channel, [target][channel]: +1, -1, or 0 where the target has fewer channels.
         reach: How far below and above a bin its neurons may move in a step, in bins.
         joint: Whether the synaptic noise is carried with its correlation time (closure "joint").
-        linear: Whether the carried pending spikes are linear in the bin.
-        stretched: Whether the drift varies within a bin (closure "joint"), else it is constant there.
+        linear_in_bin: Whether the deviations of pending spikes are linear in the bin.
+        affine_drift: Whether the drift varies within a bin (closure "joint"), else it is constant there.
     """
 
     width: float
@@ -46,8 +52,8 @@ class Scheme(NamedTuple):
     signs: tuple[tuple[int, ...], ...]
     reach: tuple[int, int]
     joint: bool
-    linear: bool
-    stretched: bool
+    linear_in_bin: bool
+    affine_drift: bool
 
 
 # The normal distribution and its iterated integrals ------------------------------------------------------------
@@ -87,16 +93,22 @@ def _iterated_normal_jvp(primals, tangents):
 # The law of a bin's neurons --------------------------------------------------------------------------------------
 
 
-class Tails(NamedTuple):
-    """What lies beyond an edge l of the law of V'."""
+class EdgeIntegrals(NamedTuple):
+    """The integrals at an edge l, seen from its nearer side; shape (bin, population, set).
 
-    crossing: Any  # C = P(V' < l), or -P(V' > l) where l is above the mean
-    beyond: Any  # U = E[(l - V')+], or E[(V' - l)+] there
-    density: Any  # f, at l
+    Attributes:
+        G0: P(V' < l), or -P(V' > l) where l is above the mean.
+        U: E[max(l - V', 0)], or E[max(V' - l, 0)] there.
+        F: Density of V' at l.
+    """
+
+    G0: Any
+    U: Any
+    F: Any
 
 
-def _tails(x, length, tilt, sigma):
-    """The tails; the same of the density 2u - 1, of which the law has `tilt`; sigma f' and sigma^2 f''."""
+def _edge_integrals(x, length, tilt, sigma):
+    """The integrals; the same of the density 2u - 1, of which the law has `tilt`; sigma F' and sigma^2 F''."""
     side = jnp.where(x < 0.0, 1.0, -1.0)
     ratio, inverse, per = sigma / length, side / sigma, 1.0 / length
     low, high, tilted = 1.0 - tilt, 1.0 + tilt, 2.0 * tilt * ratio
@@ -105,12 +117,12 @@ def _tails(x, length, tilt, sigma):
     pa, a0, a1, a2, a3 = iterated_normal(za)
     pb, b0, b1, b2, b3 = iterated_normal(zb)
     d0, d1, d2, d3 = side * (a0 - b0), a1 - b1, side * (a2 - b2), a3 - b3
-    values = Tails(
+    values = EdgeIntegrals(
         ratio * (low * a1 - high * b1 + tilted * d2),
         sigma * ratio * (side * (low * a2 - high * b2) + tilted * d3),
         per * (side * (low * a0 - high * b0) + tilted * d1),
     )
-    odd = Tails(
+    odd = EdgeIntegrals(
         ratio * (2.0 * ratio * d2 - a1 - b1),
         sigma * ratio * (2.0 * ratio * d3 - side * (a2 + b2)),
         per * (2.0 * ratio * d1 - side * (a0 + b0)),
@@ -121,10 +133,10 @@ def _tails(x, length, tilt, sigma):
 
 
 @jax.custom_jvp
-def tails(x: jax.Array, length: jax.Array, tilt: jax.Array, sigma: jax.Array) -> Tails:
-    """Tails of a density that is linear on an interval, with a Gaussian added, at x = l - its mean.
+def edge_integrals(x: jax.Array, length: jax.Array, tilt: jax.Array, sigma: jax.Array) -> EdgeIntegrals:
+    """The integrals of a density that is linear on an interval, with a Gaussian added, at x = l - its mean (S12).
 
-    The derivative: U' = C and C' = f in l; C, U and f are homogeneous of degree 0, 1 and -1 in (x, length, sigma);
+    The derivative: U' = G0 and G0' = F in l; G0, U and F are homogeneous of degree 0, 1 and -1 in (x, length, sigma);
     of any of them, d/d sigma = sigma d^2/dl^2; and the mean stays where it is when the density tilts.
 
     Args:
@@ -133,50 +145,64 @@ def tails(x: jax.Array, length: jax.Array, tilt: jax.Array, sigma: jax.Array) ->
         tilt: The density goes from 1 - tilt to 1 + tilt, relative to a uniform one.
         sigma: Standard deviation of the Gaussian.
     """
-    return _tails(x, length, tilt, sigma)[0]
+    return _edge_integrals(x, length, tilt, sigma)[0]
 
 
-@tails.defjvp
-def _tails_jvp(primals, tangents):
+@edge_integrals.defjvp
+def _edge_integrals_jvp(primals, tangents):
     x, length, _, sigma = primals
     dx, dlength, dtilt, dsigma = tangents
-    values, odd, steep, bent = _tails(*primals)
-    crossing, beyond, density = values
+    values, odd, steep, bent = _edge_integrals(*primals)
+    g0, u, f = values
     scale = dlength / length
     dx, dsigma = dx - x * scale + length / 6.0 * dtilt, dsigma - sigma * scale
-    return values, Tails(
-        density * dx + steep * dsigma + odd.crossing * dtilt,
-        crossing * dx + sigma * density * dsigma + beyond * scale + odd.beyond * dtilt,
-        (steep * dx + bent * dsigma) / sigma - density * scale + odd.density * dtilt,
+    return values, EdgeIntegrals(
+        f * dx + steep * dsigma + odd.G0 * dtilt,
+        g0 * dx + sigma * f * dsigma + u * scale + odd.U * dtilt,
+        (steep * dx + bent * dsigma) / sigma - f * scale + odd.F * dtilt,
     )
 
 
 # Fluxes ------------------------------------------------------------------------------------------------------
 
 
-class Cells(NamedTuple):
-    """The law of V' of the neurons of each bin, before noise: all relative to the bin's centre."""
+class Densities(NamedTuple):
+    """The density of Y, the potential after the drift, in each bin; shape (bin, population, set).
+
+    Attributes:
+        number: Neurons.
+        mean: E[Y] = E[V'] from the bin's centre.
+        length: Length of the support.
+        tilt: The density goes from 1 - tilt at the lower end to 1 + tilt at the upper, relative to a uniform one.
+        sigma: Standard deviation of the noise that is added.
+    """
 
     number: Any
-    mean: Any  # E[V']
-    length: Any  # of the support
-    tilt: Any  # density from 1 - tilt at the lower end to 1 + tilt at the upper, relative to uniform
+    mean: Any
+    length: Any
+    tilt: Any
     sigma: Any
 
 
 class Band(NamedTuple):
-    """Where the neurons of a population go: its edges begin ... end - 1 count from the bins' own lower ends."""
+    """Where the neurons of a population go; shape (population, set).
 
-    begin: Any  # (population, set)
+    Attributes:
+        begin: First edge, counted in bins from the neurons' own bin, whose lower end is 0.
+        end: One more than the last edge.
+        by: Bins by which the population moves on the whole.
+    """
+
+    begin: Any
     end: Any
-    by: Any  # bins that they move on the whole
+    by: Any
 
 
-def band(cells: Cells, size: jax.Array, scheme: Scheme) -> Band:
-    """The edges that the noise can reach from the bins with more than 1e-16 of a population."""
-    half = 0.5 * cells.length + _TAIL * cells.sigma
-    middle = cells.mean - cells.tilt / 6.0 * cells.length
-    filled = cells.number > _FAINT * size
+def band(densities: Densities, size: jax.Array, scheme: Scheme) -> Band:
+    """The edges that the noise can reach from the occupied bins."""
+    half = 0.5 * densities.length + _TAIL * densities.sigma
+    middle = densities.mean - densities.tilt / 6.0 * densities.length
+    filled = densities.number > MIN_OCCUPANCY_FLUX * size
     low = jnp.min(jnp.where(filled, middle - half, jnp.inf), axis=0)
     high = jnp.max(jnp.where(filled, middle + half, -jnp.inf), axis=0)
     most = float(scheme.bins)
@@ -185,28 +211,29 @@ def band(cells: Cells, size: jax.Array, scheme: Scheme) -> Band:
     return lax.stop_gradient(Band(begin, end, jnp.floor(0.5 * (begin + end - 1.0))))
 
 
-def spread(cells: Cells, band: Band, carried: tuple[jax.Array, ...], scheme: Scheme) -> tuple[jax.Array, ...]:
-    """Fluxes of number, moment and excess through edges; all neurons of a population move by `band.by` bins first.
+def fluxes(densities: Densities, band: Band, carried: tuple[jax.Array, ...], scheme: Scheme) -> tuple[jax.Array, ...]:
+    """Fluxes of number, U and deviations through edges; all neurons of a population move by `band.by` bins first.
 
-    Row 0 is the edge `scheme.reach[0]` bins below the lowest; edges count from where the bins move. Below the centre
-    an edge is crossed downwards (side = +1: V' < l), above it upwards (side = -1: V' > l), so that every flux is a
-    tail and small where little moves.
+    `carried` are the coefficients of the flux of the deviations (S13 of docs/spiking.md): at the centre, along the
+    potential, and by the density. Row 0 is the edge `scheme.reach[0]` bins below the lowest; edges count from where
+    the bins move. Below the centre an edge is crossed downwards (side = +1: V' < l), above it upwards (side = -1:
+    V' > l), so that every flux is a tail and small where little moves.
     """
-    number, mean, length, tilt, sigma = cells
+    number, mean, length, tilt, sigma = densities
 
-    def across(edge, usual):
+    def across(edge, side):
         ahead = edge - mean
-        crossing, beyond, density = tails(ahead, length, tilt, sigma)
-        passed = 0.5 * (usual - jnp.where(ahead < 0.0, 1.0, -1.0))
-        crossing += passed
-        beyond += passed * ahead
-        flux, surplus = number * crossing, number * beyond
+        g0, u, f = edge_integrals(ahead, length, tilt, sigma)
+        passed = 0.5 * (side - jnp.where(ahead < 0.0, 1.0, -1.0))
+        g0 += passed
+        u += passed * ahead
+        flux, u_flux = number * g0, number * u
         if not carried:
-            return flux, surplus
-        at_edge, along, by_density = carried
-        excess = (at_edge + edge[:, None] * along) * crossing[:, :, None]
-        excess += by_density * density[:, :, None] - along * beyond[:, :, None]
-        return flux, surplus, excess
+            return flux, u_flux
+        at_centre, along, by_density = carried
+        deviation = (at_centre + edge[:, None] * along) * g0[:, :, None]
+        deviation += by_density * f[:, :, None] - along * u[:, :, None]
+        return flux, u_flux, deviation
 
     down, up = scheme.reach
     offsets = np.arange(-down, up + 2)
@@ -234,7 +261,7 @@ def spread(cells: Cells, band: Band, carried: tuple[jax.Array, ...], scheme: Sch
     return lax.scan(body, empty, edges)[0]
 
 
-def arrive(moved: jax.Array, change: jax.Array, by: jax.Array, scheme: Scheme) -> tuple[jax.Array, ...]:
+def into_bins(moved: jax.Array, change: jax.Array, by: jax.Array, scheme: Scheme) -> tuple[jax.Array, ...]:
     """Add fluxes to what moved and put it into the bins where it is.
 
     Args:

@@ -1,0 +1,1 @@
+"""The finite spiking network, step by step."""

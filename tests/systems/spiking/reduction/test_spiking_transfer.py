@@ -1,0 +1,91 @@
+"""The transfer of one bin: its integrals against quadrature, and the density that is put into a bin."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import integrate, stats
+
+from largen.systems.spiking.reduction.transfer import (
+    BIN_ROWS,
+    CONTRACTION,
+    DF,
+    DRIFT,
+    EDGE_ROWS,
+    G0,
+    LENGTH,
+    LOWER,
+    MEAN,
+    ROW,
+    TILT,
+    UPPER,
+    VARIANCE,
+    F,
+    U,
+    W,
+    apply_drift,
+    edge_integrals,
+    edge_integrals_second,
+    reconstruct,
+)
+
+
+def table_of(means, noise, uniform=False, min_support=1e-2):
+    """Table of bins of width 4 with these means and this noise, after a step without drift."""
+    means = np.atleast_1d(means)
+    x, bins = np.zeros(BIN_ROWS * ROW), len(means)
+    reconstruct(x, bins, np.ones((1, bins)), means[None].astype(float), 0, 4.0, min_support, uniform, 0.0)
+    x[int(VARIANCE) : int(VARIANCE) + bins] = noise**2
+    x[int(CONTRACTION) : int(CONTRACTION) + bins] = 1.0
+    assert not np.any(x[int(DRIFT) : int(DRIFT) + bins])
+    apply_drift(x, bins, 1.0, min_support, 0.1)
+    return x
+
+
+@given(
+    mean=st.floats(-1.99, 1.99),
+    noise=st.floats(0.2, 3.0),
+    edge=st.floats(-8.0, 8.0),
+    uniform=st.booleans(),
+    side=st.sampled_from([1.0, -1.0]),
+)
+@settings(max_examples=40, deadline=None)
+def test_edge_integrals_against_quadrature(mean, noise, edge, uniform, side):
+    x, y = table_of(np.full(8, mean), noise, uniform), np.zeros((1, EDGE_ROWS * ROW))
+    left, length, tilt = x[int(LOWER)], x[int(LENGTH)], x[int(TILT)]
+
+    def integral(f, sign):
+        """Expectation over V of f(z, V' - l) on one side of the edge, in closed form of the normal part."""
+
+        def integrand(v):
+            return (1.0 + 2.0 * tilt * (v - left - 0.5 * length) / length) / length * f(sign * (edge - v) / noise)
+
+        return integrate.quad(integrand, left, left + length, epsabs=1e-13)[0]
+
+    cdf, pdf = stats.norm.cdf, stats.norm.pdf
+    expected = {
+        G0: side * integral(cdf, side),
+        U: noise * integral(lambda z: z * cdf(z) + pdf(z), side),
+        F: integral(pdf, side) / noise,
+        W: side * noise**2 * integral(lambda z: (z**2 + 1.0) * cdf(z) + z * pdf(z), side),
+        DF: -side * integral(lambda z: z * pdf(z), side) / noise**2,
+    }
+    edge_integrals_second(x, y, 0, 0, 1, edge, side)
+    for row, value in expected.items():
+        assert y[0, int(row)] == pytest.approx(value, abs=1e-9)
+    before = y[0, [int(G0), int(U), int(F)]]
+    edge_integrals(x, y, 0, 0, 1, edge, side)
+    np.testing.assert_allclose(y[0, [int(G0), int(U), int(F)]], before, rtol=1e-12, atol=1e-15)
+
+
+@given(mean=st.floats(-2.0, 2.0), uniform=st.booleans(), min_support=st.sampled_from([1e-2, 5e-2]))
+@settings(deadline=None)
+def test_reconstruction_is_a_density_with_the_mean(mean, uniform, min_support):
+    x = table_of(mean, 1.0, uniform, min_support)
+    left, length, tilt = x[int(LOWER)], x[int(UPPER)] - x[int(LOWER)], x[int(TILT)]
+    assert min_support - 1e-12 <= length <= 4.0 + 1e-12
+    assert abs(tilt) <= 1.0
+    middle = left + 0.5 * length
+    assert middle + tilt * length / 6.0 == pytest.approx(mean, abs=1e-12)
+    assert x[int(MEAN)] == mean
+    assert abs(middle) + 0.5 * length <= 2.0 + min_support
