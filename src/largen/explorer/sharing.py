@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import panel as pn
 
 from largen.checks import InputError
-from largen.explorer.openings import check_run
+from largen.explorer.settings import check_run
 from largen.explorer.words import Words
 from largen.io.model_files import model_text, parse_model
 from largen.io.plain_files import LARGEST_FILE
