@@ -18,7 +18,7 @@ DIGITS = 256  # rows per level of `poisson_rows`
 
 
 class Rows(NamedTuple):
-    """Inverse CDFs of several laws on the whole numbers, one after another.
+    """Inverse CDFs of several laws on the integers, one after another.
 
     Attributes:
         first: Smallest value of each law, shape (row,), int64.

@@ -31,7 +31,7 @@ def grid(duration, every=0.1):
 
 
 def chi_square(sample, law):
-    """p-value of a sample of whole numbers against a scipy law; cells with fewer than 10 expected are merged."""
+    """p-value of a sample of integers against a scipy law; cells with fewer than 10 expected are merged."""
     values = np.arange(sample.min(), sample.max() + 1)
     edges = values[:-1][np.diff(np.floor(law.cdf(values) * sample.size / 10)) >= 1] + 0.5
     edges = np.concatenate([[-0.5], edges, [np.inf]])
@@ -106,7 +106,7 @@ def test_release_from_small_rows_is_the_same_law(monkeypatch):
     assert chi_square(3000 - received(alike(3000, 40), 3000), stats.poisson(3000 * 0.1 / 1.4)) > FALSE_ALARM
 
 
-def test_chi_square_catches_a_planted_bias():
+def test_chi_square_catches_an_injected_bias():
     assert chi_square(300 - received(alike(3000, 40), 300), stats.poisson(300 * 0.1 / 1.42)) < FALSE_ALARM
 
 
@@ -187,7 +187,7 @@ def test_pending_spikes_without_coupling_follow_the_spikes():
 
 
 def test_certain_neuron_spikes_like_a_clock():
-    """A strong drive has no noise to speak of: 101 steps of 1e7 (+-3200) pass 1.005e9, then 40 steps of waiting."""
+    """A strong drive has no noise to speak of: 101 steps of 1e7 (±3200) pass 1.005e9, then 40 steps of waiting."""
     model = one_population(1, refractory="fixed", refractory_time=4.0, threshold=1.005e9).replace(external_rate=1e8)
     spikes = simulate(model, grid(60.0), record=("spikes",), seed=6).values["spike_time"]
     np.testing.assert_allclose(spikes, 10.1 + (10.1 + 4.0) * np.arange(4), atol=1e-6)
@@ -277,7 +277,7 @@ def test_law_of_the_plain_kernel(n, duration, seeds):
     assert differ(np.array(plain), np.array(fast)) > FALSE_ALARM
 
 
-def test_comparison_catches_a_planted_bias():
+def test_comparison_catches_an_injected_bias():
     changed = SpikingNetwork().replace(**{"strength[e,e]": 0.95 * 1.03})
     assert differ(measured(SpikingNetwork(), 150.0, 40), measured(changed, 150.0, 40)) < FALSE_ALARM
 

@@ -204,7 +204,7 @@ def advance(
     c: Constants, s: State, streams: Streams, release: Release, arrivals: Arrivals, graph: Graph, k: Scratch,
     drive: np.ndarray, out: Output, step: int, stop: int, last: bool,
 ) -> int:  # fmt: skip
-    """Take the steps step + 1..stop, fewer if the room for spikes runs out; returns the last step taken.
+    """Take the steps step + 1..stop, fewer if the space for spikes runs out; returns the last step taken.
 
     Args:
         c: The model; likewise the other tuples.

@@ -19,7 +19,7 @@ _MOST_DIGIT, _LEAST_DIGIT = 10, 4
 _ROOM = 2**18  # bytes for the lower digit's rows of one rate: they stay in the second cache
 _ALL_ROOM = 2**26
 _CACHED = 1024  # spikes in a step up to which the rows of Bin(nf, p) are kept
-_CACHE_ROOM = 2**27
+_CACHE_BYTES = 2**27
 _VARIANCE = 1.25  # per source: Bin(n, p) has n/4 at most, and a release with mean n is subtracted at most
 
 
@@ -132,7 +132,7 @@ def release_rows(rates: np.ndarray) -> Release:
 def arrival_rows(size: np.ndarray, probability: np.ndarray) -> Arrivals:
     """Make room for the rows of Bin(nf, p): sizes of the populations, p [target][source]."""
     distinct, which = np.unique(probability, return_inverse=True)
-    cached, kept, own = _room(size, len(distinct))
+    cached, kept, own = _capacity(size, len(distinct))
     return Arrivals(
         probability=distinct,
         which=which.reshape(probability.shape).astype(np.int64),
@@ -148,16 +148,16 @@ def arrival_rows(size: np.ndarray, probability: np.ndarray) -> Arrivals:
 def arrival_bytes(size: np.ndarray, probability: np.ndarray) -> float:
     """Memory that `arrival_rows` takes, in bytes, with what making the largest row takes."""
     distinct = len(np.unique(probability))
-    cached, kept, own = _room(size, distinct)
+    cached, kept, own = _capacity(size, distinct)
     return 4.0 * (distinct * cached << kept) + (4.0 * len(size) + 96.0) * (1 << own)
 
 
-def _room(size: np.ndarray, distinct: int) -> tuple[int, int, int]:
+def _capacity(size: np.ndarray, distinct: int) -> tuple[int, int, int]:
     """Spike counts whose rows are kept, bits of a kept row and of another one."""
     most = int(np.max(size))
     cached = min(most, _CACHED) + 1
     kept = bits_for(int(16 + 13 * np.sqrt(0.25 * cached)))
-    if 4.0 * (distinct * cached << kept) > _CACHE_ROOM:
+    if 4.0 * (distinct * cached << kept) > _CACHE_BYTES:
         cached = 1
     return cached, kept, bits_for(int(64 + 13 * np.sqrt(_VARIANCE * most)))
 
