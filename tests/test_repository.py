@@ -1,5 +1,6 @@
 """What surrounds the code: one version, short README, workflows and templates that name what exists, the archive."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -68,3 +69,17 @@ def test_the_archive_holds_what_the_tests_read():
     read = {name for text in texts for name in re.findall(r"\bROOT / \"([\w.-]+)", text)}
     assert "docs" in read
     assert {name for name in read if (ROOT / name).exists()} <= held
+
+
+def test_the_tour_of_the_code_names_files_and_functions_that_exist():
+    tour = (ROOT / "CONTRIBUTING.md").read_text().split("## A tour")[1]
+    tables = [block for block in tour.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 5
+    for table in tables:
+        stops = re.findall(r"^\| `([\w/]+\.py)`: `(\w+)`", table, re.M)
+        assert len(stops) == len(table.splitlines()) - 2
+        assert len({file for file, _ in stops}) <= 6
+        for file, name in stops:
+            tree = ast.parse((ROOT / "src" / "largen" / file).read_text())
+            kinds = ast.FunctionDef | ast.ClassDef
+            assert name in {node.name for node in ast.walk(tree) if isinstance(node, kinds)}, (file, name)
