@@ -21,7 +21,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join([*FOLDERS, os.environ.get("PYTHONPATH
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 sys.path.insert(0, str(HERE))
 os.environ["IPYTHONDIR"] = str(HERE / "_ipython")
-os.environ |= {"COLUMNS": "110", "TERM": "dumb", "NO_COLOR": "1"}  # commands print plain text
+os.environ |= {"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}  # commands print plain text
 os.environ["SLURM_EXAMPLE"] = str(EXAMPLES / "slurm" / "sweep.py")
 
 from jupyter_cache import get_cache  # noqa: E402

@@ -53,16 +53,16 @@ def provenance(record: dict[str, Any]) -> str:
 
 def growth() -> Any:
     """CPU time against size from the tables of speed, both axes logarithmic, with the powers of the curves."""
-    import matplotlib.pyplot as plt
     import numpy as np
+    from matplotlib.figure import Figure
 
     panels = (
         ("spiking/spiking", "network", ("annealed", "quenched, stored"), "neurons", "CPU ms per step"),
         ("balanced/balanced", "method", ("exact", "tau_leap"), "neurons", "CPU s per unit of time"),
         ("populations/populations", "engine", ("numba",), "populations", "measured"),
     )
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.8), layout="constrained")
-    for axis, (place, key, labels, x_name, y_name) in zip(axes, panels, strict=True):
+    figure = Figure(figsize=(4.2 * len(panels), 3.8), layout="constrained")
+    for axis, (place, key, labels, x_name, y_name) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         part, name = place.split("/")
         data = load(f"benchmarks/speed/{part}")["tables"][name]
         names = [column["name"] for column in data["columns"]]

@@ -143,7 +143,7 @@ def test_links_that_leave_the_site_are_few_and_known():
     assert found == LINKS
 
 
-DRAWS = r"^\w+\.figure\(\)|^ln\.plot\.(?:overview|figure_of|diagram_page)\("
+DRAWS = r"^\w+\.figure\(\)|^ln\.plot\.(?:overview|figure_of|diagram_page)\(|^results\.growth\("
 """A last line of a cell that shows a picture."""
 
 
