@@ -24,9 +24,10 @@ def kernel(function: Callable[..., Any]) -> Any:
 
     Such functions need no reference counts, and numba's cost more than the work of a small loop: two atomic
     operations per array, argument and slice. So a kernel may take slices but not allocate, nor call what allocates;
-    room for its work is an argument. Floating-point arithmetic is strict, so that equal input gives equal bytes.
+    room for its work is an argument. Floating-point arithmetic is strict, so that equal input gives equal bytes. Said
+    explicitly, because numba would else take over what the first caller to compile the kernel has, and cache it.
     """
-    return _njit(cache=True, error_model="numpy", _nrt=False)(function)
+    return _njit(cache=True, error_model="numpy", fastmath=False, _nrt=False)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:

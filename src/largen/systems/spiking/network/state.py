@@ -140,19 +140,19 @@ class Output(NamedTuple):
 def scratch(populations: int) -> Scratch:
     """Room for one chunk."""
     lanes = np.empty(CHUNK // 2, np.uint64)
-    whole, real = np.empty((5, CHUNK), np.int32), np.empty((3, CHUNK), np.float32)
+    integers, floats = np.empty((5, CHUNK), np.int32), np.empty((3, CHUNK), np.float32)
     return Scratch(
         lanes=lanes,
         words=lanes.view(np.uint32),
         entry=np.empty(CHUNK, np.uint32),
-        rest=whole[0],
-        high=whole[1],
-        draw=whole[2],
-        released=whole[3],
-        arrived=whole[4],
-        excitation=real[0],
-        inhibition=real[1],
-        normal=real[2],
+        rest=integers[0],
+        high=integers[1],
+        draw=integers[2],
+        released=integers[3],
+        arrived=integers[4],
+        excitation=floats[0],
+        inhibition=floats[1],
+        normal=floats[2],
         share=np.zeros((populations, 5), np.int64),
         nf=np.zeros(populations, np.int64),
     )

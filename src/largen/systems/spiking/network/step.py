@@ -191,7 +191,7 @@ def refractory_steps(mean: float, fixed: bool, lanes: np.ndarray) -> int:
     """Steps that a neuron misses after its spike (S3).
 
     Leaving with probability q = 1 - exp(-dt/tau_r) a step, first in the spike step itself, is geometric: the
-    whole part of an exponential time. A fixed period is rounded to whole steps, 1 at least.
+    integer part of an exponential time. A fixed period is rounded to an integer number of steps, 1 at least.
     """
     if fixed:
         return int(min(max(np.rint(mean), 1.0), _LONGEST))

@@ -72,7 +72,7 @@ class Arrivals(NamedTuple):
 
 @kernel
 def _columns(x: Law, mean: float) -> tuple[int, int]:
-    """Make Poisson(mean) whole; returns the number of its values and one more than the largest."""
+    """Make integers of Poisson(mean); returns the number of its values and one more than the largest."""
     poisson(x, mean)
     to_integers(x)
     return x.extent[1], x.extent[0] + x.extent[1]
