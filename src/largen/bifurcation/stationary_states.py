@@ -12,7 +12,7 @@ from largen.bifurcation.observables import common_attrs, observe
 from largen.checks import InputError, LimitError, known_keys, require
 from largen.numerics.continuation import Point, point_at
 from largen.statistics.signals import labelled
-from largen.system import AbstractSystem, Dynamics, Table
+from largen.system import AbstractSystem, Dynamics
 
 SHOWN = 12
 """Leading eigenvalues or multipliers kept."""
@@ -38,11 +38,12 @@ def fixed_points(system: Followable, *, n: int | None = None, start: Any = None,
         InputError: The system is of another kind, or its drive depends on time.
         LimitError: Newton's method found no stationary state.
     """
-    known = _listed(system, n) if start is None else None
-    if known is not None:
-        known_keys("option", options, ())
-        attrs = {"kind": "fixed points", "system": system.system, "n": float("inf") if n is None else n}
-        return labelled(known.variables, known.coords, attrs | dict(known.attrs))
+    if isinstance(system, AbstractSystem) and start is None:
+        known = system.stationary_states(n)
+        if known is not None:
+            known_keys("option", options, ())
+            attrs = {"kind": "fixed points", "system": system.system, "n": float("inf") if n is None else n}
+            return labelled(known.variables, known.coords, attrs | dict(known.attrs))
     if not callable(getattr(system, "dynamics", None)):
         raise InputError(
             f"analysis.fixed_points needs a system whose limit is a flow or a map, or your own Flow or Map, but the "
@@ -58,11 +59,6 @@ def fixed_points(system: Followable, *, n: int | None = None, start: Any = None,
                 "Give `start`, a state nearby."
             )
         return _label(system, dynamics, found, n)
-
-
-def _listed(system: Followable, n: int | None) -> Table | None:
-    """All stationary states, of a system that can list them."""
-    return system.stationary_states(n) if isinstance(system, AbstractSystem) else None
 
 
 def _label(system: Followable, dynamics: Dynamics, found: list[np.ndarray], n: int | None) -> xr.Dataset:
