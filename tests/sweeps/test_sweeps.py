@@ -204,7 +204,7 @@ if __name__ == "__main__":
 """
     script = tmp_path / "script.py"
     script.write_text(code)
-    search = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    search = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
     store, said = tmp_path / "s.zarr", tmp_path / "stderr"
     environment = os.environ | {"PYTHONPATH": search}
     with said.open("w") as out:
