@@ -316,7 +316,7 @@ def test_the_command_line_sweeps_says_how_far_and_draws(tmp_path, monkeypatch, c
         ("realisations: 2", "realisations: !!python/object/apply:os.system ['touch boom']", "plain values"),
         ("count: 3", "count: 1000000000000", "at most 1000000 points"),
         ("external_rate:", '"../../boom":', "must look like"),
-        ("[60.0, 70.0]", "&a [60.0, *a]", "not a YAML|aliases"),
+        ("[60.0, 70.0]", "&a [60.0, *a]", "aliases (*name) are not allowed"),
         ("run: [limit", "store: ../boom.zarr\n  run: [limit", "Unknown key of `sweep` `store`"),
         ("bin_width: 25.0", "store: ../boom.zarr", "store"),
         ("[rate]", '["os:system"]', "importing it runs code"),
@@ -330,7 +330,7 @@ def test_a_hostile_file_is_refused(tmp_path, monkeypatch, capsys, old, new, mess
     assert old in FILE
     Path("map.yaml").write_text(FILE.replace(old, new))
     assert cli.main(["sweep", "map.yaml"]) == 2
-    assert any(word in capsys.readouterr().err for word in message.split("|"))
+    assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.rglob("*")] == ["map.yaml"]
     assert not (tmp_path.parent / "boom.zarr").exists()
 
