@@ -61,7 +61,7 @@ def test_rate_and_spiking_equations_carry_the_models_numbers():
     assert r"0.0678571\,H_{ee}" in scaled
     assert r"\frac{V_{e}}{20}" in scaled
     assert ln.equations(ln.RateNetwork())._repr_latex_().startswith(r"$\displaystyle \begin{aligned}")
-    with pytest.raises(ln.InputError, match="does not write its equations"):
+    with pytest.raises(ln.InputError, match="no equations that it can write"):
         ln.equations(Toy())
     with pytest.raises(ln.InputError, match="the law of n neurons is sampled"):
         ln.equations(ln.RateNetwork(), n=100)

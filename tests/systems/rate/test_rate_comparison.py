@@ -33,7 +33,7 @@ def known(laws, monkeypatch):
         factor = 1000 / float(network.attrs["n"])
         return {name: factor * law for name, law in laws.items()} if network.sizes["realisation"] == 1 else {}
 
-    monkeypatch.setattr("largen.comparison.own_laws", found)
+    monkeypatch.setattr("largen.comparison.report.own_laws", found)
 
 
 def test_the_theory_knows_the_mean_and_the_covariance(laws):
