@@ -16,7 +16,7 @@ from largen.explorer.view import DYNAMIC, LIMIT, NETWORK, View
 from largen.explorer.words import Words
 from largen.numerics.continuation.kinds import SpecialKind
 from largen.plot.bifurcation import MARKERS
-from largen.system import AbstractSystem
+from largen.system import AbstractFlowSystem, AbstractSystem
 
 BOKEH = {
     "o": "circle",
@@ -157,7 +157,7 @@ class Diagrams:
         *,
         first: tuple[str, float],
         options: Mapping[str, Any],
-        current: Callable[[], AbstractSystem],
+        current: Callable[[], AbstractFlowSystem],
         load: Callable[[dict[str, float]], None],
         tell: Callable[[], Callable[[], Any]],
     ):

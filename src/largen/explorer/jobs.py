@@ -11,7 +11,7 @@ from largen.checks import InputError, LimitError
 from largen.explorer.store import Store, key
 from largen.runtime.memory import require_memory
 from largen.runtime.workers import start
-from largen.system import AbstractSystem
+from largen.system import AbstractFlowSystem, AbstractSystem
 
 DIAGRAM_BYTES = 1.2e9
 """Memory that following branches may take: compiled derivatives of the reduction, mostly."""
@@ -183,7 +183,7 @@ class Diagram(NamedTuple):
         store: Where the diagram is kept.
     """
 
-    model: AbstractSystem
+    model: AbstractFlowSystem
     parameter: str
     to: float
     options: Mapping[str, Any]

@@ -3,7 +3,7 @@
 import functools
 import html
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import panel as pn
@@ -292,7 +292,8 @@ class Page:
         assert self.opening.branches is not None
         self.diagrams = Diagrams(
             self.origin, self.jobs, self.store, first=self.opening.branches, options=self.opening.options,
-            current=lambda: self.model, load=self.set_values, tell=lambda: self.later(self.poll),
+            current=lambda: cast(AbstractFlowSystem, self.model), load=self.set_values,
+            tell=lambda: self.later(self.poll),
         )  # fmt: skip
         self.tabs[title], self._panes[title] = [self.diagrams.view], self.diagrams.layout()
 

@@ -79,7 +79,7 @@ def _each(value: Any, symbol: str, names: tuple[str, ...]) -> list[Any]:
     return [float(x) for x in value]
 
 
-def _conditions(parts: manifold.Balance, drives: list[Any]) -> list[tuple[np.ndarray, Any]]:
+def _conditions(parts: manifold.Balance, drives: list[Any]) -> list[tuple[jax.Array, Any]]:
     """Rows of the balance conditions: as many independent rows of A F + h = 0 as the rank."""
     rank = parts.conditions.shape[0]
     chosen: list[int] = []
