@@ -66,6 +66,7 @@ def test_folded_manifold_oscillates_at_finite_n(n, period):
     np.testing.assert_allclose(np.diff(rises[-5:]), period, atol=0.006)
 
 
+@pytest.mark.long
 def test_gradient_through_the_finite_size_equations():
     sizes = np.array([200.0, 200.0])
 

@@ -240,6 +240,7 @@ def test_fold_in_time():
     assert -0.06 < fine.values["fast_eigenvalues_real"][0, -1] < 0
 
 
+@pytest.mark.long
 def test_derivatives_through_projection_and_solution():
     times = np.linspace(0, 1.5, 4)
     structure = manifold.structure(S1)

@@ -61,7 +61,7 @@ def test_exact_and_tau_leap_agree_in_law():
                 assert stats.ttest_ind(x[:, a], y[:, a], equal_var=False).pvalue > FALSE_ALARM, (name, time, a)
 
 
-@pytest.mark.parametrize("method", ["exact", "tau_leap"])
+@pytest.mark.parametrize("method", [pytest.param("exact", marks=pytest.mark.long), "tau_leap"])
 def test_three_populations_with_unequal_fractions_and_noise(method):
     model = BalancedNetwork(
         coupling=((1.0, 2.0, 0.5), (1.2, 1.8, 0.9), (0.7, 0.3, 1.1)),
