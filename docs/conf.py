@@ -71,7 +71,7 @@ nb_merge_streams = True
 def _state_of_the_code() -> str:
     """What the pages' numbers depend on beside the pages: a change of any of it runs them again."""
     digest = hashlib.sha256()
-    for folder in (ROOT / "src" / "largen", EXAMPLES, HERE / "_ipython", HERE / "tables.py", HERE / "results.py"):
+    for folder in (ROOT / "src" / "largen", EXAMPLES, HERE / "_ipython", HERE / "tables.py", HERE / "result_tables.py"):
         for file in sorted(folder.rglob("*.py")) + sorted(folder.rglob("*.yaml")) if folder.is_dir() else [folder]:
             digest.update(file.relative_to(ROOT).as_posix().encode() + file.read_bytes())
     for package in ("numpy", "jax", "numba", "diffrax", "matplotlib", "xarray"):

@@ -140,11 +140,11 @@ def test_a_file_of_data_says_where_it_comes_from(path):
 
 def test_a_page_shows_numbers_as_the_file_has_them(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
-    import results
+    import result_tables
 
     columns = [{"name": "set"}, {"name": "rate", "format": ".1f"}, {"name": "p", "format": ".0e"}]
     record = {"tables": {"x": {"columns": columns, "rows": [["a|b", {"value": 2.04, "error": 0.31}, [1e-3, None]]]}}}
-    assert results.table(record, "x") == [
+    assert result_tables.table(record, "x") == [
         "| set | rate | p |",
         "| --- | --- | --- |",
         r"| a\|b | 2.0 ± 0.3 | 1e-03,  |",
