@@ -283,7 +283,7 @@ def test_what_cannot_be_followed_is_refused_with_a_message():
         (lambda: analysis.follow(spiking, "size[e]", to=500.0), "be an entry of"),
         (lambda: analysis.follow(PITCHFORK, "nu", to=1.0), "Unknown parameter `nu`"),
         (lambda: analysis.follow(PITCHFORK, "mu", to=1.0, n=3), "no number of neurons"),
-        (lambda: analysis.follow(ln.RateNetwork(), "g", to=2.0), "be a SpikingNetwork, BalancedNetwork"),
+        (lambda: analysis.follow(ln.RateNetwork(), "g", to=2.0), "have equations to follow"),
         (lambda: analysis.follow(PITCHFORK, "mu", to=1.0, within=(-0.5, 2.0)), "`within`"),
     ):
         with pytest.raises(ln.InputError, match=match):

@@ -21,7 +21,7 @@ class Followable(Protocol):
 def require_followable(system: Any) -> None:
     """Refuse what has no equations to follow."""
     known = callable(getattr(system, "dynamics", None))
-    require(known, "system", "be a SpikingNetwork, BalancedNetwork, Flow or Map", system)
+    require(known, "system", "have equations to follow (a system whose `dynamics` gives them, a Flow or a Map)", system)
 
 
 class _RightHandSide(eqx.Module):

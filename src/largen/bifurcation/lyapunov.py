@@ -15,6 +15,7 @@ from largen.numerics.lyapunov import TangentMap, runge_kutta
 from largen.numerics.lyapunov import exponents as measure
 from largen.numerics.streams import stream
 from largen.system import AbstractSystem, check_options
+from largen.system.values import COMPLETED
 
 _STRETCHES = 5  # per block, at least
 
@@ -193,7 +194,7 @@ def _labelled(
         "transient": transient,
         "dt": problem.dt if problem.inner is None else problem.inner,
         "method": problem.method,
-        "status": "completed",
+        "status": COMPLETED,
     }
     variables = {
         name: (dims, values, {"units": unit, "long_name": text}) for name, (dims, values, text) in table.items()

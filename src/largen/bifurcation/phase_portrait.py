@@ -11,6 +11,7 @@ import xarray as xr
 from largen.checks import InputError, integer, known_keys, require
 from largen.numerics.contours import along, crossings, on_grid, zero_curves
 from largen.system import AbstractSystem, Portrait, check_options
+from largen.system.values import COMPLETED
 
 _ARROWS = 25
 
@@ -187,5 +188,5 @@ def _labelled(portrait: Portrait, points: int, system: str) -> xr.Dataset:
         variables[name] = (dims, values, {"units": unit, "long_name": text})
     about = {"units": portrait.unit, "long_name": "window shown"}
     variables["window"] = (("axis", "edge"), portrait.window, about)
-    attrs = {"kind": "phase portrait", "system": system, "status": "; ".join(portrait.missing) or "completed"}
+    attrs = {"kind": "phase portrait", "system": system, "status": "; ".join(portrait.missing) or COMPLETED}
     return xr.Dataset(variables, coords, attrs | {"quantity": portrait.quantity} | dict(portrait.attrs))

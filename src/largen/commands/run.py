@@ -84,10 +84,12 @@ def run_into(folder: Path, job: "Job", workers: int, output: Output) -> tuple["x
 
 def _limit(folder: Path, job: "Job", output: Output) -> "xr.Dataset":
     """Solve the limit: at the size asked for where the system is one of finite networks, else the infinite one."""
+    from largen.system.values import COMPLETED
+
     output.say(f"Solving the limit of {job.name} {COMPILES} ...")
     own = job._replace(n=None if job.model.reference_size is None else job.network_size)
     limit = solve_and_keep(own, folder / "limit.nc", strict=False)
-    if limit.attrs["status"] != "completed":
+    if limit.attrs["status"] != COMPLETED:
         output.say(f"The limit ends early: {limit.attrs['status']}.")
     return limit
 

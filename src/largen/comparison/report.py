@@ -13,6 +13,7 @@ from largen.checks import InputError, real, require
 from largen.comparison.difference import Difference, as_series, difference_of, own_laws
 from largen.datasets import component_labels, versions
 from largen.numerics.hypothesis_tests import holm
+from largen.system.values import COMPLETED
 
 
 class Verdict(enum.StrEnum):
@@ -187,7 +188,7 @@ def after_layer(network: xr.Dataset, limit: xr.Dataset) -> np.ndarray:
     width = layer / np.sqrt(float(network.attrs["n"]))
     inside = times >= times[0] + width
     if inside.sum() < 2:
-        ended = limit.attrs["status"] != "completed"
+        ended = limit.attrs["status"] != COMPLETED
         enough = (layer / (times[-2] - times[0])) ** 2 if len(times) > 2 else np.inf
         remedy = (
             (f"the limit ends before that, so take n above {enough:.3g}" if np.isfinite(enough) else "take a larger n")

@@ -9,6 +9,7 @@ from largen import analysis
 from largen.explorer.view import DYNAMIC, FROZEN, LIMIT, NETWORK, Pictured, axis, thin
 from largen.plot.common import INHIBITORY, colours
 from largen.system import pictures
+from largen.system.values import COMPLETED
 
 NULLCLINES = (DYNAMIC, FROZEN)
 
@@ -131,7 +132,7 @@ class PhasePlane(Pictured):
         for name, dots in (("fold", folds), ("stable state", states[good]), ("unstable state", states[~good])):
             self.fill(name, x=dots[:, 0], y=dots[:, 1])
         self.figure.title.text = self.title
-        if portrait.attrs["status"] != "completed" and not any((*sheets.values(), _nullclines(portrait, 0))):
+        if portrait.attrs["status"] != COMPLETED and not any((*sheets.values(), _nullclines(portrait, 0))):
             self.figure.title.text = f"{self.title}: {portrait.attrs['status']}"
 
     def _lines(self, name: str, lines: list[np.ndarray]) -> None:

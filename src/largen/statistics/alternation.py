@@ -9,6 +9,7 @@ from largen.checks import integer, real
 from largen.statistics.errors import estimate, method
 from largen.statistics.events import DEFINITION, find_cycles
 from largen.statistics.signals import FINEST, Signals, labelled, read
+from largen.system.values import COMPLETED
 
 EQUAL = 0.01  # contrast below which the events of a deterministic orbit count as equal
 _FEWEST = 8  # events of a sequence
@@ -120,7 +121,7 @@ def event_statistics(
         "standard_error": method(signals),
         "surrogates": surrogates,
         "false_alarm": level,
-        "status": "completed" if np.isfinite(p_value) else f"fewer than {_FEWEST} events in every realisation",
+        "status": COMPLETED if np.isfinite(p_value) else f"fewer than {_FEWEST} events in every realisation",
     }
     coords = {
         "population": (signals.populations, "1", "population"),

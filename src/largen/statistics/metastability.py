@@ -13,6 +13,7 @@ from largen.numerics.hidden_markov import fit
 from largen.statistics import states
 from largen.statistics.errors import BLOCKS
 from largen.statistics.signals import FINEST, SMOOTHING, Signals, labelled, read
+from largen.system.values import COMPLETED
 
 _LABELS = np.array(["quiet", "bursting"])
 _GRID = 60  # points of the survival curves
@@ -262,7 +263,7 @@ def _labelled(
         "smoothing": smoothing,
         "start": float(signals.times[0] - signals.step),
         "stop": float(signals.times[-1]),
-        "status": "; ".join(warnings) or "completed",
+        "status": "; ".join(warnings) or COMPLETED,
     }
     if method == "hidden_markov":
         attrs["window"] = step

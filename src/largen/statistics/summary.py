@@ -12,6 +12,7 @@ from largen.statistics.rates import mean_rates
 from largen.statistics.signals import FINEST, SMOOTHING, Signals, labelled, read
 from largen.statistics.spectra import gamma_frequency
 from largen.statistics.synchrony import WINDOW, synchrony_index
+from largen.system.values import COMPLETED
 
 NAMES = {  # name: (dims, unit, long name)
     "rate": (("population",), "Hz", "mean firing rate"),
@@ -73,7 +74,7 @@ def summary(dataset: xr.Dataset, *, start: float | None = None, self_count: str 
         "n": int(signals.size.sum()),
         "status": f"NaN, because there are too few spikes, cycles or steps: {', '.join(missing)}"
         if missing
-        else "completed",
+        else COMPLETED,
     }
     return labelled(variables, {"population": (signals.populations, "1", "population")}, attrs)
 

@@ -1,5 +1,6 @@
 """What a sweep keeps of a run: time means and other reductions of observables, statistics, a user's own functions."""
 
+import enum
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import xarray as xr
 from largen.checks import InputError, known_keys, nearest, shown
 from largen.sweeps.store import Variable
 from largen.system import AbstractSystem, Observable
+from largen.system.values import COMPLETED
 
 REDUCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "mean": lambda data: data.mean(-1),
@@ -21,19 +23,27 @@ REDUCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 _WORDS = {"mean": "time mean", "sd": "standard deviation over time", "min": "least", "max": "greatest", "last": "last"}
 
 
+class Source(enum.StrEnum):
+    """Where a kept number comes from; the words stand in stores."""
+
+    OBSERVABLE = "observable"
+    STATISTIC = "statistic"
+    FUNCTION = "function"
+
+
 class Wanted(NamedTuple):
     """One thing to keep.
 
     Attributes:
         name: Name of the variable in the result.
         source: Observable, statistic or `module:function`.
-        kind: "observable", "statistic" or "function".
+        kind: Where it comes from.
         reduction: A key of `REDUCTIONS`, or "series" for the whole time course.
     """
 
     name: str
     source: str
-    kind: str
+    kind: Source
     reduction: str = ""
 
 
@@ -48,7 +58,7 @@ def choose(system: AbstractSystem, given: Any) -> tuple[Wanted, ...]:
     """
     offered = [o.name for o in system.observables if "time" in o.dims]
     if given is None:
-        return tuple(Wanted(o.name, o.name, "observable", "mean") for o in _standard(system))
+        return tuple(Wanted(o.name, o.name, Source.OBSERVABLE, "mean") for o in _standard(system))
     entries = [given] if isinstance(given, str) or callable(given) else list(given)
     chosen = [_one(entry, offered, statistics_of(system)) for entry in entries]
     names = [wanted.name for wanted in chosen]
@@ -79,14 +89,14 @@ def _one(entry: Any, offered: Sequence[str], statistics: Sequence[str]) -> Wante
         raise InputError(f"Argument `observables` must hold names, but has {shown(entry)}.")
     if ":" in entry:
         function_at(entry)
-        return Wanted(entry.rsplit(":", 1)[1], entry, "function")
+        return Wanted(entry.rsplit(":", 1)[1], entry, Source.FUNCTION)
     source, _, reduction = entry.partition(".")
     if source in offered:
         known_keys("reduction", [reduction or "mean"], [*REDUCTIONS, "series"])
         name = source if reduction in ("", "mean") else f"{source}_{reduction}"
-        return Wanted(name, source, "observable", reduction or "mean")
+        return Wanted(name, source, Source.OBSERVABLE, reduction or "mean")
     if source in statistics and not reduction:
-        return Wanted(source, source, "statistic")
+        return Wanted(source, source, Source.STATISTIC)
     valid = [*offered, *statistics]
     raise InputError(f"Unknown observable `{entry}`.{nearest(source, valid)} Valid: {', '.join(valid)}.")
 
@@ -143,18 +153,18 @@ def of_dataset(
     remark = ""
     summary = None
     for want in wanted:
-        if want.kind == "observable":
+        if want.kind == Source.OBSERVABLE:
             if want.source not in dataset:
                 continue
             data, times = dataset[want.source], dataset["time"].values
             rows = data.values if "realisation" in data.dims else data.values[None]
             parts = [reduced(observables[want.source], row, times, start, want) for row in rows]
             found |= over_realisations(parts, want.name)
-        elif want.kind == "statistic":
+        elif want.kind == Source.STATISTIC:
             if summary is None:
                 summary = system.statistics(dataset, start=start)
-                status = str(summary.attrs.get("status", "completed"))
-                remark = "" if status == "completed" else status
+                status = str(summary.attrs.get("status", COMPLETED))
+                remark = "" if status == COMPLETED else status
             for name in (want.source, f"{want.source}_se"):
                 if name in summary:
                     found[name] = _variable(summary[name])

@@ -13,10 +13,11 @@ from largen.datasets import label
 from largen.parameters.plain import from_plain
 from largen.simulation import simulate
 from largen.sweeps.family import Family
-from largen.sweeps.observables import Wanted, coords_of, of_dataset, over_realisations, reduced
+from largen.sweeps.observables import Source, Wanted, coords_of, of_dataset, over_realisations, reduced
 from largen.sweeps.store import Block, Status, Variable, encode
 from largen.sweeps.tasks import Settings, class_at, code_version, seed_of
 from largen.system import AbstractSystem, Arrays, options_of
+from largen.system.values import COMPLETED
 
 LONGEST_MESSAGE = 600
 
@@ -140,7 +141,7 @@ def _solve(here: Context, models: Sequence[AbstractSystem], values: Sequence[Seq
 
 
 def _plainly(settings: Settings) -> bool:
-    return all(wanted.kind == "observable" for wanted in settings.observables)
+    return all(wanted.kind == Source.OBSERVABLE for wanted in settings.observables)
 
 
 class _Heard(NamedTuple):
@@ -271,7 +272,7 @@ def _network_row(here: Context, values: Sequence[Any]) -> _Row:
 
 
 def _requested(model: AbstractSystem, settings: Settings) -> tuple[str, ...]:
-    names = {wanted.source for wanted in settings.observables if wanted.kind == "observable"}
+    names = {wanted.source for wanted in settings.observables if wanted.kind == Source.OBSERVABLE}
     offered = options_of(model, "limit")
     return tuple(o.name for o in model.observables if o.on_request and o.name in names and o.name not in offered)
 
@@ -299,7 +300,7 @@ def _compared(
     tolerances = {"rtol": here.settings.rtol, "atol": here.settings.atol}
     own = None if model.reference_size is None else n
     limit = solve_limit(model, here.times, n=own, strict=False, **tolerances, **options)
-    remark = "" if limit.attrs["status"] == "completed" else f"The limit ends early: {limit.attrs['status']}."
+    remark = "" if limit.attrs["status"] == COMPLETED else f"The limit ends early: {limit.attrs['status']}."
     finite = None
     try:
         more = model.finite_options(realisations=here.settings.realisations, seed=seed)

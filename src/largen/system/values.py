@@ -24,6 +24,10 @@ class Observable(NamedTuple):
     on_request: bool = False
 
 
+COMPLETED = "completed"
+"""The status of a result in which nothing went wrong; any other status is a message."""
+
+
 class Arrays(NamedTuple):
     """What a system's network or limit returns: plain arrays, labelled later by `results.label`.
 
@@ -38,7 +42,7 @@ class Arrays(NamedTuple):
     values: Mapping[str, np.ndarray]
     coords: Mapping[str, Any] = {}
     attrs: Mapping[str, Any] = {}
-    status: str = "completed"
+    status: str = COMPLETED
     stopped_at: float | None = None
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from largen.checks import InputError, LimitError
 from largen.numerics import ode
 from largen.system import Arrays
+from largen.system.values import COMPLETED
 from largen.systems.balanced import limit_equations, manifold
 from largen.systems.balanced.manifold import at, rates
 
@@ -141,5 +142,5 @@ def solve(
                 f"The finite-size equations gave a {name} that is not finite. Take smaller rtol and atol.",
                 t=stopped,
             )
-    status = "completed" if stopped is None else f"the solver made no progress beyond time {stopped:.10g}"
+    status = COMPLETED if stopped is None else f"the solver made no progress beyond time {stopped:.10g}"
     return Arrays(values, {}, {"skewness": skewness, "route": "finite size"}, status, stopped)

@@ -9,6 +9,7 @@ import numpy as np
 
 from largen.checks import LimitError
 from largen.system import Arrays
+from largen.system.values import COMPLETED
 from largen.systems.balanced import manifold
 from largen.systems.balanced.gains import Logistic, Probit
 from largen.systems.balanced.limit_equations import Outcome, Trajectory, choose_route, trajectory
@@ -172,4 +173,4 @@ def _status(result: Trajectory, code: int, stopped: float | None) -> str:
         return f"the balanced manifold folds at time {stopped:.10g}: a fast eigenvalue reached zero, the mean jumps"
     if code == Outcome.MAX_STEPS_REACHED:
         return f"the solver made no progress beyond time {stopped:.10g}"
-    return "completed"
+    return COMPLETED
