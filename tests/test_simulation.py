@@ -49,7 +49,7 @@ def test_labels_and_provenance():
         ({"times": [0.0, 1.0, 1.0]}, "strictly increasing, but times"),
         ({"times": [0.0]}, "at least two times"),
         ({"times": [0.0, np.nan]}, "must be finite"),
-        ({"times": "abc"}, "vector of numbers"),
+        ({"times": "abc"}, "hold numbers"),
         ({"progress": 3}, "`progress` must be None, True"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 import largen.numerics.compiled  # noqa: F401 (as in `systems.spiking.model`)
-from largen.checks import InputError, LimitError, increasing_times, integer, one_of, real
+from largen.checks import InputError, LimitError, increasing_times, integer, one_of, real, seed_number
 from largen.datasets import label
 from largen.numerics.streams import stream
 from largen.runtime.memory import require_memory
@@ -66,7 +66,7 @@ def simulate(
     """
     times = increasing_times("times", times)
     realisations = integer("realisations", realisations, low=1)
-    seed = integer("seed", seed, low=0)
+    seed = seed_number("seed", seed)
     workers = integer("workers", workers, low=1)
     record = (record,) if isinstance(record, str) else tuple(record)
     if method is not None:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from largen.checks import InputError, LimitError, integer, known_keys, one_of, real, require, shown
+from largen.checks import InputError, LimitError, integer, known_keys, one_of, real, require, seed_number, shown
 from largen.numerics.lyapunov import TangentMap, runge_kutta
 from largen.numerics.lyapunov import exponents as measure
 from largen.numerics.streams import stream
@@ -74,7 +74,7 @@ def lyapunov(
     duration = real("duration", duration, above=0.0)
     transient = duration / 5.0 if transient is None else real("transient", transient, low=0.0)
     modes, blocks = integer("exponents", exponents, low=1), integer("blocks", blocks, low=2)
-    seed, realisations = integer("seed", seed, low=0), integer("realisations", realisations, low=1)
+    seed, realisations = seed_number("seed", seed), integer("realisations", realisations, low=1)
     dt = None if dt is None else real("dt", dt, above=0.0)
     n = None if n is None else integer("n", n, low=1)
     found = []

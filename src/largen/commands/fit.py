@@ -77,14 +77,14 @@ def keep(result: "xr.Dataset", model: "AbstractSystem", folder: Path) -> dict[st
 
 def read_target(path: Path) -> "xr.Dataset | dict[str, Any]":
     """Read a target: a Dataset, or YAML with a value or `{value: ..., error: ...}` by observable or component."""
-    from largen.io.plain_files import parse_yaml, read_text
+    from largen.io.plain_files import parse_plain, read_text
     from largen.io.results import load
 
     if path.suffix in (".nc", ".zarr"):
         return load(path)
     require(path.is_file(), "target", "name an existing file", str(path))
     try:
-        plain = parse_yaml(read_text(path))
+        plain = parse_plain(read_text(path))
     except InputError as error:
         raise InputError(f"File `{path}` is neither a Dataset (.nc, .zarr) nor YAML: {error}") from error
     require(isinstance(plain, Mapping), "target", "hold a mapping of observables", plain)

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from largen.checks import InputError, known_keys
+from largen.checks import InputError, known_keys, real, shown
 from largen.commands.options import JobOptions
 from largen.io.model_files import read_file, time_grid
+from largen.io.plain_files import parse_value
 from largen.system import AbstractSystem, options_of
 
 DEFAULT_N = 2000
@@ -68,17 +69,22 @@ def read_job(asked: JobOptions, verbs: tuple[str, ...] = ("network", "limit"), *
         times = _time_range(asked.times)
     else:
         times = time_grid(*model.default_times) if settings.times is None else settings.times
-    size = settings.n if asked.n is None and size_of_file else asked.n
+    size = first_given(asked.n, settings.n if size_of_file else None)
     return Job(
         name=Path(asked.model).stem,
         model=model,
         times=times,
         n=size,
-        realisations=asked.realisations or settings.realisations or DEFAULT_REALISATIONS,
-        seed=asked.seed if asked.seed is not None else (settings.seed or 0),
-        method=asked.method or settings.method,
+        realisations=first_given(asked.realisations, settings.realisations, DEFAULT_REALISATIONS),
+        seed=first_given(asked.seed, settings.seed, 0),
+        method=first_given(asked.method, settings.method),
         options=options,
     )
+
+
+def first_given(*values: Any) -> Any:
+    """The first value that is not None; 0 is a value."""
+    return next((value for value in values if value is not None), None)
 
 
 def _pairs(flag: str, given: Sequence[str]) -> dict[str, Any]:
@@ -88,29 +94,18 @@ def _pairs(flag: str, given: Sequence[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise InputError(f"Option {flag} must look like name=value, but is {text!r}.")
-        pairs[key.strip()] = _value(value.strip())
-    return pairs
-
-
-def _value(text: str) -> Any:
-    """Read a number, a truth value, a nested list of numbers, or leave the word."""
-    import yaml
-
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"The value {text!r} is neither a number, a list of numbers nor a word.") from error
-    if isinstance(value, str):
+        if key.strip() in pairs:
+            raise InputError(f"Option {flag} {key.strip()} must be given once, but is given twice.")
         try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+            pairs[key.strip()] = parse_value(value)
+        except InputError as error:
+            raise InputError(f"Option {flag} {shown(text)}: {error}") from error
+    return pairs
 
 
 def _time_range(text: str) -> np.ndarray:
     try:
-        start, stop, step = (float(part) for part in text.split(":"))
+        start, stop, step = (real("times", parse_value(part)) for part in text.split(":"))
     except ValueError as error:
         raise InputError(
             f"Option --times must look like START:STOP:STEP, such as 0:1000:0.1, but is {text!r}."

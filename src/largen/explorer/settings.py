@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from largen.checks import InputError, integer, real
+from largen.checks import InputError, integer, real, seed_number
 from largen.system import AbstractSystem
 from largen.system.pictures import Opening
 
@@ -54,4 +54,4 @@ def check_run(opening: Opening, unit: str, duration: Any, n: Any, networks: Any,
                 f"Argument `{name}` must be from {low:g} to {high:g}{noun} in the explorer, but is {value:g}. "
                 "For more use `largen run`."
             )
-    return Run(duration, int(n), int(networks), integer("seed", seed, low=0))
+    return Run(duration, int(n), int(networks), seed_number("seed", seed))

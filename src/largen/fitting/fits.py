@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from scipy import linalg
 
-from largen.checks import LimitError, integer, one_of, real
+from largen.checks import LimitError, integer, one_of, real, seed_number
 from largen.fitting.check import Networks, judge, networks_like, rows_of, simulated
 from largen.fitting.measured import measure
 from largen.fitting.problem import End, Problem, Request, conclude, lowest, pose, times_of
@@ -84,7 +84,7 @@ def fit(
     """
     one_of("through", through, THROUGH)
     starts, iterations = integer("starts", starts, low=1), integer("iterations", iterations, low=2)
-    spread, seed = real("spread", spread, above=0.0), integer("seed", seed, low=0)
+    spread, seed = real("spread", spread, above=0.0), seed_number("seed", seed)
     check_options(model, "smooth", options)
     asked = (observables,) if isinstance(observables, str) else None if observables is None else tuple(observables)
     times = times_of(model, target, times)

@@ -8,11 +8,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from largen.checks import InputError, known_keys, nearest, require
+from largen.checks import (
+    InputError,
+    increasing_times,
+    integer,
+    known_keys,
+    mapping,
+    nearest,
+    path_of,
+    real,
+    require,
+    seed_number,
+    shown,
+)
 from largen.io.atomic import write_atomically
-from largen.io.plain_files import parse_yaml, read_text
+from largen.io.plain_files import parse_plain, read_text
 from largen.parameters.plain import from_plain, to_plain
-from largen.system import AbstractSystem
+from largen.system import AbstractSystem, require_model
 from largen.systems import SYSTEMS, system_class
 
 BLOCKS = ("sweep", "fit")
@@ -69,27 +81,25 @@ def parse_model(
 ) -> tuple[AbstractSystem, RunSettings, dict[str, Any]]:
     """Read what `read_blocks` does from the text of a model file; `where` names it in errors."""
     try:
-        plain = parse_yaml(text)
+        plain = parse_plain(text)
         require(isinstance(plain, Mapping), "file", "hold a mapping with the keys system and parameters", plain)
-        known_keys("key", map(str, plain), ("system", "parameters", "run", *BLOCKS))
+        known_keys("key", plain, ("system", "parameters", "run", *BLOCKS))
         name = plain.get("system")
-        if name not in SYSTEMS:
-            raise InputError(
-                f"Key `system` must be one of {', '.join(SYSTEMS)}, but is {name!r}.{nearest(str(name), SYSTEMS)}"
-            )
-        given = plain.get("parameters") or {}
-        require(isinstance(given, Mapping), "parameters", "be a mapping", given)
+        if not isinstance(name, str) or name not in SYSTEMS:
+            hint = nearest(name, SYSTEMS) if isinstance(name, str) else ""
+            raise InputError(f"Key `system` must be one of {', '.join(SYSTEMS)}, but is {shown(name)}.{hint}")
+        given, run = (mapping(key, plain.get(key)) for key in ("parameters", "run"))
         model = from_plain(system_class(name), given, functions=functions)
-        return model, _run_settings(plain.get("run") or {}), {key: plain[key] for key in BLOCKS if key in plain}
+        return model, _run_settings(run), {key: plain[key] for key in BLOCKS if key in plain}
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 
 
 def _text(path: str | os.PathLike) -> tuple[str, str]:
+    file = path_of("path", path)
     name = os.fspath(path)
     if name in examples():
         return f"Example {name}", importlib.resources.files("largen.examples").joinpath(f"{name}.yaml").read_text()
-    file = Path(path)
     if not file.is_file():
         raise InputError(
             f"There is no file {name!r} and no example of that name (examples: {', '.join(examples())})."
@@ -108,44 +118,42 @@ def examples() -> dict[str, str]:
     return found
 
 
-def _run_settings(plain: Any) -> RunSettings:
-    """Check the `run` block, with pydantic."""
-    import pydantic
+def _run_settings(plain: Mapping[str, Any]) -> RunSettings:
+    """Check the `run` block."""
+    known_keys("key of `run`", plain, RunSettings._fields)
+    given = {key: value for key, value in plain.items() if value is not None}
+    found: dict[str, Any] = {}
+    if "times" in given:
+        found["times"] = _times(given["times"])
+    for key in ("n", "realisations"):
+        if key in given:
+            found[key] = integer(f"run.{key}", given[key], low=1)
+    if "seed" in given:
+        found["seed"] = seed_number("run.seed", given["seed"])
+    if "method" in given:
+        require(isinstance(given["method"], str), "run.method", "be a word", given["method"])
+        found["method"] = given["method"]
+    return RunSettings(**found)
 
-    class Range(pydantic.BaseModel):
-        model_config = pydantic.ConfigDict(extra="forbid", strict=False)
-        start: float = 0.0
-        stop: float
-        step: float = pydantic.Field(gt=0)
 
-    class Run(pydantic.BaseModel):
-        model_config = pydantic.ConfigDict(extra="forbid")
-        times: Range | list[float] | None = None
-        n: int | None = pydantic.Field(None, ge=1)
-        realisations: int | None = pydantic.Field(None, ge=1)
-        seed: int | None = pydantic.Field(None, ge=0)
-        method: str | None = None
-
-    require(isinstance(plain, Mapping), "run", "be a mapping", plain)
-    known_keys("key of `run`", map(str, plain), Run.model_fields)
-    try:
-        run = Run(**plain)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"Key `run.{where}` is wrong: {first['msg']}.") from error
-    times = run.times
-    if isinstance(times, Range):
-        times = time_grid(times.start, times.stop, times.step)
-    return RunSettings(None if times is None else np.array(times, float), run.n, run.realisations, run.seed, run.method)
+def _times(given: Any) -> np.ndarray:
+    """Output times: a list, or a range of start (0 if absent), stop and step."""
+    if not isinstance(given, Mapping):
+        return increasing_times("run.times", given)
+    known_keys("key of `run.times`", given, ("start", "stop", "step"))
+    for key in ("stop", "step"):
+        require(key in given, f"run.times.{key}", "be given", given)
+    return time_grid(*(real(f"run.times.{key}", given.get(key, 0.0)) for key in ("start", "stop", "step")))
 
 
 def time_grid(start: float, stop: float, step: float) -> np.ndarray:
     """Times from start to stop (included where the step divides the span), without accumulated rounding."""
-    require(np.isfinite([start, stop, step]).all() and step > 0, "step", "be positive and finite", step)
-    require(stop > start, "stop", f"be beyond the start {start:g}", stop)
+    for name, value in (("start", start), ("stop", stop), ("step", step)):
+        require(np.isfinite(value), f"times.{name}", "be finite", value)
+    require(step > 0, "times.step", "be positive", step)
+    require(stop > start, "times.stop", f"be beyond the start {start:g}", stop)
     count = np.floor((stop - start) / step + 1e-9)
-    require(count <= 10_000_000, "step", "give at most 10 million times", step)
+    require(count <= 10_000_000, "times.step", "give at most 10 million times", step)
     return np.round(start + step * np.arange(int(count) + 1), 12)
 
 
@@ -156,6 +164,7 @@ def write_model(model: AbstractSystem, path: str | os.PathLike, *, run: Mapping[
         InputError: A function that cannot be imported by name (the message names the field), or the folder is
             not writable; an old file survives.
     """
+    path = path_of("path", path)
     text = model_text(model, run)
     return write_atomically(path, lambda aside: aside.write_text(text, encoding="utf-8"))
 
@@ -164,8 +173,16 @@ def model_text(model: AbstractSystem, run: Mapping[str, Any] | None = None) -> s
     """Return the text that `write_model` writes."""
     import yaml
 
-    plain: dict[str, Any] = {"system": model.system, "parameters": to_plain(model)}
-    if run:
-        _run_settings(run)
-        plain["run"] = dict(run)
+    plain: dict[str, Any] = {"system": require_model("model", model).system, "parameters": to_plain(model)}
+    settings = mapping("run", run)
+    if settings:
+        _run_settings(settings)
+        plain["run"] = _without_numpy(settings)
     return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=110)
+
+
+def _without_numpy(value: Any) -> Any:
+    """Numbers and arrays of NumPy as Python's numbers and lists."""
+    if isinstance(value, Mapping):
+        return {str(key): _without_numpy(part) for key, part in value.items()}
+    return value if isinstance(value, str) else np.asarray(value).tolist()

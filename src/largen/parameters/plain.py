@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from largen.checks import InputError, known_keys, nearest, require, shown
+from largen.checks import InputError, known_keys, nearest, require, sentence, shown
 from largen.parameters import AbstractComponent, ParameterInfo, parameters
 
 
@@ -66,8 +66,9 @@ def from_plain(cls: type, plain: Mapping[str, Any], *, functions: bool = False) 
 def _unplain(info: ParameterInfo, value: Any, functions: bool) -> Any:
     if isinstance(value, Mapping):
         kinds = {cls.__name__: cls for cls in info.components}
+        require(kinds, info.name, "be numbers" if info.kind != "choice" else "be a word", value)
         kind = value.get("kind")
-        if kind not in kinds:
+        if not isinstance(kind, str) or kind not in kinds:
             hint = nearest(str(kind), kinds)
             listed = ", ".join(kinds) or "none"
             raise InputError(f"Parameter `{info.name}` must have a `kind` among {listed}, but is {shown(value)}.{hint}")
@@ -92,7 +93,7 @@ def _import_function(info: ParameterInfo, text: str, functions: bool) -> Callabl
         found = getattr(importlib.import_module(where), what)
     except (ImportError, AttributeError) as error:
         raise InputError(
-            f"Parameter `{info.name}` names the function {text!r}, which cannot be imported: {error}."
+            f"Parameter `{info.name}` names the function {text!r}, which cannot be imported: {sentence(error)}."
         ) from error
     require(callable(found), info.name, "name a function", text)
     return found

@@ -6,7 +6,6 @@ transformation they may be tracers, and then checks are skipped.
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -14,7 +13,7 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
-from largen.checks import InputError, one_of, require, shown
+from largen.checks import LARGEST_COUNT, Axes, InputError, array, float64, one_of, require, shown
 from largen.parameters.text import written
 
 
@@ -44,25 +43,40 @@ WIDEST_LINE = 100
 _DTYPES = {"real": np.float64, "integer": np.int64, "flag": np.bool_}
 
 
-def converter(kind: str) -> Callable[[Any], Any]:
-    """The function that turns what a user gives for a field into an array, or leaves it for the check to report."""
+class Converter:
+    """Turns what a user gives for a field into a read-only array, or leaves it for the check to report.
 
-    def convert(value: Any) -> Any:
+    Attributes:
+        name: The field's name, said by the class that has it.
+        kind: "real", "integer" or "flag".
+        unit: The field's unit.
+        dims: The field's dimensions.
+    """
+
+    def __init__(self, kind: str, unit: str, dims: tuple[str, ...]):
+        self.name, self.kind, self.unit, self.dims = "value", kind, unit, dims
+
+    def __call__(self, value: Any) -> Any:
+        """The field's array; what JAX traces, functions and None stay as they are."""
+        return self.convert(value, (None,) * len(self.dims))
+
+    def convert(self, value: Any, labels: tuple[tuple[str, ...] | None, ...]) -> Any:
+        """Convert a value; one with labels is put in the order of these, which belong to the field's dimensions."""
         if isinstance(value, Tracer) or callable(value) or value is None:
             return value
-        try:
-            array = np.array(value, dtype=np.float64)
-            if kind != "real":
-                whole = array.astype(_DTYPES[kind])
-                if not np.array_equal(whole, array):
-                    return value
-                array = whole
-        except (TypeError, ValueError, OverflowError):
-            return value  # reported with the field's name by the check
-        array.flags.writeable = False
-        return array
-
-    return convert
+        unit = "" if self.unit == "1" else self.unit
+        axes = Axes(self.dims, labels)
+        given = array(self.name, value, unit=unit, axes=axes, booleans=self.kind == "flag")
+        found = float64(self.name, given, value)
+        if self.kind != "real":
+            with np.errstate(invalid="ignore"):
+                whole = found.astype(_DTYPES[self.kind])
+            noun = {"integer": "integers", "flag": "booleans"}[self.kind]
+            require(np.array_equal(whole, found), self.name, f"hold {noun}", value)
+            require(np.all(np.abs(found) <= LARGEST_COUNT), self.name, f"be at most {LARGEST_COUNT}", value)
+            found = whole
+        found.flags.writeable = False
+        return found
 
 
 def parameter(
@@ -123,7 +137,7 @@ def parameter(
         return eqx.field(default=default, static=True, metadata=metadata)
     if kind == "component":
         return eqx.field(default=default, metadata=metadata)
-    return eqx.field(default=default, converter=converter(kind), metadata=metadata)
+    return eqx.field(default=default, converter=Converter(kind, unit, dims), metadata=metadata)
 
 
 def parameters(component: Any) -> dict[str, ParameterInfo]:
@@ -142,6 +156,16 @@ def traced(value: Any) -> bool:
 
 class AbstractComponent(eqx.Module):
     """A parametrised part of a model: a gain, a kernel, a drive, or the model itself."""
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        for name, field in vars(cls).items():
+            converter = field.metadata.get("converter") if isinstance(field, dataclasses.Field) else None
+            if isinstance(converter, Converter):
+                converter.name = name
+
+    def __delattr__(self, name: str):
+        raise dataclasses.FrozenInstanceError(f"cannot delete field '{name}'")
 
     def __check_init__(self):
         table = parameters(self)
@@ -211,7 +235,7 @@ def _check_component(info: ParameterInfo, value: Any, count: int | None) -> None
             f"have {count} entries, one per population",
             value,
         )
-    names = " or ".join(cls.__name__ for cls in info.components)
+    names = " or ".join(cls.__name__ for cls in info.components) or "a function"
     for entry in value if many else (value,):
         right = isinstance(entry, info.components) or (info.function and callable(entry))
         require(right, info.name, f"be {'made of ' if many else ''}{names}", entry)

@@ -23,8 +23,10 @@ class TimeSeries(AbstractComponent):
     values: Any = parameter(((0.0,), (0.0,)), dims=("time", "any"), doc="Samples, one row per time.")
 
     def __check_init__(self):
-        if traced((self.times, self.values)):
-            return
+        times, values = self.times, self.values
+        if traced((times, values)) or np.ndim(times) != 1 or np.ndim(values) != 2 or values is None:
+            return  # traced, or reported by the general check
+        require(len(times) > 0, "times", "hold at least one time", times)
         require(np.all(np.diff(self.times) > 0), "times", "be strictly increasing", self.times)
         rows = len(self.times)
         require(len(self.values) == rows, "values", f"have one row per time ({rows})", np.shape(self.values))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from largen.checks import integer, real
+from largen.checks import integer, real, seed_number
 from largen.statistics.errors import estimate, method
 from largen.statistics.events import DEFINITION, find_cycles
 from largen.statistics.signals import FINEST, Signals, labelled, read
@@ -91,7 +91,7 @@ def event_statistics(
         InputError: Not a spiking run with uniform times, or `level` cannot be reached with so few surrogates.
     """
     signals = read(dataset, start, finest=FINEST)
-    bins, seed = integer("bins", bins, low=2), integer("seed", seed, low=0)
+    bins, seed = integer("bins", bins, low=2), seed_number("seed", seed)
     level = real("level", level, above=0.0)
     remedy = f"A level of {level:g} needs as many, so that a p-value can be so small."
     surrogates = integer("surrogates", surrogates, low=max(int(np.ceil(1.0 / level - 1e-9)) - 1, 1), remedy=remedy)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from largen.checks import InputError, integer, known_keys, require, shown
+from largen.checks import InputError, integer, known_keys, require, seed_number, shown
 from largen.numerics.streams import stream
 from largen.system import AbstractSystem
 
@@ -79,7 +79,7 @@ class AbstractSample(AbstractPoints):
     def __init__(self, ranges: Mapping[str, Sequence[Any]], count: int, seed: int = 0):
         self.ranges = {str(name): _range(str(name), given) for name, given in ranges.items()}
         require(self.ranges, "over", "name at least one parameter", self.ranges)
-        self.count, self.seed = integer("count", count, low=1), integer("seed", seed, low=0)
+        self.count, self.seed = integer("count", count, low=1), seed_number("seed", seed)
         _limited(self.count)
 
     @abc.abstractmethod

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from largen.checks import InputError, increasing_times, integer, known_keys, one_of, real, require, shown
+from largen.checks import InputError, increasing_times, integer, known_keys, one_of, real, require, seed_number, shown
 from largen.io.model_files import time_grid
 from largen.io.zarr import need_zarr
 from largen.parameters.plain import to_plain
@@ -214,7 +214,7 @@ def _settings(request: Request) -> tuple[Settings, np.ndarray]:
         run=runs,
         n=_size(model, request.n, runs),
         realisations=integer("realisations", request.realisations, low=1),
-        seed=integer("seed", request.seed, low=0),
+        seed=seed_number("seed", request.seed),
         method=request.method,
         rtol=real("rtol", request.rtol, above=0.0),
         atol=real("atol", request.atol, above=0.0),

@@ -9,6 +9,7 @@ from largen.system.contract import AbstractSystem as AbstractSystem
 from largen.system.contract import check_options as check_options
 from largen.system.contract import labels_of as labels_of
 from largen.system.contract import options_of as options_of
+from largen.system.contract import require_model as require_model
 from largen.system.contract import split as split
 from largen.system.dynamics import Dynamics as Dynamics
 from largen.system.dynamics import Form as Form

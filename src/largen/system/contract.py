@@ -56,6 +56,11 @@ def labels_of(inhibitory: Any) -> tuple[str, ...]:
     )
 
 
+def _has_labels(value: Any) -> bool:
+    """Whether a value is one of pandas or xarray."""
+    return hasattr(value, "axes") or hasattr(value, "coords")
+
+
 class AbstractSmoothLimit(eqx.Module):
     """A limit as a pure function of the model's numbers: for `jax.jacfwd`, `jax.vmap` and `equinox.filter_jit`.
 
@@ -308,17 +313,32 @@ class AbstractSystem(AbstractComponent):
 
     def value(self, name: str) -> Any:
         """Return one parameter by its name, such as `tau[e]` or `probability[e,i]`."""
-        return get(self, *parse(name), self.populations if "[" in name else ())
+        field, inside, rest = parse(name)
+        return get(self, field, inside, rest, self.populations if "[" in name else ())
 
     def replace(self, **changes: Any) -> Self:
         """Return a model with some parameters changed; names as in `value`.
 
-        For example `model.replace(**{"probability[e,i]": 0.9, "refractory_time": 3.0})`.
+        For example `model.replace(**{"probability[e,i]": 0.9, "refractory_time": 3.0})`. Values with a unit are
+        converted; those of pandas and xarray with the populations' labels are put in their order.
+
+        Raises:
+            InputError: No such parameter, or a value that it cannot have; the message names both.
         """
         new = self
         for name, value in changes.items():
-            new = set_to(new, *parse(name), value, self.populations if "[" in name else ())
+            new = set_to(new, *parse(name), value, self.populations if "[" in name or _has_labels(value) else ())
         return new
+
+
+def require_model(name: str, value: Any) -> AbstractSystem:
+    """Check that a value is a model and return it."""
+    if not isinstance(value, AbstractSystem):
+        written = isinstance(value, str) or hasattr(value, "__fspath__")
+        made = isinstance(value, type) and issubclass(value, AbstractSystem)
+        remedy = "Read it with largen.read_model(...)." if written else "Call it." if made else ""
+        require(False, name, "be a model, such as SpikingNetwork()", value, remedy)
+    return value
 
 
 class AbstractFlowSystem(AbstractSystem):

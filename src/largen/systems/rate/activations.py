@@ -19,7 +19,7 @@ NAMES = ("logistic", "probit", "tanh", "erf", "linear")
 
 def check(activation: Any) -> None:
     """Refuse what is neither a known name nor a function."""
-    good = callable(activation) or activation in NAMES
+    good = callable(activation) or (isinstance(activation, str) and activation in NAMES)
     listed = ", ".join(repr(name) for name in NAMES)
     require(good, "activation", f"be one of {listed} or a JAX function of one number", activation)
 

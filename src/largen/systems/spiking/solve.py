@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from largen.checks import InputError, integer, one_of, real, require
+from largen.checks import InputError, integer, one_of, real, require, seed_number
 from largen.numerics.streams import stream
 from largen.system import Arrays
 from largen.systems.spiking.discretisation import CLOSURES, Discretisation
@@ -62,7 +62,7 @@ def solve(
     """
     closure = one_of("closure", discretisation.closure, CLOSURES)
     engine = one_of("engine", engine, ("auto", "numba", "jax")).replace("auto", "numba")
-    realisations, seed = integer("realisations", realisations, low=1), integer("seed", seed, low=0)
+    realisations, seed = integer("realisations", realisations, low=1), seed_number("seed", seed)
     for word in record:
         one_of("record", word, RECORDABLE)
     _check_combination(closure, finite_size, engine, realisations, record, model)

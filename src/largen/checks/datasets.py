@@ -1,0 +1,55 @@
+"""Datasets that a user hands back: what an earlier call returned, or one made by hand."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from largen.checks.errors import InputError, require, shown
+
+_MAKERS = {"network": "simulate", "limit": "solve_limit"}
+
+
+def dataset(
+    name: str,
+    value: Any,
+    *,
+    kinds: Iterable[str] = (),
+    variables: Iterable[str] = (),
+    dims: Iterable[str] = (),
+    attrs: Iterable[str] = (),
+    remedy: str = "",
+) -> Any:
+    """Check that a value is an `xarray.Dataset` with what is needed from it, and return it.
+
+    Args:
+        name: The argument.
+        value: What was given.
+        kinds: Valid values of its attribute `kind`; any if empty.
+        variables: Variables it must have.
+        dims: Dimensions it must have, each with at least one entry.
+        attrs: Attributes it must have.
+        remedy: What to pass instead; made from `kinds` if empty.
+    """
+    import xarray as xr
+
+    kinds = tuple(kinds)
+    makers = " or ".join(f"{_MAKERS[kind]}(...)" for kind in kinds if kind in _MAKERS)
+    remedy = remedy or (f"Pass what {makers} returned." if makers else "")
+    if not isinstance(value, xr.Dataset):
+        path = isinstance(value, str) or hasattr(value, "__fspath__")
+        remedy = "Open a file with largen.load(...)." if path else remedy
+        shape = shown(value) if path or value is None else f"a {type(value).__name__}"
+        raise InputError(f"Argument `{name}` must be a Dataset, but is {shape}.{' ' + remedy if remedy else ''}")
+    kind = value.attrs.get("kind", "a Dataset of unknown kind")
+    require(not kinds or kind in kinds, name, f"be of the kind {' or '.join(kinds)}", kind, remedy)
+    for what, wanted, there in (
+        ("variable", variables, value.variables), ("dim", dims, value.sizes), ("attribute", attrs, value.attrs)
+    ):  # fmt: skip
+        missing = [str(word) for word in wanted if word not in there]
+        listed = ", ".join(map(str, there)) or "none"
+        if missing:
+            raise InputError(
+                f"Argument `{name}` must have the {what} `{missing[0]}`, but has {listed[:200]}. {remedy}".strip()
+            )
+    empty = [str(dim) for dim in dims if value.sizes[dim] == 0]
+    require(not empty, name, f"have entries along `{(empty or [''])[0]}`", "empty", remedy)
+    return value
