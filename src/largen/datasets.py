@@ -94,6 +94,8 @@ def label(
         about["seed"] = seed
     if np.isfinite(n):
         about["sizes"] = system.sizes(int(n))
+    if system.populations:  # in the order of `sizes` and of recorded spikes, whatever is selected later
+        about["populations"] = ", ".join(system.populations)
     about |= _netcdf_attrs(attrs) | _netcdf_attrs(first.attrs)
     return xr.Dataset(_bare(variables), _bare(coords), about)
 

@@ -12,6 +12,7 @@ import largen as ln
 from largen.commands.main import main
 from largen.fitting import evaluation
 from largen.fitting.evaluation import evaluate
+from largen.fitting.measured import in_order
 from largen.fitting.plain import fit_as_plain
 from largen.fitting.unknowns import unknowns
 from largen.parameters.plain import to_plain
@@ -47,6 +48,16 @@ def test_rate_parameters_are_recovered_and_new_numbers_compile_nothing(rate_targ
     other = ln.solve_limit(ln.RateNetwork(gain=1.2), TIMES, lags=1, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(rate_fit(other)["value"], [1.5, 1.2, 0.5], rtol=1e-6)
     assert evaluation._evaluate._cached._cache_size() == before
+
+
+def test_a_target_in_another_order_is_the_same_target(rate_target, balanced_target):
+    turned = rate_target.isel(lag=[1, 0]).transpose("time", ...)
+    np.testing.assert_array_equal(rate_fit(turned)["value"], rate_fit(rate_target)["value"])
+    model = ln.BalancedNetwork.rank_one()
+    back = in_order(model, balanced_target.sel(population=["i", "e"]).transpose("time", ...))
+    np.testing.assert_array_equal(back["mean"], balanced_target["mean"])
+    with pytest.raises(ln.InputError, match="`target` must have the model's populations e, i, but is \\['e'\\]"):
+        in_order(model, balanced_target.sel(population=["e"]))
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,11 @@ import sys
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
 
 import largen as ln
+from largen import plot
 from largen.commands.main import main
 from largen.systems.rate import TableKernel
 from toy import Toy
@@ -109,6 +111,65 @@ def test_elephant_reads_the_spikes(network):
     assert train.annotations["neuron"] == 10
     mine = (network["spike_realisation"] == 1) & (network["spike_population"] == 1) & (network["spike_neuron"] == 10)
     np.testing.assert_array_equal(train.rescale("ms").magnitude, np.sort(network["spike_time"].values[mine.values]))
+
+
+SELECTIONS = {
+    "one of a list": (lambda run: run.isel(realisation=[1]), [1], ["e", "i"], (0.0, 100.0)),
+    "one": (lambda run: run.isel(realisation=1), [1], ["e", "i"], (0.0, 100.0)),
+    "turned": (lambda run: run.isel(realisation=[1, 0]), [1, 0], ["e", "i"], (0.0, 100.0)),
+    "populations": (lambda run: run.sel(population=["i", "e"]), [0, 1], ["i", "e"], (0.0, 100.0)),
+    "a population": (lambda run: run.sel(population="i"), [0, 1], ["i"], (0.0, 100.0)),
+    "times": (lambda run: run.sel(time=slice(20.0, 60.0)), [0, 1], ["e", "i"], (20.0, 60.0)),
+}
+
+
+@pytest.mark.parametrize("select", SELECTIONS)
+def test_neo_and_the_raster_show_what_a_selection_has(network, select):
+    take, runs, labels, (start, stop) = SELECTIONS[select]
+    part = take(network)
+    block = ln.to_neo(part)
+    assert [segment.index for segment in block.segments] == runs
+    for segment in block.segments:
+        seen = [train.annotations["population"] for train in segment.spiketrains]
+        assert seen == [label for label in labels for _ in range({"e": 300, "i": 100}[label])]
+        for label in labels:
+            place = ["e", "i"].index(label)
+            time = network["spike_time"].values
+            mine = (network["spike_realisation"] == segment.index) & (network["spike_population"] == place)
+            mine = mine.values & (time >= start) & (time <= stop)
+            trains = [train for train in segment.spiketrains if train.annotations["population"] == label]
+            np.testing.assert_array_equal(
+                np.sort(np.concatenate([train.magnitude for train in trains])), np.sort(time[mine])
+            )
+            assert {train.annotations["realisation"] for train in trains} == {segment.index}
+            assert {(float(train.t_start), float(train.t_stop)) for train in trains} == {(start, stop)}
+        ax = plot.raster(part, ax=Figure().subplots(), realisation=segment.index)
+        assert [tick.get_text() for tick in ax.get_yticklabels()] == labels
+        drawn = [len(line.get_xdata()) for line in ax.lines]
+        assert drawn == [
+            sum(len(t) for t, one in zip(segment.spiketrains, seen, strict=True) if one == label) for label in labels
+        ]
+    with pytest.raises(ln.InputError, match="`realisation` must be one of"):
+        plot.raster(part, ax=Figure().subplots(), realisation=7)
+
+
+@pytest.mark.parametrize("stop", [3, 7, 13, 29, 57, 999.9])
+def test_a_spike_at_the_last_time_is_exported(stop):
+    times = np.linspace(0.0, stop + 0.3, round(10 * stop) + 4) if stop < 999 else np.array([0.0, stop])
+    network = ln.simulate(ln.SpikingNetwork(size=[30, 10]), times, seed=1, record="spikes")
+    trains = ln.to_neo(network).segments[0].spiketrains
+    assert sum(len(train) for train in trains) == network.sizes["spike"]
+    assert {float(train.t_stop) for train in trains} == {times[-1]}
+
+
+def test_spikes_without_labels_or_times_are_refused(network):
+    with pytest.raises(ln.InputError, match="at least two times, but is 1"):
+        ln.to_neo(network.isel(time=3))
+    with pytest.raises(ln.InputError, match="keep its coordinate `realisation`"):
+        ln.to_neo(network.isel(realisation=0, drop=True))
+    seconds = network.assign_coords(time=("time", network["time"].values / 1000, {"units": "s"}))
+    with pytest.raises(ln.InputError, match="in one unit"):
+        ln.to_neo(seconds)
 
 
 def test_neo_of_the_balanced_system_keeps_the_sources():

@@ -5,6 +5,7 @@ import pytest
 import scipy.signal
 from scipy import stats
 
+import largen as ln
 from largen import analysis
 from largen.checks import InputError
 from largen.statistics import errors, events, rates, signals, spectra, synchrony
@@ -104,10 +105,9 @@ def test_deterministic_rates_count_strong_and_weak_cycles_alike():
 @pytest.mark.parametrize("step", [0.1, 0.25, 0.5])
 def test_synchrony_of_independent_neurons(step):
     """Poisson neurons: rate times the window, plus 1/n for the spike itself."""
-    half = {0.1: 5, 0.25: 2, 0.5: 1}[step]
     rate = np.array([20.0, 50.0])
     run = dataset(poisson(rate[:, None], 30, int(1500 / step), step=step), step=step)
-    others = rate * (2 * half + 1) * step / 1000
+    others = rate * 1.1 / 1000
     found = analysis.summary(run)
     near(found["synchrony"], others + 1 / SIZE, found["synchrony_se"], t_limit(30))
     found = analysis.summary(run, self_count="removed")
@@ -126,6 +126,69 @@ def test_synchrony_of_made_volleys_is_exact():
         halves[:, 100] = halves[:, 100 + gap] = full / 2
         found = analysis.summary(dataset(halves[None]), start=0.0)
         np.testing.assert_allclose(found["synchrony"], index / SIZE)
+
+
+@pytest.mark.parametrize("step", [0.2, 0.3, 0.4, 0.5])
+def test_synchrony_does_not_depend_on_the_output_grid(step):
+    """The network and the limit at multiples of 0.1 ms: the window is that of 0.1 ms, up to what a step blurs."""
+    model, every, tolerance = ln.SpikingNetwork(), round(step / 0.1), 0.01 if step < 0.5 else 0.025
+    times = np.round(np.arange(6001) * 0.1, 9)
+    fine = ln.simulate(model, times, seed=1), ln.solve_limit(model, times)
+    for run in fine:
+        rate = run["rate"].values[..., 1:]
+        count = rate.shape[-1] // every
+        coarse = rate[..., : count * every].reshape(*rate.shape[:-1], count, every).mean(-1)
+        thin = run.isel(time=slice(0, count * every + 1, every)).copy(deep=True)
+        thin["rate"].values[..., 1:] = coarse
+        found = analysis.summary(thin, start=100.0)
+        np.testing.assert_allclose(found["synchrony"], analysis.summary(run, start=100.0)["synchrony"], rtol=tolerance)
+        assert f"interpolated on this grid of {step:g} ms" in found.attrs["synchrony_window"]
+
+
+def test_the_window_is_exact_on_grids_of_its_own_steps():
+    """The sum over lags of a parabola, from its sums over pairs of bins of 2 to 5 steps of 0.1 ms."""
+    assert synchrony.window_steps(0.1) == (5, ())
+    lags = np.arange(-5, 6)
+    for many in (2, 3, 4, 5):
+        whole, beyond = synchrony.window_steps(0.1 * many)
+        pairs = np.subtract.outer(np.arange(many), np.arange(many)).ravel()
+        weights = np.concatenate([np.ones(whole + 1), beyond])
+        for power in (0, 2):
+            found = sum(
+                weight * (1 if k == 0 else 2) * np.mean((k * many + pairs) ** power) * many
+                for k, weight in enumerate(weights)
+            )
+            assert found == pytest.approx(np.sum(lags**power))
+
+
+def test_a_spectrum_says_the_segment_that_was_used():
+    found = analysis.power_spectrum(dataset(poisson(20.0, 2, 3000)), start=0.0, segment=5000.0)
+    assert found.attrs["segment"] == pytest.approx(299.9)
+    assert found["frequency"].values[1] == pytest.approx(1000 / 299.9)
+
+
+def test_a_grid_too_coarse_for_a_smoothing_is_said():
+    run = dataset(poisson(20.0, 2, 300, step=5.0), step=5.0)
+    found = analysis.orbit(run)
+    assert found.attrs["smoothing"] == 0.0
+    np.testing.assert_array_equal(found["rate"], run["rate"][..., 1:])
+    assert "cycle" not in found
+    assert analysis.orbit(run, smoothing=10.0).attrs["smoothing"] == 10.0
+
+
+def test_a_selection_keeps_the_sizes_and_kinds_of_its_populations():
+    run = ln.simulate(ln.SpikingNetwork(size=[300, 100]), np.round(np.arange(3001) * 0.1, 9), seed=1)
+    whole = analysis.summary(run)
+    for part in (run.sel(population=["i", "e"]), run.sel(population="i"), run.isel(realisation=0)):
+        found = analysis.summary(part, self_count="removed")
+        again = analysis.summary(run, self_count="removed")["synchrony"].sel(population=found["population"])
+        np.testing.assert_allclose(found["synchrony"], again)
+    turned = analysis.summary(run.sel(population=["i", "e"]))
+    np.testing.assert_allclose(turned["orbit_area"], whole["orbit_area"])
+    np.testing.assert_allclose(turned["gamma_frequency"], whole["gamma_frequency"])
+    old = run.sel(population=["i", "e"])
+    del old.attrs["populations"]  # a file of an earlier version
+    np.testing.assert_allclose(analysis.summary(old)["orbit_area"], whole["orbit_area"])
 
 
 def test_synchrony_leaves_out_both_ends():

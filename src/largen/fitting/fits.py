@@ -9,7 +9,7 @@ from scipy import linalg
 
 from largen.checks import LimitError, integer, one_of, real, seed_number
 from largen.fitting.check import Networks, judge, networks_like, rows_of, simulated
-from largen.fitting.measured import measure
+from largen.fitting.measured import in_order, measure
 from largen.fitting.problem import End, Problem, Request, conclude, lowest, pose, times_of
 from largen.fitting.report import report
 from largen.numerics.streams import stream
@@ -88,6 +88,7 @@ def fit(
     check_options(model, "smooth", options)
     asked = (observables,) if isinstance(observables, str) else None if observables is None else tuple(observables)
     times = times_of(model, target, times)
+    target = in_order(model, target) if isinstance(target, xr.Dataset) else target
     networks = networks_like(model, target, times, n, realisations, seed)
     request = Request(model, target, times, free, asked, through, bounds or {}, n, networks.n, options)
     problem = pose(request)

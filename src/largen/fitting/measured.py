@@ -9,6 +9,7 @@ import xarray as xr
 from largen.checks import InputError, known_keys, require, shown
 from largen.comparison.report import after_layer
 from largen.datasets import component_labels
+from largen.statistics.labels import ordered
 from largen.system import AbstractSystem, FitData
 
 FEWEST = 3
@@ -41,6 +42,22 @@ def measure(system: AbstractSystem, dataset: xr.Dataset, names: Iterable[str] | 
         if "realisation" in v.dims
     }
     return FitData({name: rows.mean(0) for name, rows in samples.items()}, samples)
+
+
+def in_order(system: AbstractSystem, target: xr.Dataset) -> xr.Dataset:
+    """A target with its populations, lags and dims in the order in which the model's limit has them.
+
+    Raises:
+        InputError: A population or a lag was selected away.
+    """
+    target = ordered(target, system.populations, "target")
+    if "lag" in target.indexes:
+        target = target.sortby("lag")
+        lags = target["lag"].values.tolist()
+        require(lags == list(range(len(lags))), "target", "have all lags from 0 on", lags)
+    dims = {o.name: ("realisation", *o.dims) for o in system.observables if o.name in target and "time" in o.dims}
+    turned = {name: target[name].transpose(*order, missing_dims="ignore") for name, order in dims.items()}
+    return target.assign(turned)
 
 
 # Targets ------------------------------------------------------------------------------------------------------

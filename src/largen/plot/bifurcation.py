@@ -7,9 +7,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from largen.checks import InputError, known_keys
+from largen.checks import InputError, known_keys, one_of
 from largen.numerics.continuation.kinds import SpecialKind
 from largen.plot.common import axis_label, colours, tidy
+from largen.statistics.labels import population_labels
 
 MARKERS = {
     SpecialKind.FOLD: "o",
@@ -70,7 +71,7 @@ def bifurcation(
         if len(rows):
             _branch(diagram.isel({"point": rows, dim: component}), name, ax, colour)
     for value, network in (networks or {}).items():
-        _network(network, name, component, float(value), diagram, ax, start)
+        _network(network, name, labels[component], float(value), diagram, ax, start)
     _special(diagram.isel({dim: component}), name, ax)
     label = axis_label(diagram["parameter"])
     return tidy(ax, x=label, y=f"{axis_label(variable)}, {labels[component]}")
@@ -115,12 +116,13 @@ def _special(part: xr.Dataset, name: str, ax: Axes) -> None:
 
 
 def _network(
-    network: xr.Dataset, name: str, component: int, at: float, diagram: xr.Dataset, ax: Axes, start: float | None
+    network: xr.Dataset, name: str, label: str, at: float, diagram: xr.Dataset, ax: Axes, start: float | None
 ) -> None:
     """Mean, histogram and heights of the peaks of a network at one parameter value."""
     if name not in network:
         raise InputError(f"Argument `networks` must hold the observable `{name}`, but one has {list(network)}.")
-    part = network[name].isel(population=component)
+    one_of("component", label, population_labels(network))
+    part = network[name].sel(population=label) if "population" in network[name].dims else network[name]
     time = part["time"].values
     first = time[0] + 0.2 * (time[-1] - time[0]) if start is None else start
     values = np.atleast_2d(part.sel(time=slice(first, None)).values)

@@ -4,20 +4,39 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from largen.checks import integer, one_of, require
 from largen.plot.common import axis_label, colours, tidy
+from largen.statistics.labels import population_labels, spikes_of
 
 
 def raster(
-    network: xr.Dataset, *, ax: Axes, realisation: int = 0, window: tuple[float, float] | None = None, most: int = 400
+    network: xr.Dataset,
+    *,
+    ax: Axes,
+    realisation: int | None = None,
+    window: tuple[float, float] | None = None,
+    most: int = 400,
 ) -> Axes:
     """Draw the spikes of one realisation, populations stacked, at most `most` neurons in proportion to size.
 
-    Needs `simulate(..., record="spikes")`.
+    Args:
+        network: What `simulate(..., record="spikes")` returned, or a selection of it.
+        ax: Where to draw.
+        realisation: Label of the realisation; the Dataset's first if None.
+        window: First and last time to show.
+        most: Neurons to show.
+
+    Raises:
+        InputError: No spikes were recorded, or there is no such realisation.
     """
-    here = network["spike_realisation"].values == realisation
-    times, owner = network["spike_time"].values[here], network["spike_population"].values[here]
-    neuron = network["spike_neuron"].values[here]
-    labels = network["population"].values.tolist()
+    spikes = spikes_of(network)
+    shown_run = (
+        spikes.realisations[0] if realisation is None else one_of("realisation", realisation, spikes.realisations)
+    )
+    most = integer("most", most, low=1)
+    here = spikes.run == shown_run
+    times, owner, neuron = spikes.time[here], spikes.population[here], spikes.neuron[here]
+    labels = spikes.populations
     palette = colours(labels)
     sizes = [int(neuron[owner == k].max(initial=0)) + 1 for k in range(len(labels))]
     base, ticks = 0, []
@@ -41,9 +60,10 @@ def spectrum(
 ) -> Axes:
     """Draw power spectra of the rate (from `analysis.power_spectrum`), one line per source."""
     styles = {"network": ("black", "-", 1.4), "limit": ("#D55E00", "-", 1.2), "theory at this n": ("0.5", "--", 1.2)}
+    first = population_labels(next(iter(spectra.values())))[0]
     for name, dataset in spectra.items():
-        label = population or str(dataset["population"].values[0])
-        line = dataset["power"].sel(population=label)
+        label = one_of("population", population or first, population_labels(dataset))
+        line = dataset["power"].sel(population=label) if "population" in dataset["power"].dims else dataset["power"]
         line = line.sel(frequency=slice(1.0, highest))
         line = line.mean("realisation") if "realisation" in line.dims else line
         colour, dash, width = styles.get(name, ("0.3", ":", 1.0))
@@ -71,14 +91,25 @@ def orbit(
         window: First and last time to show.
     """
     styles = {"network": ("0.55", 0.7), "limit": ("#D55E00", 1.6)}
+    two = _first_two(orbits)
     for name, dataset in orbits.items():
-        path = dataset[observable]
+        path = dataset[observable].sel(population=two)
         path = path.isel(realisation=0) if "realisation" in path.dims else path
         path = path.sel(time=slice(*window)) if window else path
         colour, width = styles.get(name, ("#0072B2", 1.0))
         ax.plot(path.isel(population=0), path.isel(population=1), color=colour, lw=width, label=name)
     first = next(iter(orbits.values()))
-    labels, unit = first["population"].values, first[observable].attrs.get("units", "")
+    unit = first[observable].attrs.get("units", "")
     unit = f" ({unit})" if unit and unit != "1" else ""
     ax.legend(fontsize=7, frameon=False)
-    return tidy(ax, x=f"{observable} of {labels[0]}{unit}", y=f"{observable} of {labels[1]}{unit}")
+    return tidy(ax, x=f"{observable} of {two[0]}{unit}", y=f"{observable} of {two[1]}{unit}")
+
+
+def _first_two(orbits: dict[str, xr.Dataset]) -> list[str]:
+    """Labels of the first two populations of the first source, which all sources must have."""
+    named = {name: population_labels(dataset) for name, dataset in orbits.items()}
+    two = next(iter(named.values()))[:2]
+    for name, labels in named.items():
+        good = len(two) == 2 and set(two) <= set(labels)
+        require(good, "orbits", f"have two populations in common with the first, but {name!r} has", labels)
+    return two

@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from largen.checks import InputError, integer, require
+from largen.checks import InputError, integer, real, require
+from largen.statistics.labels import population_labels, sizes_of
 
 
 def asynchrony(
@@ -43,7 +44,10 @@ def asynchrony(
         known = isinstance(network, xr.Dataset) and {"state", "mean", "variance"} <= set(network)
         if not known:
             raise InputError('Argument `networks` must come from simulate(BalancedNetwork(...), ..., record="state").')
-        require(network.sizes["realisation"] >= 3, "networks", "have 3 realisations", network.sizes["realisation"])
+        count = network.sizes.get("realisation", 1)
+        require(count >= 3, "networks", "have 3 realisations", count)
+        labels, first = population_labels(network), population_labels(many[0])
+        require(sorted(labels) == sorted(first), "networks", f"all have the populations {', '.join(first)}", labels)
         rows.append(_of_one(network, start, resamples, seed))
     found = xr.concat(rows, "n").sortby("n")
     if found.sizes["n"] >= 2:
@@ -53,17 +57,19 @@ def asynchrony(
 
 
 def _of_one(network: xr.Dataset, start: float | None, resamples: int, seed: int) -> xr.Dataset:
+    if "population" not in network["mean"].dims:  # one was selected
+        network = network.expand_dims("population")
     times = network["time"].values
-    late = times >= (0.5 * (times[0] + times[-1]) if start is None else start)
+    late = times >= (0.5 * (times[0] + times[-1]) if start is None else real("start", start))
     require(late.any(), "start", f"lie before the end {times[-1]:g}", start)
     ordered = network[["mean", "variance"]].transpose("realisation", "population", "time", ...)
     mean, variance = ordered["mean"].values[..., late], ordered["variance"].values[..., late]
-    sizes = np.asarray(network.attrs["sizes"], float)
+    sizes = sizes_of(network).astype(float)
     correlation = _pair_correlation(mean, variance, sizes)
     count = len(mean)
     left_out = [_pair_correlation(np.delete(mean, r, 0), np.delete(variance, r, 0), sizes) for r in range(count)]
     error = np.sqrt((count - 1) * np.var(left_out, axis=0))
-    labels = network["population"].values
+    labels = population_labels(network)
     pair, one = ("population", "source"), ("population",)
     columns = [_gaussianity(_states(network, label), resamples, seed) for label in labels]
     values = {key: (one, [column[key] for column in columns], {"units": "1"}) for key in columns[0]}

@@ -7,7 +7,7 @@ import xarray as xr
 
 from largen.checks import integer, real
 from largen.statistics.rates import network_rate, upward_crossings
-from largen.statistics.signals import FINEST, SMOOTHING, Signals, labelled, read, smooth
+from largen.statistics.signals import FINEST, SMOOTHING, Signals, labelled, read, smooth, smoothing_used
 
 DEFINITION = (
     f"rate of all neurons, smoothed by a Gaussian of s.d. {SMOOTHING:g} ms, above its mean over time; "
@@ -122,7 +122,7 @@ def orbit(dataset: xr.Dataset, *, start: float | None = None, smoothing: float =
         dataset: What `simulate` or `solve_limit` returned for the spiking system, on a uniform time grid.
         start: Time (ms) after which the orbit is taken; by default the whole run, and the mean cycle after
             500 ms, or a quarter of the run if that is less.
-        smoothing: S.d. of the Gaussian (ms).
+        smoothing: S.d. of the Gaussian (ms); below half a step of the grid nothing is smoothed, and `attrs` say 0.
         phases: Points of the mean cycle.
 
     Returns:
@@ -137,11 +137,12 @@ def orbit(dataset: xr.Dataset, *, start: float | None = None, smoothing: float =
     phases = integer("phases", phases, low=3)
     whole = read(dataset, start, whole=True)
     late = read(dataset, start)
+    fine = whole.step <= 2 * SMOOTHING  # so that events can be told apart
     rate = smooth(whole.rate, whole.step, smoothing)
     skipped = whole.times.size - late.times.size
     phase = np.arange(phases) / phases
     cycles = []
-    for r in range(len(whole.rate)):
+    for r in range(len(whole.rate) if fine else 0):
         found = find_cycles(late.realisation(r))
         for a, b in zip(found.onset + skipped, found.following + skipped, strict=True):
             steps = np.arange(a, b + 1)
@@ -163,4 +164,5 @@ def orbit(dataset: xr.Dataset, *, start: float | None = None, smoothing: float =
             "smoothed rate of the mean cycle",
         )
         coords["phase"] = (phase, "1", "phase of the cycle")
-    return labelled(variables, coords, {"cycles": len(cycles), "smoothing": smoothing, "definition": DEFINITION})
+    about = {"cycles": len(cycles), "smoothing": smoothing_used(smoothing, whole.step), "definition": DEFINITION}
+    return labelled(variables, coords, about)

@@ -12,7 +12,7 @@ from largen.checks import one_of, real, require
 from largen.numerics.hidden_markov import fit
 from largen.statistics import states
 from largen.statistics.errors import BLOCKS
-from largen.statistics.signals import FINEST, SMOOTHING, Signals, labelled, read
+from largen.statistics.signals import FINEST, SMOOTHING, Signals, labelled, read, smoothing_used
 from largen.system.values import COMPLETED
 
 _LABELS = np.array(["quiet", "bursting"])
@@ -260,7 +260,7 @@ def _labelled(
         "system": run.attrs["system"],
         "source": "network" if run.attrs.get("kind") == "network" else "finite-size chain",
         "states": method,
-        "smoothing": smoothing,
+        "smoothing": smoothing_used(smoothing, signals.step),
         "start": float(signals.times[0] - signals.step),
         "stop": float(signals.times[-1]),
         "status": "; ".join(warnings) or COMPLETED,

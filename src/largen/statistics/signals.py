@@ -9,6 +9,7 @@ import scipy.ndimage
 import xarray as xr
 
 from largen.checks import InputError, real, require
+from largen.statistics.labels import places, population_labels, sizes_of
 
 FINEST = 0.5  # ms: the coarsest grid on which events within ±0.5 ms can be told apart
 SMOOTHING = 1.5  # ms: s.d. of the Gaussian that smooths rates for events and orbits
@@ -57,7 +58,8 @@ def read(dataset: xr.Dataset, start: float | None, *, finest: float = np.inf, wh
     Args:
         dataset: What `simulate` or `solve_limit` returned for the spiking system, or another with `rate` (realisation,
             population, time) with or without realisations, in Hz, on a uniform grid of `time` in ms, and `sizes` among
-            its attributes. Which populations inhibit say the parameter `inhibitory` or, without it, labels with i.
+            its attributes (of all populations of the run, also where some were selected). Which populations inhibit
+            say the parameter `inhibitory` or, without it, labels with i.
         start: Time (ms) after which statistics are taken; None for 500 ms after the first time, or a quarter of
             the run if that is less.
         finest: Largest spacing of the grid that is allowed (ms).
@@ -94,11 +96,13 @@ def read(dataset: xr.Dataset, start: float | None, *, finest: float = np.inf, wh
     keep[0] = False
     require(keep.sum() >= 3, "start", f"lie before the end of the run at {times[-1]:g} ms", start)
     rate = dataset["rate"]
+    if "population" not in rate.dims:  # one was selected
+        rate = rate.expand_dims("population")
     lead = ("realisation",) if "realisation" in rate.dims else ()
     values = rate.transpose(*lead, "population", "time").values.astype(np.float64)[..., keep]
     require(np.all(np.isfinite(values)), "dataset", "hold finite rates", "not")
-    populations = dataset["population"].values
-    size = np.asarray(dataset.attrs["sizes"])
+    populations = np.array(population_labels(dataset))
+    size = sizes_of(dataset)
     inhibitory = _inhibitory(dataset)
     stochastic = dataset.attrs.get("kind") != "limit" or str(dataset.attrs.get("finite_size")).lower() == "true"
     return Signals(times[keep], step, values if lead else values[None], populations, size, inhibitory, stochastic)
@@ -115,13 +119,20 @@ def _inhibitory(dataset: xr.Dataset) -> np.ndarray:
     """Which populations inhibit: the parameter of that name says so, or else labels that begin with i."""
     flags = json.loads(dataset.attrs.get("parameters", "{}")).get("inhibitory")
     if flags is None:
-        flags = [str(label).startswith("i") for label in dataset["population"].values]
-    return np.asarray(flags)
+        return np.array([label.startswith("i") for label in population_labels(dataset)])
+    return np.asarray(flags)[places(dataset)]
 
 
 def smooth(rate: np.ndarray, step: float, width: float = SMOOTHING) -> np.ndarray:
-    """Rates smoothed along the last axis by a Gaussian of s.d. `width` (ms), cut at 4 s.d."""
+    """Rates smoothed along the last axis by a Gaussian of s.d. `width` (ms), cut at 4 s.d.; see `smoothing_used`."""
+    if not smoothing_used(width, step):
+        return rate
     return scipy.ndimage.gaussian_filter1d(rate, width / step, axis=-1, mode="nearest", truncate=4.0)
+
+
+def smoothing_used(width: float, step: float) -> float:
+    """The s.d. (ms) with which rates on a grid are smoothed: 0 below half a step, over which they are means anyway."""
+    return width if width >= 0.5 * step * (1 - 1e-9) else 0.0
 
 
 def labelled(

@@ -19,7 +19,8 @@ def power_spectrum(
     Args:
         dataset: What `simulate` or `solve_limit` returned for the spiking system, on a uniform time grid.
         start: Time (ms) after which it is taken; by default 500 ms, or a quarter of the run if that is less.
-        segment: Length of a segment (ms); 1000/segment is the spacing of frequencies in Hz.
+        segment: Length of a segment (ms), the whole run where that is shorter; 1000/segment is the spacing of
+            frequencies in Hz. The length used stands in `attrs`.
         highest: Largest frequency (Hz) returned.
 
     Returns:
@@ -34,7 +35,8 @@ def power_spectrum(
     segment = real("segment", segment, above=0.0)
     highest = real("highest", highest, above=0.0)
     require(segment >= 8 * signals.step, "segment", f"hold at least 8 steps of {signals.step:g} ms", segment)
-    frequency, rows = _spectra(signals.rate, signals.step, segment)
+    length = segment_steps(signals.rate, signals.step, segment)
+    frequency, rows = _spectra(signals.rate, signals.step, length)
     keep = frequency <= highest
     count = len(rows)
     error = rows.std(0, ddof=1) * _overlap(signals) / np.sqrt(count) if count > 1 else np.full(rows.shape[1:], np.nan)
@@ -47,17 +49,22 @@ def power_spectrum(
             "power_se": (dims, error[:, keep], "Hz^2/Hz", "standard error of the power spectral density"),
         },
         {"population": (signals.populations, "1", "population"), "frequency": (frequency[keep], "Hz", "frequency")},
-        {"method": "Welch, Hann window", "segment": segment, "standard_error": _method(signals, count)},
+        {"method": "Welch, Hann window", "segment": length * signals.step, "standard_error": _method(signals, count)},
     )
 
 
-def _spectra(rate: np.ndarray, step: float, segment: float) -> tuple[np.ndarray, np.ndarray]:
+def segment_steps(rate: np.ndarray, step: float, segment: float) -> int:
+    """Steps in a segment of this length (ms): at most all of (..., time)."""
+    return min(round(segment / step), rate.shape[-1])
+
+
+def _spectra(rate: np.ndarray, step: float, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Frequencies (Hz) and one-sided power spectral densities along the last axis of (realisation, ..., time).
 
+    Segments of `length` steps overlap by half.
     The first axis of the densities counts the realisations (each averaged over its segments, Welch 1967) or,
     where there is one realisation, its segments.
     """
-    length = min(round(segment / step), rate.shape[-1])
     pieces = np.lib.stride_tricks.sliding_window_view(rate, length, axis=-1)[..., :: max(length // 2, 1), :]
     window = np.hanning(length + 1)[:-1]  # periodic
     spectrum = np.fft.rfft((pieces - pieces.mean(-1, keepdims=True)) * window)
@@ -93,7 +100,8 @@ def gamma_frequency(signals: Signals, event_rate: float) -> tuple[float, float]:
     if not np.isfinite(event_rate):
         return np.nan, np.nan
     segment = SEGMENT if signals.stochastic else signals.times.size * signals.step
-    frequency, rows = _spectra(network_rate(signals), signals.step, segment)
+    rate = network_rate(signals)
+    frequency, rows = _spectra(rate, signals.step, segment_steps(rate, signals.step, segment))
 
     def peak(power: np.ndarray) -> float:
         return _peak(frequency, power, 2.0 / 3.0 * event_rate, 1.5 * event_rate)

@@ -11,7 +11,7 @@ from largen.statistics.events import DEFINITION, find_cycles, has_both
 from largen.statistics.rates import mean_rates
 from largen.statistics.signals import FINEST, SMOOTHING, Signals, labelled, read
 from largen.statistics.spectra import gamma_frequency
-from largen.statistics.synchrony import WINDOW, synchrony_index
+from largen.statistics.synchrony import synchrony_index, window_note
 from largen.system.values import COMPLETED
 
 NAMES = {  # name: (dims, unit, long name)
@@ -68,7 +68,7 @@ def summary(dataset: xr.Dataset, *, start: float | None = None, self_count: str 
         "stop": float(signals.times[-1]),
         "standard_error": method(signals),
         "self_count": self_count,
-        "synchrony_window": f"±{WINDOW:g} ms",
+        "synchrony_window": window_note(signals.step),
         "event_definition": DEFINITION,
         "smoothing": SMOOTHING,
         "n": int(signals.size.sum()),

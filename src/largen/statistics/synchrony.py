@@ -8,15 +8,46 @@ import numpy as np
 
 from largen.statistics.signals import Signals
 
-WINDOW = 0.5  # ms
+WINDOW = 0.5  # ms on either side of the step in which a spike falls
+SOURCE_STEP = 0.1  # ms, of the source
+HALF_WIDTH = WINDOW + 0.5 * SOURCE_STEP
+
+
+def window_steps(step: float) -> tuple[int, tuple[float, ...]]:
+    """The window on a grid: whole steps on either side of a spike's own, and weights of the steps beyond them.
+
+    On every grid it is 1.1 ms wide, as the 11 steps of 0.1 ms of the source. Where it cuts a step, two weights are
+    such that the index is exact for a correlation of spikes that is a parabola of their distance: the sum of all
+    weights and their second moment are those of the source, a step being blurred by the spread of its spikes.
+    Two spikes of one step always see each other.
+
+    Args:
+        step: Spacing of the grid (ms).
+    """
+    many = step / SOURCE_STEP
+    reach = max(HALF_WIDTH / step - 0.5, 0.0)
+    whole = int(reach + 1e-6)
+    share, edge = reach - whole, whole + 1
+    inner = np.arange(1, whole + 1)
+    blur = (1 + 2 * whole + 2 * share) * (many**2 - 1) / 6
+    moment = many * (blur + 2 * many**2 * (np.sum(inner**2) + share * edge**2))
+    outward = (moment - 110.0) / (2 * many**3 * (2 * edge + 1))  # 110 = 2 (1 + 4 + ... + 25)
+    weights = (share + outward, -outward)
+    return whole, tuple(map(float, weights)) if max(map(abs, weights)) > 1e-6 else ()
+
+
+def window_note(step: float) -> str:
+    """The window used on a grid, for `attrs`."""
+    text = f"±{WINDOW:g} ms around the spike's step of {SOURCE_STEP:g} ms, {2 * HALF_WIDTH:g} ms in all"
+    return f"{text}; interpolated on this grid of {step:.6g} ms" if window_steps(step)[1] else text
 
 
 def synchrony_index(signals: Signals, *, self_count: str = "included") -> np.ndarray:
     """Spike synchrony index (SSI) per population of the first realisation, shape (population,).
 
-    In steps of the grid the window holds the spike's own step and those up to 0.5 ms away on either side (11 steps
-    of 0.1 ms); steps nearer than that to either end are left out. Independent Poisson neurons of rate r give
-    r times the window, plus 1/n for the spike itself.
+    The window is 1.1 ms wide on every grid: the spike's own step of 0.1 ms and those up to 0.5 ms away on either side
+    (11 steps). Steps nearer than that to either end are left out. Independent Poisson neurons of rate r give r times
+    the window, plus 1/n for the spike itself.
 
     Args:
         signals: Rates on a grid of at most 0.5 ms.
@@ -26,13 +57,17 @@ def synchrony_index(signals: Signals, *, self_count: str = "included") -> np.nda
     Returns:
         The index; NaN for a population without spikes.
     """
-    half = int(WINDOW / signals.step + 1e-6)
+    whole, beyond = window_steps(signals.step)
+    cut = whole + len(beyond)
     counts = signals.rate[0] * signals.step / 1000.0  # spikes per neuron and step
-    width = 2 * half + 1
-    if counts.shape[-1] < width:
+    if counts.shape[-1] < 2 * cut + 1:
         return np.full(len(signals.size), np.nan)
-    window = np.lib.stride_tricks.sliding_window_view(counts, width, axis=-1).sum(-1)
-    inner = counts[:, half : counts.shape[-1] - half]
+    last = counts.shape[-1] - cut
+    window = np.lib.stride_tricks.sliding_window_view(counts, 2 * whole + 1, axis=-1).sum(-1)
+    window = window[:, len(beyond) : window.shape[-1] - len(beyond)]
+    for k, weight in enumerate(beyond, whole + 1):
+        window = window + weight * (counts[:, cut - k : last - k] + counts[:, cut + k : last + k])
+    inner = counts[:, cut:last]
     spikes = inner.sum(-1)
     with np.errstate(invalid="ignore"):
         index = (inner * window).sum(-1) / np.where(spikes > 0, spikes, np.nan)

@@ -14,6 +14,7 @@ import xarray as xr
 
 from largen.checks import require
 from largen.numerics.contours import along, crossings, zero_curves
+from largen.statistics.labels import ordered
 from largen.system import Portrait
 from largen.systems.balanced import finite_size, manifold, stationary
 
@@ -48,7 +49,7 @@ def draw_up(
     require(len(model.populations) == 2, "system", "have two populations", list(model.populations))
     for name in ("drive", "input"):
         require(not callable(getattr(model, name)), name, "be constant for a portrait", getattr(model, name))
-    orbits = {name: _late(run, name, start) for name, run in runs.items()}
+    orbits = {name: _late(ordered(run, model.populations, name), name, start) for name, run in runs.items()}
     states = stationary.fixed_points(model)
     k, origin = _variance(model, orbits, states, variance)
     structure = manifold.structure(model)

@@ -15,6 +15,8 @@ import numpy as np
 
 from largen.checks import integer, one_of, real, require
 from largen.numerics.roots import implicit_root
+from largen.statistics.signals import FINEST
+from largen.statistics.synchrony import window_steps
 from largen.system import AbstractSmoothLimit
 from largen.systems.spiking.discretisation import Discretisation
 from largen.systems.spiking.drive import sample_drive
@@ -23,8 +25,6 @@ from largen.systems.spiking.reduction_jax.run import run, scheme
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
-
-SYNCHRONY_WINDOW = 0.5  # ms on either side of a spike, as in the source of the index
 
 
 class Form(NamedTuple):
@@ -108,10 +108,14 @@ def statistics(counts: Any, dt: float, size: Any, *, gamma: Any = None, frequenc
     steps = len(counts)
     window = hann(steps)
     rate = 1e3 / dt * window @ counts
-    half = int(SYNCHRONY_WINDOW / dt + 1e-6)
+    whole, beyond = window_steps(dt)
+    cut = whole + len(beyond)
     sums = jnp.cumsum(jnp.pad(counts, ((1, 0), (0, 0))), axis=0)
-    nearby = sums[2 * half + 1 :] - sums[: steps - 2 * half]
-    inner = hann(steps - 2 * half)[:, None] * counts[half : steps - half]
+    nearby = sums[2 * whole + 1 :] - sums[: steps - 2 * whole]
+    nearby = nearby[len(beyond) : len(nearby) - len(beyond)]
+    for k, weight in enumerate(beyond, whole + 1):
+        nearby = nearby + weight * (counts[cut - k : steps - cut - k] + counts[cut + k : steps - cut + k])
+    inner = hann(steps - 2 * cut)[:, None] * counts[cut : steps - cut]
     synchrony = jnp.sum(inner * nearby, axis=0) / jnp.sum(inner, axis=0)
     values = {"rate": rate, "synchrony": synchrony}
     if gamma is not None:
@@ -191,7 +195,7 @@ def prepare(
         gamma: Frequency (Hz) around which the gamma peak is sought, or None for no gamma frequency.
     """
     dt = real("dt", discretisation.dt, above=0.0)
-    require(dt <= SYNCHRONY_WINDOW, "dt", f"be at most {SYNCHRONY_WINDOW:g} ms for the synchrony index", dt)
+    require(dt <= FINEST, "dt", f"be at most {FINEST:g} ms for the synchrony index", dt)
     one_of("closure", discretisation.closure, ("joint", "white"))
     begin, end = float(times[0]), float(times[-1])
     steps = round((end - begin) / dt)
