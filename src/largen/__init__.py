@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from largen import plot as plot
     from largen.checks import InputError as InputError
     from largen.checks import LimitError as LimitError
+    from largen.checks import Unverified as Unverified
     from largen.comparison.report import compare as compare
     from largen.comparison.scaling import convergence as convergence
     from largen.fitting import fit as fit
@@ -47,6 +48,7 @@ __version__ = "0.1.0"
 _HOME = {
     "InputError": "checks",
     "LimitError": "checks",
+    "Unverified": "checks",
     "compare": "comparison",
     "convergence": "comparison",
     "read_model": "io.model_files",
@@ -93,6 +95,7 @@ __all__ = (
     "TableKernel",
     "TimeSeries",
     "UncorrelatedKernel",
+    "Unverified",
     "__version__",
     "analysis",
     "compare",

@@ -12,6 +12,7 @@ import largen as ln
 
 OLD = Path(__file__).parent.parent / "data" / "largen-0.1.0"
 DIGESTS = json.loads((OLD / "digests.json").read_text())
+pytestmark = pytest.mark.filterwarnings("ignore::largen.Unverified")
 MODELS = {"spiking": ln.SpikingNetwork, "balanced": ln.BalancedNetwork, "rate": ln.RateNetwork}
 
 
@@ -29,6 +30,12 @@ def digest(dataset):
 @pytest.mark.parametrize("name", sorted(DIGESTS))
 def test_results_of_0_1_0_load_with_the_same_numbers(name):
     assert digest(ln.load(OLD / name)) == DIGESTS[name]
+
+
+@pytest.mark.parametrize("name", ["rate-limit.nc", "spiking-network.zarr"])
+def test_a_result_of_0_1_0_loads_with_a_note_that_nothing_could_be_verified(name):
+    with pytest.warns(ln.Unverified, match=f"{name}` has no checksum .*nothing could be verified"):
+        ln.load(OLD / name)
 
 
 def test_the_digest_notices_one_changed_bit():

@@ -10,6 +10,7 @@ from largen.checks.datasets import dataset as dataset
 from largen.checks.errors import InputError as InputError
 from largen.checks.errors import LimitError as LimitError
 from largen.checks.errors import Stopped as Stopped
+from largen.checks.errors import Unverified as Unverified
 from largen.checks.errors import known_keys as known_keys
 from largen.checks.errors import mapping as mapping
 from largen.checks.errors import nearest as nearest

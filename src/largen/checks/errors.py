@@ -31,6 +31,10 @@ class LimitError(RuntimeError):
         self.partial = partial
 
 
+class Unverified(UserWarning):
+    """A note that a file was read whose integrity could not be verified."""
+
+
 class Stopped(RuntimeError):
     """Work stopped by Ctrl-C after something had been kept; the message says what and where."""
 

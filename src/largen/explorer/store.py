@@ -13,7 +13,7 @@ import xarray as xr
 
 from largen.checks import InputError
 from largen.datasets import versions
-from largen.io.results import load, save
+from largen.io.results import read, save
 from largen.parameters.plain import to_plain
 from largen.system import AbstractSystem
 
@@ -79,11 +79,11 @@ class Store:
         if name is None or not (path := self._path(name)).is_file():
             return None
         try:
-            found = load(path)
+            found, note = read(path)
             os.utime(path)
         except (InputError, OSError):
             return None
-        return found
+        return None if note else found
 
     def put(self, name: str | None, dataset: xr.Dataset) -> None:
         """Keep a Dataset; a full disk costs only that."""

@@ -1,6 +1,5 @@
 """From task files to one labelled Dataset, and that Dataset to zarr or netCDF: whole or not at all."""
 
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,8 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError
+from largen.io.folders import kept_aside
 from largen.io.results import load, save
-from largen.io.zarr import kept_aside
 from largen.sweeps.points import Table
 from largen.sweeps.store import Block, Status, Variable
 from largen.sweeps.tasks import Task
@@ -134,14 +133,3 @@ def read(path: Path) -> xr.Dataset:
     if not (path.exists() or kept_aside(path).exists()):
         raise InputError(f"Store `{path}` has no result yet: run the sweep.")
     return load(path)
-
-
-def clear(path: Path) -> None:
-    """Remove what a killed sweep left half-written beside the result."""
-    for aside in path.parent.glob(f".{path.name}.*.part"):
-        if aside.is_dir() and not aside.is_symlink():
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            aside.unlink(missing_ok=True)
-    if path.exists():
-        shutil.rmtree(kept_aside(path), ignore_errors=True)

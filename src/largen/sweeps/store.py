@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from largen.checks import InputError
-from largen.io.atomic import write_atomically
+from largen.checks import InputError, path_of
+from largen.io.atomic import remove_if_left, write_atomically
 
 _MAGIC = b"largen sweep task 1\n"
 _DIGEST = 32
@@ -148,7 +148,7 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike):
-        self.path = Path(path)
+        self.path = path_of("store", path)
         self.folder = self.path.with_name(self.path.name + ".tasks")
         if self.path.suffix not in (".zarr", ".nc"):
             raise InputError(f"Argument `store` must end in .zarr or .nc, but is {str(path)!r}.")
@@ -175,7 +175,7 @@ class Store:
         try:
             self._take(handle)
             for aside in self.folder.glob(".*.part"):
-                aside.unlink()
+                remove_if_left(aside)
             yield
             with contextlib.suppress(OSError):
                 os.ftruncate(handle, 0)
@@ -243,7 +243,7 @@ class Store:
         if self.file(key).is_dir():  # a stranger's folder of this name
             raise InputError(f"`{self.file(key)}` must be a file, but is a folder: remove it.")
         try:
-            write_atomically(self.file(key), lambda aside: aside.write_bytes(data))
+            write_atomically(self.file(key), lambda aside: aside.write_bytes(data), clear=False)
         except InputError as error:
             raise InputError(f"{error} The tasks that are done are kept: run the same again to go on.") from error
 

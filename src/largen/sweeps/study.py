@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError, increasing_times, integer, known_keys, one_of, real, require, seed_number, shown
+from largen.io.folders import mend
 from largen.io.model_files import time_grid
 from largen.io.zarr import need_zarr
 from largen.parameters.plain import to_plain
@@ -149,7 +150,7 @@ def sweep(
     place = Store(store)
     _check_packages(place, design, execution)
     with place.locked():
-        gather.clear(place.path)
+        mend(place.path)
         _same_sweep(place, design, extend)
         return _carry_out(place, design, execution)
 
