@@ -199,6 +199,7 @@ def test_an_orbit_of_two_turns_ends_where_they_become_one(stepped):
     np.testing.assert_allclose(size**2, diagram["parameter"].values, atol=1e-3)
 
 
+@pytest.mark.long
 def test_orbits_are_switched_where_they_branch():
     def f(x, q):  # x and y turn on the unit circle; z has a pitchfork
         shrinking = 1 - x[0] ** 2 - x[1] ** 2

@@ -78,6 +78,7 @@ def test_balanced_network_relaxes_at_its_eigenvalues():
     np.testing.assert_allclose(found["exponent"][0], [-1.89655106, -2.04093123], atol=0.01)
 
 
+@pytest.mark.long
 def test_spiking_orbit_has_its_floquet_multipliers():
     """P1 at p_ei = 0.65: exponents 0 (phase) and ln(0.1089)/16.2151 ms, from the reference multiplier and period."""
     model = ln.SpikingNetwork().replace(**{"probability[e,i]": 0.65})

@@ -19,6 +19,7 @@ def cases(model, count, realisations, n=200):
         yield whole.isel(realisation=slice(k * realisations, (k + 1) * realisations))
 
 
+@pytest.mark.long
 def test_the_truth_is_accepted_at_the_stated_level():
     # 2000 cases with a known answer, two independent observables: Holm's level is exactly 5 % there up to
     # 0.0006; the count must lie in the binomial 95 % interval, widened to a false alarm of 1e-6 for the seed.
@@ -72,7 +73,9 @@ def test_one_realisation_uses_a_block_bootstrap_with_the_right_error():
     assert stats.kstest(z, stats.t(28.5).cdf).pvalue > 1e-6
 
 
-@pytest.mark.parametrize("realisations", [2, 3, 6])
+@pytest.mark.parametrize(
+    "realisations", [pytest.param(2, marks=pytest.mark.long), 3, pytest.param(6, marks=pytest.mark.long)]
+)
 def test_few_realisations_keep_the_level(realisations):
     # 400 cases; the level is exact for Gaussian data whatever the correlations along time.
     model = Toy(tau=(3.0, 3.0))

@@ -153,7 +153,10 @@ def same_as_limit(page, system, limit):
         np.testing.assert_allclose(y, np.atleast_2d(limit[name].values)[k], rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.parametrize("system", list(PAGES))
+@pytest.mark.parametrize(
+    "system",
+    ["balanced", pytest.param("spiking", marks=pytest.mark.long), pytest.param("rate", marks=pytest.mark.long)],
+)
 def test_a_moved_slider_draws_what_solve_limit_gives_and_its_link_brings_it_back(visit, system):
     page = visit(system)
     _, slider, _, source = PAGES[system]
@@ -237,6 +240,7 @@ def test_a_network_runs_is_downloaded_is_cancelled_and_ends_with_its_tab(visit, 
     wait_until(lambda: server.children() <= own)
 
 
+@pytest.mark.long
 def test_a_click_on_a_point_of_a_diagram_loads_its_parameters(visit):
     page = visit("balanced")
     page.get_by_role("button", name="Bifurcations").click()
@@ -253,6 +257,7 @@ def test_a_click_on_a_point_of_a_diagram_loads_its_parameters(visit):
     page.wait_for_function(f"want => Math.abs(({DRAWN})('mean limite')[1].at(-1) - want) < 1e-6", arg=mean[k])
 
 
+@pytest.mark.long
 def test_sigterm_ends_every_process_and_loses_no_finished_network(visit, server):
     page = visit("rate?n=4000&networks=64&seed=5")
     before = set(server.store.glob("*.nc"))  # networks and diagrams of earlier tests

@@ -203,6 +203,7 @@ def lines(page, name):
     return [p for xs, ys in zip(found["xs"], found["ys"], strict=True) for p in zip(xs, ys, strict=True)]
 
 
+@pytest.mark.long
 def test_a_diagram_is_followed_kept_and_a_click_loads_a_point(jobs, tmp_path):
     store = Store(tmp_path)
     page = Page("balanced", read_model("balanced"), jobs, store=store)

@@ -80,7 +80,7 @@ def test_steps_end_at_breaks():
     assert path.steps < 60
 
 
-@pytest.mark.parametrize("derivative", ["reverse", "forward"])
+@pytest.mark.parametrize("derivative", [pytest.param("reverse", marks=pytest.mark.long), "forward"])
 def test_derivatives_through_the_solution(derivative):
     with jax.enable_x64(True):
 

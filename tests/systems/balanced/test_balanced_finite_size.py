@@ -32,7 +32,7 @@ def by_hand(n, skewness):
     return solve_ivp(field, (0, 2), start, t_eval=TIMES, rtol=1e-11, atol=1e-12).y.reshape(3, 2, -1)
 
 
-@pytest.mark.parametrize("skewness", [True, False])
+@pytest.mark.parametrize("skewness", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_against_an_independent_solver(skewness):
     result = finite_size.solve(S3, TIMES, n=400, rtol=1e-10, atol=1e-12, skewness=skewness)
     expected = by_hand(200, float(skewness))
@@ -41,6 +41,7 @@ def test_against_an_independent_solver(skewness):
     assert np.any(result.values["third_cumulant"]) == skewness
 
 
+@pytest.mark.long
 def test_tends_to_the_limit_as_the_root_of_n():
     exact = limit.solve(S3, TIMES, rtol=1e-10, atol=1e-10).values
     error = [
@@ -57,7 +58,7 @@ def test_uses_the_sizes_that_the_network_has():
     assert np.max(np.abs(even - odd)) > 1e-3
 
 
-@pytest.mark.parametrize(("n", "period"), [(2_000, 2.43), (2_000_000, 0.93)])
+@pytest.mark.parametrize(("n", "period"), [pytest.param(2_000, 2.43, marks=pytest.mark.long), (2_000_000, 0.93)])
 def test_folded_manifold_oscillates_at_finite_n(n, period):
     times = np.arange(0.0, 30.0, 0.002)
     mean = finite_size.solve(BalancedNetwork.folded(), times, n=n, rtol=1e-8, atol=1e-10).values["mean"][0]

@@ -308,7 +308,9 @@ def test_unbiased_cumulants():
 
 @pytest.mark.parametrize("method", ["exact", "tau_leap"])
 @pytest.mark.parametrize(
-    "model", [S3, S3.replace(gain=(Logistic(1.5, 2.0, 0.5), Logistic(2.0, 3.0, 0.3)))], ids=["probit", "logistic"]
+    "model",
+    [S3, pytest.param(S3.replace(gain=(Logistic(1.5, 2.0, 0.5), Logistic(2.0, 3.0, 0.3))), marks=pytest.mark.long)],
+    ids=["probit", "logistic"],
 )
 def test_vectorised_kernels_have_the_law_of_the_plain_ones(model, method, monkeypatch):
     """Mean, variance, third cumulant and rate of 300 networks each: Welch's t and Kolmogorov-Smirnov."""

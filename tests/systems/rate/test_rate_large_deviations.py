@@ -90,6 +90,7 @@ def test_variance_of_the_mean_by_quadrature_to_five_digits(steps, expected):
     assert abs(sampled.mean[-1] - expected) < 5 * sampled.mean_error[-1]
 
 
+@pytest.mark.long
 def test_networks_of_a_thousand_neurons_fluctuate_as_predicted(standard):
     n, draws = 1000, 800
     network = simulate(RateNetwork(), np.arange(9.0), n=n, realisations=draws, seed=11, lags=1, replicas=2)

@@ -21,6 +21,7 @@ def second_moments(network, lag):
     return (network["covariance"].sel(lag=lag).isel(last) + network["mean"].isel(time=-1) ** 2).values
 
 
+@pytest.mark.long
 def test_second_moments_extrapolated_in_one_over_n_agree_with_the_limit():
     model, limit = RateNetwork(), solve_limit(RateNetwork(), TIMES)
     sizes, draws = np.array([64, 128, 256]), 500  # the study with 3000 draws is in validation/rate_theory.py
@@ -148,6 +149,7 @@ def test_the_bytes_do_not_depend_on_threads(weights, n):
         assert one[name].values.tobytes() == two[name].values.tobytes()
 
 
+@pytest.mark.long
 def test_heun_without_its_weights_has_the_same_law():
     model, times = RateNetwork.diffusion(), np.array([0.0, 0.4])
     found = {}

@@ -88,7 +88,7 @@ def moments(trajectory):
     )
 
 
-@pytest.mark.parametrize("kernel", [SeparableKernel(1.5, 0.5, 0.4), ODD])
+@pytest.mark.parametrize("kernel", [SeparableKernel(1.5, 0.5, 0.4), pytest.param(ODD, marks=pytest.mark.long)])
 def test_the_integrated_network_has_the_law_of_the_explicit_one(kernel):
     # N = 24, T = 4, two replicas of each draw; 17 statistics, false alarm 1e-4 in all (Bonferroni)
     model = RateNetwork(kernel=kernel, activation="tanh", gain=1.5)

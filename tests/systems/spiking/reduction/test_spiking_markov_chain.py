@@ -14,7 +14,7 @@ def copied(state):
     return type(state)(*(np.array(x) for x in state))
 
 
-@pytest.mark.parametrize("refractory", ["exponential", "fixed"])
+@pytest.mark.parametrize("refractory", [pytest.param("exponential", marks=pytest.mark.long), "fixed"])
 @pytest.mark.parametrize("linear", [False, True])
 def test_chain_moves_in_the_mean_as_the_reduction(linear, refractory):
     """From one state, the mean over many draws of every count, moment and deviation is the deterministic step."""
