@@ -52,6 +52,40 @@ def test_finite_size_is_told_from_a_wrong_theory():
     assert abs(bias - 40 / 200) < 0.02
 
 
+def test_the_sentence_quotes_the_component_that_its_verdict_is_about():
+    model = Toy(bias=40.0, noise=0.01)
+    network = ln.simulate(model, TIMES, n=200, realisations=16, seed=1)
+    limit, finite = ln.solve_limit(model, TIMES), ln.solve_limit(model, TIMES, n=200)
+    limit["mean"].loc[{"population": "b"}] += 1.0  # the largest difference, which the theory at this n explains
+    finite["mean"].loc[{"population": "a"}] += 0.05  # a small one, which it does not
+    report = ln.compare(network, limit, finite=finite).sel(observable="mean")
+    row = ln.compare(network, limit, finite=finite).sel(component="mean[a]")
+    assert report["verdict"] == Verdict.THEORY_OFF
+    sentence = str(report["sentence"].item())
+    assert "theory off; largest for mean[a], network - limit" in sentence
+    assert f"network - theory at this n = {float(row['finite_bias']):+.3g}" in sentence
+    assert abs(float(row["finite_z"])) > 5
+    found = ln.compare(network, limit).sel(observable="mean")  # without that theory the limit is what differs
+    assert "largest for mean[b]" in str(found["sentence"].item())
+
+
+def test_a_difference_in_time_only_is_said_to_be_one():
+    model = Toy(noise=0.01)
+    network = ln.simulate(model, TIMES, n=200, realisations=16, seed=1)
+    wave = np.zeros(len(TIMES))
+    wave[[3, 8]] = 0.1, -0.1
+    theory = ln.solve_limit(model, TIMES, n=200)
+    away = (network["mean"].mean("realisation") - theory["mean"]).mean("time")
+    theory["mean"] = theory["mean"] + away  # the time means agree to the last digit
+    theory["mean"].loc[{"population": "b"}] += wave
+    report = ln.compare(network, theory)
+    assert abs(float(report["z"].sel(component="mean[b]"))) < 3
+    sentence = str(report["sentence"].sel(observable="mean").item())
+    start = "mean: theory off in its course over time, not in its time mean; largest for mean[b] at "
+    assert sentence.startswith(start)
+    assert float(sentence.removeprefix(start).split(",")[0]) in TIMES[[3, 8]]
+
+
 def test_too_little_data_is_said_to_be_too_little():
     model = Toy(noise=100.0)
     network = ln.simulate(model, TIMES, n=20, realisations=8, seed=1)

@@ -7,14 +7,16 @@ import jax
 import numpy as np
 import pytest
 import yaml
+from scipy import stats
 
 import largen as ln
 from largen.commands.main import main
 from largen.fitting import evaluation
 from largen.fitting.evaluation import evaluate
-from largen.fitting.measured import in_order
+from largen.fitting.measured import Data, in_order
 from largen.fitting.plain import fit_as_plain
-from largen.fitting.unknowns import unknowns
+from largen.fitting.quality import judge_fit
+from largen.fitting.unknowns import Unknowns, unknowns
 from largen.parameters.plain import to_plain
 from toy import Toy
 
@@ -149,6 +151,61 @@ def test_networks_give_the_level_where_the_limit_is_biased():
     assert np.abs(z).max() < 4.5
     assert np.abs(z).max() < np.abs(z_plain).max()
     assert level.attrs["rounds"] >= 3
+
+
+def test_a_bad_fit_is_called_bad_and_a_good_one_good(rate_target):
+    """A planted deviation of one datum; and the rate of false alarms of the level over noisy targets."""
+    mean = rate_target["mean"].values
+    wrong = mean + 0.1 * np.array([0.0, 1.0, -1.0, 1.0, -1.0])
+    options = {"times": TIMES, "lags": 1, "free": ["gain"], "check": False, "starts": 1}
+    result = ln.fit(ln.RateNetwork(), {"mean": (wrong, 0.01)}, **options)
+    chi_squared = np.sum(((result["fitted"] - result["target"]) / 0.01) ** 2)
+    assert result.attrs["fit"] == "bad"
+    assert result.attrs["chi_squared"] == pytest.approx(float(chi_squared))
+    assert result.attrs["degrees_of_freedom"] == 4
+    assert result.attrs["tail_probability"] < 1e-6
+    assert "not to be believed; the largest misfit is mean at " in result.attrs["fit_message"]
+    assert fit_as_plain(result)["fit_message"] == result.attrs["fit_message"]
+    noisy = mean + 0.01 * np.random.default_rng(1).standard_normal(5)
+    assert ln.fit(ln.RateNetwork(), {"mean": (noisy, 0.01)}, **options).attrs["fit"] == "good"  # false alarm 1e-3
+    untested = ln.fit(ln.RateNetwork(), {"mean": wrong}, **options)
+    assert untested.attrs["fit"] == "untested"
+    assert "has no errors; what is left over is " in untested.attrs["fit_message"]
+    many = options | {"free": [*FREE, "initial_mean", "gamma"]}
+    full = ln.fit(ln.RateNetwork(), {"mean": (wrong, 0.01)}, **many, strict=False)
+    if full.attrs["flat_directions"] == 0:
+        assert "cannot be judged: nothing is left over (5 data, 5 parameters)" in full.attrs["fit_message"]
+    assert full.attrs["degrees_of_freedom"] == full.attrs["flat_directions"]
+
+
+def quality(samples, jacobian, level=0.0):
+    """What `judge_fit` says of a linear model fitted to the mean of samples."""
+    rows = samples + level
+    error = rows.std(0, ddof=1) / np.sqrt(len(rows))
+    data = Data(tuple(f"d{k}" for k in range(rows.shape[1])), {}, rows.mean(0), error, rows)
+    weighted = jacobian / error[:, None]
+    residual = weighted @ np.linalg.lstsq(weighted, data.value / error, rcond=None)[0] - data.value / error
+    free = Unknowns(("a", "b"), ((), ()), np.array([0.0, -np.inf]), np.array([1.0, np.inf]), np.ones(2), ("1", "1"))
+    return judge_fit(data, 1.0 / error, free, np.array([0.5, 2.0]), residual, weighted, 0, [])
+
+
+def test_the_test_of_a_fit_to_realisations_keeps_its_level():
+    """Linear models with correlated noise of 12 realisations: p-values are uniform (false alarm 1e-6)."""
+    rng = np.random.default_rng(3)
+    jacobian, mixing = rng.standard_normal((2, 60)).T, rng.standard_normal((60, 60))
+    tails = [quality(rng.standard_normal((12, 60)) @ mixing, jacobian).tail for _ in range(400)]
+    assert stats.kstest(tails, "uniform").pvalue > 1e-6
+    wrong = np.linspace(-20.0, 20.0, 60) ** 2
+    assert quality(rng.standard_normal((12, 60)) @ mixing, jacobian, wrong).goodness == "bad"
+
+
+def test_a_parameter_at_its_bound_is_named():
+    rows = np.random.default_rng(1).standard_normal((8, 5))
+    data = Data(tuple("abcde"), {}, rows.mean(0), np.ones(5), None)
+    free = Unknowns(("gain", "tau"), ((), ()), np.array([0.0, 0.0]), np.array([2.0, np.inf]), np.ones(2), ("1", "1"))
+    found = judge_fit(data, np.ones(5), free, np.array([2.0 - 1e-9, 1.0]), rows[0], rows[:2].T, 0, [])
+    assert found.at_bound == ("`gain` = 2",)
+    assert "`gain` = 2 ended at a bound, where its standard error means nothing" in found.message
 
 
 def test_a_dict_of_values_with_errors_gives_the_gauss_newton_covariance(rate_target):

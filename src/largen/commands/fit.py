@@ -111,6 +111,7 @@ def show_fit(plain: dict[str, Any]) -> None:
         columns.add_row(name, plus_minus(value, error, digits=6), f"{start:.6g}", unit(row["unit"]))
     out.print(columns)
     print(f"{plain['status'].capitalize()}; standard errors {plain['standard_errors']}.")
+    print(plain["fit_message"])
     print(plain["identifiability"])
     if "check" in plain:
         print(plain["check"])

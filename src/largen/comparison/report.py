@@ -26,6 +26,10 @@ class Verdict(enum.StrEnum):
     AGREES = "agrees"
 
 
+DIFFERENT = (Verdict.THEORY_OFF, Verdict.NOT_SEPARATED, Verdict.FINITE_SIZE)
+"""Verdicts that speak of a difference."""
+
+
 class _Tested(NamedTuple):
     """Differences of a network from its theories.
 
@@ -207,7 +211,7 @@ def _report(tested: _Tested) -> xr.Dataset:
     components, owner, values = _components(tested)
     observables, verdicts = _tests(tested)
     observables["verdict"] = np.array([verdict.value for verdict in verdicts])
-    messages = [_message(name, verdicts[k], components, owner, values) for k, name in enumerate(tested.names)]
+    messages = [_message(tested, k, verdict, components, owner, values) for k, verdict in enumerate(verdicts)]
     observables["sentence"] = np.array(messages)
     variables: dict[str, Any] = {key: ("component", column) for key, column in values.items()}
     variables |= {key: ("observable", column) for key, column in observables.items()}
@@ -310,17 +314,56 @@ def _worst(verdicts: Sequence[Verdict]) -> Verdict:
     return next(verdict for verdict in Verdict if verdict in verdicts)
 
 
-def _message(name: str, verdict: Verdict, labels: list[str], owner: list[str], values: Mapping[str, np.ndarray]) -> str:
-    """A verdict in words, with its largest difference."""
-    rows = np.array([k for k, own in enumerate(owner) if own == name])
-    worst = rows[np.argmax(np.abs(values["z"][rows]))]
+def _message(
+    tested: _Tested, k: int, verdict: Verdict, labels: list[str], owner: list[str], values: Mapping[str, np.ndarray]
+) -> str:
+    """A verdict on observable k in words, with the difference that it is about.
+
+    That is the largest of those that the verdict speaks of: from the theory at the network's size where that is off,
+    the least certain one where the run is too short, else from the limit. Where no time mean is off by itself, the
+    difference lies in the course over time, and the time at which it is largest is named.
+    """
+    rows = np.flatnonzero(np.array(owner) == tested.names[k])
+    from_finite = verdict is Verdict.THEORY_OFF and "finite_bias" in values
+    prefix = "finite_" if from_finite else ""
+    if verdict is Verdict.TOO_SHORT:
+        size = values["ci_high"] - values["ci_low"]
+    else:
+        size = np.abs(values[f"{prefix}z"])
+    worst = rows[np.argmax(size[rows])]
+    said = f"{tested.names[k]}: {verdict}"
+    if verdict in DIFFERENT and not _off(values, prefix)[rows].any():
+        differences = tested.against_finite if from_finite else tested.against_limit
+        assert differences is not None
+        where = _largest_in_time(tested, differences[k], labels, rows)
+        return f"{said} in its course over time, not in its time mean{where}."
     bias, error, limit = (values[key][worst] for key in ("bias", "standard_error", "limit"))
     relative = f" ({100 * bias / abs(limit):+.2g} %)" if limit != 0 else ""
-    text = f"{name}: {verdict}; largest for {labels[worst]}, network - limit = {bias:+.3g} ± {error:.2g}{relative}"
+    which = "least certain" if verdict is Verdict.TOO_SHORT else "largest"
+    text = f"{said}; {which} for {labels[worst]}, network - limit = {bias:+.3g} ± {error:.2g}{relative}"
     if "finite_bias" in values:
         bias, error = (values[key][worst] for key in ("finite_bias", "finite_standard_error"))
         text += f", network - theory at this n = {bias:+.3g} ± {error:.2g}"
     return text + "."
+
+
+def _off(values: Mapping[str, np.ndarray], prefix: str) -> np.ndarray:
+    """Which components' 95 % intervals of the difference leave out 0, shape (component,)."""
+    return (values[f"{prefix}ci_low"] > 0) | (values[f"{prefix}ci_high"] < 0)
+
+
+def _largest_in_time(tested: _Tested, difference: Difference, labels: list[str], rows: np.ndarray) -> str:
+    """The component and time of the largest difference in standard errors; empty where these are not known."""
+    if difference.pointwise_error is None:
+        return ""
+    error, bias = difference.pointwise_error, difference.pointwise
+    z = np.abs(np.divide(bias, error, out=np.zeros(bias.shape), where=error > 0))
+    component, at = np.unravel_index(int(np.argmax(z)), z.shape)
+    time = tested.network["time"].values[at]
+    return (
+        f"; largest for {labels[rows[component]]} at {time:.4g}, network - theory = {bias[component, at]:+.3g} ± "
+        f"{error[component, at]:.2g}"
+    )
 
 
 def _pointwise(variable: xr.DataArray, name: str, difference: Difference) -> dict[str, Any]:

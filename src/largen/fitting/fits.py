@@ -74,8 +74,11 @@ def fit(
     Returns:
         Dataset. By `parameter`: value, standard_error, ci_low, ci_high, start; covariance and correlation (parameter,
         parameter_); singular_value and direction of each `direction`. By `datum`: target, target_error, fitted, and
-        with a check network, network_error, network_z. By `start`: cost and outcome. `attrs`: status, identifiability,
-        condition_number, check (a message), verdict, and the fitted model's parameters.
+        with a check network, network_error, network_z. By `start`: cost and outcome. `attrs`: status; fit ("good",
+        "bad" or "untested") and fit_message, which says whether what is left over is chance and which parameters ended
+        at a bound; degrees_of_freedom and, where it can be tested, chi_squared, chi_squared_per_degree and
+        tail_probability; identifiability, condition_number, check (a message), verdict, and the fitted model's
+        parameters.
         `model.replace(**dict(zip(result.parameter.values, result.value.values)))` is the fitted model.
 
     Raises:

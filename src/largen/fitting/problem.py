@@ -12,6 +12,7 @@ from largen.checks import LimitError, increasing_times, require
 from largen.fitting.errors import Identifiability, covariance, identify, response
 from largen.fitting.evaluation import evaluate
 from largen.fitting.measured import Data, from_dataset, from_mapping, measure
+from largen.fitting.quality import Quality, judge_fit
 from largen.fitting.unknowns import Unknowns, unknowns
 from largen.io.model_files import time_grid
 from largen.numerics.least_squares import Minimum, Outcome, minimise
@@ -76,6 +77,7 @@ class End(NamedTuple):
         cost: Half the weighted sum of squares.
         dof: Degrees of freedom of the standard errors, None for known ones.
         response: How the parameters follow small changes of the weighted data, shape (p, datum).
+        quality: How good the fit is.
     """
 
     inner: np.ndarray
@@ -88,6 +90,7 @@ class End(NamedTuple):
     cost: float
     dof: int | None
     response: np.ndarray
+    quality: Quality
 
 
 def times_of(model: AbstractSystem, target: Any, times: Any) -> np.ndarray:
@@ -234,4 +237,5 @@ def conclude(problem: Problem, minimum: Minimum, best: int, shift: np.ndarray, m
         float(minimum.cost[best]),
         min((len(part) - 1 for part in (own, *rows) if part is not None), default=None),
         response(jacobian),
+        judge_fit(data, problem.weight, free, value, minimum.residual[best], jacobian, found.flat, rows),
     )

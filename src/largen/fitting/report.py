@@ -11,6 +11,7 @@ from largen.datasets import versions
 from largen.fitting.check import Check
 from largen.fitting.measured import Data
 from largen.fitting.problem import End, Problem
+from largen.fitting.quality import Goodness
 from largen.numerics.least_squares import Minimum
 from largen.parameters.plain import to_plain
 from largen.system import AbstractSystem
@@ -83,12 +84,18 @@ def report(
         "evaluations": minimum.iterations,
         "rounds": rounds,
         "cost": end.cost,
+        "fit": end.quality.goodness.value,
+        "fit_message": end.quality.message,
+        "degrees_of_freedom": end.quality.dof,
         "identifiability": end.found.message,
         "condition_number": end.found.condition,
         "flat_directions": end.found.flat,
         "standard_errors": _source(data, end.dof),
         "versions": versions(),
     }
+    if end.quality.goodness is not Goodness.UNTESTED:
+        attrs["chi_squared"], attrs["tail_probability"] = end.quality.chi_squared, end.quality.tail
+        attrs["chi_squared_per_degree"] = end.quality.chi_squared / end.quality.dof
     if check is not None:
         attrs |= {"verdict": check.agreement.value, "check": check.message}
     labelled = {name: (dims, values, {"long_name": text}) for name, (dims, values, text) in variables.items()}
