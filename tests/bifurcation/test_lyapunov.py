@@ -43,6 +43,33 @@ def test_the_logistic_map_has_ln_2():
     assert abs(float(found["mean_exponent"][0]) - math.log(2)) < 5 * error
 
 
+@pytest.mark.parametrize(("rate", "critical"), [(2.0, 1), (1.0 + math.sqrt(5.0), 2), (3.4985616993277, 4)])
+def test_a_superstable_orbit_has_minus_infinity(rate, critical):
+    """The logistic map where the critical point 1/2 lies on the orbit of period 1, 2, 4; beside it ln |f'|."""
+    family = analysis.Map(lambda x, q: q["r"] * x * (1.0 - x), [0.3], {"r": rate})
+    found = analysis.lyapunov(family, duration=1000)
+    for name in ("exponent", "mean_exponent", "exponent_of_block"):
+        assert np.all(np.isneginf(found[name])), name
+    for name in ("exponent_se", "mean_exponent_se"):
+        assert np.all(found[name] == 0), name
+    assert "superstable" in found.attrs["status"]
+    beside = analysis.Map(family.function, [0.3], {"r": rate + 1e-6})
+    near = analysis.lyapunov(beside, duration=1000, transient=1000)
+    assert near.attrs["status"] == "completed"
+    if critical == 1:
+        assert float(near["exponent"][0, 0]) == pytest.approx(math.log(1e-6), rel=1e-6)
+
+
+def test_a_strong_contraction_and_a_singular_map_are_told_apart():
+    strong = analysis.lyapunov(lambda x: 1e-20 * x + 1.0, kind="map", state=[0.3], duration=200)
+    assert float(strong["exponent"][0, 0]) == pytest.approx(math.log(1e-20))
+    henon = {"kind": "map", "state": [0.1, 0.1], "duration": 1000, "exponents": 2}
+    flat = analysis.lyapunov(lambda x: jnp.array([1.0 - 1.2 * x[0] ** 2 + x[1], 0.0 * x[0]]), **henon)
+    assert np.isfinite(flat["exponent"][0, 0])
+    assert np.isneginf(flat["exponent"][0, 1])
+    assert flat.attrs["status"].startswith("mode 1: minus infinity")
+
+
 def test_lorenz():
     """.9056, 0 and -14.5723 (Wolf et al. 1985; Viswanath 1998); their sum is the divergence, exactly."""
     found = analysis.lyapunov(lorenz, state=[1.0, 1.0, 20.0], dt=0.01, duration=1000.0, exponents=3, transient=20.0)

@@ -67,6 +67,9 @@ def lyapunov(
         the root of their number; `mean_exponent` over realisations with `mean_exponent_se` (from the realisations; the
         error over time where there is one), `exponent_of_block` (realisation, mode, block).
 
+        An exponent is minus infinity, with error 0, where the derivative along the orbit loses a direction altogether
+        (a superstable orbit, a map that is not invertible); `attrs["status"]` says so.
+
     Raises:
         InputError: An argument cannot be used; noise in a rate network.
         LimitError: The orbit does not stay finite, or dt is too long.
@@ -176,7 +179,10 @@ def _labelled(
     error = np.array([one.error for one in found]) / problem.dt
     by_block = np.array([one.blocks.T for one in found]) / problem.dt
     count = len(found)
-    spread = value.std(0, ddof=1) / np.sqrt(count) if count > 1 else error[0]
+    vanishing = np.isneginf(value).any(0)
+    value[:, vanishing] = -np.inf
+    spread = np.where(vanishing, 0.0, value).std(0, ddof=1) / np.sqrt(count) if count > 1 else error[0]
+    spread = np.where(vanishing, 0.0, spread)
     unit = {"ms": "1/ms", "step": "1/step"}.get(problem.unit, "1")
     each = ("realisation", "mode")
     table = {
@@ -194,10 +200,21 @@ def _labelled(
         "transient": transient,
         "dt": problem.dt if problem.inner is None else problem.inner,
         "method": problem.method,
-        "status": COMPLETED,
+        "status": _status(vanishing),
     }
     variables = {
         name: (dims, values, {"units": unit, "long_name": text}) for name, (dims, values, text) in table.items()
     }
     coords = {"mode": np.arange(value.shape[1]), "realisation": np.arange(count)}
     return xr.Dataset(variables, coords, attrs)
+
+
+def _status(vanishing: np.ndarray) -> str:
+    """What is said about exponents of minus infinity."""
+    which = [str(k) for k in np.flatnonzero(vanishing)]
+    if not which:
+        return COMPLETED
+    return (
+        f"mode{'s' if len(which) > 1 else ''} {', '.join(which)}: minus infinity, for the derivative along the orbit "
+        "vanishes (to rounding) in a direction: the orbit is superstable, or the map is not invertible"
+    )

@@ -19,8 +19,9 @@ class Exponents(NamedTuple):
     """Exponents per step of the map.
 
     Attributes:
-        value: The largest exponents, in the order of the tangent vectors, shape (exponent,).
-        error: Standard errors, from the standard deviation over time blocks, shape (exponent,).
+        value: The largest exponents, in the order of the tangent vectors, shape (exponent,); minus infinity where a
+            derivative along the orbit vanishes (superstable).
+        error: Standard errors, from the standard deviation over time blocks, shape (exponent,); 0 of an infinite one.
         blocks: Exponents of each block of time, shape (block, exponent).
         last: The state at the end, in the form in which it was given.
         finite: Whether the orbit stayed finite.
@@ -129,20 +130,67 @@ def exponents(
         directions *= np.asarray(ravel_pytree(eqx.filter(scale, eqx.is_inexact_array))[0])[:, None]
     sizes = (jnp.asarray(every), jnp.asarray(skip))
     carry = (moving, fixed, jnp.asarray(directions))
-    logs, last, finite = _run(step, project, carry, args, sizes, blocks, rounds)
-    means = np.asarray(logs) / (rounds * every)
-    good = bool(finite) and bool(np.all(np.isfinite(means)))
+    logs, smallest, end, finite = _run(step, project, carry, args, sizes, blocks, rounds)
+    means = np.array(logs) / (rounds * every)
+    good = bool(finite) and bool(np.all(means < np.inf))
     means = means if good else np.full(means.shape, np.nan)
-    error = means.std(0, ddof=1) / np.sqrt(blocks)
+    smallest = np.asarray(smallest)
+    vanishing = np.isneginf(means).any(0)
+    if good and np.any((smallest < TINY) & ~vanishing):
+        vanishing |= np.asarray(_vanishes(step, project, end, args, sizes[0], min(rounds * blocks, PROBED)))
+    means[:, vanishing] = -np.inf
+    error = np.where(vanishing, 0.0, np.where(vanishing, 0.0, means).std(0, ddof=1) / np.sqrt(blocks))
+    last = eqx.combine(end[0], end[1])
     return Exponents(means.mean(0), error, means, jax.tree.map(np.asarray, last), good)
+
+
+TINY = -25.0
+"""Logarithm of a growth that may be a rounded zero."""
+PROBED = 500
+"""Intervals in which it is looked at again."""
+UNCERTAIN = 0.1
+"""Change of the logarithm of a tiny growth, when the state moves in its last digits, that shows it to be rounding."""
 
 
 @eqx.filter_jit
 def _run(
     step: Callable[[Any, Any], Any], project: Any, carry: Any, args: Any, sizes: Any, blocks: int, rounds: int
-) -> tuple[jax.Array, Any, jax.Array]:
-    """Logarithms of the growth per block, shape (block, exponent), the last state, and whether all is finite."""
+) -> tuple[jax.Array, jax.Array, Any, jax.Array]:
+    """Growth per block, shape (block, exponent), the smallest in an interval (logarithms), the end, whether finite."""
     every, skip = sizes
+    interval, orthonormalised = _interval(step, project, carry, args, every)
+
+    def block(carry: Any, _: Any) -> Any:
+        carry, logs = jax.lax.scan(interval, carry, None, length=rounds)
+        return carry, (logs.sum(0), logs.min(0))
+
+    carry = (*carry[:2], orthonormalised(carry[0], carry[2])[0])
+    carry = jax.lax.fori_loop(0, skip, lambda _, carry: interval(carry, None)[0], carry)
+    carry, (logs, smallest) = jax.lax.scan(block, carry, None, length=blocks)
+    return logs, smallest.min(0), carry, jnp.all(jnp.isfinite(ravel_pytree(carry[0])[0]))
+
+
+@eqx.filter_jit
+def _vanishes(
+    step: Callable[[Any, Any], Any], project: Any, carry: Any, args: Any, every: Any, rounds: int
+) -> jax.Array:
+    """Whether a tiny growth of each exponent is a zero in rounded numbers, shape (exponent,).
+
+    It is if it changes when the state moves by some of its last digits. A growth that is tiny but no zero does not.
+    """
+    interval, _ = _interval(step, project, carry, args, every)
+
+    def look(carry: Any, _: Any) -> Any:
+        moved = jax.tree.map(lambda a: a * (1.0 + 4.0 * jnp.finfo(a.dtype).eps), carry[0])
+        after, logs = interval(carry, None)
+        others = interval((moved, *carry[1:]), None)[1]
+        return after, (logs < TINY) & ~(jnp.abs(logs - others) < UNCERTAIN)
+
+    return jax.lax.scan(look, carry, None, length=rounds)[1].any(0)
+
+
+def _interval(step: Callable[[Any, Any], Any], project: Any, carry: Any, args: Any, every: Any) -> Any:
+    """The function of (state, constants, vectors) that runs an interval, and the one that orthonormalises vectors."""
     _, back = ravel_pytree(carry[0])
 
     def orthonormalised(moving: Any, vectors: Any) -> tuple[jax.Array, jax.Array]:
@@ -174,16 +222,7 @@ def _run(
         vectors, logs = orthonormalised(moving, vectors)
         return (moving, fixed, vectors), logs
 
-    def block(carry: Any, _: Any) -> Any:
-        carry, logs = jax.lax.scan(interval, carry, None, length=rounds)
-        return carry, logs.sum(0)
-
-    carry = (*carry[:2], orthonormalised(carry[0], carry[2])[0])
-    carry = jax.lax.fori_loop(0, skip, lambda _, carry: interval(carry, None)[0], carry)
-    carry, logs = jax.lax.scan(block, carry, None, length=blocks)
-    moving, fixed, _ = carry
-    finite = jnp.all(jnp.isfinite(ravel_pytree(moving)[0]))
-    return logs, eqx.combine(moving, fixed), finite
+    return interval, orthonormalised
 
 
 # Equations with a parameter that is not used, as maps ---------------------------------------------------------------
