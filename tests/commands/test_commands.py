@@ -211,6 +211,8 @@ def test_ctrl_c_leaves_what_was_finished_readable(tmp_path):
         err = process.stderr.read()
     assert process.returncode == 130, err
     assert re.search(r"\d+ of 2000 realisations are in", err), err
+    assert os.listdir(tmp_path) == ["out.stopped"]
+    folder = tmp_path / "out.stopped"
     network = ln.load(folder / "network.nc")
     assert 1 <= network.sizes["realisation"] < 2000
     assert np.isfinite(network["rate"]).all()

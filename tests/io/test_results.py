@@ -83,4 +83,4 @@ def test_files_keep_the_permissions_a_user_expects(tmp_path):
     os.umask(umask)
     path = ln.save(ln.solve_limit(Toy(), TIMES), tmp_path / "x.nc")
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
-    assert atomic._umask() == umask
+    assert atomic.umask() == umask

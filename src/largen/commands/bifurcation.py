@@ -9,7 +9,7 @@ import typer
 from largen.checks import InputError
 from largen.commands.limit import COMPILES
 from largen.commands.options import AsJson, JobOptions, OutFolder, Overwrite, takes_job
-from largen.commands.output import Output, results_folder, save_figure
+from largen.commands.output import Output, Results, results_folder, save_figure
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -40,14 +40,14 @@ def bifurcation(
     output, job = Output(as_json), read_job(asked, ("dynamics",), size_of_file=False)
     settings = {"cycles": cycles, "switch": switch, "points": points, "progress": output.progress}
     doing = output.doing(f"Following the branches of {job.name} in {parameter} {COMPILES} ...")
-    with results_folder(out, f"{Path(asked.model).stem}-bifurcation", overwrite) as folder, doing:
-        found = follow_and_keep(job, parameter, begin, to, folder, settings)
-    plain = diagram_as_plain(found) | {"folder": str(folder)}
+    with results_folder(out, f"{Path(asked.model).stem}-bifurcation", overwrite) as results, doing:
+        found = follow_and_keep(job, parameter, begin, to, results, settings)
+    plain = diagram_as_plain(found) | {"folder": str(results.path)}
     output.result(plain, lambda: show_diagram(found, plain))
 
 
 def follow_and_keep(
-    job: "Job", parameter: str, begin: float | None, to: float, folder: Path, settings: dict[str, Any]
+    job: "Job", parameter: str, begin: float | None, to: float, results: Results, settings: dict[str, Any]
 ) -> "xr.Dataset":
     """Follow the branches of a model's limit and keep everything in a folder.
 
@@ -56,7 +56,8 @@ def follow_and_keep(
         parameter: The parameter's name.
         begin: Where to begin; None is the model's own value.
         to: Where to stop.
-        folder: Gets `points.jsonl` (one point a line, as they come), `diagram.nc`, `diagram.json` and `diagram.png`.
+        results: The folder; gets `points.jsonl` (one point a line, as they come), `diagram.nc`, `diagram.json` and
+            `diagram.png`.
         settings: Further arguments of `follow`.
     """
     from largen import plot
@@ -67,7 +68,7 @@ def follow_and_keep(
     from largen.parameters.plain import json_safe
     from largen.system import AbstractFlowSystem
 
-    model = job.model
+    model, folder = job.model, results.folder
     if not isinstance(model, AbstractFlowSystem):
         raise InputError(f"A {type(model).__name__} has no branches to follow: its limit is a process, not a state.")
     if begin is not None:
@@ -80,7 +81,7 @@ def follow_and_keep(
 
         found = follow(model, parameter, to=to, n=job.n, each=keep, **settings, **job.options)
     save(found, folder / "diagram.nc")
-    write_json(diagram_as_plain(found) | {"folder": str(folder)}, folder / "diagram.json")
+    write_json(diagram_as_plain(found) | {"folder": str(results.path)}, folder / "diagram.json")
     save_figure(plot.diagram_page(found, title=f"{job.name}: branches in {parameter}"), folder / "diagram.png")
     return found
 

@@ -23,7 +23,7 @@ def compare(
     from largen.comparison.plain import report_as_plain
     from largen.io.results import load, save
 
-    check_file(out, overwrite)
+    out = check_file(out, overwrite)
     report = compare(load(network), load(limit), finite=load(finite) if finite else None)
     if out:
         save(report, out)

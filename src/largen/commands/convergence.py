@@ -7,7 +7,7 @@ import typer
 
 from largen.commands.limit import COMPILES
 from largen.commands.options import AsJson, JobOptions, OutFolder, Overwrite, Workers, takes_job
-from largen.commands.output import Output, results_folder, save_figure
+from largen.commands.output import Output, Results, results_folder, save_figure
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -33,12 +33,12 @@ def convergence(
     from largen.comparison.plain import convergence_as_plain
 
     output, job = Output(as_json), read_job(asked)
-    with results_folder(out, f"{Path(asked.model).stem}-convergence", overwrite) as folder:
+    with results_folder(out, f"{Path(asked.model).stem}-convergence", overwrite) as results:
         n = _integers("n", sizes, "200,600,2000") if sizes else default_sizes(job)
         counts = _integers("realisations", realisations, "16 or 400,400,60") if realisations else [job.realisations]
         with output.doing(f"Comparing {job.name} with its limit at n = {', '.join(map(str, n))} {COMPILES} ..."):
-            study = measure_and_keep(job, n, counts, folder, workers, output)
-    output.result(convergence_as_plain(study, folder), lambda: show_convergence(study, folder))
+            study = measure_and_keep(job, n, counts, results, workers, output)
+    output.result(convergence_as_plain(study, results.path), lambda: show_convergence(study, results.path))
 
 
 def default_sizes(job: "Job") -> list[int]:
@@ -52,7 +52,7 @@ def default_sizes(job: "Job") -> list[int]:
 
 
 def measure_and_keep(
-    job: "Job", n: list[int], counts: list[int], folder: Path, workers: int, output: Output
+    job: "Job", n: list[int], counts: list[int], results: Results, workers: int, output: Output
 ) -> "xr.Dataset":
     """Run the study and save it with its log-log figure; after Ctrl-C keep the sizes that had finished."""
     from largen import plot
@@ -64,6 +64,7 @@ def measure_and_keep(
     from largen.io.results import save
     from largen.simulation import Interrupted
 
+    folder = results.folder
     try:
         study = convergence(
             job.model,
@@ -80,10 +81,10 @@ def measure_and_keep(
         if stop.partial is None:
             raise
         save(stop.partial, folder / "convergence.nc")
-        raise Stopped(f"{stop.partial.sizes['n']} of {len(n)} sizes are in {folder}.") from stop
+        raise Stopped(f"{stop.partial.sizes['n']} of {len(n)} sizes are finished.") from stop
     save(study, folder / "convergence.nc")
     write_model(job.model, folder / "model.yaml")
-    write_json(convergence_as_plain(study, folder), folder / "convergence.json")
+    write_json(convergence_as_plain(study, results.path), folder / "convergence.json")
     save_figure(plot.figure_of(plot.convergence, study), folder / "figure.png")
     return study
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from largen.checks import InputError, known_keys, require
+from largen.checks import InputError, known_keys, path_of, require
 from largen.commands.limit import COMPILES
 from largen.commands.options import AsJson, JobOptions, OutFolder, Overwrite, takes_job
-from largen.commands.output import Output, results_folder
+from largen.commands.output import Output, Results, results_folder
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,7 +39,7 @@ def fit(
     from largen.fitting import fit
 
     output, job = Output(as_json), read_job(asked, ("smooth", "limit"), size_of_file=False)
-    with results_folder(out, f"{Path(asked.model).stem}-fit", overwrite) as folder:
+    with results_folder(out, f"{Path(asked.model).stem}-fit", overwrite) as results:
         require(bool(free), "free", "name at least one parameter", free, "Such as --free 'tau[e]'.")
         aim = read_target(target)
         with output.doing(f"Fitting {', '.join(free or ())} of {job.name} {COMPILES} ..."):
@@ -56,21 +56,22 @@ def fit(
                 check=check,
                 **job.options,
             )
-        plain = keep(result, job.model, folder)
+        plain = keep(result, job.model, results)
     output.result(plain, lambda: show_fit(plain))
 
 
-def keep(result: "xr.Dataset", model: "AbstractSystem", folder: Path) -> dict[str, Any]:
+def keep(result: "xr.Dataset", model: "AbstractSystem", results: Results) -> dict[str, Any]:
     """Save a fit and the fitted model; return the fit as plain values."""
     from largen.fitting.plain import fit_as_plain
     from largen.io.model_files import write_model
     from largen.io.plain_files import write_json
     from largen.io.results import save
 
+    folder = results.folder
     save(result, folder / "fit.nc")
     values = dict(zip(result["parameter"].values.tolist(), result["value"].values.tolist(), strict=True))
     write_model(model.replace(**values), folder / "model.yaml")
-    plain = fit_as_plain(result) | {"folder": str(folder), "files": list(FILES)}
+    plain = fit_as_plain(result) | {"folder": str(results.path), "files": list(FILES)}
     write_json(plain, folder / "fit.json")
     return plain
 
@@ -80,6 +81,7 @@ def read_target(path: Path) -> "xr.Dataset | dict[str, Any]":
     from largen.io.plain_files import parse_plain, read_text
     from largen.io.results import load
 
+    path = path_of("target", path)
     if path.suffix in (".nc", ".zarr"):
         return load(path)
     require(path.is_file(), "target", "name an existing file", str(path))

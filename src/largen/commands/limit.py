@@ -22,7 +22,7 @@ def limit(asked: JobOptions, out: OutFile = None, overwrite: Overwrite = False, 
     from largen.datasets import describe
 
     output, job = Output(as_json), read_job(asked, size_of_file=False)
-    check_file(out, overwrite)
+    out = check_file(out, overwrite)
     with output.doing(f"Solving the limit of {job.name} {COMPILES} ..."):
         solution = solve_and_keep(job, out)
     output.result(describe(solution, out), lambda: show_dataset(solution, out))

@@ -1,16 +1,27 @@
 """What a command writes: progress on standard error, results on standard output, files and folders."""
 
 import contextlib
+import glob
 import json
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from largen.checks import InputError, require
+from largen.checks import InputError, LimitError, Stopped, path_of, require
+from largen.io.atomic import being_written, umask
+from largen.io.folders import exchange, mend
+from largen.io.paths import target_of
 
+RESULT_FILES = {
+    *("model.yaml", "limit.nc", "finite.nc", "network.nc", "report.nc", "report.json", "figure.png"),
+    *("convergence.nc", "convergence.json", "fit.nc", "fit.json"),
+    *("points.jsonl", "diagram.nc", "diagram.json", "diagram.png"),
+}
+"""Names of all files that commands write to results folders; others in a folder that is replaced are the user's."""
 SOON = 1.0
 """Seconds after which a command says what takes so long."""
 
@@ -52,52 +63,118 @@ class Output:
             show()
 
 
-@contextlib.contextmanager
-def results_folder(out: Path | None, name: str, overwrite: bool) -> Iterator[Path]:
-    """Choose and make the results folder; a folder that holds results is not written over unless asked.
+class Results(NamedTuple):
+    """A results folder while it is written.
 
-    Without `out` it is largen-results/NAME, or NAME-2, NAME-3 and so on if that holds results. A failure before the
-    first result leaves no folder.
+    Attributes:
+        folder: Where its files are written.
+        path: Where they stand in the end.
     """
-    folder = _default_folder(Path(name).stem, overwrite) if out is None else out
-    if out is not None and _holds_results(folder) and not overwrite:
-        raise InputError(f"Folder `{folder}` already holds results: choose another --out, or say --overwrite.")
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+
+    folder: Path
+    path: Path
+
+
+@contextlib.contextmanager
+def results_folder(out: Path | None, name: str, overwrite: bool) -> Iterator[Results]:
+    """Choose the results folder, and put it in its place when it is complete; until then what stood there stays.
+
+    Without `out` it is largen-results/NAME, or NAME-2, NAME-3 and so on if that holds results. What is stopped on the
+    way keeps what it had finished in NAME.stopped, which the next complete run removes. Files of a user's own in a
+    folder that is replaced move along.
+    """
+    path = _default_folder(Path(name).stem, overwrite) if out is None else path_of("out", out)
+    place = Path(os.path.realpath(path))
+    _require_place(path, place)
+    made = [folder for folder in place.parents if not folder.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"Results folder `{path}` cannot be made: {error.strerror}. Choose another --out.") from error
+    mend(place, RESULT_FILES.__contains__)
+    if _holds_results(place) and not overwrite:
+        raise InputError(f"Folder `{path}` already holds results: choose another --out, or say --overwrite.")
+    require(not place.exists() or place.is_dir(), "out", "name a folder", str(path), "Choose another.")
+    try:
+        with being_written(place, folder=True) as aside:
+            try:
+                yield Results(aside, path)
+                _put(aside, place, path, overwrite)
+            except (Exception, KeyboardInterrupt) as error:
+                raise _stopped(error, aside, path, place) from error
+    except BaseException:
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise
+
+
+def _require_place(path: Path, place: Path) -> None:
+    """Refuse a folder that cannot be exchanged for another."""
+    here = Path.cwd()
+    require(place.name, "out", "name a folder", str(path))
+    remedy = f"Name a folder in it, such as --out {path / 'results'}."
+    require(place != here and place not in here.parents, "out", "be another than this folder", str(path), remedy)
+    require(not os.path.ismount(place), "out", "be no mount point", str(path), remedy)
+
+
+def _put(aside: Path, place: Path, path: Path, overwrite: bool) -> None:
+    """Put a complete folder in its place."""
+    if _holds_results(place) and not overwrite:
+        raise InputError(f"Folder `{path}` was filled by another run meanwhile.")
+    os.chmod(aside, place.stat().st_mode if place.exists() else 0o777 & ~umask())
+    try:
+        exchange(aside, place, RESULT_FILES.__contains__)
     except OSError as error:
         raise InputError(
-            f"Results folder `{folder}` cannot be made: {error.strerror}. Choose another --out."
+            f"Results folder `{path}` cannot be put in its place: {error.strerror}. Choose another --out."
         ) from error
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"Results folder `{folder}` must be writable, but is not. Choose another --out.")
+    shutil.rmtree(_kept(place), ignore_errors=True)
+
+
+def _stopped(error: BaseException, aside: Path, path: Path, place: Path) -> BaseException:
+    """Keep what had finished, and the error that says where."""
+    if not any(aside.iterdir()):
+        return error
     try:
-        yield folder
-    except BaseException:
-        for path in made:
-            if path.is_dir() and not any(path.iterdir()):
-                path.rmdir()
-        raise
+        exchange(aside, _kept(place))
+    except OSError:  # a full disk, say: nothing can be kept
+        return error
+    words = f"{error} What had finished is in `{_kept(path)}`.".strip()
+    if isinstance(error, KeyboardInterrupt):
+        return Stopped(words)
+    return type(error)(words) if isinstance(error, InputError | LimitError | Stopped) else error
+
+
+def _kept(path: Path) -> Path:
+    return path.with_name(f"{path.name}.stopped")
 
 
 def _default_folder(name: str, overwrite: bool) -> Path:
     base = Path("largen-results")
     candidates = [base / name, *(base / f"{name}-{k}" for k in range(2, 10_000))]
-    return candidates[0] if overwrite else next(path for path in candidates if not _holds_results(path))
+    for path in [] if overwrite else candidates:
+        if base.is_dir():
+            mend(path, RESULT_FILES.__contains__)
+        if not _holds_results(path) and not any(base.glob(f".{glob.escape(path.name)}.*.part")):  # of a living process
+            return path
+    return candidates[0]
 
 
 def _holds_results(folder: Path) -> bool:
     return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
 
 
-def check_file(out: Path | None, overwrite: bool) -> None:
-    """Refuse an output file that is already there, or whose folder is not, before any work is done."""
+def check_file(out: Path | None, overwrite: bool) -> Path | None:
+    """Refuse an output file that is already there, or whose folder is not, before any work is done; return its path."""
     if out is None:
-        return
-    if out.exists() and not overwrite:
+        return None
+    path = target_of("out", out)
+    if path.exists() and not overwrite:
         raise InputError(f"File `{out}` already exists: choose another --out, or say --overwrite.")
-    require(out.parent.is_dir(), "out", "lie in an existing folder", str(out), "Make the folder first.")
-    require(os.access(out.parent, os.W_OK), "out", "lie in a writable folder", str(out))
+    require(path.suffix == ".zarr" or not path.is_dir(), "out", "name a file", str(out), "It is a folder.")
+    require(os.access(path.parent, os.W_OK), "out", "lie in a writable folder", str(out))
+    return path
 
 
 def save_figure(figure: Any, path: Path) -> None:

@@ -36,16 +36,16 @@ def run(
     from largen.commands.tables import show_run
 
     output, job = Output(as_json), read_job(asked)
-    with results_folder(out, asked.model, overwrite) as folder:
-        report, summary = run_into(folder, job, workers, output)
-    output.result(summary, lambda: show_run(report, summary, folder))
+    with results_folder(out, asked.model, overwrite) as results:
+        report, summary = run_into(results.folder, job, workers, output)
+    output.result(summary, lambda: show_run(report, summary, results.path))
 
 
 def run_into(folder: Path, job: "Job", workers: int, output: Output) -> tuple["xr.Dataset", dict[str, Any]]:
     """Solve the limit, simulate, solve the theory of n neurons, compare, draw; save each as it comes.
 
     Returns:
-        What `compare` returned, and the contents of report.json.
+        What `compare` returned, and the contents of report.json with the seconds that each part took.
     """
     from largen import plot
     from largen.comparison.plain import report_as_plain
@@ -63,7 +63,8 @@ def run_into(folder: Path, job: "Job", workers: int, output: Output) -> tuple["x
     with _timed(seconds, "network"):
         output.say(f"Simulating {networks(job)} ...")
         record = model.default_record if n <= MOST_NEURONS_RECORDED else ()
-        network = simulate_and_keep(job, folder / "network.nc", record=record, workers=workers, output=output)
+        file = folder / "network.nc"
+        network = simulate_and_keep(job, file, stopped=file, record=record, workers=workers, output=output)
     with _timed(seconds, "finite"):
         finite = _theory_at_size(folder, job, output)
     report, note = _compared(network, limit, finite, output)
@@ -74,12 +75,11 @@ def run_into(folder: Path, job: "Job", workers: int, output: Output) -> tuple["x
     if statistics := statistics_as_plain(model, sources):
         summary["statistics"] = statistics
     summary["files"] = [name for name in FILES if finite is not None or name != "finite.nc"]
-    summary["seconds"] = seconds
     save(report, folder / "report.nc")
     figure = plot.overview(network, limit, finite=finite, report=report, title=job.name)
     save_figure(figure, folder / "figure.png")
     write_json(summary, folder / "report.json")
-    return report, summary
+    return report, summary | {"seconds": seconds}  # which differ from run to run, as no file does
 
 
 def _limit(folder: Path, job: "Job", output: Output) -> "xr.Dataset":

@@ -27,11 +27,17 @@ def simulate(
     from largen.commands.job import read_job
     from largen.commands.tables import show_dataset
     from largen.datasets import describe
+    from largen.io.atomic import remove
 
     output, job = Output(as_json), read_job(asked)
-    check_file(out, overwrite)
+    out = check_file(out, overwrite)
     with output.doing(f"Simulating {networks(job)} of {job.name} ..."):
-        network = simulate_and_keep(job, out, record=tuple(record or ()), workers=workers, output=output)
+        stopped = None if out is None else out.with_name(f"{out.stem}.stopped{out.suffix}")
+        network = simulate_and_keep(
+            job, out, stopped=stopped, record=tuple(record or ()), workers=workers, output=output
+        )
+        if stopped is not None:
+            remove(stopped)
     output.result(describe(network, out), lambda: show_dataset(network, out))
 
 
@@ -42,9 +48,9 @@ def networks(job: "Job") -> str:
 
 
 def simulate_and_keep(
-    job: "Job", out: Path | None, *, record: tuple[str, ...], workers: int, output: Output
+    job: "Job", out: Path | None, *, stopped: Path | None, record: tuple[str, ...], workers: int, output: Output
 ) -> "xr.Dataset":
-    """Simulate and save; after Ctrl-C keep the realisations that had finished, then pass the interrupt on."""
+    """Simulate and save; after Ctrl-C save the realisations that had finished in `stopped`, and pass it on."""
     from largen.checks import Stopped
     from largen.io.results import save
     from largen.simulation import Interrupted, simulate
@@ -63,11 +69,11 @@ def simulate_and_keep(
             **job.options_for("network"),
         )
     except Interrupted as stop:
-        if stop.partial is None or out is None:
-            raise
-        save(stop.partial, out)
+        if stop.partial is None or stopped is None:
+            raise Stopped(f"No realisation of {job.realisations} had finished.") from stop
+        save(stop.partial, stopped)
         count = stop.partial.sizes["realisation"]
-        raise Stopped(f"{count} of {job.realisations} realisations are in {out}.") from stop
+        raise Stopped(f"{count} of {job.realisations} realisations are in {stopped.name}.") from stop
     if out is not None:
         save(network, out)
     return network

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from largen.checks import InputError, Stopped
+from largen.checks import InputError, Stopped, path_of
 from largen.commands.options import AsJson, Functions, Realisations, Seed, Size
 from largen.commands.output import Output, save_figure
 
@@ -43,7 +43,7 @@ def sweep(
 def store_of(file: str | None, store: Path | None) -> Path:
     """Where the sweep of a file goes: as said, or NAME.zarr in this folder."""
     if store is not None:
-        return store
+        return path_of("store", store)
     if file is None:
         raise InputError("Give a sweep file, or say which store with --store.")
     return Path(f"{Path(file).stem}.zarr")

@@ -30,7 +30,7 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any], *, c
             write(aside)
             with open(aside, "rb+") as file:
                 os.fsync(file.fileno())
-            os.chmod(aside, 0o666 & ~_umask())
+            os.chmod(aside, 0o666 & ~umask())
             os.replace(aside, path)
         except OSError as error:
             raise InputError(
@@ -58,7 +58,7 @@ def being_written(path: Path, *, folder: bool) -> Iterator[Path]:
     try:
         yield aside
     finally:
-        _remove(aside)
+        remove(aside)
         os.close(handle)
 
 
@@ -79,7 +79,7 @@ def remove_if_left(aside: Path) -> None:
         return
     try:
         if take_lock(handle, wait=False):
-            _remove(aside)
+            remove(aside)
     finally:
         os.close(handle)
 
@@ -111,7 +111,8 @@ def _make(path: Path, folder: bool) -> tuple[Path, int]:
         os.close(handle)
 
 
-def _remove(aside: Path) -> None:
+def remove(aside: Path) -> None:
+    """Remove a file or folder, if it is there."""
     if aside.is_dir() and not aside.is_symlink():
         shutil.rmtree(aside, ignore_errors=True)
     else:
@@ -119,7 +120,7 @@ def _remove(aside: Path) -> None:
             aside.unlink(missing_ok=True)
 
 
-def _umask() -> int:
+def umask() -> int:
     """Read the process's umask without changing it."""
     try:
         with open("/proc/self/status") as file:
