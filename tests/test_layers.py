@@ -100,7 +100,7 @@ def test_an_injected_import_of_another_system_is_noticed(tmp_path):
 
 
 def test_an_injected_circle_within_a_folder_is_noticed(tmp_path):
-    root = copy_with(tmp_path, "checks.py", "import largen.runtime.memory")
+    root = copy_with(tmp_path, "checks/errors.py", "import largen.runtime.memory")
     assert layout.circles(layout.graph(root)) == [["checks", "runtime.memory"]]
 
 

@@ -1,12 +1,16 @@
 """simulate(): reproducible to the byte, refusals, interrupts, memory."""
 
+import re
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import largen as ln
+from largen.datasets import seed_of
 from largen.runtime import memory
+from largen.simulation import NetworkWork
 from toy import Toy
 
 TIMES = np.arange(0.0, 1.0, 0.25)
@@ -60,8 +64,51 @@ def test_refusals(arguments, message):
 
 def test_a_network_that_does_not_fit_is_refused_before_it_starts(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 1e3)
-    with pytest.raises(ln.InputError, match=r"needs about 0.0 GB of memory"):
+    with pytest.raises(
+        ln.InputError, match=r"needs about 8.3 kB of memory, but 1.0 kB are free. What fits: 93 neurons"
+    ):
         ln.simulate(Toy(), TIMES, n=1000)
+
+
+def test_the_largest_number_that_fits_is_named(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 1e5)
+    times = np.arange(0.0, 20.0)
+    with pytest.raises(ln.InputError, match="A run of 1000 realisations of a network of 100 neurons needs") as caught:
+        ln.simulate(Toy(), times, n=100, realisations=1000)
+    found = re.search(r"What fits: (\d+) realisations", str(caught.value))
+    assert found is not None
+    count = int(found[1])
+    work = NetworkWork(Toy(), times, 100, count, 1, None, (), {})
+    assert work.bytes(work.plan(), count) <= 1e5 < work.bytes(work.plan(), count + 1)
+    ln.simulate(Toy(), times, n=100, realisations=count)
+
+
+@pytest.mark.parametrize("system", [ln.SpikingNetwork(), ln.BalancedNetwork(), ln.RateNetwork()])
+@pytest.mark.parametrize("sizes", [{"n": 2**53}, {"n": 10**15}, {"realisations": 10**12}])
+def test_no_size_is_too_large_for_the_estimate(system, sizes):
+    with pytest.raises(ln.InputError, match=r"needs about .* [TP]B of memory"):
+        ln.simulate(system, np.arange(3.0), **({"n": 400} | sizes))
+
+
+@pytest.mark.parametrize("model", [None, "gamma", Path("gamma.yaml"), Toy, 3])
+def test_what_is_no_model_is_refused(model):
+    for function in (ln.simulate, ln.solve_limit):
+        with pytest.raises(ln.InputError, match="`system` must be a model"):
+            function(model, TIMES)
+
+
+@pytest.mark.parametrize("seed", [2**63, 2**64, np.random.SeedSequence(3).entropy, 10**3000])
+def test_a_seed_of_any_size_is_kept(seed, tmp_path):
+    network = ln.simulate(Toy(), TIMES, n=50, seed=seed)
+    again = ln.load(ln.save(network, tmp_path / "n.nc"))
+    assert seed_of(again) == seed
+    assert again.identical(network)
+
+
+def test_a_limit_with_too_many_times_is_refused(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 1e3)
+    with pytest.raises(ln.InputError, match=r"A limit at 1000 times needs about .* What fits: 15 output times"):
+        ln.solve_limit(Toy(), np.arange(1000.0))
 
 
 def test_progress_reaches_one_and_never_falls():

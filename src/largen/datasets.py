@@ -88,15 +88,16 @@ def label(
         "n": n,
         "method": method,
         "status": first.status,
+        "start_time": float(times[0]),
         "versions": versions(),
     }
     if seed is not None:
-        about["seed"] = seed
+        about |= netcdf_attrs({"seed": seed})
     if np.isfinite(n):
         about["sizes"] = system.sizes(int(n))
     if system.populations:  # in the order of `sizes` and of recorded spikes, whatever is selected later
         about["populations"] = ", ".join(system.populations)
-    about |= _netcdf_attrs(attrs) | _netcdf_attrs(first.attrs)
+    about |= netcdf_attrs(attrs) | netcdf_attrs(first.attrs)
     return xr.Dataset(_bare(variables), _bare(coords), about)
 
 
@@ -131,7 +132,7 @@ def _refuse_nan(observable: Observable, data: np.ndarray, part: Arrays) -> None:
         )
 
 
-def _netcdf_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
+def netcdf_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes as netCDF can hold them: numbers, words and vectors."""
     plain = {}
     for key, value in attrs.items():
@@ -141,8 +142,16 @@ def _netcdf_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
             value = "none"
         elif isinstance(value, list | tuple) and all(isinstance(entry, str) for entry in value):
             value = ", ".join(value)
+        elif isinstance(value, int) and not -(2**63) <= value < 2**63:  # a seed of any size
+            value = str(value) if value.bit_length() < 10_000 else hex(value)
         plain[key] = value
     return plain
+
+
+def seed_of(dataset: xr.Dataset) -> int | None:
+    """The seed among a Dataset's attributes, where one too large for netCDF is kept as text."""
+    seed = dataset.attrs.get("seed")
+    return int(seed, 0) if isinstance(seed, str) else seed
 
 
 # Plain values ----------------------------------------------------------------------------------------------------

@@ -8,13 +8,13 @@ import numpy as np
 import xarray as xr
 
 import largen.numerics.compiled  # noqa: F401 (as in `systems.spiking.model`)
-from largen.checks import InputError, LimitError, increasing_times, integer, one_of, real, seed_number
+from largen.checks import InputError, LimitError, flag, increasing_times, integer, names, one_of, real, seed_number
 from largen.datasets import label
 from largen.numerics.streams import stream
 from largen.runtime.memory import require_memory
 from largen.runtime.progress import showing
 from largen.runtime.workers import interrupts_between_steps, run_tasks
-from largen.system import AbstractSystem, Arrays, check_options
+from largen.system import AbstractSystem, Arrays, Plan, check_options, require_model
 
 
 class Interrupted(KeyboardInterrupt):
@@ -46,11 +46,11 @@ def simulate(
 
     Args:
         system: The model, such as `SpikingNetwork()`.
-        times: Output times (ms for the spiking system), shape (time,), strictly increasing. The network starts
-            at times[0].
+        times: Output times (ms for the spiking system, or with a unit), shape (time,), strictly increasing. The
+            network starts at times[0].
         n: Total number of neurons; None is the model's own reference size where it has one.
         realisations: Independent realisations, each with its own random streams.
-        seed: Non-negative integer; the same seed gives the same bytes, whatever `workers` is.
+        seed: Non-negative integer of any size; the same seed gives the same bytes, whatever `workers` is.
         method: One of the system's methods, or None for its default.
         record: More to record, such as "spikes"; a name or several.
         progress: None, True for a bar with the time left, or a function of the fraction done.
@@ -64,18 +64,19 @@ def simulate(
         InputError: An argument cannot be used; the message names it and the remedy.
         Interrupted: Ctrl-C; the finished realisations are in `.partial`.
     """
-    times = increasing_times("times", times)
+    times = increasing_times("times", times, unit=require_model("system", system).time_unit)
     realisations = integer("realisations", realisations, low=1)
     seed = seed_number("seed", seed)
     workers = integer("workers", workers, low=1)
-    record = (record,) if isinstance(record, str) else tuple(record)
+    record = names("record", record, like="record='spikes'")
     if method is not None:
-        one_of("method", method, system.methods)
+        method = one_of("method", method, system.methods)
     n = _network_size(system, n)
     check_options(system, "network", options)
 
-    plan = system.plan(times, n=n, method=method, record=record, **options)
-    require_memory(plan.bytes * max(min(workers, realisations), 1), f"A network of {n} neurons")
+    work = NetworkWork(system, times, n, realisations, workers, method, record, options)
+    plan = work.plan()
+    work.require_memory(plan)
     run = NetworkRun(system, times, n, seed, plan.method, record, options)
     what = f"network, n = {n}" + (f", {realisations} realisations" if realisations > 1 else "")
     with showing(progress, what) as tick:
@@ -98,6 +99,75 @@ def simulate(
         whole = [finished[r] for r in sorted(finished)]
         raise Interrupted(f"{len(whole)} of {realisations} realisations", labelled(whole) if whole else None)
     return labelled([finished[r] for r in range(realisations)])
+
+
+class NetworkWork(NamedTuple):
+    """What networks take, known before they start.
+
+    Attributes:
+        system: The model.
+        times: Output times, shape (time,).
+        n: Total number of neurons.
+        realisations: Number of networks.
+        workers: Processes that share them.
+        method: One of the system's methods, or None for its default.
+        record: What to record beyond the standard observables.
+        options: The system's own options.
+    """
+
+    system: AbstractSystem
+    times: np.ndarray
+    n: int
+    realisations: int
+    workers: int
+    method: str | None
+    record: tuple[str, ...]
+    options: Mapping[str, Any]
+
+    def plan(self) -> Plan:
+        """Plan of one realisation."""
+        return self.system.plan(self.times, n=self.n, method=self.method, record=self.record, **self.options)
+
+    def bytes(self, plan: Plan, realisations: int) -> float:
+        """Memory of all that run at once, and of the results, which labelling holds twice."""
+        kept = result_bytes(self.system, len(self.times)) if plan.kept is None else plan.kept
+        return plan.bytes * min(self.workers, realisations) + 2.0 * kept * realisations
+
+    def seconds(self) -> float | None:
+        """Wall-clock time, or None where it is unknown."""
+        each = self.plan().seconds
+        return None if each is None else each * -(-self.realisations // self.workers)
+
+    def require_memory(self, plan: Plan) -> None:
+        """Refuse networks that do not fit; the message names the largest numbers that do."""
+        count = self.realisations
+        several = f"{count} realisations of a" if count > 1 else "a"
+        smaller = {
+            "{} realisations": (count, lambda k: self.bytes(plan, k)),
+            "{} neurons": (self.n, lambda k: self._replace(n=k)._bytes_if_possible()),
+            "{} output times": (
+                len(self.times),
+                lambda k: self._replace(times=self.times[: max(k, 2)])._bytes_if_possible(),
+            ),
+        }
+        what = f"A run of {several} network of {self.n} neurons"
+        require_memory(self.bytes(plan, count), what, smaller=smaller)
+
+    def _bytes_if_possible(self) -> float:
+        """Negative where there is no such network."""
+        try:
+            self.system.sizes(self.n)
+            return self.bytes(self.plan(), self.realisations)
+        except InputError:
+            return -1.0
+
+
+def result_bytes(system: AbstractSystem, times: int) -> float:
+    """Memory of the standard observables at so many times, in double precision."""
+    count = max(len(system.populations), 1)
+    sizes = {"population": count, "source": count, "time": times, "time_": times}
+    standard = [observable.dims for observable in system.observables if not observable.on_request]
+    return 8.0 * sum(float(np.prod([sizes.get(dim, 1) for dim in dims], dtype=float)) for dims in standard)
 
 
 class NetworkRun(NamedTuple):
@@ -205,16 +275,19 @@ def solve_limit(
         InputError: An argument cannot be used; the message names it and the remedy.
         LimitError: The limit does not exist for these parameters, or was lost at `.t` (`.partial` up to then).
     """
-    times = increasing_times("times", times)
+    times = increasing_times("times", times, unit=require_model("system", system).time_unit)
     rtol, atol = real("rtol", rtol, above=0.0), real("atol", atol, above=0.0)
     if n is not None:
         n = integer("n", n, low=1)
         system.sizes(n)
+    strict = flag("strict", strict)
     check_options(system, "limit", options)
+    smaller = {"{} output times": (len(times), lambda k: 2.0 * result_bytes(system, k))}
+    require_memory(2.0 * result_bytes(system, len(times)), f"A limit at {len(times)} times", "", smaller=smaller)
 
     arrays = system.limit(times, n=n, rtol=rtol, atol=atol, **options)
 
-    size = n or system.reference_size
+    size = system.reference_size if n is None else n
     dataset = label(
         system,
         times,

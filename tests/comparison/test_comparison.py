@@ -1,7 +1,10 @@
 """compare(): its level, its power, its verdicts and its refusals, on a system with known answers."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import stats
 
 import largen as ln
@@ -174,3 +177,91 @@ def test_a_limit_cut_short_is_compared_up_to_there():
     cut = ln.solve_limit(model, TIMES, stop=1.0, strict=False)
     assert cut.sizes["time"] == 5
     assert ln.compare(network, cut).sizes["time"] == 5
+
+
+@pytest.fixture(scope="module")
+def pair():
+    model = Toy(noise=0.01)
+    return ln.simulate(model, TIMES, n=100, realisations=6), ln.solve_limit(model, TIMES)
+
+
+SELECTIONS = {
+    "populations turned": lambda d: d.sel(population=["b", "a"]),
+    "one population": lambda d: d.sel(population=["b"]),
+    "dims turned": lambda d: d.transpose(),
+    "realisations turned": lambda d: d.isel(realisation=slice(None, None, -1)),
+}
+
+
+@pytest.mark.parametrize("kind", list(SELECTIONS))
+def test_a_selection_is_compared_by_its_labels(pair, kind):
+    network, limit = pair
+    whole, part = ln.compare(network, limit), ln.compare(SELECTIONS[kind](network), limit)
+    assert set(part["component"].values) <= set(whole["component"].values)
+    for name in part["component"].values:
+        for key in ("network", "limit", "bias", "z"):
+            assert float(part[key].sel(component=name)) == pytest.approx(float(whole[key].sel(component=name)))
+    turned = ln.compare(network, limit.sel(population=["b", "a"]).transpose())
+    xr.testing.assert_allclose(turned, whole)
+
+
+def test_one_realisation_and_one_population_may_be_selected_by_number(pair):
+    network, limit = pair
+    one = ln.compare(network.isel(realisation=0), limit)
+    xr.testing.assert_identical(one, ln.compare(network.isel(realisation=[0]), limit))
+    alone = ln.compare(network.sel(population="b"), limit)
+    whole = ln.compare(network.sel(population=["b"]), limit)
+    assert alone["z"].values.tolist() == whole["z"].values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda n, l: (n, l.sel(population=["a"])), "must have the network's labels along `population`"),
+        (lambda n, l: (n.sel(population=["a"]), l.sel(population=["b"])), "labels along `population`"),
+        (lambda n, l: (n.drop_vars("population"), l), "with its labels in both"),
+        (lambda n, l: (n.drop_vars("population").isel(population=[0]), l), "with its labels in both"),
+        (lambda n, l: (n.mean("realisation", keep_attrs=True), l), "must have the dim `realisation`"),
+        (lambda n, l: (n.isel(realisation=[]), l), "must have entries along `realisation`"),
+        (lambda n, l: (n.isel(population=[]), l), "must have entries in `mean`"),
+        (lambda n, l: (n.isel(time=0), l), "must have the dim `time`"),
+        (lambda n, l: (n.isel(time=slice(None, None, -1)), l), "must share their times"),
+        (lambda n, l: (n.where(n["mean"] > 0), l), "must have finite values in `mean`"),
+        (lambda n, l: (n.astype(str), l), "must have numbers in `mean`"),
+        (lambda n, l: (n.assign_attrs(n="many"), l), "a number of neurons"),
+        (lambda n, l: (n.assign_attrs(parameters="?"), l), "must be of the same parameters"),
+        (lambda n, l: (n["mean"], l), "`network` must be a Dataset, but is a DataArray"),
+        (
+            lambda n, l: ("network.nc", l),
+            r"`network` must be a Dataset, but is 'network.nc'. Open a file with largen.load",
+        ),
+        (lambda n, l: (n, None), "`limit` must be a Dataset, but is None"),
+        (lambda n, l: (xr.Dataset({"mean": 1.0}), l), "`network` must be what `simulate` returned"),
+        (lambda n, l: (xr.Dataset(attrs={"kind": "network"}), l), "must have the dim `time`"),
+    ],
+)
+def test_what_cannot_be_aligned_is_refused(pair, change, message):
+    network, limit = change(*pair)
+    with pytest.raises(ln.InputError, match=message):
+        ln.compare(network, limit)
+
+
+def test_lags_are_compared_by_label():
+    model, times = ln.RateNetwork(), np.arange(4.0)
+    network, limit = ln.simulate(model, times, n=100, realisations=3), ln.solve_limit(model, times)
+    whole = ln.compare(network, limit)
+    turned = ln.compare(network.isel(lag=[2, 0, 1]), limit.isel(lag=[1, 0, 2]))
+    xr.testing.assert_allclose(turned, whole)
+    part = ln.compare(network.sel(lag=[1]), limit).sel(component="covariance[1]")
+    assert float(part["limit"]) == float(whole["limit"].sel(component="covariance[1]"))
+
+
+def test_one_realisation_of_many_times_needs_little_memory(monkeypatch):
+    """The weights with which a theory of fluctuations is asked are made only where there is one."""
+    times = np.arange(0.0, 300.0, 0.1)
+    model = ln.SpikingNetwork(size=(30, 10))
+    network, limit = ln.simulate(model, times), ln.solve_limit(model, times, bin_width=25.0)
+    tracemalloc.start()
+    ln.compare(network, limit)
+    assert tracemalloc.get_traced_memory()[1] < 1e8  # 1.1 GB of weights otherwise
+    tracemalloc.stop()

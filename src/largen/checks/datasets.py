@@ -40,7 +40,8 @@ def dataset(
         shape = shown(value) if path or value is None else f"a {type(value).__name__}"
         raise InputError(f"Argument `{name}` must be a Dataset, but is {shape}.{' ' + remedy if remedy else ''}")
     kind = value.attrs.get("kind", "a Dataset of unknown kind")
-    require(not kinds or kind in kinds, name, f"be of the kind {' or '.join(kinds)}", kind, remedy)
+    functions = " or ".join(f"`{_MAKERS.get(one, one)}`" for one in kinds)
+    require(not kinds or kind in kinds, name, f"be what {functions} returned", kind)
     for what, wanted, there in (
         ("variable", variables, value.variables), ("dim", dims, value.sizes), ("attribute", attrs, value.attrs)
     ):  # fmt: skip

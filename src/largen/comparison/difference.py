@@ -15,7 +15,7 @@ from largen.checks import InputError
 from largen.numerics.hypothesis_tests import MeanTest, hotelling
 from largen.numerics.time_averages import block_bootstrap, block_means, correlation_time
 from largen.parameters.plain import from_plain
-from largen.system import options_of
+from largen.system import AbstractSystem, options_of
 from largen.systems import SYSTEMS, system_class
 
 MOST_BLOCKS = 10
@@ -23,6 +23,9 @@ MOST_GROUPS = 10
 THEORY_BLOCKS = 3
 BOOTSTRAP_BLOCKS = 20
 FEWEST_BLOCKS = 8
+MOST_BYTES = 1e9
+"""Memory of the weights for which a theory of fluctuations is asked; its covariance matrices are as large."""
+_AVERAGED = ("realisation", "time", "time_")
 
 
 class Difference(NamedTuple):
@@ -67,17 +70,37 @@ def own_laws(network: xr.Dataset, length: int, names: Sequence[str]) -> dict[str
     Shape (component times time, component times time); empty with several realisations, whose scatter is the error.
     """
     system = str(network.attrs["system"])
-    if network.sizes["realisation"] > 1 or system not in SYSTEMS:
+    if network.sizes["realisation"] > 1 or system not in SYSTEMS or not _is_whole(network):
         return {}
     try:
         model = from_plain(system_class(system), json.loads(network.attrs["parameters"]))
-    except InputError:  # a user's own function, which a file's words must not import
+    except (
+        InputError,
+        TypeError,
+        ValueError,
+    ):  # made by hand, or with a user's own function, which a file's words must not import
         return {}
     options = options_of(model, "network")
     options |= {key: network.attrs[key] for key in options if key in network.attrs}
-    weights = {name: _series_weights(network[name], length) for name in names}
+    if type(model).covariance_of_averages is AbstractSystem.covariance_of_averages:
+        return {}
+    small = [name for name in names if _weights_bytes(network[name], length) <= MOST_BYTES]
+    weights = {name: _series_weights(network[name], length) for name in small}
     times = network["time"].values[:length]
     return model.covariance_of_averages(times, weights, n=int(network.attrs["n"]), options=options)
+
+
+def _weights_bytes(variable: xr.DataArray, length: int) -> float:
+    """Memory that `_series_weights` takes."""
+    cells = float(length) * np.prod([size for dim, size in variable.sizes.items() if dim not in _AVERAGED], dtype=float)
+    return 8.0 * cells**2 * (length if "time_" in variable.dims else 1)
+
+
+def _is_whole(network: xr.Dataset) -> bool:
+    """Whether all lags are there in their order, and the start of the run, as a theory of fluctuations has them."""
+    if network.attrs.get("start_time", network["time"].values[0]) != network["time"].values[0]:
+        return False
+    return "lag" not in network.dims or network["lag"].values.tolist() == list(range(network.sizes["lag"]))
 
 
 def _series_weights(variable: xr.DataArray, length: int) -> np.ndarray:

@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from largen.checks import InputError, real, require
+from largen.checks import InputError, dataset, flag, real, require
+from largen.comparison.alignment import aligned
 from largen.comparison.difference import Difference, as_series, difference_of, own_laws
 from largen.datasets import component_labels, versions
 from largen.numerics.hypothesis_tests import holm
@@ -100,14 +101,18 @@ def compare(
         finite_z; `observable`: statistic, p_value, p_adjusted, verdict, sentence; and, for plots, pointwise
         `<observable>_bias`, `<observable>_standard_error` and `<observable>_z` in the observable's own dims.
 
+    A selection is compared by its labels: populations, lags and realisations in any order, or fewer of them.
+
     Raises:
-        InputError: Different systems, parameters, times or sizes; nothing in common; a network without
+        InputError: Different systems, parameters, times, labels or sizes; nothing in common; a network without
             realisations.
     """
+    strict = flag("strict", strict)
     level = real("level", level, above=0.0)
     require(level < 1, "level", "be below 1", level)
     precision = real("precision", precision, above=0.0)
-    _check_pair(network, limit, "limit", strict)
+    network = _with_realisations(network)
+    limit = _checked_pair(network, limit, "limit", strict)
     size = float(network.attrs["n"])
     own_size = float(limit.attrs["n"]) == size
     if not own_size and np.isfinite(float(limit.attrs["n"])):
@@ -116,7 +121,7 @@ def compare(
             f"solve it with n=None or n={size:g}."
         )
     if finite is not None:
-        _check_pair(network, finite, "finite", strict)
+        finite = _checked_pair(network, finite, "finite", strict)
         if float(finite.attrs["n"]) != size:
             raise InputError(
                 f"Argument `finite` was solved at n = {finite.attrs['n']:g}, but the network has n = {size:g}: "
@@ -138,29 +143,45 @@ def compare(
     return _report(_Tested(network, limit, names, inside, against_limit, against_finite, level, precision))
 
 
-def _check_pair(network: xr.Dataset, theory: xr.Dataset, name: str, strict: bool) -> None:
-    for dataset, role, kind in ((network, "network", "network"), (theory, name, "limit")):
-        require(
-            dataset.attrs.get("kind") == kind,
-            role,
-            f"be what `{'simulate' if kind == 'network' else 'solve_limit'}` returned",
-            dataset.attrs.get("kind", "a Dataset of unknown kind"),
-        )
+def _with_realisations(network: xr.Dataset) -> xr.Dataset:
+    """The network, checked, with its dims in their usual order; where one realisation was selected its dim is back."""
+    dataset("network", network, kinds=("network",), dims=("time",), attrs=("system", "parameters", "n"))
+    _check_size("network", network)
+    if "lag" in network.indexes:
+        network = network.sortby("lag")
+    timed = {key: network[key] for key in network.data_vars if "time" in network[key].dims}
+    if "realisation" not in network.dims and "realisation" in network.coords:
+        timed = {key: variable.expand_dims("realisation") for key, variable in timed.items()}
+    usual = ("realisation", "population", "source", ...)
+    network = network.assign(
+        {key: variable.transpose(*usual, missing_dims="ignore") for key, variable in timed.items()}
+    )
+    return dataset("network", network, dims=("realisation",), remedy="Select it with isel(realisation=[0]).")
+
+
+def _check_size(name: str, given: xr.Dataset) -> None:
+    n = given.attrs["n"]
+    good = isinstance(n, int | float | np.integer | np.floating) and not isinstance(n, bool) and float(n) >= 1
+    require(good, name, "have a number of neurons, of at least 1, as its attribute `n`", n)
+
+
+def _checked_pair(network: xr.Dataset, theory: xr.Dataset, name: str, strict: bool) -> xr.Dataset:
+    """The theory with the network's labels, if it is one of this network."""
+    dataset(name, theory, kinds=("limit",), dims=("time",), attrs=("system", "parameters", "n", "status"))
+    _check_size(name, theory)
     for key, what in (("system", "systems"), ("parameters", "parameters")):
         if network.attrs[key] != theory.attrs[key] and (strict or key == "system"):
             detail = _first_difference(network, theory) if key == "parameters" else ""
             remedy = " Compare all the same with strict=False." if key == "parameters" else ""
             raise InputError(f"The network and `{name}` must be of the same {what}, but differ{detail}.{remedy}")
-    same = network.sizes["time"] >= theory.sizes["time"] >= 2
-    if same:
-        a, b = network["time"].values[: theory.sizes["time"]], theory["time"].values
-        same = bool(np.all(np.abs(a - b) <= 1e-9 * (1 + np.abs(a))))
-    if not same:
-        raise InputError(f"The network and `{name}` must share their times: solve at the network's times.")
+    return aligned(network, theory, name)
 
 
 def _first_difference(a: xr.Dataset, b: xr.Dataset) -> str:
-    one, two = json.loads(a.attrs["parameters"]), json.loads(b.attrs["parameters"])
+    try:
+        one, two = dict(json.loads(a.attrs["parameters"])), dict(json.loads(b.attrs["parameters"]))
+    except (TypeError, ValueError):  # made by hand
+        return ""
     for key in one:
         if one[key] != two.get(key):
             return f" in `{key}`: {one[key]} and {two.get(key)}"
@@ -178,7 +199,7 @@ def _shared(network: xr.Dataset, limit: xr.Dataset) -> list[str]:
         and "neuron" not in variable.dims
     ]
     if not names:
-        ours, theirs = (", ".join(map(str, dataset.data_vars)) or "none" for dataset in (network, limit))
+        ours, theirs = (", ".join(map(str, part.data_vars)) or "none" for part in (network, limit))
         raise InputError(f"The network and the limit have no observable in common: {ours} and {theirs}.")
     return names
 
@@ -190,7 +211,7 @@ def after_layer(network: xr.Dataset, limit: xr.Dataset) -> np.ndarray:
     if layer == 0.0 or np.isfinite(float(limit.attrs["n"])):
         return np.ones(len(times), bool)
     width = layer / np.sqrt(float(network.attrs["n"]))
-    inside = times >= times[0] + width
+    inside = times >= float(limit.attrs.get("start_time", times[0])) + width
     if inside.sum() < 2:
         ended = limit.attrs["status"] != COMPLETED
         enough = (layer / (times[-2] - times[0])) ** 2 if len(times) > 2 else np.inf

@@ -11,7 +11,7 @@ from scipy import stats
 
 from largen.checks import InputError, increasing_times, integer, known_keys
 from largen.comparison.report import after_layer
-from largen.datasets import versions
+from largen.datasets import netcdf_attrs, versions
 from largen.parameters.plain import to_plain
 from largen.runtime.progress import showing
 from largen.simulation import Interrupted, simulate, solve_limit
@@ -152,8 +152,8 @@ def _collect(
             "system": system.system,
             "parameters": json.dumps(to_plain(system, strict=False)),
             "observable": name,
-            "seed": seed,
             "versions": versions(),
+            **netcdf_attrs({"seed": seed}),
         },
     )
     unit = next(o.unit for o in system.observables if o.name == name) if infinite else "1"

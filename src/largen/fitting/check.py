@@ -10,6 +10,7 @@ from scipy import stats
 
 from largen.checks import InputError, LimitError, integer
 from largen.comparison.report import Verdict, compare
+from largen.datasets import seed_of
 from largen.fitting.measured import FEWEST, Data, measure
 from largen.simulation import simulate, solve_limit
 from largen.system import AbstractSystem, FitData, options_of
@@ -80,7 +81,8 @@ def networks_like(
         attrs = target.attrs
         made = max(int(target.sizes.get("realisation", DEFAULT_REALISATIONS)), FEWEST)
     known = attrs.get("n")
-    size = n or (int(known) if known is not None and np.isfinite(known) else system.reference_size) or DEFAULT_N
+    own = int(known) if known is not None and np.isfinite(known) else system.reference_size
+    size = next(size for size in (n, own, DEFAULT_N) if size is not None)
     count = made if realisations is None else realisations
     valid = options_of(system, "network")
     options = {key: attrs[key] for key in _CARRIED if key in valid and key in attrs and attrs[key] != "none"}
@@ -91,7 +93,7 @@ def networks_like(
         times,
         integer("n", size, low=1),
         integer("realisations", count, low=FEWEST),
-        seed + 1 if attrs.get("seed") == seed else seed,
+        seed + 1 if isinstance(target, xr.Dataset) and seed_of(target) == seed else seed,
         method,
         options,
     )
@@ -200,7 +202,7 @@ def _at_size(model: AbstractSystem, target: xr.Dataset, network: xr.Dataset) -> 
     options: dict[str, Any] = {}
     if "lag" in network.sizes and "lags" in options_of(model, "limit"):
         options["lags"] = network.sizes["lag"] - 1
-    sampled = model.finite_options(realisations=network.sizes["realisation"], seed=int(network.attrs["seed"]) + 7)
+    sampled = model.finite_options(realisations=network.sizes["realisation"], seed=(seed_of(network) or 0) + 7)
     times = network["time"].values
     try:
         finite = solve_limit(model, times, n=n, **(options | sampled))

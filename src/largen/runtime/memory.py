@@ -1,4 +1,6 @@
-"""Check memory before allocating."""
+"""Check memory before allocating, and say what would fit."""
+
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -22,10 +24,51 @@ def available_memory() -> float:
     return min(free)
 
 
-def require_memory(needed: float, what: str, remedy: str = REMEDY) -> None:
-    """Refuse work that is estimated to need more memory (bytes) than is free."""
+def require_memory(
+    needed: float,
+    what: str,
+    remedy: str = REMEDY,
+    *,
+    smaller: Mapping[str, tuple[int, Callable[[int], float]]] | None = None,
+) -> None:
+    """Refuse work that is estimated to need more memory (bytes) than is free.
+
+    Args:
+        needed: Bytes.
+        what: The work, as the subject of a sentence in the singular.
+        remedy: What to do instead.
+        smaller: Sizes that could be smaller, by their words such as "{} realisations": the size asked for, and the
+            bytes of a smaller one (negative: impossible). The message names the largest that fits.
+    """
     free = available_memory()
-    if needed > free:
-        raise InputError(
-            f"{what} needs about {needed / 1e9:.1f} GB of memory, but {free / 1e9:.1f} GB are free. {remedy}"
-        )
+    if needed <= free:
+        return
+    fitting = []
+    for words, (asked, size_of) in (smaller or {}).items():
+        size = largest(lambda k, size_of=size_of: size_of(k) <= free, asked)
+        fitting += [words.format(size)] if size > 0 and size_of(size) >= 0 else []
+    fits = f" What fits: {', or '.join(fitting)}." if fitting else ""
+    raise InputError(f"{what} needs about {in_words(needed)} of memory, but {in_words(free)} are free.{fits} {remedy}")
+
+
+def in_words(size: float) -> str:
+    """A number of bytes in the largest unit that leaves a number of at least 1."""
+    for unit, factor in (("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{size / 1e3:.1f} kB"
+
+
+def largest(fits: Callable[[int], bool], below: int) -> int:
+    """The largest integer from 1 to below - 1 that fits, where all smaller ones do; 0 without one.
+
+    Small ones are tried first, for a large one may take long to estimate.
+    """
+    high = 2
+    while high < below and fits(high):
+        high *= 2
+    low, high = (0 if high == 2 else high // 2), min(high, below)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low

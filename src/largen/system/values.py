@@ -51,13 +51,15 @@ class Plan(NamedTuple):
 
     Attributes:
         method: The method that will run.
-        bytes: Estimated memory of one realisation.
+        bytes: Estimated memory of one realisation while it runs, its result included.
         seconds: Estimated CPU time of one realisation, or None when unknown.
+        kept: Estimated memory of its result, or None for that of the standard observables.
     """
 
     method: str
     bytes: float
     seconds: float | None = None
+    kept: float | None = None
 
 
 class Table(NamedTuple):

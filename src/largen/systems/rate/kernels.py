@@ -15,6 +15,7 @@ import numpy as np
 from largen.checks import InputError, require
 from largen.numerics.bivariate import MOST_TERMS
 from largen.parameters import AbstractComponent, parameter
+from largen.runtime.memory import require_memory
 
 _NEGATIVE = 1e-12
 _GRID = 256
@@ -77,6 +78,10 @@ def _refuse_negative(values: np.ndarray, largest: float, p: np.ndarray, q: np.nd
         )
 
 
+def _require_ring(n: int, needed: float) -> None:
+    require_memory(needed, f"The spectrum of the weights of {n} neurons", "Take fewer neurons.")
+
+
 @functools.lru_cache(maxsize=4)
 def _geometric_spectrum(rho: float, n: int) -> np.ndarray:
     """Spectrum of rho^distance on a ring of n, shape (n,)."""
@@ -129,6 +134,7 @@ class SeparableKernel(AbstractKernel):
 
     def check(self, n: int) -> None:
         """Check both factors: a negative correlation on a small odd ring may have a negative spectrum."""
+        _require_ring(n, 64.0 * n)
         for rho, axis in ((self.post, 0), (self.pre, 1)):
             spectrum = _geometric_spectrum(float(rho), n)
             zero, all_ = np.zeros(1), np.arange(n)
@@ -229,6 +235,7 @@ class TableKernel(AbstractKernel):
             n,
             "Take more neurons or a smaller table.",
         )
+        _require_ring(n, 3.0 * 8.0 * 512 * n)
         for start in range(0, n, 512):
             rows = np.arange(start, min(start + 512, n))
             values = self.spectrum(n, rows)

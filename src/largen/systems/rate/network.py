@@ -85,7 +85,8 @@ def plan(model: "RateNetwork", times: np.ndarray, n: int, options: Options) -> P
     if options.method not in (None, method):
         raise InputError(f"Argument `method` must be {method!r} in {model.dynamics} time, but is {options.method!r}.")
     chosen = choose(model, times, n, options)
-    return Plan(method, chosen.bytes, chosen.seconds)
+    kept = 8.0 * (3.0 * (lags + 1) * len(times) ** 2 + len(times) * (1.0 + n * ("state" in options.record)))
+    return Plan(method, chosen.bytes, chosen.seconds, kept)
 
 
 class Choice(NamedTuple):

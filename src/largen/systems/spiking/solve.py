@@ -13,6 +13,7 @@ import numpy as np
 
 from largen.checks import InputError, integer, one_of, real, require, seed_number
 from largen.numerics.streams import stream
+from largen.runtime.memory import require_memory
 from largen.system import Arrays
 from largen.systems.spiking.discretisation import CLOSURES, Discretisation
 from largen.systems.spiking.drive import sample_drive
@@ -68,6 +69,7 @@ def solve(
     _check_combination(closure, finite_size, engine, realisations, record, model)
     dt = _check_step(model, discretisation.dt)
     steps = _steps(times, dt)
+    _require_memory(model, steps, _checked(discretisation, dt), realisations if finite_size else 1, record)
     drive = sample_drive(model.external_rate, float(times[0]), int(steps[-1]), dt, len(model.size))
     chosen = _checked(discretisation, dt)
     resolved = with_bin_width(chosen, model, drive)
@@ -102,6 +104,10 @@ def solve(
 
 
 # Checks --------------------------------------------------------------------------------------------------------
+
+
+FINEST_GUESS = 1e-3
+"""Bin width, in units of the threshold, for the estimate of memory where none is given."""
 
 
 def _checked(discretisation: Discretisation, dt: float) -> Discretisation:
@@ -163,6 +169,28 @@ def _steps(times: np.ndarray, dt: float) -> np.ndarray:
             f"{times[i] - times[0]:.10g} ms is {exact[i]:.6g} steps. Choose other times, or a dt that divides them."
         )
     return steps.astype(np.int64)
+
+
+def _require_memory(
+    model: "SpikingNetwork", steps: np.ndarray, chosen: Discretisation, realisations: int, record: tuple[str, ...]
+) -> None:
+    """Refuse a reduction that does not fit; the message names the largest numbers that do."""
+
+    def size(times: int = len(steps), realisations: int = realisations) -> float:
+        count, width = len(model.size), chosen.bin_width or FINEST_GUESS * float(model.threshold)
+        channels, bins = count + count**2, 1.6 * float(model.threshold) / width
+        wait = float(np.max(model.refractory_time)) / chosen.dt if model.refractory == "fixed" else 1.0
+        drive = 32.0 * float(steps[-1]) * count if callable(model.external_rate) else 0.0
+        density = float(times) * count * bins if "voltage_density" in record else 0.0
+        outputs = 16.0 * times * channels + 16.0 * density
+        return 8.0 * channels * wait + 8.0 * (60.0 + 4.0 * channels) * bins + drive + 2.0 * outputs * realisations
+
+    remedy = "Take fewer output times, wider bins, a larger dt, or a shorter refractory period."
+    smaller = {
+        "{} realisations": (realisations, lambda k: size(realisations=k)),
+        "{} output times": (len(steps), lambda k: size(times=k) if k > 1 else -1.0),
+    }
+    require_memory(size(), f"The reduction of {int(np.sum(model.size))} neurons", remedy, smaller=smaller)
 
 
 # Engines -------------------------------------------------------------------------------------------------------

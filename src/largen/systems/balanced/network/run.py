@@ -115,10 +115,12 @@ def plan(model: "BalancedNetwork", times: np.ndarray, n: int, options: Options) 
         numbers = 0 if model.synapses == "shared" else count
         seconds = steps * n * (cost.update + cost.number * numbers)
     size = 32.0 * n + 2e5 * count + response_bytes(model, times) + 40.0 * count * len(times)
+    kept = 32.0 * count * len(times) + 8.0 * len(chosen) * len(times) * ("state" in record)
     size += 8.0 * len(chosen) * len(times) * ("state" in record)
     if "spikes" in record:
         size += n + 24.0 * len(chosen) * span * candidate_rate / n
-    return Plan(method, size, seconds)
+        kept += 24.0 * len(chosen) * span * candidate_rate / n
+    return Plan(method, size, seconds, kept)
 
 
 def _refuse_exact(model: "BalancedNetwork", not_monotone: list[int], seconds: float, time_limit: float) -> None:

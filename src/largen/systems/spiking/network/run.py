@@ -98,18 +98,22 @@ def plan(
     state = neurons * (8.0 + 4.0 * populations + 4.0 + 4.0)
     stored, words = _graph_rows(model, graph)
     bits = 8.0 * words * (stored + 64.0) + 256.0 * words * populations
-    outputs = 16.0 * len(steps) * populations * (1 + populations)
+    kept = 8.0 * len(steps) * populations * (1 + populations)
+    outputs = 2.0 * kept
     if "voltage_density" in record:
-        outputs += 12.0 * len(steps) * populations * _bins(model)[0]
+        cells = float(len(steps)) * populations * _bins(model)[0]
+        outputs, kept = outputs + 12.0 * cells, kept + 8.0 * cells
     if "voltage" in record:
         outputs += 8.0 * len(steps) * populations * VOLTAGES
+        kept += 8.0 * len(steps) * populations * VOLTAGES
     if "spikes" in record:  # at most one spike per refractory period; half of that is a lively network
         spikes = 0.5 * neurons * steps[-1] * dt / float(np.mean(model.refractory_time))
         outputs += 40.0 * spikes + 12.0 * max(_ROOM, 2 * neurons)
+        kept += 6.0 * spikes  # a quarter of those
     if callable(model.external_rate):
         outputs += 8.0 * steps[-1] * populations
     seconds = 1e-9 * float(steps[-1]) * neurons * (3.0 + 3.0 * populations)
-    return Plan("time_step", state + bits + outputs + tables, seconds)
+    return Plan("time_step", state + bits + outputs + tables, seconds, kept)
 
 
 def _graph_rows(model: "SpikingNetwork", graph: str) -> tuple[int, int]:
