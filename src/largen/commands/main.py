@@ -1,6 +1,10 @@
 """The command line. Heavy imports stand inside the commands, so that `largen --help` answers at once."""
 
+import contextlib
+import os
+import signal
 import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +17,7 @@ from largen.commands.examples import examples
 from largen.commands.explore import explore
 from largen.commands.fit import fit
 from largen.commands.limit import limit
+from largen.commands.output import tell
 from largen.commands.run import run
 from largen.commands.show import show
 from largen.commands.simulate import simulate
@@ -32,6 +37,9 @@ COMMANDS = (
     examples,
     show,
 )
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that end a command in order, as Ctrl-C does."""
 
 app = typer.Typer(
     name="largen",
@@ -64,31 +72,88 @@ for command in COMMANDS:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit status is 0, 2 for bad input (one line says why), 130 after Ctrl-C."""
+    """Run the command line and return its exit status.
+
+    0: all is well, also if whoever read standard output went away. 2: bad input, a full disk, or another thing that
+    the one line on standard error names. 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, with a line on what
+    was kept. 1, with a traceback: a fault of largen.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    ended: list[int] = []
+    if arguments is None:
+        _end_in_order(ended)
+        _prepare_process(given)
+    code = _status_of(given)
+    if arguments is not None:
+        return code
+    for number in (signal.SIGINT, *ENDING):
+        signal.signal(number, signal.SIG_IGN)  # what follows takes no time
+    sys.exit(_written_out(128 + ended[0] if ended else code))
+
+
+def _status_of(given: list[str]) -> int:
+    """Run a command; its exit status."""
     from largen.checks import InputError, LimitError, Stopped
 
-    given = sys.argv[1:] if arguments is None else arguments
-    if arguments is None:
-        _prepare_process(given)
     # Typer carries its own Click since 0.26; the base class is found the same way in both.
     usage_error: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
-    try:
-        status = app(args=given or ["--help"], standalone_mode=False)
-        code = status if isinstance(status, int) else 0
-    except (InputError, LimitError) as error:
-        code = _fail(str(error))
-    except typer.Exit as stop:
-        code = stop.exit_code
-    except usage_error as error:
-        code = _fail(f"{error.format_message()} See largen --help.")
-    except (Stopped, typer.Abort, KeyboardInterrupt) as stop:
-        print(f"Stopped. {stop}".strip(), file=sys.stderr)
-        code = 130
-    except BrokenPipeError:
-        code = 0
-    if arguments is None:
-        sys.exit(code)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            status = app(args=given or ["--help"], standalone_mode=False)
+            return status if isinstance(status, int) else 0
+        except (InputError, LimitError) as error:
+            return _fail(str(error))
+        except typer.Exit as stop:
+            return stop.exit_code
+        except usage_error as error:
+            return _fail(f"{error.format_message()} See largen --help.")
+        except (Stopped, typer.Abort, KeyboardInterrupt) as stop:
+            tell(f"Stopped. {stop}".strip())
+            return 130
+        except SystemExit as stop:  # how Click ends when the reader of standard output is gone
+            return 0 if isinstance(stop.__context__, BrokenPipeError) else int(stop.code or 0)
+        except BrokenPipeError:
+            return 0
+        except MemoryError:
+            return _fail("There is not enough memory. Take fewer neurons, output times or workers, or record less.")
+        except OSError as error:
+            if error.errno is None:
+                raise
+            where = f" (`{error.filename}`)" if error.filename else ""
+            return _fail(f"The system refuses a file: {error.strerror or error}{where}.")
+
+
+def _end_in_order(ended: list[int]) -> None:
+    """Have SIGTERM and SIGHUP stop a command as Ctrl-C does, so that workers end and finished work is kept."""
+
+    def end(number: int, frame: Any) -> None:
+        ended.append(number)
+        ctrl_c = signal.getsignal(signal.SIGINT)
+        if not callable(ctrl_c):  # a command in the background of a script ignores Ctrl-C
+            raise KeyboardInterrupt
+        ctrl_c(signal.SIGINT, frame)
+
+    for number in ENDING:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, end)
+
+
+def _written_out(code: int) -> int:
+    """The exit status once standard output is written: the reader may be gone, the disk behind it full."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python complains at its end
+            if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+                code = _fail(f"Standard output cannot be written: {error.strerror}.")
     return code
+
+
+def _show_warning(message: Any, *_: Any) -> None:
+    tell(f"largen: note: {' '.join(str(message).split())}")
 
 
 def _prepare_process(given: list[str]) -> None:
@@ -103,7 +168,7 @@ def _prepare_process(given: list[str]) -> None:
 
 
 def _fail(message: str) -> int:
-    print(f"largen: {' '.join(message.split())}", file=sys.stderr)
+    tell(f"largen: {' '.join(message.split())}")
     return 2
 
 

@@ -35,7 +35,7 @@ class Output:
     def say(self, message: str) -> None:
         """Say on standard error what is being done."""
         if not self.as_json:
-            print(message, file=sys.stderr, flush=True)
+            tell(message)
 
     @contextlib.contextmanager
     def doing(self, message: str) -> Iterator[None]:
@@ -61,6 +61,12 @@ class Output:
             print(json.dumps(plain, indent=1, allow_nan=False))
         else:
             show()
+
+
+def tell(message: str) -> None:
+    """Say something on standard error; that nobody listens any more stops no work."""
+    with contextlib.suppress(OSError):
+        print(message, file=sys.stderr, flush=True)
 
 
 class Results(NamedTuple):

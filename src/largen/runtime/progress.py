@@ -81,6 +81,7 @@ def _lines(counter: _Counter) -> Callable[[float], None]:
         text = counter.text(fraction, left=True)
         if time.monotonic() - last >= EVERY or (printed and fraction >= 1):
             last, printed = time.monotonic(), True
-            print(text, file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # nobody listens any more
+                print(text, file=sys.stderr, flush=True)
 
     return tick

@@ -5,8 +5,8 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from largen.checks import InputError
-from largen.runtime.workers import ONE_THREAD, interrupts_between_steps
+from largen.checks import InputError, sentence
+from largen.runtime.workers import ONE_THREAD, apart_from_the_script, interrupts_between_steps
 
 Call = tuple[Any, ...]
 """Arguments of one task."""
@@ -67,6 +67,7 @@ def local_client(workers: int) -> Iterator[Any]:
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(config.set(LOCAL))
+        stack.enter_context(apart_from_the_script())  # for all its time: a worker that dies is started again
         try:
             cluster = distributed.LocalCluster(
                 n_workers=workers,
@@ -78,10 +79,10 @@ def local_client(workers: int) -> Iterator[Any]:
                 env=ONE_THREAD,
                 preload=["largen.sweeps.quiet_worker"],
             )
-        except RuntimeError as error:
+        except (RuntimeError, OSError) as error:
             raise InputError(
-                f"The workers could not be started: {error} A script that sweeps with workers must do so below "
-                "`if __name__ == '__main__':`, for every worker imports it."
+                f"Argument `workers` must be 1 here, for worker processes cannot be started: {sentence(error)}. Or see "
+                "that memory, processes and ports of 127.0.0.1 are free."
             ) from error
         stack.enter_context(cluster)
         yield stack.enter_context(distributed.Client(cluster, set_as_default=False))

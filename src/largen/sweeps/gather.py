@@ -11,7 +11,7 @@ from largen.checks import InputError
 from largen.io.folders import kept_aside
 from largen.io.results import load, save
 from largen.sweeps.points import Table
-from largen.sweeps.store import Block, Status, Variable
+from largen.sweeps.store import Block, Status, Store, Variable
 from largen.sweeps.tasks import Task
 from largen.system import AbstractSystem
 
@@ -125,6 +125,8 @@ def write(dataset: xr.Dataset, path: Path) -> None:
     try:
         save(dataset, path)
     except InputError as error:
+        if not Store(path).folder.is_dir():
+            raise
         raise InputError(f"{error} The finished tasks are kept: run the same again to go on.") from error
 
 

@@ -242,6 +242,11 @@ class Store:
         """
         if self.file(key).is_dir():  # a stranger's folder of this name
             raise InputError(f"`{self.file(key)}` must be a file, but is a folder: remove it.")
+        if not self.folder.is_dir():
+            raise InputError(
+                f"Folder `{self.folder}` was removed while the sweep ran, and with it the tasks that were done: run "
+                "the same again."
+            )
         try:
             write_atomically(self.file(key), lambda aside: aside.write_bytes(data), clear=False)
         except InputError as error:
