@@ -1,6 +1,7 @@
 """`follow`, `limit_cycle` and `fixed_points`: normal forms through the public functions, orbits, both models."""
 
 import json
+import re
 
 import jax.numpy as jnp
 import numpy as np
@@ -316,3 +317,145 @@ def test_the_command_line_keeps_points_diagram_and_figure(tmp_path, capsys):
     assert (folder / "diagram.png").stat().st_size > 5000
     assert main([*arguments]) == 2
     assert "already holds results" in capsys.readouterr().err
+
+
+# Degenerate states ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rhs", "state", "root"),
+    [
+        (lambda x, q: -(x**3), [0.0], [0.0]),
+        (lambda x, q: -(x**3), [1.0], [0.0]),
+        (lambda x, q: (x - 0.3) ** 2, [1.0], [0.3]),
+        (lambda x, q: 1e9 * (x - 1.0) ** 5, [3.0], [1.0]),
+        (lambda x, q: jnp.array([-x[0] + x[1] ** 2, -(x[1] ** 3)]), [0.5, 0.5], [0.0, 0.0]),
+        (lambda x, q: jnp.array([0.0 * x[0], -x[1]]), [0.5, 0.0], [0.5, 0.0]),
+    ],
+)
+def test_degenerate_states_are_kept_and_said_to_be(rhs, state, root):
+    found = analysis.fixed_points(analysis.Flow(rhs, state, {}))
+    np.testing.assert_allclose(found["unknowns"][0], root, atol=1e-5)
+    assert found["degenerate"].values.tolist() == [True]
+    assert found["stable"].values.tolist() == [False]
+    assert found.attrs["status"].startswith("state 0: degenerate, for an eigenvalue is 0")
+
+
+def test_weak_but_simple_states_are_not_called_degenerate():
+    slow = analysis.fixed_points(analysis.Flow(lambda x, q: -1e-12 * x, [1.0], {}))
+    assert not slow["degenerate"].any()
+    assert slow["stable"].all()
+    assert slow.attrs["status"] == "completed"
+    image = analysis.fixed_points(analysis.Map(lambda x, q: x - x**3, [0.5], {}))
+    assert "a multiplier is 1" in image.attrs["status"]
+
+
+@pytest.mark.parametrize(
+    ("rhs", "start", "words"),
+    [
+        (lambda x, q: 1.0 + x**2, None, "does not converge from the state from which the search starts; there may"),
+        (lambda x, q: 1.0 + x**2, [0.0], "from the state given as `start`; there may be none near. Give another"),
+        (lambda x, q: 1.0 + x**2, [[0.0], [2.0]], "from any of the 2 states given as `start`"),
+        (lambda x, q: jnp.log(x), [-1.0], "the right-hand side is not finite at the state given as `start`"),
+        (lambda x, q: jnp.sqrt(jnp.abs(x)), [0.0], "have no derivative there"),
+    ],
+)
+def test_why_no_stationary_state_was_found(rhs, start, words):
+    with pytest.raises(ln.LimitError, match=re.escape(words)):
+        analysis.fixed_points(analysis.Flow(rhs, [0.5], {}), start=start)
+
+
+def test_a_population_without_synapses_rests_where_its_limit_does():
+    """Size 400, drive 7: each neuron alone; 54.54 Hz also of the limit run for a second."""
+    parameters = {"size": [400], "inhibitory": [False], "decay": [[1.0]], "external_rate": [7.0]}
+    for strength, probability in ((0.0, 0.0), (0.0, 0.5), (1.0, 0.0)):
+        model = ln.SpikingNetwork(strength=[[strength]], probability=[[probability]], **parameters)
+        found = analysis.fixed_points(model)
+        assert float(found["rate"][0, 0]) == pytest.approx(54.5397, abs=1e-3)
+        assert found["stable"].all()
+
+
+# Oscillators ----------------------------------------------------------------------------------------------------
+
+
+def oscillator(x, q):
+    """x'' = -x - damping x' + mu (1 - x^2) x'."""
+    return jnp.array([x[1], q["mu"] * (1 - x[0] ** 2) * x[1] - x[0] - q["damping"] * x[1]])
+
+
+def oscillating(mu=0.0, damping=0.0):
+    """All share one compiled program."""
+    return Flow(oscillator, [2.0, 0.0], {"mu": mu, "damping": damping})
+
+
+@pytest.mark.parametrize(
+    ("mu", "period"),
+    [
+        (10.0, 19.07836957),
+        pytest.param(0.1, 6.28711127, marks=pytest.mark.long),
+        pytest.param(1.0, 6.66328686, marks=pytest.mark.long),
+        pytest.param(50.0, 82.5083338, marks=pytest.mark.long),
+    ],
+)
+def test_relaxation_oscillations_have_their_periods(mu, period):
+    """Van der Pol: 19.07837 at mu = 10 and 6.6632868593 at 1 (Andersen & Geer 1982); the others by two solvers."""
+    orbit = analysis.limit_cycle(oscillating(mu))
+    assert float(orbit["period"]) == pytest.approx(period, rel=2e-8)
+    assert float(orbit["trivial_multiplier"]) == pytest.approx(1.0, abs=1e-5)
+    assert bool(orbit["stable"])
+    assert float(orbit["state_high"][0]) == pytest.approx(2.0, abs=0.03)
+
+
+def test_what_is_no_orbit_is_told_from_one():
+    for damping in (0.01, 1e-4):
+        with pytest.raises(ln.LimitError, match="no orbit: the limit spirals into a stationary state, with turns of 6"):
+            analysis.limit_cycle(oscillating(damping=damping))
+    with pytest.raises(ln.LimitError, match="is not isolated: a second multiplier is 1 to rounding"):
+        analysis.limit_cycle(oscillating())
+
+
+@pytest.mark.long
+def test_a_branch_into_relaxation_gets_the_intervals_that_it_needs():
+    diagram = analysis.follow(oscillating(1.0), "mu", to=12.0, start=analysis.limit_cycle(oscillating(1.0)), points=200)
+    assert float(diagram["period"][-1]) == pytest.approx(22.1582215, rel=1e-7)
+    stiff = analysis.limit_cycle(oscillating(10.0))
+    onward = analysis.follow(oscillating(10.0), "mu", to=11.0, start=stiff, largest_step=0.2)
+    assert float(onward["period"][-1]) == pytest.approx(20.6143097, rel=1e-7)
+
+
+# Pairs within a step --------------------------------------------------------------------------------------------
+
+
+def spiral(x, q):
+    """A state that is unstable where (p - centre)^2 < width^2."""
+    growth, square = q["width"] ** 2 - (q["p"] - q["centre"]) ** 2, x @ x
+    return jnp.array([(growth - square) * x[0] - x[1], x[0] + (growth - square) * x[1]])
+
+
+@pytest.mark.parametrize(("centre", "width"), [(0.0, 0.01), (0.013, 0.001), (-0.37, 0.01), (0.5, 0.001)])
+def test_two_hopf_points_within_a_step_are_found(centre, width):
+    flow = Flow(spiral, [0.0, 0.0], {"p": -1.0, "centre": centre, "width": width})
+    diagram = analysis.follow(flow, "p", to=1.0, cycles=False)
+    assert [kind for kind, _ in specials(diagram)] == ["hopf", "hopf"]
+    np.testing.assert_allclose(diagram["special_parameter"], [centre - width, centre + width], atol=1e-6)
+    assert diagram.attrs["resolution"] == pytest.approx(0.08)
+    assert "at most 0.08 apart in p" in diagram.attrs["searched"]
+
+
+@pytest.mark.parametrize(
+    ("system", "kind", "where"),
+    [
+        (Flow(lambda x, q: q["p"] + 0.01 * x - x**3, [-1.0], {"p": -1.0}), "fold", 2 * (0.01 / 3) ** 1.5),
+        (Flow(lambda x, q: x * (1e-4 - q["p"] ** 2 - x), [0.0], {"p": -1.0}), "branch_point", -0.01),
+        (Map(lambda x, q: x**3 - (1 + 1e-4 - q["p"] ** 2) * x, [0.0], {"p": -1.0}), "period_doubling", -0.01),
+    ],
+)
+def test_two_special_points_within_a_step_are_found(system, kind, where):
+    diagram = analysis.follow(system, "p", to=1.0, cycles=False, switch=False)
+    assert [name for name, _ in specials(diagram)] == [kind, kind]
+    np.testing.assert_allclose(diagram["special_parameter"], [where, -where], atol=1e-6)
+
+
+def test_nothing_is_found_where_nothing_is():
+    flow = Flow(lambda x, q: x * (-1e-4 - q["p"] ** 2 - x**2), [0.0], {"p": -1.0})
+    assert analysis.follow(flow, "p", to=1.0).sizes.get("special", 0) == 0

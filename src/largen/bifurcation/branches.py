@@ -6,7 +6,7 @@ import equinox as eqx
 import numpy as np
 import scipy.linalg
 
-from largen.checks import InputError
+from largen.checks import InputError, LimitError
 from largen.numerics.continuation import BranchKind, Equations, Point, SpecialKind, Start, collocation, shooting
 from largen.numerics.continuation.kinds import FLOW, MAP, STEP
 from largen.numerics.continuation.stationary import Stationary, newton
@@ -87,6 +87,26 @@ def states(dynamics: Dynamics, p: float, guesses: list[np.ndarray]) -> list[np.n
         if np.all(np.isfinite(x)) and not same:
             found.append(x)
     return found
+
+
+def none_found(dynamics: Dynamics, p: float, guesses: list[np.ndarray], given: bool) -> LimitError:
+    """The error where `states` found none, with what is known about why.
+
+    Args:
+        dynamics: The equations.
+        p: The parameter's value.
+        guesses: Where Newton's method started.
+        given: Whether the user gave these as `start`.
+    """
+    rhs = _stationary_equations(dynamics, 1.0).rhs
+    lost = [not np.all(np.isfinite(np.asarray(rhs(guess, p)))) for guess in guesses]
+    where = "the state" if len(guesses) == 1 else f"any of the {len(guesses)} states"
+    which = f"{where} given as `start`" if given else f"{where} from which the search starts"
+    if all(lost):
+        return LimitError(f"No stationary state was found: the right-hand side is not finite at {which}.")
+    other = "Give another `start`, nearer to one." if given else "Give `start`, a state nearby."
+    failed = f"Newton's method does not converge from {which}; there may be none near"
+    return LimitError(f"No stationary state was found: {failed}. {other}")
 
 
 # Special points ------------------------------------------------------------------------------------------------

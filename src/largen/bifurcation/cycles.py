@@ -12,13 +12,24 @@ import xarray as xr
 from largen.bifurcation.branches import equations_of
 from largen.bifurcation.equations import Followable, require_followable
 from largen.bifurcation.observables import common_attrs, evaluate, observe
+from largen.bifurcation.refinement import (
+    SAMPLES,
+    integrated,
+    one_turn,
+    refined,
+    sampled_along,
+    spirals_in,
+    trivial_error,
+    widths,
+)
 from largen.checks import LimitError, real, require
-from largen.numerics import ode
 from largen.numerics.continuation import NotConverged, Point, collocation, correct, point_at, shooting
 from largen.system import Dynamics, Form
 
-SAMPLES = 4000
-"""States at which a simulated flow is sampled."""
+WINDOWS = (1.0, 4.0, 16.0, 64.0)
+"""Windows that are tried for a flow where none was given, in default windows."""
+ACCEPTED_OF_STEPS = 0.1
+"""Error of the multiplier along an orbit of steps beyond which it is refused; more steps need a smaller dt."""
 NEAR = 0.08
 """An orbit returns when it comes this close to its start, as a fraction of its size."""
 PHASES = 400
@@ -37,15 +48,6 @@ def _sample_steps(rhs: Callable, x: Any, p: Any, dt: Any, count: int) -> Any:
     return jax.lax.scan(lambda y, _: (rhs(y, p, dt), y), x, None, length=count)[1]
 
 
-@eqx.filter_jit
-def _sample_flow(rhs: Callable, x: Any, p: Any, times: Any) -> tuple[Any, Any]:
-    path = ode.integrate(
-        lambda t, y, args: args[0](y, args[1]), x, times, (rhs, p), rtol=1e-8, atol=1e-10, solver="kvaerno5",
-        max_steps=200_000,
-    )  # fmt: skip
-    return path.values, path.code
-
-
 def limit_cycle(
     system: Followable,
     *,
@@ -62,7 +64,7 @@ def limit_cycle(
         start: State from which to simulate; by default one near the stationary state, or the reduction at rest.
         n: Total number of neurons.
         settle: Time to wait before looking (the system's unit); by default 2000 ms, or 100.
-        window: Time in which a period must lie; by default 200 ms, or 50.
+        window: Time in which a period must lie; by default 200 ms, or 50, and for a flow up to 3200 if need be.
         options: As for `follow`.
 
     Returns:
@@ -71,7 +73,8 @@ def limit_cycle(
         to the error made); `stable`; `unknowns` (phase, unknown), from which `follow` can start.
 
     Raises:
-        LimitError: The limit comes to rest or does not return, or Newton's method fails; the message says which.
+        LimitError: The limit comes to rest, spirals into a stationary state or does not return, Newton's method fails,
+            or the multiplier along the orbit shows that it is not exact; the message says which.
     """
     require_followable(system)
     with jax.enable_x64(True):
@@ -82,20 +85,60 @@ def limit_cycle(
         )  # fmt: skip
         stepped = dynamics.form is Form.STEP
         settle = (2000.0 if stepped else 100.0) if settle is None else real("settle", settle, low=0.0)
+        given = window is not None
         window = (200.0 if stepped else 50.0) if window is None else real("window", window, above=0.0)
         guess = _near_stationary(dynamics) if start is None else np.array(start, dtype=float)
-        times, path = _path(dynamics, guess, settle, window)
-        period, orbit = _returning(dynamics, times, path)
-        problem, z = _problem(dynamics, orbit, period, 1.0, 0.0)
+        orbit_of = _orbit_of_steps if stepped else _orbit_of_flow
+        return _label(system, dynamics, orbit_of(dynamics, guess, settle, window, given), n)
+
+
+def _orbit_of_steps(dynamics: Dynamics, guess: np.ndarray, settle: float, window: float, given: bool) -> Point:
+    times, path = _path(dynamics, guess, settle, window)
+    period, orbit = _returning(dynamics, times, path)
+    problem, z = _problem(dynamics, orbit, period, 1.0, 0.0)
+    row = np.append(np.zeros(len(z) - 1), 1.0)
+    try:
+        z, linear, _ = correct(problem, z, row, most=20)
+        point = point_at(problem, z, row, linear)
+    except NotConverged as failure:
+        raise _not_refined(period, failure, "Give a longer `settle`, or a smaller `dt`.") from failure
+    if trivial_error(point) > ACCEPTED_OF_STEPS:
+        raise LimitError(
+            f"The orbit of period {period:.6g} is not exact enough: the multiplier along it, which must be 1, is off "
+            f"by {trivial_error(point):.2g}. Give a longer `settle`, or a smaller `dt`."
+        )
+    return point
+
+
+def _orbit_of_flow(dynamics: Dynamics, guess: np.ndarray, settle: float, window: float, given: bool) -> Point:
+    """The orbit to which a flow settles; a window that was not given grows until it holds a period.
+
+    Raises:
+        LimitError: See `limit_cycle`.
+    """
+    x = integrated(dynamics, guess, np.linspace(0.0, settle, SAMPLES), 0.0)[-1] if settle else guess
+    for longer in (1.0,) if given else WINDOWS:
+        times, path = sampled_along(dynamics, x, longer * window, 0.0)
         try:
-            z, linear, _ = correct(problem, z, np.append(np.zeros(len(z) - 1), 1.0), most=20)
-        except NotConverged as failure:
-            raise LimitError(
-                f"The orbit of period {period:.6g} was not refined: {failure} "
-                "Give a longer `settle`, or a smaller `dt`."
-            ) from failure
-        point = point_at(problem, z, np.append(np.zeros(len(z) - 1), 1.0), linear)
-        return _label(system, dynamics, point, n)
+            period, orbit = _returning(dynamics, times, path)
+            break
+        except _NoReturn:
+            if longer == WINDOWS[-1] or given:
+                raise
+    if spirals_in(dynamics, times, path, period):
+        raise LimitError(
+            f"There is no orbit: the limit spirals into a stationary state, with turns of {period:.6g}. Give another "
+            "`start`."
+        )
+    try:
+        return refined(dynamics, one_turn(dynamics, orbit[0], period, 0.0), 1.0, 0.0)
+    except NotConverged as failure:
+        remedy = "Give a longer `settle`; or the limit is chaotic or quasi-periodic, which `lyapunov` tells."
+        raise _not_refined(period, failure, remedy) from failure
+
+
+def _not_refined(period: float, failure: NotConverged, remedy: str) -> LimitError:
+    return LimitError(f"The orbit of period {period:.6g} was not refined: {failure} {remedy}")
 
 
 def _near_stationary(dynamics: Dynamics) -> np.ndarray:
@@ -109,26 +152,15 @@ def _near_stationary(dynamics: Dynamics) -> np.ndarray:
 
 
 def _path(dynamics: Dynamics, x: np.ndarray, settle: float, window: float) -> tuple[np.ndarray, np.ndarray]:
-    """States over the window, after settling."""
-    p = jnp.zeros(())
-    if dynamics.dt is not None:
-        dt = np.asarray(dynamics.dt)
-        x = np.asarray(_run_steps(dynamics.rhs, x, p, dt, np.asarray(max(round(settle / dynamics.dt), 1))))
-        count = max(round(window / dynamics.dt), 4)
-        return dynamics.dt * np.arange(count), np.asarray(_sample_steps(dynamics.rhs, x, p, dt, count))
-    if settle:
-        path, code = _sample_flow(dynamics.rhs, x, p, np.linspace(0.0, settle, SAMPLES))
-        x = np.asarray(path)[-1]
-        _require_solved(code, x)
-    times = np.linspace(0.0, window, SAMPLES)
-    path, code = _sample_flow(dynamics.rhs, x, p, times)
-    _require_solved(code, np.asarray(path))
-    return times, np.asarray(path)
+    """States of steps over the window, after settling."""
+    p, dt, step = jnp.zeros(()), np.asarray(dynamics.dt), float(dynamics.dt or 1.0)
+    x = np.asarray(_run_steps(dynamics.rhs, x, p, dt, np.asarray(max(round(settle / step), 1))))
+    count = max(round(window / step), 4)
+    return step * np.arange(count), np.asarray(_sample_steps(dynamics.rhs, x, p, dt, count))
 
 
-def _require_solved(code: Any, path: np.ndarray) -> None:
-    if int(code) != ode.Outcome.COMPLETED or not np.all(np.isfinite(path)):
-        raise LimitError("The equations could not be integrated that far: the solver fails. Give another `start`.")
+class _NoReturn(LimitError):
+    """The limit did not come back within the window."""
 
 
 def _returning(dynamics: Dynamics, times: np.ndarray, path: np.ndarray) -> tuple[float, np.ndarray]:
@@ -141,8 +173,12 @@ def _returning(dynamics: Dynamics, times: np.ndarray, path: np.ndarray) -> tuple
     size = float(np.max(np.linalg.norm(scaled - scaled.mean(axis=0), axis=1)))
     if not np.isfinite(size) or size < 1e-6:
         raise LimitError("There is no orbit: the limit comes to rest. Give another `start`, or a longer `window`.")
+    if dynamics.form is Form.FLOW:  # all components count alike, however far they move
+        scaled = path / widths(dynamics, path)
+        size = float(np.max(np.linalg.norm(scaled - scaled.mean(axis=0), axis=1)))
     # Begin where the flow is fastest, so that a return is sharp.
-    first = int(np.argmax(np.linalg.norm(np.diff(scaled[: len(scaled) // 2], axis=0), axis=1)))
+    speed = np.linalg.norm(np.diff(scaled[: len(scaled) // 2], axis=0), axis=1) / np.diff(times[: len(scaled) // 2])
+    first = int(np.argmax(speed))
     away = np.linalg.norm(scaled[first:] - scaled[first], axis=1) / size
     left = int(np.argmax(away > 0.3)) if np.any(away > 0.3) else len(away)
     inner = (away[1:-1] <= away[:-2]) & (away[1:-1] <= away[2:]) & (away[1:-1] < 1.0)
@@ -151,9 +187,10 @@ def _returning(dynamics: Dynamics, times: np.ndarray, path: np.ndarray) -> tuple
     best = min((distance for distance, _ in passed), default=np.inf) / size
     for k, (distance, late) in zip(minima, passed, strict=True):
         if distance <= size * min(max(3.0 * best, 0.01), NEAR):  # the first return about as close as any
-            step = float(times[1] - times[0])
-            return float(times[first + k] - times[first] - late * step), path[first : first + k + 1]
-    raise LimitError(
+            at = first + k
+            step = 0.5 * float(times[at + 1] - times[at - 1])
+            return float(times[at] - times[first] - late * step), path[first : at + 1]
+    raise _NoReturn(
         f"No orbit was found: within {times[-1] - times[0]:g} the limit does not return to where it was. "
         "Give a longer `window` or `settle`."
     )
@@ -199,9 +236,17 @@ def start_at(
     dynamics: Dynamics, orbit: xr.Dataset, span: float
 ) -> tuple[collocation.Cycles | shooting.Shooting, np.ndarray]:
     """The problem of cycles at a Dataset of `limit_cycle`, and its unknowns."""
-    states = orbit["unknowns"].values
+    states, period = orbit["unknowns"].values, float(orbit["period"])
+    if dynamics.form is Form.FLOW:
+        try:
+            point = refined(dynamics, one_turn(dynamics, states[0], period, dynamics.value), span, dynamics.value)
+        except (LimitError, NotConverged):  # too unstable to be integrated
+            pass
+        else:
+            assert isinstance(point.problem, collocation.Cycles)
+            return point.problem, point.z
     closed = np.vstack([states, states[:1]])
-    return _problem(dynamics, closed, float(orbit["period"]), span, dynamics.value)
+    return _problem(dynamics, closed, period, span, dynamics.value)
 
 
 def _states(dynamics: Dynamics, point: Point) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:

@@ -176,7 +176,8 @@ def follow(
         `unknowns`, a state on the solution; per branch `branch_kind` ("stationary" or "cycle"), `branch_origin` (a
         special point, or -1) and `branch_ending` (why it ends, in words); per special point `special_kind`,
         `special_parameter`, `special_uncertainty`, `special_frequency`, `special_period`, `special_branch`,
-        `special_point` and `special_meaning`.
+        `special_point` and `special_meaning`; `attrs["resolution"]`, the largest distance in the parameter of the
+        points between which special points were searched, and the same in words in `attrs["searched"]`.
 
     Raises:
         InputError: The parameter or an option cannot be used, or `to` is out of the parameter's bounds.
@@ -252,10 +253,7 @@ def _first_branches(dynamics: Dynamics, request: _Request, span: float) -> list[
         guesses = dynamics.starts(p) if start is None else [np.atleast_1d(np.asarray(start, dtype=float))]
     found = branches.states(dynamics, p, guesses)
     if not found:
-        raise LimitError(
-            f"No stationary state was found at {p:g} from {len(guesses)} starts: Newton's method does not converge. "
-            "Give `start`, a state nearby, or begin at another value of the parameter."
-        )
+        raise branches.none_found(dynamics, p, guesses, start is not None)
     direction = _parameter_direction(len(found[0]) + 1, sign)
     return [Branch(Start(branches.stationary(dynamics, x, span), np.append(x, p), direction)) for x in found]
 

@@ -1,5 +1,6 @@
 """A bifurcation diagram as plain points, and as a labelled Dataset."""
 
+import itertools
 import json
 from typing import Any, NamedTuple
 
@@ -61,11 +62,29 @@ def label(system: Any, parameter: str, n: int | None, to: float, found: Found) -
     dynamics = found.dynamics
     attrs = common_attrs("bifurcation diagram", system, dynamics, n)
     attrs |= {"parameter": parameter, "from": dynamics.value, "to": to, "form": dynamics.form.value}
+    attrs |= _searched(parameter, found)
     if isinstance(system, AbstractFlowSystem):
         attrs["parameters"] = json.dumps(to_plain(system, strict=False))
     values = _points(parameter, found) | _observables(found) | _spectra([row.point for row in found.rows])
     values |= _states(found) | _branches(found) | _special(found)
     return xr.Dataset(values, {dynamics.observables[0].dims[0]: list(dynamics.coordinates)}, attrs)
+
+
+def _searched(parameter: str, found: Found) -> dict[str, Any]:
+    """How finely the branches were searched for special points."""
+    rows = [row for row in found.rows if row.point.special is None]
+    apart = [
+        abs(two.point.parameter - one.point.parameter)
+        for one, two in itertools.pairwise(rows)
+        if one.branch == two.branch
+    ]
+    resolution = max(apart, default=0.0)
+    return {
+        "resolution": resolution,
+        "searched": f"Special points were searched between points at most {resolution:.2g} apart in {parameter}, and "
+        "where a test function has an extremum between two of them; a closer pair may be missed. Give a smaller "
+        "`largest_step` to search more finely.",
+    }
 
 
 def _points(parameter: str, found: Found) -> dict[str, Any]:

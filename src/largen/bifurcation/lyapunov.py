@@ -179,7 +179,7 @@ def _labelled(
     error = np.array([one.error for one in found]) / problem.dt
     by_block = np.array([one.blocks.T for one in found]) / problem.dt
     count = len(found)
-    vanishing = np.isneginf(value).any(0)
+    vanishing = np.asarray(np.isneginf(value).any(0))
     value[:, vanishing] = -np.inf
     spread = np.where(vanishing, 0.0, value).std(0, ddof=1) / np.sqrt(count) if count > 1 else error[0]
     spread = np.where(vanishing, 0.0, spread)

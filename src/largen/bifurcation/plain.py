@@ -22,6 +22,8 @@ def diagram_as_plain(found: xr.Dataset) -> dict[str, Any]:
         "parameter": str(found.attrs["parameter"]),
         "from": float(found.attrs["from"]),
         "to": float(found.attrs["to"]),
+        "resolution": float(found.attrs["resolution"]),
+        "searched": str(found.attrs["searched"]),
         "branches": branches,
         "special": [_special(found, k) for k in range(len(found["special_kind"]))],
     }

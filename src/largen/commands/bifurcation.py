@@ -120,4 +120,5 @@ def show_diagram(found: "xr.Dataset", plain: dict[str, Any]) -> None:
         )
     if plain["special"]:
         out.print(special)
+    print(plain["searched"].split(" Give ")[0])
     print(f"Results: {plain['folder']}/")

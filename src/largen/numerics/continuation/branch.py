@@ -56,6 +56,7 @@ def trace(start: Start, low: float, high: float, steps: Steps) -> Iterator[Point
     a = first = _first_point(start, steps)
     yield a
     step, vertical = steps.first, 0
+    before, gap = None, 0.0
     for count in range(1, steps.points):
         try:
             a, b, step, used = _advance(a, step, steps)
@@ -69,7 +70,7 @@ def trace(start: Start, low: float, high: float, steps: Steps) -> Iterator[Point
         bound = _passed_bound(a, b, low, high)
         if bound is not None:
             b = _at_bound(a, b, bound)
-        yield from special_between(a, b, steps.tolerance)
+        yield from special_between(a, b, steps.tolerance, before, gap)
         yield b
         if bound is not None:
             yield Stop.REACHED.ending(bound=bound)
@@ -81,7 +82,7 @@ def trace(start: Start, low: float, high: float, steps: Steps) -> Iterator[Point
         if vertical == VERTICAL_STEPS:
             yield Stop.VERTICAL.ending(at=b.parameter)
             return
-        a = b
+        before, gap, a = a, used, b
     yield Stop.MAX_POINTS.ending(points=steps.points)
 
 
@@ -202,5 +203,7 @@ def _is_vertical(a: Point, b: Point) -> bool:
 
 def _returned(first: Point, b: Point, step: float) -> bool:
     problem = b.problem
+    if len(first.z) != len(b.z):  # on another mesh
+        return False
     near = problem.length(b.z - first.z) < step
     return near and float((problem.weights**2 * first.tangent) @ b.tangent) > 0.5

@@ -24,6 +24,8 @@ DEGREE = 4
 INTERVALS = 30
 MAX_DENSE = 400
 """Unknowns up to which the Jacobian is a dense array."""
+TOO_COARSE, MOST_INTERVALS = 1e-3, 480
+"""Error of the multiplier along the orbit above which the intervals are doubled, up to a number."""
 MESH_AGE = 3
 """Points after which the mesh is adapted."""
 
@@ -244,17 +246,21 @@ class Cycles(AbstractProblem):
         if len(self.conserved):
             free = scipy.linalg.null_space(self.conserved)
             monodromy = free.T @ monodromy @ free
-        return without_trivial(np.linalg.eigvals(monodromy))
+        found = without_trivial(np.linalg.eigvals(monodromy))
+        self.eigenvalue_error = float(np.abs(found["_trivial"][0] - 1.0))
+        return found
 
     def adapted(
         self, z: np.ndarray, tangent: np.ndarray, step: float
     ) -> tuple[AbstractProblem, np.ndarray, np.ndarray]:
-        """Phase condition from this orbit; every third time a new mesh."""
+        """Phase condition from this orbit; every third time a new mesh, of more intervals where they are too few."""
         orbit = self.parts(z)[0]
         along = Orbit(tangent[:-2].reshape(orbit.states.shape), orbit.mesh)
         age = self.mesh_age + 1
-        if age >= MESH_AGE:
-            mesh = better_mesh(orbit, self.equations.scale, len(orbit.mesh) - 1)
+        count = len(orbit.mesh) - 1
+        few = self.eigenvalue_error > TOO_COARSE and count < MOST_INTERVALS
+        if age >= MESH_AGE or few:
+            mesh = better_mesh(orbit, self.equations.scale, 2 * count if few else count)
             orbit, along, age = orbit.on(mesh), along.on(mesh), 0
         new = Cycles(self.equations, orbit, self.period_scale, mesh_age=age)
         # The tangent must obey the new phase condition: shifts along the orbit leave it a tangent.

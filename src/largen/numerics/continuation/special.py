@@ -5,7 +5,8 @@ Test functions: the parameter's component of the tangent (folds), the growth rat
 at branch points only. Source: Kuznetsov (1998), sec. 10.2.2 and 10.2.4.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,8 @@ RELOCATIONS = 2
 """Times that a special point is located again because yet another discretisation suits its place."""
 HALVINGS = 6
 """Times that a step is halved to tell two crossings apart."""
+EXTREMUM_STEPS = 5
+"""Points at which an extremum of a test function between two points is looked for."""
 LARGE_ERROR = 0.01
 """Error of the multipliers beyond which a test function that does not vanish says nothing about the equations."""
 
@@ -50,14 +53,97 @@ class _Zero(NamedTuple):
         return self.point.special
 
 
-def special_between(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
+def special_between(
+    a: Point, b: Point, tolerance: float, before: Point | None = None, gap: float = 0.0
+) -> Iterator[Point]:
     """Yield the special points on the curve from a to b (both of a's problem), in order.
+
+    Two that lie between them leave the signs of the test functions as they are: they are looked for where a parabola
+    through three points has an extremum towards zero.
 
     Args:
         a: A point.
         b: The next point, corrected in the hyperplane normal to a's tangent.
         tolerance: Length along the curve to which they are located.
+        before: The point before a, or None.
+        gap: Length of the step from it to a.
     """
+    middle = None if before is None else _between_two(before, a, b, gap, tolerance)
+    if middle is None:
+        yield from _in_one_step(a, b, tolerance)
+        return
+    yield from _in_one_step(a, middle, tolerance)
+    yield from _in_one_step(middle, b, tolerance)
+
+
+# Two special points within a step ------------------------------------------------------------------------------
+
+
+def _between_two(before: Point, a: Point, b: Point, gap: float, tolerance: float) -> Point | None:
+    """A point between two zeros of one test function that lie between a and b; None where none are seen."""
+    segment = Segment(a, b, tolerance)
+    for test in _tests(a):
+        values = [test(point) for point in (before, a, b)]
+        if not np.all(np.isfinite(values)) or values[1] * values[2] <= 0 or not gap or not segment.length:
+            continue
+        s = _towards_zero(values, gap, segment.length)
+        if s is None:
+            continue
+        for _ in range(EXTREMUM_STEPS):
+            try:
+                point = segment.at(s)
+            except NotConverged:
+                break
+            value = test(point)
+            if value * values[1] <= 0:
+                return point
+            if abs(value) > 0.5 * min(abs(values[1]), abs(values[2])):
+                break  # it turns back long before zero
+            better = _vertex([values[1], value, values[2]], [0.0, s, segment.length])
+            if better is None or abs(better - s) < 10.0 * tolerance or not 0.0 < better / segment.length < 1.0:
+                break
+            s = better
+    return None
+
+
+def _tests(a: Point) -> list[Callable[[Point], float]]:
+    """Test functions that may change sign twice beside a: the modes nearest to criticality, the tangent at last."""
+
+    def growth(point: Point, group: str, k: int) -> float:
+        if group not in point.spectrum or k >= len(point.spectrum[group]):
+            return np.nan
+        return float(np.sort(point.problem.growth(point.spectrum[group]))[::-1][k])
+
+    tests: list[Callable[[Point], float]] = []
+    if not a.problem.rediscretises:
+        tests.append(lambda point: float(point.tangent[-1]))
+    for group in groups(a):
+        count = int(np.sum(a.problem.growth(a.spectrum[group]) > 0))
+        tests += [partial(growth, group=group, k=k) for k in (count, count - 1) if k >= 0]
+    return tests
+
+
+def _towards_zero(values: list[float], gap: float, length: float) -> float | None:
+    """Where the parabola through values at -gap, 0 and length is nearest to zero, if between 0 and length."""
+    s = _vertex(values, [-gap, 0.0, length])
+    if s is None or not 0.0 < s / length < 1.0:
+        return None
+    curve = np.polyfit([-gap, 0.0, length], values, 2)
+    return s if np.polyval(curve, s) * np.sign(values[1]) < 0.5 * min(abs(values[1]), abs(values[2])) else None
+
+
+def _vertex(values: list[float], places: list[float]) -> float | None:
+    """Where the parabola through three values is nearest to zero; None where it curves away from it."""
+    curve = np.polyfit(places, values, 2)
+    towards = curve[0] * np.sign(values[1]) > 0
+    return float(-curve[1] / (2.0 * curve[0])) if towards else None
+
+
+# One step ------------------------------------------------------------------------------------------------------
+
+
+def _in_one_step(a: Point, b: Point, tolerance: float) -> Iterator[Point]:
+    """The special points between a and b that the signs of the test functions show."""
     problem = a.problem
     if problem.rediscretised(0.5 * (a.z + b.z)) is problem and problem.rediscretised(b.z) is problem:
         yield from _located(a, b, tolerance)

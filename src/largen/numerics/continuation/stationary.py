@@ -187,30 +187,58 @@ def default_scale(start: np.ndarray) -> np.ndarray:
     return np.maximum(np.abs(start), 1.0) * np.sqrt(len(start))
 
 
+LEAST_RATIO, MOST_RATIO = 0.4, 0.97
+"""Ratios of successive steps between which Newton's method is taken to converge to a degenerate root."""
+NEWTON_STEPS = 60
+
+
 def newton(equations: Equations, x: np.ndarray, p: float, *, discrete: bool) -> np.ndarray:
     """Damped Newton's method for one stationary state at a fixed parameter; NaN where it fails.
 
-    A step is halved until the residual falls by a tenth of its share.
-    Source: C. T. Kelley, Iterative Methods for Linear and Nonlinear Equations (1995), sec. 8.1 (Armijo rule).
+    A step is halved until the residual falls by a tenth of its share. At a root of multiplicity k, where the Jacobian
+    is singular, steps shrink by (k - 1)/k only: the whole series of them is then taken at once where that comes nearer.
+    Where the Jacobian itself is singular the step is the shortest that solves the linear equations best.
+    Source: C. T. Kelley, Iterative Methods for Linear and Nonlinear Equations (1995), sec. 8.1 (Armijo rule); G. W.
+    Reddien, SIAM J. Numer. Anal. 15, 993 (1978), for singular roots.
     """
     problem = Stationary(equations._replace(scale=default_scale(x), span=1.0), x, discrete=discrete)
-    row = np.zeros(len(x) + 1)
-    row[-1] = 1.0
     z = np.append(np.asarray(x, dtype=float), p)
     residual, jacobian = problem.linearise(z)
-    size = np.linalg.norm(residual)
-    for _ in range(60):
-        step = jacobian.solve(row, np.append(-residual, 0.0))
-        for share in 0.5 ** np.arange(12.0):
+    size, before = np.linalg.norm(residual), np.inf
+    for _ in range(NEWTON_STEPS):
+        if size == 0.0:
+            return z[:-1]
+        step = _newton_step(jacobian, residual)
+        if not np.all(np.isfinite(step)):
+            break
+        length = problem.length(step)
+        shares = 0.5 ** np.arange(12.0)
+        if LEAST_RATIO < length / before < MOST_RATIO:
+            shares = np.append(1.0 / (1.0 - length / before), shares)
+        for share in shares:
             new = z + share * step
             residual, jacobian = problem.linearise(new)
-            if np.linalg.norm(residual) < (1.0 - 0.1 * share) * size or problem.length(share * step) < 1e-11:
+            nearer = np.linalg.norm(residual) < (1.0 - 0.1 * min(share, 1.0)) * size
+            if nearer or (share <= 1.0 and problem.length(share * step) < 1e-11):
                 break
         else:
-            return np.full(len(x), np.nan)
-        z, size = new, np.linalg.norm(residual)
+            break
+        z, size, before = new, np.linalg.norm(residual), length
         if not np.isfinite(size):
             break
-        if problem.length(share * step) < 1e-10 and share == 1.0:
+        if problem.length(share * step) < 1e-10 and share >= 1.0:
             return z[:-1]
     return np.full(len(x), np.nan)
+
+
+def _newton_step(jacobian: AbstractJacobian, residual: np.ndarray) -> np.ndarray:
+    """The step at a fixed parameter, shape (m + 1,); NaN where there is none."""
+    row = np.zeros(len(residual) + 1)
+    row[-1] = 1.0
+    step = jacobian.solve(row, np.append(-residual, 0.0))
+    if np.all(np.isfinite(step)) or not isinstance(jacobian, Dense) or not np.all(np.isfinite(jacobian.matrix)):
+        return step
+    matrix = jacobian.matrix[:, :-1]
+    shortest = np.linalg.lstsq(matrix, -residual, rcond=None)[0]
+    solves = np.linalg.norm(matrix @ shortest + residual) < 0.5 * np.linalg.norm(residual)
+    return np.append(shortest, 0.0) if solves else step

@@ -222,7 +222,7 @@ def _rest(rhs: ReductionStep) -> Any:
 def _units(rhs: ReductionStep, state: State) -> np.ndarray:
     """Natural sizes: a population, a bin width, three pending spikes a neuron, the moments' own values."""
     size = np.asarray(rhs.model.size, dtype=float)[:, None]
-    spread = 3.0 * float(np.max(rhs.model.strength)) if rhs.scheme.joint else 1.0
+    spread = (3.0 * float(np.max(rhs.model.strength)) if rhs.scheme.joint else 0.0) or 1.0  # without synapses 1
     sizes = (
         np.ones_like(state.number) * size,
         np.ones_like(state.moment) * size * rhs.scheme.width,
