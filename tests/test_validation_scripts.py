@@ -16,7 +16,7 @@ import typer
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "docs" / "data"
-HELPERS = {"study", "diagrams", "memory", "networks", "stores", "timing"}
+HELPERS = {"study", "random_inputs", "diagrams", "memory", "networks", "stores", "timing"}
 SCRIPTS = sorted(
     path for folder in ("validation", "benchmarks") for path in (ROOT / folder).glob("*.py") if path.stem not in HELPERS
 )

@@ -14,6 +14,7 @@ def dataset(
     *,
     kinds: Iterable[str] = (),
     variables: Iterable[str] = (),
+    numbers: Iterable[str] = (),
     dims: Iterable[str] = (),
     attrs: Iterable[str] = (),
     remedy: str = "",
@@ -25,6 +26,7 @@ def dataset(
         value: What was given.
         kinds: Valid values of its attribute `kind`; any if empty.
         variables: Variables it must have.
+        numbers: Variables it must have and that must hold real numbers.
         dims: Dimensions it must have, each with at least one entry.
         attrs: Attributes it must have.
         remedy: What to pass instead; made from `kinds` if empty.
@@ -43,14 +45,19 @@ def dataset(
     functions = " or ".join(f"`{_MAKERS.get(one, one)}`" for one in kinds)
     require(not kinds or kind in kinds, name, f"be what {functions} returned", kind)
     for what, wanted, there in (
-        ("variable", variables, value.variables), ("dim", dims, value.sizes), ("attribute", attrs, value.attrs)
-    ):  # fmt: skip
+        ("variable", (*variables, *numbers), value.variables),
+        ("dim", dims, value.sizes),
+        ("attribute", attrs, value.attrs),
+    ):
         missing = [str(word) for word in wanted if word not in there]
         listed = ", ".join(map(str, there)) or "none"
         if missing:
             raise InputError(
                 f"Argument `{name}` must have the {what} `{missing[0]}`, but has {listed[:200]}. {remedy}".strip()
             )
+    for word in numbers:
+        kind = value[word].dtype
+        require(kind.kind in "biuf", name, f"have real numbers in `{word}`", kind, remedy)
     empty = [str(dim) for dim in dims if value.sizes[dim] == 0]
     require(not empty, name, f"have entries along `{(empty or [''])[0]}`", "empty", remedy)
     return value

@@ -63,7 +63,7 @@ def read_job(asked: JobOptions, verbs: tuple[str, ...] = ("network", "limit"), *
     model, settings = read_file(asked.model, functions=asked.functions)
     model = model.replace(**_pairs("--set", asked.changes or ()))
     options = _pairs("--option", asked.options or ())
-    valid = {key for verb in verbs if hasattr(model, verb) for key in options_of(model, verb)}
+    valid = {key for verb in verbs if callable(getattr(model, verb, None)) for key in options_of(model, verb)}
     known_keys(f"option of the {model.system} system", options, valid)
     if asked.times is not None:
         times = _time_range(asked.times)

@@ -409,7 +409,7 @@ _NOTES = {
     "standard_error": "standard error of the bias",
     "ci_low": "lower end of the 95 % interval of the bias",
     "ci_high": "upper end of the 95 % interval of the bias",
-    "z": "bias over its standard error",
+    "z": "bias over its standard error (infinite or NaN where that is 0)",
     "statistic": "squared Mahalanobis distance over block means",
     "p_value": "probability of a larger distance if the theory is exact",
     "p_adjusted": "p-value after Holm's correction over the observables",

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError, Unverified, path_of, require, sentence
+from largen.checks import dataset as checked
 from largen.io.atomic import write_atomically
 from largen.io.checksums import require_intact, seal, stamped, verify
 from largen.io.paths import target_of
@@ -31,6 +32,7 @@ def save(dataset: xr.Dataset, path: str | os.PathLike) -> Path:
     Raises:
         InputError: The folder does not exist or is not writable, or the disk is full; an old file survives.
     """
+    checked("dataset", dataset, remedy="Of one array, save array.to_dataset(name=...).")
     path = target_of("path", path)
     if path.suffix == ".zarr":
         return save_zarr(dataset, path)

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from largen.checks import InputError, known_keys, one_of
+from largen.checks import InputError, dataset, known_keys, one_of
 from largen.numerics.continuation.kinds import SpecialKind
 from largen.plot.common import axis_label, colours, tidy
 from largen.statistics.labels import population_labels
@@ -26,6 +26,9 @@ MARKERS = {
     SpecialKind.NOT_SMOOTH: "x",
 }
 """Matplotlib's markers of special points; those of cycles are open."""
+
+_NEEDED = ("parameter", "on_branch", "stable")
+_REMEDY = "Pass what analysis.follow(...) returned."
 
 
 def bifurcation(
@@ -55,6 +58,7 @@ def bifurcation(
     Raises:
         InputError: The observable or the component is unknown, or a network lacks the observable.
     """
+    dataset("diagram", diagram, numbers=_NEEDED, dims=("point", "branch"), remedy=_REMEDY)
     names = [str(key) for key in diagram.data_vars if f"{key}_low" in diagram]
     name = ("rate" if "rate" in names else names[0]) if name is None else name
     known_keys("observable of the diagram", [name], names)
@@ -139,6 +143,7 @@ def _network(
 
 def diagram_page(diagram: xr.Dataset, *, title: str = "") -> Any:
     """A figure with one observable of every component, one under the other."""
+    dataset("diagram", diagram, numbers=_NEEDED, dims=("point", "branch"), remedy=_REMEDY)
     from largen.plot.common import page
 
     names = [str(key) for key in diagram.data_vars if f"{key}_low" in diagram]

@@ -8,6 +8,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from largen.checks import dataset
+
 # Okabe & Ito's colour-blind safe palette: excitatory vermilion, inhibitory blue, then the rest.
 EXCITATORY = ("#D55E00", "#E69F00", "#CC79A7")
 INHIBITORY = ("#0072B2", "#56B4E9", "#009E73")
@@ -60,6 +62,9 @@ def axis_label(variable: xr.DataArray) -> str:
     return f"{name} ({unit})" if unit and unit != "1" else name
 
 
+_OF = {name: f"Pass what {name}(...) returned." for name in ("compare", "convergence")}
+
+
 def bands(
     network: xr.Dataset,
     limit: xr.Dataset,
@@ -84,6 +89,9 @@ def bands(
         window: First and last time to show.
         most: Populations to show.
     """
+    for role, run in (("network", network), ("limit", limit), ("finite", finite)):
+        if run is not None:
+            dataset(role, run, numbers=(name,), dims=("population", "time"))
     labels = [str(label) for label in network["population"].values[:most]]
     palette, styles = colours(labels), line_styles(labels)
     for label in labels:
@@ -122,6 +130,9 @@ def distance(report: xr.Dataset, *, ax: Axes, most: int = 12) -> Axes:
     Filled: against the limit; open: against the theory at the network's n. A component whose limit is zero, but for
     rounding, has no relative bias and is left out.
     """
+    dataset(
+        "report", report, numbers=("limit", "bias", "ci_low", "ci_high"), dims=("component",), remedy=_OF["compare"]
+    )
     size = np.abs(report["limit"].values)
     part = report.isel(component=np.flatnonzero(size > 1e-14 * size.max())[:most])
     names = part["component"].values.tolist()
@@ -146,6 +157,7 @@ def distance(report: xr.Dataset, *, ax: Axes, most: int = 12) -> Axes:
 
 def convergence(study: xr.Dataset, *, ax: Axes) -> Axes:
     """Draw a convergence study on logarithmic axes, with the fitted line where there is an exponent."""
+    dataset("study", study, numbers=("error", "ci_low", "ci_high"), dims=("n",), remedy=_OF["convergence"])
     n, error = study["n"].values.astype(float), study["error"].values
     low = np.maximum(study["ci_low"].values, error * 0.05)
     ax.errorbar(n, error, yerr=[error - low, study["ci_high"].values - error], fmt="o", color="black", label="network")

@@ -5,7 +5,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from largen.checks import InputError
+from largen.checks import InputError, dataset
 from largen.plot.common import axis_label, page, tidy
 
 SOURCES = ("limit", "network", "difference")
@@ -33,6 +33,8 @@ def _middle(part: xr.DataArray) -> xr.DataArray:
 
 def covariance_surfaces(network: xr.Dataset, limit: xr.Dataset, *, lags: tuple[int, ...] = (0, 1)) -> Figure:
     """Make the seed paper's Figure 1: covariance over (s, t), one row a lag; limit, network, difference."""
+    for name, run in (("network", network), ("limit", limit)):
+        dataset(name, run, numbers=("covariance",), dims=("lag", "time", "time_"))
     figure = page(len(lags), 3, height=3.2 * len(lags))
     _surfaces(network, limit, lags, figure.subplots(len(lags), 3, squeeze=False))
     return figure
@@ -59,6 +61,8 @@ def against_lag(network: xr.Dataset, limit: xr.Dataset, *, ax: Axes) -> Axes:
 
     Lines are the limit, points the network with two standard errors.
     """
+    for name, run in (("network", network), ("limit", limit)):
+        dataset(name, run, numbers=("covariance",), dims=("lag", "time", "time_"))
     theory, found = _parts(limit), _parts(network)
     for name, colour in _PART_COLOURS.items():
         if name not in theory:
@@ -96,6 +100,8 @@ def _parts(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
 
 def correlation_against_lag(theory: xr.Dataset, *, network: xr.Dataset | None = None, ax: Axes) -> Axes:
     """Draw what `analysis.correlation_against_lag` returned: of a limit as lines, of a network as points."""
+    remedy = "Pass what analysis.correlation_against_lag(...) returned."
+    dataset("theory", theory, numbers=("correlation", "frozen", "dynamic"), dims=("lag",), remedy=remedy)
     names = {"correlation": "all", "frozen": "frozen", "dynamic": "dynamic"}
     for name, word in names.items():
         line, marker = _PART_STYLES[word]
@@ -120,6 +126,7 @@ def correlation_against_lag(theory: xr.Dataset, *, network: xr.Dataset | None = 
 
 def fixed_point(limit: xr.Dataset, *, ax: Axes) -> Axes:
     """Draw the change of the law in every sweep of the paper's iteration, `solve_limit(..., method="fixed_point")`."""
+    dataset("limit", limit)
     if "sweep_changes" not in limit.attrs:
         raise InputError('Argument `limit` must come from solve_limit(..., method="fixed_point").')
     changes = np.atleast_1d(limit.attrs["sweep_changes"]).astype(float)
@@ -131,6 +138,8 @@ def fixed_point(limit: xr.Dataset, *, ax: Axes) -> Axes:
 
 def chaotic_variance(curve: xr.Dataset, *, ax: Axes) -> Axes:
     """Draw Delta_0 against g, what `analysis.chaotic_variance` returned, with the transition at g = 1."""
+    remedy = "Pass what analysis.chaotic_variance(...) returned."
+    dataset("curve", curve, numbers=("gain", "variance"), remedy=remedy)
     ax.plot(curve["gain"], curve["variance"], color="black")
     ax.axvline(1.0, color="0.6", lw=0.8, ls=":")
     return tidy(ax, title="chaos of independent weights", x=axis_label(curve["gain"]), y=axis_label(curve["variance"]))

@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
+from largen.checks import dataset
 from largen.plot.common import EXCITATORY, INHIBITORY, STYLES, axis_label, colours, line_styles, tidy
 
 _ORBITS = {"network": ("0.55", 0.6), "finite": (EXCITATORY[1], 1.6), "limit": (EXCITATORY[0], 1.6)}
@@ -23,6 +24,7 @@ def phase_portrait(portrait: xr.Dataset, *, ax: Axes, realisation: int = 0, arro
         realisation: Which network to show.
         arrows: Whether to show the directions of the velocity.
     """
+    dataset("portrait", portrait, variables=("axis",), remedy="Pass what analysis.phase_portrait(...) returned.")
     if arrows and "velocity" in portrait:
         velocity = portrait["velocity"].values
         length = np.hypot(*velocity)
@@ -81,6 +83,8 @@ def dwell_times(found: xr.Dataset, *, ax: Axes) -> Axes:
         found: From `analysis.metastability` of one run.
         ax: Where to draw.
     """
+    needed = ("dwell", "dwell_se", "survival", "duration")
+    dataset("found", found, numbers=needed, dims=("state",), remedy="Pass what analysis.metastability(...) returned.")
     for colour, style, state in zip((INHIBITORY[0], EXCITATORY[0]), STYLES, found["state"].values, strict=False):
         part = found.sel(state=state)
         mean, error = float(part["dwell"]), float(part["dwell_se"])
@@ -97,6 +101,9 @@ def dwell_times(found: xr.Dataset, *, ax: Axes) -> Axes:
 
 def event_sizes(found: xr.Dataset, *, ax: Axes) -> Axes:
     """Draw the distribution of event sizes with its error, a line per population (from `analysis.event_statistics`)."""
+    needed = ("size_density", "size_density_se", "alternation", "alternation_p")
+    remedy = "Pass what analysis.event_statistics(...) returned."
+    dataset("found", found, numbers=needed, dims=("population", "size"), remedy=remedy)
     labels = [str(label) for label in found["population"].values]
     palette, styles = colours(labels), line_styles(labels)
     for label, colour in palette.items():

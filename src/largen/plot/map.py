@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from largen.checks import InputError, known_keys
+from largen.checks import dataset as checked
 from largen.plot.common import EXCITATORY, INHIBITORY, axis_label, colours, tidy
 
 
@@ -33,6 +34,7 @@ def map(
         curves: Lines to lay over a map of two parameters: by name, an array (point, 2) of values of the two.
         select: Entries of other dims, such as `population="e"`; a line for each entry of one dim that is left.
     """
+    checked("dataset", dataset, variables=("status",), remedy="Pass what sweep(...) returned.")
     numbers = [str(key) for key, variable in dataset.data_vars.items() if variable.dtype.kind == "f"]
     if not numbers:
         raise InputError("The sweep has no numbers to draw yet: see its `status` and `message`.")

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from largen.checks import dataset
 from largen.plot.common import bands, distance, page
 from largen.plot.panels import Run, drawable, panel
 from largen.system.pictures import Picture, Series
@@ -35,6 +36,8 @@ def overview(
     Returns:
         A Matplotlib figure; `figure.savefig("figure.png")`.
     """
+    dataset("network", network, kinds=("network",), dims=("realisation", "time"), attrs=("system", "n"))
+    dataset("limit", limit, kinds=("limit",), dims=("time",))
     run = Run(network, limit, finite, report)
     system = class_of(network.attrs)
     declared = system.overview if system is not None and _uniform(network["time"].values) else ()

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from largen.checks import integer, one_of, require
+from largen.checks import dataset, integer, one_of, require
 from largen.plot.common import axis_label, colours, tidy
 from largen.statistics.labels import population_labels, spikes_of
 
@@ -59,11 +59,14 @@ def spectrum(
     spectra: dict[str, xr.Dataset], *, ax: Axes, population: str | None = None, highest: float = 200.0
 ) -> Axes:
     """Draw power spectra of the rate (from `analysis.power_spectrum`), one line per source."""
+    for name, one in spectra.items():
+        remedy = "Pass what analysis.power_spectrum(...) returned."
+        dataset(f"spectra[{name}]", one, variables=("frequency",), numbers=("power",), remedy=remedy)
     styles = {"network": ("black", "-", 1.4), "limit": ("#D55E00", "-", 1.2), "theory at this n": ("0.5", "--", 1.2)}
     first = population_labels(next(iter(spectra.values())))[0]
-    for name, dataset in spectra.items():
-        label = one_of("population", population or first, population_labels(dataset))
-        line = dataset["power"].sel(population=label) if "population" in dataset["power"].dims else dataset["power"]
+    for name, one in spectra.items():
+        label = one_of("population", population or first, population_labels(one))
+        line = one["power"].sel(population=label) if "population" in one["power"].dims else one["power"]
         line = line.sel(frequency=slice(1.0, highest))
         line = line.mean("realisation") if "realisation" in line.dims else line
         colour, dash, width = styles.get(name, ("0.3", ":", 1.0))
@@ -90,10 +93,12 @@ def orbit(
         ax: Where to draw.
         window: First and last time to show.
     """
+    for name, one in orbits.items():
+        dataset(f"orbits[{name}]", one, numbers=(observable,), dims=("population", "time"))
     styles = {"network": ("0.55", 0.7), "limit": ("#D55E00", 1.6)}
     two = _first_two(orbits)
-    for name, dataset in orbits.items():
-        path = dataset[observable].sel(population=two)
+    for name, one in orbits.items():
+        path = one[observable].sel(population=two)
         path = path.isel(realisation=0) if "realisation" in path.dims else path
         path = path.sel(time=slice(*window)) if window else path
         colour, width = styles.get(name, ("#0072B2", 1.0))

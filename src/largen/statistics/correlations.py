@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from largen.checks import InputError, integer, real, require
+from largen.checks import dataset, integer, real, require
 from largen.statistics.labels import population_labels, sizes_of
 
 
@@ -37,13 +37,14 @@ def asynchrony(
     Raises:
         InputError: Another system, too few realisations, or no recorded states.
     """
-    many = [networks] if isinstance(networks, xr.Dataset) else list(networks)
+    many = list(networks) if isinstance(networks, list | tuple) else [networks]
     resamples = integer("resamples", resamples, low=100)
+    remedy = 'Pass what simulate(BalancedNetwork(...), ..., record="state") returned.'
+    require(many, "networks", "hold a Dataset", networks, remedy)
     rows = []
     for network in many:
-        known = isinstance(network, xr.Dataset) and {"state", "mean", "variance"} <= set(network)
-        if not known:
-            raise InputError('Argument `networks` must come from simulate(BalancedNetwork(...), ..., record="state").')
+        needed = ("state", "mean", "variance")
+        dataset("networks", network, numbers=needed, dims=("realisation", "time"), attrs=("system", "n"), remedy=remedy)
         count = network.sizes.get("realisation", 1)
         require(count >= 3, "networks", "have 3 realisations", count)
         labels, first = population_labels(network), population_labels(many[0])

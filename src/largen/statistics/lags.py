@@ -5,6 +5,7 @@ import xarray as xr
 from scipy import integrate
 
 from largen.checks import InputError, require
+from largen.checks import dataset as checked
 
 _PARTS = {
     "correlation": "correlation",
@@ -30,11 +31,10 @@ def correlation_against_lag(dataset: xr.Dataset, *, time: float | None = None) -
     Raises:
         InputError: Another system, no frozen covariance, or a time that is no output time.
     """
-    if not isinstance(dataset, xr.Dataset) or not {"covariance", "frozen_covariance"} <= set(dataset):
-        raise InputError(
-            "Argument `dataset` must hold `covariance` and `frozen_covariance` of a RateNetwork: a limit, a stationary "
-            "regime, or a network of replicas=2 or more."
-        )
+    remedy = "Pass a limit, a stationary regime, or a network of replicas=2 or more of a RateNetwork."
+    needed, kind = ("covariance", "frozen_covariance"), getattr(dataset, "attrs", {}).get("kind")
+    dims = ("lag", "time") if kind == "stationary" else ("lag", "time", "time_")
+    checked("dataset", dataset, numbers=needed, dims=dims, attrs=("system",), remedy=remedy)
     whole, frozen = dataset["covariance"], dataset["frozen_covariance"]
     if dataset.attrs.get("kind") == "stationary":
         require(time is None, "time", "be left out for a stationary regime", time)

@@ -1,0 +1,236 @@
+"""Random inputs: each gives finite numbers or one message, never anything else.
+
+What:     `parsed`: model files, options, Python arguments, changed Datasets, sweep files, links and uploads of the
+          explorer, 20 000 in all; `whole`: 2 000 functions and commands that run to their end on small models.
+          A case counts as a value (all numbers finite, or a status or warning that says why not), as a message
+          (InputError, LimitError, or exit status 2 with one line), or as a fault: any other exception, NaN without a
+          word, a warning of NumPy, a model other than the one asked for, more than the stated seconds, a dead process.
+Again:    `python validation/fuzz.py again PART NUMBER` does one case of a part and shows what comes of it.
+Run time: parsed about 15 minutes, whole about 60.
+Command:  python validation/fuzz.py parsed|whole
+"""
+
+import collections
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import traceback
+import warnings
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+from study import Results, main
+
+SEED = 20261129
+SECONDS = {"parsed": 20, "whole": 120}
+"""Limits of one case, compilation included."""
+FIRST = 300
+"""Seconds in which the process that tries starts and compiles."""
+COUNTS = {"parsed": (20_000, 300), "whole": (2_000, 30)}
+"""Cases of each part, and at the small size."""
+MEMORY = 16 * 2**30
+"""Bytes of address space of the process that tries."""
+DOCUMENTED = {"period", "special_period", "special_frequency", "spike_time"}
+"""Variables that hold NaN where there is no such thing, as their documentation says."""
+
+
+def complaint(found: Any) -> str:
+    """What is wrong with a result; empty where all its numbers are finite or it says why they are not."""
+    import xarray as xr
+
+    if isinstance(found, xr.DataArray):
+        found = found.to_dataset(name="value")
+    if not isinstance(found, xr.Dataset) or str(found.attrs.get("status", "completed")) != "completed":
+        return ""
+    for name, variable in found.data_vars.items():
+        explained = name in DOCUMENTED or "nan" in " ".join(map(str, variable.attrs.values())).lower()
+        if variable.dtype.kind in "fc" and not explained and not np.all(np.isfinite(variable.values)):
+            return f"{name} is not finite, and nothing says why"
+    return ""
+
+
+def other_model(found: Any, intended: Any) -> str:
+    """In what a model or a result differs from what was asked for."""
+    from largen.parameters.plain import to_plain
+
+    if "model" in intended:
+        import json
+
+        asked = to_plain(intended["model"], strict=False)
+        got = json.loads(found.attrs["parameters"])
+        wrong = [
+            name
+            for name in asked
+            if name in got and name != "size" and json.loads(json.dumps(asked[name])) != got[name]
+        ]
+        return f"result of another model: {wrong}" if wrong else ""
+    for name, value in intended.items():
+        got = to_plain(found).get(name)
+        if got != value and not np.array_equal(np.asarray(got, object), np.asarray(value, object)):
+            return f"{name} is {got!r}, but {value!r} was asked for"
+    return ""
+
+
+def outcome(case: Any) -> tuple[str, str]:
+    """Class of a case ("value", "message" or "fault") and, of a fault, what happened."""
+    from largen.checks import InputError, LimitError
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            found = case.call()
+        except (InputError, LimitError) as refusal:
+            text = str(refusal).strip()
+            return ("message", "") if text and "fault of largen" not in text else ("fault", f"message {text!r}")
+        except BaseException as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            words = " ".join(str(error).split())[:200]
+            return "fault", f"{type(error).__name__}: {words} ({os.path.basename(where.filename)}:{where.lineno})"
+    noise = [w for w in caught if issubclass(w.category, RuntimeWarning)]
+    if noise:
+        return "fault", f"warning: {noise[0].message} ({os.path.basename(noise[0].filename)}:{noise[0].lineno})"
+    said = any(issubclass(w.category, UserWarning) for w in caught)
+    words = other_model(found, case.intended) or ("" if said else complaint(found))
+    return ("fault", words) if words else ("value", "")
+
+
+def case_of(part: str, number: int) -> Any:
+    """The case of this number."""
+    import random_inputs as inputs
+
+    rng = random.Random(f"{SEED} {part} {number}")
+    if part == "whole":
+        return rng.choices((inputs.whole_call, inputs.whole_command), (3, 2))[0](rng)
+    kinds = (inputs.model_file, inputs.options, inputs.arguments, inputs.datasets, inputs.text_files, inputs.explorer)
+    return rng.choices(kinds, (8, 4, 5, 3, 1, 1))[0](rng)
+
+
+def tried(part: str, number: int) -> tuple[str, str, str, str]:
+    """Kind, text, class and fault of one case, done in an empty folder within the stated time."""
+    folder = tempfile.mkdtemp()
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        case = case_of(part, number)
+        signal.alarm(SECONDS[part])
+        try:
+            found = outcome(case)
+        finally:
+            signal.alarm(0)
+    finally:
+        os.chdir(before)
+        shutil.rmtree(folder, ignore_errors=True)
+    return case.kind, case.text[:2000], *found
+
+
+def _late(*_: Any) -> None:
+    raise TimeoutError("longer than the stated time")
+
+
+def prepare(memory: int | None = MEMORY) -> None:
+    """Settings of the process that tries: no pictures on a screen, compiled programs kept, memory limited."""
+    import matplotlib as mpl
+
+    from largen.runtime.compilation import keep_compiled_programs
+
+    keep_compiled_programs()
+    mpl.use("Agg")
+    import random_inputs
+
+    for system in random_inputs.SYSTEMS:  # imports and first compilations are not part of a case
+        random_inputs.runs_of(system)
+    signal.signal(signal.SIGALRM, _late)
+    if memory is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+
+def work(pipe: Connection, part: str) -> None:
+    """Try the cases whose numbers come through the pipe."""
+    prepare()
+    with open(os.devnull) as sys.stdin:
+        while True:
+            pipe.send(tried(part, pipe.recv()))
+
+
+class Worker:
+    """A process that tries cases; one that dies or hangs is replaced."""
+
+    def __init__(self, part: str):
+        self.part, self.process = part, None
+
+    def start(self) -> None:
+        """Start the process."""
+        context = multiprocessing.get_context("spawn")
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(target=work, args=(other, self.part), daemon=True)
+        self.process.start()
+        other.close()
+
+    def ask(self, number: int) -> tuple[str, str, str, str]:
+        """Try one case."""
+        if self.process is None:
+            self.start()
+        self.pipe.send(number)
+        try:
+            if self.pipe.poll(2 * SECONDS[self.part] + FIRST):
+                return self.pipe.recv()
+            words = "hangs beyond the stated time"
+        except EOFError:
+            words = "the process died"
+        self.stop()
+        return "process", f"case {number}", "fault", words
+
+    def stop(self) -> None:
+        """End the process."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.join()
+            self.process = None
+
+
+def totals(results: Results, part: str, count: int) -> None:
+    """Try the cases of a part; totals by kind and class, and each fault with its number."""
+    classes: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
+    faults, worker = [], Worker(part)
+    for number in range(count):
+        kind, _, found, words = worker.ask(number)
+        classes[kind][found] += 1
+        if found == "fault":
+            faults.append((number, kind, words))
+            print(f"{part} {number}: {kind}: {words}", flush=True)
+    worker.stop()
+    table = results.table("classes", "kind of input", "value", "message", "anything else")
+    for kind in sorted(classes):
+        table.add(kind, *(classes[kind][found] for found in ("value", "message", "fault")))
+    whole = sum(classes.values(), collections.Counter())
+    table.add("all", *(whole[found] for found in ("value", "message", "fault")))
+    table = results.table("faults", "number", "kind of input", "what happened")
+    for fault in faults:
+        table.add(*fault)
+
+
+def parsed(results: Results, small: bool) -> None:
+    """Files, options, arguments, Datasets, links and uploads: value or message."""
+    totals(results, "parsed", COUNTS["parsed"][small])
+
+
+def whole(results: Results, small: bool) -> None:
+    """Functions and commands that run to their end: finite numbers or a message."""
+    totals(results, "whole", COUNTS["whole"][small])
+
+
+PARTS = (parsed, whole)
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["again"]:
+        prepare()
+        kind, text, found, words = tried(sys.argv[2], int(sys.argv[3]))
+        print(f"{kind}\n{text}\n{found}: {words}")
+    else:
+        main(PARTS, __doc__)
