@@ -101,7 +101,7 @@ def test_an_injected_import_of_another_system_is_noticed(tmp_path):
 
 def test_an_injected_circle_within_a_folder_is_noticed(tmp_path):
     root = copy_with(tmp_path, "checks/errors.py", "import largen.runtime.memory")
-    assert layout.circles(layout.graph(root)) == [["checks", "runtime.memory"]]
+    assert {"checks.errors", "runtime.memory"} <= set(layout.circles(layout.graph(root))[0])
 
 
 # What knows a system stands in its folder ----------------------------------------------------------------------------

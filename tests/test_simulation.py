@@ -144,3 +144,44 @@ def test_a_real_interrupt_waits_for_a_safe_point():
     with pytest.raises(ln.Interrupted, match="2 of 4 realisations"):
         ln.simulate(Toy(), TIMES, n=50, realisations=4, seed=7, progress=ctrl_c)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ln.RateNetwork(initial_mean=-1e300),
+        ln.RateNetwork(noise=1e300),
+        ln.RateNetwork(mean_weight=1e300),
+        ln.BalancedNetwork(initial_mean=(-1e300, 0.0)),
+        ln.RateNetwork.chaotic().replace(tau=1e-300),
+    ],
+)
+def test_numbers_beyond_double_precision_are_blamed_on_their_parameter(model):
+    with pytest.raises(ln.InputError, match=r"the most extreme is `(initial_mean|noise|mean_weight|tau)(\[e\])?`"):
+        ln.simulate(model, np.arange(21.0), n=50)
+
+
+@pytest.mark.parametrize("name", ["gain", "noise"])
+def test_a_limit_beyond_double_precision_is_blamed_on_its_parameter(name):
+    with pytest.raises(ln.InputError, match=f"`{name}` = 1e[+]300"):
+        ln.solve_limit(ln.RateNetwork(**{name: 1e300}), np.arange(3.0))
+
+
+def test_a_grid_of_too_many_steps_is_refused():
+    with pytest.raises(ln.InputError, match="`times` must take at most 20000 time steps"):
+        ln.solve_limit(ln.RateNetwork.chaotic().replace(tau=1e-9), [0.0, 1.0])
+
+
+@pytest.mark.parametrize("name", ["strength", "threshold", "reversal", "external_rate"])
+def test_potentials_that_single_precision_loses_are_refused_by_network_and_limit(name):
+    value = np.full((2, 2), 1e16) if name == "strength" else -1e16 if name == "reversal" else 1e16
+    model = ln.SpikingNetwork(**{name: value})
+    for solve in (ln.simulate, ln.solve_limit):
+        with pytest.raises(ln.InputError, match=f"`{name}` must be at most 1e[+]15 in size"):
+            solve(model, np.arange(3.0))
+
+
+def test_a_reduction_that_does_not_fit_is_refused():
+    model = ln.SpikingNetwork(refractory="fixed", refractory_time=1e12)
+    with pytest.raises(ln.InputError, match="The reduction of 400 neurons needs about"):
+        ln.solve_limit(model, np.arange(3.0))

@@ -15,7 +15,7 @@ from largen.bifurcation.equations import Map as Map
 from largen.bifurcation.lyapunov import lyapunov as lyapunov
 from largen.bifurcation.phase_portrait import phase_portrait as phase_portrait
 from largen.bifurcation.stationary_states import fixed_points as fixed_points
-from largen.checks import increasing_times, integer, require
+from largen.checks import increasing_times, integer, require, vector
 from largen.statistics.alternation import event_statistics as event_statistics
 from largen.statistics.correlations import asynchrony as asynchrony
 from largen.statistics.events import firing_events as firing_events
@@ -26,7 +26,7 @@ from largen.statistics.metastability import metastability as metastability
 from largen.statistics.signals import labelled
 from largen.statistics.spectra import power_spectrum as power_spectrum
 from largen.statistics.summary import summary as summary
-from largen.system import AbstractSystem, Table, check_options
+from largen.system import AbstractSystem, Table, check_options, finite_arithmetic, require_model
 from largen.systems.rate.tables import chaotic_variance as chaotic_variance
 
 __all__ = (
@@ -74,9 +74,10 @@ def fluctuations(system: AbstractSystem, *, n: int, times: Any = None, **options
         LimitError: There is no single stable stationary state.
     """
     n = integer("n", n, low=2)
-    check_options(system, "fluctuations", options)
-    times = None if times is None else increasing_times("times", times)
-    return _labelled(system, "fluctuations", system.fluctuations(n=n, times=times, **options), n=n)
+    check_options(require_model("system", system), "fluctuations", options)
+    times = None if times is None else increasing_times("times", times, unit=system.time_unit)
+    with finite_arithmetic(system):
+        return _labelled(system, "fluctuations", system.fluctuations(n=n, times=times, **options), n=n)
 
 
 def stationary(system: AbstractSystem, **options: Any) -> xr.Dataset:
@@ -88,8 +89,9 @@ def stationary(system: AbstractSystem, **options: Any) -> xr.Dataset:
         InputError: The system has no theory of a stationary regime.
         LimitError: There is no stationary regime, or it was not reached.
     """
-    check_options(system, "stationary", options)
-    return _labelled(system, "stationary", system.stationary(**options))
+    check_options(require_model("system", system), "stationary", options)
+    with finite_arithmetic(system):
+        return _labelled(system, "stationary", system.stationary(**options))
 
 
 def rate_function(system: AbstractSystem, mean: Any, covariance: Any) -> xr.Dataset:
@@ -102,8 +104,9 @@ def rate_function(system: AbstractSystem, mean: Any, covariance: Any) -> xr.Data
     Raises:
         InputError: The system has no rate function, no noise or initial variance, or a covariance that is none.
     """
-    found = system.rate_function(np.asarray(mean, float), np.asarray(covariance, float))
-    return _labelled(system, "rate function", found)
+    values = vector("mean", mean), vector("covariance", covariance, dims=3)
+    with finite_arithmetic(require_model("system", system)):
+        return _labelled(system, "rate function", system.rate_function(*values))
 
 
 def chaos_onset(system: AbstractSystem, *, gains: Any = None) -> xr.Dataset:
@@ -128,10 +131,10 @@ def chaos_onset(system: AbstractSystem, *, gains: Any = None) -> xr.Dataset:
     """
     values = None
     if gains is not None:
-        values = np.atleast_1d(np.asarray(gains, np.float64))
-        good = values.ndim == 1 and np.all(np.isfinite(values)) and np.all(values >= 0)
-        require(good, "gains", "be a vector of numbers of at least 0", gains)
-    return _labelled(system, "chaos onset", system.chaos_onset(values))
+        values = np.atleast_1d(vector("gains", gains, dims=None))
+        require(values.ndim == 1 and np.all(values >= 0), "gains", "be a vector of numbers of at least 0", gains)
+    with finite_arithmetic(require_model("system", system)):
+        return _labelled(system, "chaos onset", system.chaos_onset(values))
 
 
 def _labelled(system: AbstractSystem, kind: str, table: Table, **attrs: Any) -> xr.Dataset:

@@ -127,8 +127,8 @@ def _coords(system: AbstractSystem, times: np.ndarray, first: Arrays, variables:
 def _refuse_nan(observable: Observable, data: np.ndarray, part: Arrays) -> None:
     if data.dtype.kind == "f" and not np.all(np.isfinite(data)):
         raise FloatingPointError(
-            f"Observable `{observable.name}` is not finite ({part.status}). This is a fault of largen or of a "
-            "function you gave: please report it with the model."
+            f"Observable `{observable.name}` is not finite ({part.status}). Where no parameter is extreme, this is a "
+            "fault of largen or of a function you gave: please report it with the model."
         )
 
 

@@ -14,7 +14,7 @@ from largen.numerics.streams import stream
 from largen.runtime.memory import require_memory
 from largen.runtime.progress import showing
 from largen.runtime.workers import interrupts_between_steps, run_tasks
-from largen.system import AbstractSystem, Arrays, Plan, check_options, require_model
+from largen.system import AbstractSystem, Arrays, Plan, check_options, finite_arithmetic, require_model
 
 
 class Interrupted(KeyboardInterrupt):
@@ -74,26 +74,19 @@ def simulate(
     n = _network_size(system, n)
     check_options(system, "network", options)
 
-    work = NetworkWork(system, times, n, realisations, workers, method, record, options)
-    plan = work.plan()
-    work.require_memory(plan)
+    with finite_arithmetic(system):
+        work = NetworkWork(system, times, n, realisations, workers, method, record, options)
+        plan = work.plan()
+        work.require_memory(plan)
     run = NetworkRun(system, times, n, seed, plan.method, record, options)
     what = f"network, n = {n}" + (f", {realisations} realisations" if realisations > 1 else "")
-    with showing(progress, what) as tick:
+    with showing(progress, what) as tick, finite_arithmetic(system):
         finished = _run_all(run, realisations, workers, tick)
 
     def labelled(parts: Sequence[Arrays]) -> xr.Dataset:
-        return label(
-            system,
-            times,
-            parts,
-            kind="network",
-            n=n,
-            seed=seed,
-            method=plan.method,
-            realisations=True,
-            attrs=options,
-        )
+        about = {"kind": "network", "n": n, "seed": seed, "method": plan.method, "attrs": options}
+        with finite_arithmetic(system):
+            return label(system, times, parts, realisations=True, **about)
 
     if len(finished) < realisations:
         whole = [finished[r] for r in sorted(finished)]
@@ -193,15 +186,10 @@ class NetworkRun(NamedTuple):
 
     def realisation(self, number: int, tick: Callable[[float], None] = lambda fraction: None) -> Arrays:
         """Run one realisation; its random streams depend on the seed, n and its number alone."""
-        return self.system.network(
-            self.times,
-            n=self.n,
-            rng=functools.partial(stream, self.seed, "n", self.n, "realisation", number),
-            method=self.method,
-            record=self.record,
-            tick=tick,
-            **self.options,
-        )
+        rng = functools.partial(stream, self.seed, "n", self.n, "realisation", number)
+        asked = {"n": self.n, "rng": rng, "method": self.method, "record": self.record, "tick": tick}
+        with finite_arithmetic(self.system):
+            return self.system.network(self.times, **asked, **self.options)
 
 
 def _run_all(run: NetworkRun, realisations: int, workers: int, tick: Callable[[float], None]) -> dict[int, Arrays]:
@@ -285,20 +273,20 @@ def solve_limit(
     smaller = {"{} output times": (len(times), lambda k: 2.0 * result_bytes(system, k))}
     require_memory(2.0 * result_bytes(system, len(times)), f"A limit at {len(times)} times", "", smaller=smaller)
 
-    arrays = system.limit(times, n=n, rtol=rtol, atol=atol, **options)
-
     size = system.reference_size if n is None else n
-    dataset = label(
-        system,
-        times,
-        [arrays],
-        kind="limit",
-        n=float("inf") if size is None else size,
-        seed=options.get("seed"),
-        method=str(arrays.attrs.get("method", "limit equations")),
-        realisations=False,
-        attrs=options,
-    )
+    with finite_arithmetic(system):
+        arrays = system.limit(times, n=n, rtol=rtol, atol=atol, **options)
+        dataset = label(
+            system,
+            times,
+            [arrays],
+            kind="limit",
+            n=float("inf") if size is None else size,
+            seed=options.get("seed"),
+            method=str(arrays.attrs.get("method", "limit equations")),
+            realisations=False,
+            attrs=options,
+        )
     if strict and arrays.stopped_at is not None:
         raise LimitError(arrays.status, t=arrays.stopped_at, partial=dataset)
     return dataset

@@ -55,7 +55,7 @@ def test_the_chaotic_variance_against_the_gain():
 
 
 def test_refusals(run):
-    with pytest.raises(ln.InputError, match="must hold `covariance` and `frozen_covariance`"):
+    with pytest.raises(ln.InputError, match="must have the variable `frozen_covariance`"):
         analysis.correlation_against_lag(run[0].drop_vars("frozen_covariance"))
     with pytest.raises(ln.InputError, match=r"`time` must be one of the output times, but is 3\.5"):
         analysis.correlation_against_lag(run[1], time=3.5)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from largen.checks import InputError, integer, known_keys, require
+from largen.checks import InputError, dataset, integer, known_keys, neurons_of, require, vector
 from largen.numerics.contours import along, crossings, on_grid, zero_curves
 from largen.system import AbstractSystem, Portrait, check_options
 from largen.system.values import COMPLETED
@@ -64,12 +64,16 @@ def phase_portrait(
     """
     points = integer("points", points, low=16)
     runs = {"network": network, "limit": limit, "finite": finite}
-    runs = {name: run for name, run in runs.items() if run is not None}
+    runs = {name: dataset(name, run, dims=("time",)) for name, run in runs.items() if run is not None}
+    for name, run in runs.items():
+        empty = [str(dim) for dim in ("realisation", "population") if run.sizes.get(dim, 1) == 0]
+        require(not empty, name, f"have entries along `{(empty or [''])[0]}`", "empty")
     edges = None if window is None else _window(window)
     with jax.enable_x64(True):
         if isinstance(system, AbstractSystem):
             check_options(system, "phase_portrait", options)
-            size = n if n is not None or network is None else int(network.attrs["n"])
+            size = None if network is None else int(integer("network.n", neurons_of("network", network)))
+            size = size if n is None else integer("n", n, low=1)
             found = system.phase_portrait(runs, n=size, window=edges, points=points, start=start, **options)
             return _labelled(found, points, system.system)
         known_keys("option of a function", options, ())
@@ -82,7 +86,7 @@ def phase_portrait(
 
 
 def _window(window: Any) -> np.ndarray:
-    edges = np.asarray(window, np.float64)
+    edges = vector("window", window, dims=None)
     good = edges.shape == (2, 2) and np.all(np.isfinite(edges)) and np.all(edges[:, 0] < edges[:, 1])
     require(good, "window", "be ((lowest, highest), (lowest, highest))", window)
     return edges

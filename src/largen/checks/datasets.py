@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from largen.checks.errors import InputError, require, shown
 
 _MAKERS = {"network": "simulate", "limit": "solve_limit"}
@@ -61,3 +63,22 @@ def dataset(
     empty = [str(dim) for dim in dims if value.sizes[dim] == 0]
     require(not empty, name, f"have entries along `{(empty or [''])[0]}`", "empty", remedy)
     return value
+
+
+def neurons_of(name: str, given: Any) -> float:
+    """The number of neurons of a Dataset, its attribute `n`; infinite for a limit."""
+    n = given.attrs.get("n")
+    good = isinstance(n, int | float | np.integer | np.floating) and not isinstance(n, bool) and float(n) >= 1
+    require(good, name, "have a number of neurons, of at least 1, as its attribute `n`", n)
+    return float(n)
+
+
+def several(name: str, value: Any) -> list[Any]:
+    """Check that a value is a Dataset or a list of them, and return the list."""
+    import xarray as xr
+
+    if isinstance(value, xr.Dataset):
+        return [value]
+    require(isinstance(value, list | tuple), name, "be a Dataset or a list of them", value)
+    require(len(value) > 0, name, "hold at least one Dataset", value)
+    return [dataset(name, one) for one in value]

@@ -91,8 +91,9 @@ def measure_and_keep(
 
 def _integers(flag: str, text: str, example: str) -> list[int]:
     from largen.checks import InputError, integer
+    from largen.io.plain_files import parse_value
 
-    try:
-        return [integer(flag, float(part), low=1) for part in text.split(",")]
-    except ValueError as error:
-        raise InputError(f"Option --{flag} must look like {example}, but is {text!r}.") from error
+    values = [parse_value(part) for part in text.split(",")]
+    if not all(isinstance(value, int | float) for value in values):
+        raise InputError(f"Option --{flag} must look like {example}, but is {text!r}.")
+    return [integer(flag, value, low=1) for value in values]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from largen.checks import InputError, known_keys, real, shown
+from largen.checks import InputError, integer, known_keys, real, seed_number, shown
 from largen.commands.options import JobOptions
 from largen.io.model_files import read_file, time_grid
 from largen.io.plain_files import parse_value
@@ -70,13 +70,14 @@ def read_job(asked: JobOptions, verbs: tuple[str, ...] = ("network", "limit"), *
     else:
         times = time_grid(*model.default_times) if settings.times is None else settings.times
     size = first_given(asked.n, settings.n if size_of_file else None)
+    realisations = first_given(asked.realisations, settings.realisations, DEFAULT_REALISATIONS)
     return Job(
         name=Path(asked.model).stem,
         model=model,
         times=times,
-        n=size,
-        realisations=first_given(asked.realisations, settings.realisations, DEFAULT_REALISATIONS),
-        seed=first_given(asked.seed, settings.seed, 0),
+        n=None if size is None else integer("n", size, low=1),
+        realisations=integer("realisations", realisations, low=1),
+        seed=seed_number("seed", first_given(asked.seed, settings.seed, 0)),
         method=first_given(asked.method, settings.method),
         options=options,
     )

@@ -102,7 +102,7 @@ def _status_of(given: list[str]) -> int:
         try:
             status = app(args=given or ["--help"], standalone_mode=False)
             return status if isinstance(status, int) else 0
-        except (InputError, LimitError) as error:
+        except (InputError, LimitError, FloatingPointError) as error:
             return _fail(str(error))
         except typer.Exit as stop:
             return stop.exit_code

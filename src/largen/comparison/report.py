@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from largen.checks import InputError, dataset, flag, real, require
+from largen.checks import InputError, dataset, flag, neurons_of, real, require
 from largen.comparison.alignment import aligned
 from largen.comparison.difference import Difference, as_series, difference_of, own_laws
 from largen.datasets import component_labels, versions
@@ -146,7 +146,7 @@ def compare(
 def _with_realisations(network: xr.Dataset) -> xr.Dataset:
     """The network, checked, with its dims in their usual order; where one realisation was selected its dim is back."""
     dataset("network", network, kinds=("network",), dims=("time",), attrs=("system", "parameters", "n"))
-    _check_size("network", network)
+    neurons_of("network", network)
     if "lag" in network.indexes:
         network = network.sortby("lag")
     timed = {key: network[key] for key in network.data_vars if "time" in network[key].dims}
@@ -159,16 +159,10 @@ def _with_realisations(network: xr.Dataset) -> xr.Dataset:
     return dataset("network", network, dims=("realisation",), remedy="Select it with isel(realisation=[0]).")
 
 
-def _check_size(name: str, given: xr.Dataset) -> None:
-    n = given.attrs["n"]
-    good = isinstance(n, int | float | np.integer | np.floating) and not isinstance(n, bool) and float(n) >= 1
-    require(good, name, "have a number of neurons, of at least 1, as its attribute `n`", n)
-
-
 def _checked_pair(network: xr.Dataset, theory: xr.Dataset, name: str, strict: bool) -> xr.Dataset:
     """The theory with the network's labels, if it is one of this network."""
     dataset(name, theory, kinds=("limit",), dims=("time",), attrs=("system", "parameters", "n", "status"))
-    _check_size(name, theory)
+    neurons_of(name, theory)
     for key, what in (("system", "systems"), ("parameters", "parameters")):
         if network.attrs[key] != theory.attrs[key] and (strict or key == "system"):
             detail = _first_difference(network, theory) if key == "parameters" else ""

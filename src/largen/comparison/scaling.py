@@ -9,13 +9,13 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from largen.checks import InputError, increasing_times, integer, known_keys
+from largen.checks import InputError, array, increasing_times, integer, known_keys
 from largen.comparison.report import after_layer
 from largen.datasets import netcdf_attrs, versions
 from largen.parameters.plain import to_plain
 from largen.runtime.progress import showing
 from largen.simulation import Interrupted, simulate, solve_limit
-from largen.system import AbstractSystem, options_of
+from largen.system import AbstractSystem, options_of, require_model
 
 
 def convergence(
@@ -61,13 +61,12 @@ def convergence(
         InputError: An argument cannot be used.
         Interrupted: Ctrl-C; the sizes that had finished are in `.partial`.
     """
-    times = increasing_times("times", times)
-    ns = [integer("n", value, low=1) for value in np.atleast_1d(np.asarray(n)).tolist()]
+    times = increasing_times("times", times, unit=require_model("system", system).time_unit)
+    ns = [integer("n", value, low=1) for value in np.atleast_1d(array("n", n)).ravel().tolist()]
     if len(ns) < 2 or any(a >= b for a, b in itertools.pairwise(ns)):
         raise InputError(f"Argument `n` must hold at least two increasing sizes, but is {ns}.")
-    counts = (
-        np.broadcast_to(np.asarray(realisations), (len(ns),)).tolist() if np.size(realisations) in (1, len(ns)) else []
-    )
+    given = array("realisations", realisations)
+    counts = np.broadcast_to(given, (len(ns),)).tolist() if given.ndim < 2 and given.size in (1, len(ns)) else []
     if not counts:
         raise InputError(f"Argument `realisations` must be one number or {len(ns)} of them, but is {realisations}.")
     counts = [integer("realisations", value, low=2, remedy="An error bar needs two.") for value in counts]

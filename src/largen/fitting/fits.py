@@ -7,13 +7,13 @@ import numpy as np
 import xarray as xr
 from scipy import linalg
 
-from largen.checks import LimitError, integer, one_of, real, seed_number
+from largen.checks import LimitError, integer, names, one_of, real, seed_number
 from largen.fitting.check import Networks, judge, networks_like, rows_of, simulated
 from largen.fitting.measured import in_order, measure
 from largen.fitting.problem import End, Problem, Request, conclude, lowest, pose, times_of
 from largen.fitting.report import report
 from largen.numerics.streams import stream
-from largen.system import AbstractSystem, check_options
+from largen.system import AbstractSystem, check_options, require_model
 
 THROUGH = ("limit", "finite", "network")
 ROUNDS = 10
@@ -88,8 +88,8 @@ def fit(
     one_of("through", through, THROUGH)
     starts, iterations = integer("starts", starts, low=1), integer("iterations", iterations, low=2)
     spread, seed = real("spread", spread, above=0.0), seed_number("seed", seed)
-    check_options(model, "smooth", options)
-    asked = (observables,) if isinstance(observables, str) else None if observables is None else tuple(observables)
+    check_options(require_model("model", model), "smooth", options)
+    asked = None if observables is None else names("observables", observables)
     times = times_of(model, target, times)
     target = in_order(model, target) if isinstance(target, xr.Dataset) else target
     networks = networks_like(model, target, times, n, realisations, seed)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import xarray as xr
 
-from largen.checks import LimitError, increasing_times, require
+from largen.checks import LimitError, dataset, increasing_times, neurons_of, require
 from largen.fitting.errors import Identifiability, covariance, identify, response
 from largen.fitting.evaluation import evaluate
 from largen.fitting.measured import Data, from_dataset, from_mapping, measure
@@ -101,9 +101,13 @@ def times_of(model: AbstractSystem, target: Any, times: Any) -> np.ndarray:
         require(system == model.system, "target", f"be of the {model.system} system", system)
         kind = target.attrs.get("kind")
         require(kind in ("network", "limit"), "target", "be what `simulate` or `solve_limit` returned", kind)
+        dataset("target", target, kinds=("network", "limit"), dims=("time",), attrs=("n", "parameters"))
+        neurons_of("target", target)
         return increasing_times("times", target["time"].values)
     require(isinstance(target, Mapping), "target", "be a Dataset or a dict of observables", target)
-    return time_grid(*model.default_times) if times is None else increasing_times("times", times)
+    if times is None:
+        return time_grid(*model.default_times)
+    return increasing_times("times", times, unit=model.time_unit)
 
 
 class Request(NamedTuple):

@@ -8,14 +8,14 @@ import jax
 import numpy as np
 import xarray as xr
 
-from largen.checks import InputError, LimitError, increasing_times, integer, known_keys
+from largen.checks import InputError, LimitError, increasing_times, integer, known_keys, names
 from largen.fitting.evaluation import evaluate
 from largen.fitting.measured import measure
 from largen.fitting.unknowns import unknowns
 from largen.io.model_files import time_grid
 from largen.parameters import AbstractComponent, parameters
 from largen.simulation import solve_limit
-from largen.system import AbstractSmoothLimit, AbstractSystem, check_options, options_of
+from largen.system import AbstractSmoothLimit, AbstractSystem, check_options, options_of, require_model
 
 
 def sensitivity(
@@ -46,20 +46,21 @@ def sensitivity(
         InputError: An argument cannot be used.
         LimitError: The limit does not exist, or not to the last time.
     """
-    check_options(model, "smooth", options)
-    times = time_grid(*model.default_times) if times is None else increasing_times("times", times)
+    check_options(require_model("model", model), "smooth", options)
+    unit = model.time_unit
+    times = time_grid(*model.default_times) if times is None else increasing_times("times", times, unit=unit)
     n = None if n is None else integer("n", n, low=1)
-    asked = None if observable is None else (observable,) if isinstance(observable, str) else tuple(observable)
+    asked = None if observable is None else names("observable", observable)
     shared = {key: value for key, value in options.items() if key in options_of(model, "limit")}
     reference = solve_limit(model, times, n=n, **shared)
     limit = model.smooth(times, n=n, **(_gamma(model, reference, asked) | options))
     known_keys("observable", asked or (), limit.names)
-    names = sorted(asked or limit.names)
-    model, free_ones = unknowns(model, limit, free or _all(model, limit), inside=False)
+    chosen = sorted(asked or limit.names)
+    model, free_ones = unknowns(model, limit, _all(model, limit) if free is None else free, inside=False)
 
     with jax.enable_x64(True):
         shapes = {key: value.shape for key, value in eqx.filter_eval_shape(limit, model)[0].items()}
-    index = {name: np.arange(int(np.prod(shapes[name]))) for name in names}
+    index = {name: np.arange(int(np.prod(shapes[name]))) for name in chosen}
     found = evaluate(limit, model, free_ones, index, free_ones.value[None])
     value, derivative = found.value[0], found.derivative[0]
     if not np.all(np.isfinite(value)):
@@ -76,7 +77,7 @@ def sensitivity(
     dims = {o.name: o.dims for o in model.observables}
     variables: dict[str, Any] = {}
     start = 0
-    for name in names:
+    for name in chosen:
         count = len(index[name])
         own = (
             dims[name]

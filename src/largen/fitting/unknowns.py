@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from largen.checks import InputError, known_keys, require, shown
+from largen.checks import names as words
 from largen.parameters import Place, indexed_name, parameters
 from largen.system import AbstractSmoothLimit, AbstractSystem
 
@@ -97,7 +98,7 @@ def unknowns(
         InputError: An unknown name, a parameter that is no real number or that the limit holds fixed, a value outside
             its bounds.
     """
-    asked = (free,) if isinstance(free, str) else tuple(free)
+    asked = words("free", free, like="free='tau[e]'")
     require(len(asked) > 0, "free", "name at least one parameter", asked, f"Such as {_some(model)}.")
     model, found = _expand(model, limit, asked)
     names = [name for name, *_ in found]

@@ -1,7 +1,7 @@
 """The limit's equations as LaTeX text."""
 
 from largen.checks import integer
-from largen.system import AbstractSystem
+from largen.system import AbstractSystem, require_model
 
 
 class Equations(str):
@@ -27,6 +27,7 @@ def equations(model: AbstractSystem, *, n: int | None = None) -> Equations:
         InputError: There are no such equations.
     """
     n = None if n is None else integer("n", n, low=1)
+    require_model("model", model)
     if n is not None:
         model.sizes(n)
     return Equations(model.equations(n))

@@ -14,6 +14,7 @@ from largen.checks import dataset as checked
 from largen.io.atomic import write_atomically
 from largen.io.checksums import require_intact, seal, stamped, verify
 from largen.io.paths import target_of
+from largen.io.savable import require_savable
 from largen.io.zarr import load_zarr, save_zarr
 
 
@@ -30,9 +31,11 @@ def save(dataset: xr.Dataset, path: str | os.PathLike) -> Path:
         The path.
 
     Raises:
-        InputError: The folder does not exist or is not writable, or the disk is full; an old file survives.
+        InputError: Not a Dataset, or one with objects, truth values or None among its attributes; the folder does
+            not exist or is not writable, or the disk is full; an old file survives.
     """
     checked("dataset", dataset, remedy="Of one array, save array.to_dataset(name=...).")
+    require_savable(dataset)
     path = target_of("path", path)
     if path.suffix == ".zarr":
         return save_zarr(dataset, path)

@@ -109,7 +109,8 @@ def set_to(component: Any, field: str, inside: tuple[str, ...], rest: str, value
         elif isinstance(value, Tracer) or isinstance(old, Tracer):
             value = _every_entry(jax.numpy, info, old, labels).at[index].set(value)
         else:
-            number = _converter(info, f"{info.name}[{','.join(inside)}]")(value)
+            require(not isinstance(value, str), info.name, "be set to one number", value)
+            number = _converter(info, info.name)(value)
             require(isinstance(number, np.ndarray) and number.ndim == 0, info.name, "be set to one number", value)
             array = np.array(_every_entry(np, info, old, labels))
             array[index] = number

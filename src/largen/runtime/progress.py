@@ -46,6 +46,8 @@ def showing(progress: Any, what: str, pieces: int = 0, unit: str = "") -> Iterat
         pieces: How many pieces the work has, to show how many are done and their rate; 0 to show neither.
         unit: What a piece is called.
     """
+    if not isinstance(progress, str | bool | None):
+        require(callable(progress), "progress", "be None, True, 'lines' or a function of the fraction done", progress)
     if progress is None or progress is False:
         yield lambda fraction: None
     elif progress is True:

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from largen.checks import dataset, integer, real, require
+from largen.checks import dataset, integer, neurons_of, real, require, seed_number
 from largen.statistics.labels import population_labels, sizes_of
 
 
@@ -38,7 +38,7 @@ def asynchrony(
         InputError: Another system, too few realisations, or no recorded states.
     """
     many = list(networks) if isinstance(networks, list | tuple) else [networks]
-    resamples = integer("resamples", resamples, low=100)
+    resamples, seed = integer("resamples", resamples, low=100), seed_number("seed", seed)
     remedy = 'Pass what simulate(BalancedNetwork(...), ..., record="state") returned.'
     require(many, "networks", "hold a Dataset", networks, remedy)
     rows = []
@@ -84,7 +84,7 @@ def _of_one(network: xr.Dataset, start: float | None, resamples: int, seed: int)
             "pair_correlation_se": (pair, error, {"units": "1"}),
             **values,
         },
-        {"population": labels, "source": labels, "n": int(network.attrs["n"])},
+        {"population": labels, "source": labels, "n": int(neurons_of("networks", network))},
     )
 
 

@@ -6,7 +6,7 @@ selection still has.
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -65,8 +65,9 @@ def populations_of_run(dataset: xr.Dataset) -> list[str]:
     if "populations" in dataset.attrs:
         return str(dataset.attrs["populations"]).split(", ")
     mine = population_labels(dataset)  # a Dataset of another maker, or an older one
-    parameters = json.loads(dataset.attrs.get("parameters", "{}"))
-    flags = parameters.get("inhibitory", np.asarray(parameters.get("sign", [])) < 0)
+    parameters = parameters_of(dataset)
+    signs = parameters.get("sign", [])
+    flags = parameters.get("inhibitory", np.asarray(signs) < 0 if isinstance(signs, list) else [])
     for labels in (list(labels_of(np.atleast_1d(flags))), mine):
         if set(mine) <= set(labels) and len(labels) == len(np.atleast_1d(dataset.attrs.get("sizes", labels))):
             return labels
@@ -74,6 +75,15 @@ def populations_of_run(dataset: xr.Dataset) -> list[str]:
         f"Argument `dataset` must say which of its run's populations are {', '.join(mine)}: give it the attribute "
         "`populations` with all labels in their order, such as 'e, i'."
     )
+
+
+def parameters_of(dataset: xr.Dataset) -> dict[str, Any]:
+    """The model's parameters as plain values, or none of them in a Dataset made by hand."""
+    try:
+        found = json.loads(dataset.attrs.get("parameters", "{}"))
+    except (TypeError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def places(dataset: xr.Dataset) -> np.ndarray:
@@ -88,7 +98,10 @@ def sizes_of(dataset: xr.Dataset) -> np.ndarray:
     """Neurons of each of the Dataset's populations, shape (population,)."""
     must, held = "have the attribute `sizes`, the neurons of each population", list(dataset.attrs)
     require("sizes" in dataset.attrs, "dataset", must, held)
-    return np.atleast_1d(np.asarray(dataset.attrs["sizes"]))[places(dataset)]
+    sizes, here = np.atleast_1d(np.asarray(dataset.attrs["sizes"])), places(dataset)
+    good = sizes.dtype.kind in "iu" and len(sizes) == len(populations_of_run(dataset)) and np.all(sizes > 0)
+    require(good, "dataset", "have one positive integer for each population of its run as `sizes`", sizes)
+    return sizes[here]
 
 
 def ordered(dataset: xr.Dataset, populations: Sequence[str], name: str) -> xr.Dataset:
@@ -118,6 +131,7 @@ def spikes_of(dataset: xr.Dataset) -> Spikes:
     """
     names = ("spike_time", "spike_population", "spike_neuron", "spike_realisation")
     known = isinstance(dataset, xr.Dataset) and all(name in dataset for name in names)
+    known = known and all(dataset[name].dtype.kind in "iu" or name == "spike_time" for name in names)
     what = list(dataset.data_vars) if isinstance(dataset, xr.Dataset) else type(dataset).__name__
     require(known, "network", "hold spikes", what, 'Simulate with record="spikes".')
     times = np.atleast_1d(np.asarray(dataset["time"].values, float))

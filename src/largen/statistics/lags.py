@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from scipy import integrate
 
-from largen.checks import InputError, require
+from largen.checks import InputError, real, require
 from largen.checks import dataset as checked
 
 _PARTS = {
@@ -35,12 +35,14 @@ def correlation_against_lag(dataset: xr.Dataset, *, time: float | None = None) -
     needed, kind = ("covariance", "frozen_covariance"), getattr(dataset, "attrs", {}).get("kind")
     dims = ("lag", "time") if kind == "stationary" else ("lag", "time", "time_")
     checked("dataset", dataset, numbers=needed, dims=dims, attrs=("system",), remedy=remedy)
+    require(0 in dataset["lag"].values, "dataset", "have the lag 0", dataset["lag"].values)
     whole, frozen = dataset["covariance"], dataset["frozen_covariance"]
     if dataset.attrs.get("kind") == "stationary":
         require(time is None, "time", "be left out for a stationary regime", time)
         whole = whole.isel(time=0)
     else:
-        times = dataset["time"].values
+        times = checked("dataset", dataset, dims=("time", "time_"))["time"].values
+        time = None if time is None else real("time", time)
         at = len(times) - 1 if time is None else int(np.argmin(np.abs(times - time)))
         if time is not None and abs(times[at] - time) > 1e-9 * (1 + abs(time)):
             raise InputError(
@@ -82,6 +84,9 @@ def autocorrelation_time(stationary: xr.Dataset) -> xr.Dataset:
     """
     good = isinstance(stationary, xr.Dataset) and stationary.attrs.get("kind") == "stationary"
     require(good, "stationary", "be what `analysis.stationary` returned", type(stationary).__name__)
+    checked(
+        "stationary", stationary, variables=("covariance", "frozen_covariance", "time"), attrs=("dynamics", "system")
+    )
     dynamic = (stationary["covariance"] - stationary["frozen_covariance"]).transpose("lag", "time").values
     time = stationary["time"].values
     rule = integrate.trapezoid if stationary.attrs["dynamics"] == "discrete" else integrate.simpson

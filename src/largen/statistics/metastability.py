@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from scipy import stats
 
-from largen.checks import one_of, real, require
+from largen.checks import one_of, real, require, several, vector
 from largen.numerics.hidden_markov import fit
 from largen.statistics import states
 from largen.statistics.errors import BLOCKS
@@ -88,8 +88,7 @@ def metastability(
     Raises:
         InputError: Not a spiking run, or nothing tells two states apart.
     """
-    many = [runs] if isinstance(runs, xr.Dataset) else list(runs)
-    require(len(many) > 0, "runs", "hold at least one Dataset", many)
+    many = several("runs", runs)
     one_of("states", states, _METHODS)
     smoothing = real("smoothing", smoothing, above=0.0)
     thresholds = _checked(thresholds)
@@ -108,7 +107,7 @@ def metastability(
 def _checked(thresholds: Any) -> tuple[float, float] | None:
     if thresholds is None:
         return None
-    pair = np.asarray(thresholds, np.float64)
+    pair = vector("thresholds", thresholds, dims=None)
     good = pair.shape == (2,) and np.all(np.isfinite(pair)) and pair[0] <= pair[1]
     require(good, "thresholds", "be a pair of rates (Hz), the lower first", thresholds)
     return float(pair[0]), float(pair[1])

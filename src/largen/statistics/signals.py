@@ -1,6 +1,5 @@
 """From a labelled Dataset to the arrays of the statistics: rates per step, pooled and smoothed."""
 
-import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -8,8 +7,9 @@ import numpy as np
 import scipy.ndimage
 import xarray as xr
 
-from largen.checks import InputError, real, require
-from largen.statistics.labels import places, population_labels, sizes_of
+from largen.checks import InputError, real, require, vector
+from largen.checks import dataset as checked
+from largen.statistics.labels import parameters_of, places, population_labels, populations_of_run, sizes_of
 
 FINEST = 0.5  # ms: the coarsest grid on which events within ±0.5 ms can be told apart
 SMOOTHING = 1.5  # ms: s.d. of the Gaussian that smooths rates for events and orbits
@@ -74,7 +74,10 @@ def read(dataset: xr.Dataset, start: float | None, *, finest: float = np.inf, wh
             "Argument `dataset` must be a Dataset with the variable `rate` in Hz, as of the spiking system, "
             f"but is {_about(dataset)}. Pass what simulate(...) or solve_limit(...) returned."
         )
-    times = np.asarray(dataset["time"].values, dtype=np.float64)
+    checked("dataset", dataset, dims=("time",))
+    for dim in ("realisation", "population"):
+        require(dataset.sizes.get(dim, 1) > 0, "dataset", f"have entries along `{dim}`", "empty")
+    times = vector("dataset.time", dataset["time"].values, dims=None)
     require(times.size >= 3, "dataset", "have at least three times", times.size)
     step = (times[-1] - times[0]) / (times.size - 1)
     if np.abs(np.diff(times) - step).max() > 1e-3 * step:
@@ -117,8 +120,8 @@ def _about(dataset: object) -> str:
 
 def _inhibitory(dataset: xr.Dataset) -> np.ndarray:
     """Which populations inhibit: the parameter of that name says so, or else labels that begin with i."""
-    flags = json.loads(dataset.attrs.get("parameters", "{}")).get("inhibitory")
-    if flags is None:
+    flags = parameters_of(dataset).get("inhibitory")
+    if not isinstance(flags, list) or len(flags) != len(populations_of_run(dataset)):
         return np.array([label.startswith("i") for label in population_labels(dataset)])
     return np.asarray(flags)[places(dataset)]
 
@@ -127,6 +130,8 @@ def smooth(rate: np.ndarray, step: float, width: float = SMOOTHING) -> np.ndarra
     """Rates smoothed along the last axis by a Gaussian of s.d. `width` (ms), cut at 4 s.d.; see `smoothing_used`."""
     if not smoothing_used(width, step):
         return rate
+    span = step * rate.shape[-1]
+    require(width <= span, "smoothing", f"be at most the length of the run, {span:g}", width)
     return scipy.ndimage.gaussian_filter1d(rate, width / step, axis=-1, mode="nearest", truncate=4.0)
 
 

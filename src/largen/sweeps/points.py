@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from largen.checks import InputError, integer, known_keys, require, seed_number, shown
+from largen.checks import InputError, integer, known_keys, mapping, real, require, seed_number, shown
+from largen.checks import array as numbers
 from largen.numerics.streams import stream
 from largen.system import AbstractSystem
 
@@ -54,7 +55,7 @@ class Grid(AbstractPoints):
     """
 
     def __init__(self, values: Mapping[str, Any] | None = None, **more: Any):
-        self.axes = {name: _axis(name, given) for name, given in ({**(values or {}), **more}).items()}
+        self.axes = {name: _axis(name, given) for name, given in {**_by_name(values), **more}.items()}
         require(self.axes, "over", "name at least one parameter", self.axes)
         _limited(math.prod(len(axis) for axis in self.axes.values()))
 
@@ -77,7 +78,7 @@ class AbstractSample(AbstractPoints):
     """
 
     def __init__(self, ranges: Mapping[str, Sequence[Any]], count: int, seed: int = 0):
-        self.ranges = {str(name): _range(str(name), given) for name, given in ranges.items()}
+        self.ranges = {name: _range(name, given) for name, given in _by_name(ranges).items()}
         require(self.ranges, "over", "name at least one parameter", self.ranges)
         self.count, self.seed = integer("count", count, low=1), seed_number("seed", seed)
         _limited(self.count)
@@ -168,6 +169,14 @@ def _written_out(values: Any) -> Any:
     return values
 
 
+def _by_name(values: Any) -> dict[str, Any]:
+    """What is given by parameter names, checked."""
+    found = mapping("over", values)
+    for name in found:
+        require(isinstance(name, str), "over", "have names of parameters as keys", name)
+    return found
+
+
 def _limited(count: int) -> None:
     if count > MOST_POINTS:
         raise InputError(f"A sweep must have at most {MOST_POINTS} points, but this one has {count}. Take fewer.")
@@ -175,17 +184,13 @@ def _limited(count: int) -> None:
 
 def _axis(name: str, given: Any) -> np.ndarray:
     """Values of one parameter as floats, integers, booleans or words, shape (value,)."""
-    if isinstance(given, str | bytes | Mapping) or not hasattr(given, "__len__") or len(given) == 0:
+    row = hasattr(given, "__len__") and not isinstance(given, str | bytes | Mapping) and getattr(given, "ndim", 1) == 1
+    if not row or len(given) == 0:
         raise InputError(f"Parameter `{name}` must have a list of values, but has {shown(given)}.")
     if len(given) > MOST_POINTS:
         _limited(len(given))
-    try:
-        array = np.array(given)
-    except ValueError as error:
-        raise InputError(
-            f"Parameter `{name}` must have a number or word for a value, but has {shown(given)}."
-        ) from error
-    if array.ndim != 1 or array.dtype.kind not in "fiubU" or (array.dtype.kind == "U" and not _words(given)):
+    array = np.array([str(word) for word in given]) if _words(given) else numbers(name, given, booleans=True)
+    if array.ndim != 1 or array.dtype.kind not in "fiubU":
         raise InputError(
             f"Parameter `{name}` must have one number or word for a value, but has {shown(given)}. "
             f"Sweep single entries, such as `{name}[e]`."
@@ -201,19 +206,17 @@ def _axis(name: str, given: Any) -> np.ndarray:
 
 
 def _words(given: Any) -> bool:
-    return all(isinstance(value, str) for value in np.asarray(given).tolist()) and all(
-        isinstance(value, str) for value in given
-    )
+    return isinstance(given, list | tuple | np.ndarray) and all(isinstance(value, str) for value in given)
 
 
 def _range(name: str, given: Any) -> tuple[float, float, bool]:
-    try:
-        low, high, *rest = given
-        low, high = float(low), float(high)
-    except (TypeError, ValueError) as error:
+    pair = isinstance(given, list | tuple | np.ndarray) and getattr(given, "ndim", 1) == 1 and len(given) in (2, 3)
+    if not pair:
         must = 'have (low, high) or (low, high, "log")'
-        raise InputError(f"Parameter `{name}` must {must}, but has {shown(given)}.") from error
-    good = np.isfinite([low, high]).all() and low < high and rest in ([], ["log"])
+        raise InputError(f"Parameter `{name}` must {must}, but has {shown(given)}.")
+    low, high = real(name, given[0]), real(name, given[1])
+    rest = list(given[2:])
+    good = low < high and (not rest or (isinstance(rest[0], str) and rest[0] == "log"))
     require(good, name, 'have low < high, and at most the word "log" after them', given)
     require(not rest or low > 0, name, "have a positive low on a logarithmic scale", low)
     return low, high, bool(rest)

@@ -3,6 +3,7 @@
 from largen.parameters import AbstractComponent as AbstractComponent  # what the author of a system needs, in one place
 from largen.parameters import parameter as parameter
 from largen.system import pictures as pictures
+from largen.system.arithmetic import finite_arithmetic as finite_arithmetic
 from largen.system.contract import AbstractFlowSystem as AbstractFlowSystem
 from largen.system.contract import AbstractSmoothLimit as AbstractSmoothLimit
 from largen.system.contract import AbstractSystem as AbstractSystem

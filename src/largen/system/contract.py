@@ -368,7 +368,7 @@ class AbstractFlowSystem(AbstractSystem):
         Raises:
             InputError: The name means several different numbers, or none.
         """
-        if parameter.endswith("*"):
+        if isinstance(parameter, str) and parameter.endswith("*"):
             info = info_of(self, parameter[:-1].strip())
             if info.kind != "real" or callable(getattr(self, info.name)):
                 raise InputError(f"Argument `parameter` must name a field of constant numbers, but is {parameter!r}.")

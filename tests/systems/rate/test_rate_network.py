@@ -191,7 +191,7 @@ def test_refusals():
         simulate(model, TIMES, n=8, method="heun")
     with pytest.raises(InputError, match="`weights` must be one of 'auto', 'explicit', 'integrated'"):
         simulate(model, TIMES, n=8, weights="implicit")
-    with pytest.raises(InputError, match=r"needs about .* GB of memory"):
+    with pytest.raises(InputError, match=r"needs about .* TB of memory"):
         simulate(model, TIMES, n=2_000_000, weights="explicit")
     with pytest.raises(InputError, match="`times` must be consecutive integers"):
         simulate(model, np.arange(0, 2, 0.5), n=8)

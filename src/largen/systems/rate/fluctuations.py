@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from largen.checks import InputError, integer, require
+from largen.checks import InputError, integer, require, seed_number
 from largen.numerics.streams import stream
 from largen.systems.rate import limit_jax
 from largen.systems.rate.limit import discrete_times
@@ -89,7 +89,7 @@ def solve(
         InputError: Continuous time, or too many times for the Jacobian.
     """
     lags, samples = integer("lags", lags, low=0), integer("samples", samples, low=100)
-    theory = _Theory(model, times, lags, samples, ring, seed)
+    theory = _Theory(model, times, lags, samples, ring, seed_number("seed", seed))
     return _estimate(theory)
 
 

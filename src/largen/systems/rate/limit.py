@@ -10,7 +10,16 @@ from largen.system import Arrays
 from largen.systems.rate.activations import Activation
 from largen.systems.rate.input_covariance import InputCovariance
 from largen.systems.rate.kernels import Coupling
-from largen.systems.rate.recursion import Grid, Moments, Problem, continuous_grid, discrete_grid, fixed_point, forward
+from largen.systems.rate.recursion import (
+    Grid,
+    Moments,
+    Problem,
+    continuous_grid,
+    discrete_grid,
+    fixed_point,
+    forward,
+    grid_points,
+)
 
 if TYPE_CHECKING:
     from largen.systems.rate.model import RateNetwork
@@ -144,9 +153,12 @@ def _extrapolated(model: "RateNetwork", times: np.ndarray, coupling: Coupling, o
     table: list[Solution] = []
     error = np.inf
     for level in range(_MOST_LEVELS):
-        grid = continuous_grid(times, tau, float(model.noise), widest, 2**level)
-        if grid.points > _MOST_POINTS:
+        points = grid_points(times, widest, 2**level)
+        must = f"take at most {_MOST_POINTS} time steps (of tau/2, or `step`)"
+        require(level > 0 or points <= _MOST_POINTS, "times", must, f"{points:.3g} steps", "Take shorter times.")
+        if points > _MOST_POINTS:
             break
+        grid = continuous_grid(times, tau, float(model.noise), widest, 2**level)
         latest = [_on_grid(model, grid, coupling, options)]
         for power, coarse in enumerate(table, start=1):
             latest.append(_combine(latest[-1], coarse, 4.0**power))
@@ -156,7 +168,7 @@ def _extrapolated(model: "RateNetwork", times: np.ndarray, coupling: Coupling, o
                 return latest[-1]._replace(error=error)
         table = latest
     raise LimitError(
-        f"The limit was not reached to rtol = {rtol:g}, atol = {atol:g}: with {grid.points} grid points the error is "
+        f"The limit was not reached to rtol = {rtol:g}, atol = {atol:g}: with {points:.0f} grid points the error is "
         f"still about {error:.1e}. Loosen the tolerances or shorten the times."
     )
 

@@ -72,11 +72,17 @@ def _steps(model: "RateNetwork", times: np.ndarray, dt: float | None) -> _Steps:
     return _Steps(counts, gaps / counts, 2 * int(counts.sum()))
 
 
+def checked(options: Options) -> Options:
+    """The options with integers as Python's own."""
+    lags, replicas = integer("lags", options.lags, low=0), integer("replicas", options.replicas, low=1)
+    return options._replace(lags=lags, replicas=replicas)
+
+
 def plan(model: "RateNetwork", times: np.ndarray, n: int, options: Options) -> Plan:
     """Check the options, choose between explicit and integrated weights, and estimate memory and time."""
-    lags = integer("lags", options.lags, low=0)
+    options = checked(options)
+    lags = options.lags
     require(2 * lags < n, "lags", f"be less than half the ring ({n} neurons)", lags)
-    integer("replicas", options.replicas, low=1)
     one_of("weights", options.weights, WEIGHTS)
     one_of("precision", options.precision, ("float64", "float32"))
     for name in options.record:
@@ -129,6 +135,7 @@ def run(
     tick: Callable[[float], None],
 ) -> Arrays:
     """Run one draw of the weights with all its replicas; see `RateNetwork.network`."""
+    options = checked(options)
     dtype = np.float32 if options.precision == "float32" else np.float64
     choice = choose(model, times, n, options)
     steps = _steps(model, times, options.dt)

@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from largen.checks import LimitError
+from largen.runtime.memory import require_memory
 from largen.systems.rate.input_covariance import InputCovariance
 
 if TYPE_CHECKING:
@@ -54,12 +55,19 @@ def discrete_grid(count: int, gamma: float, sigma: float) -> Grid:
     return Grid(gamma * one, one, 0.0 * one, sigma**2 * one, np.arange(count))
 
 
+def grid_points(times: np.ndarray, step: float, refine: int) -> float:
+    """Number of points that `continuous_grid` will have."""
+    return 1.0 + refine * float(np.maximum(np.ceil(np.diff(times) / step - 1e-9), 1.0).sum())
+
+
 def continuous_grid(times: np.ndarray, tau: float, sigma: float, step: float, refine: int) -> Grid:
     """The grid of dU = (-U/tau + H) dt + sigma dW: every output interval in equal steps of at most step/refine.
 
     With z = h/tau (eq. R8): e = exp(-z), p = tau ((1 - e)/z - e), q = tau (1 - (1 - e)/z),
     v = sigma^2 tau (1 - e^2)/2.
     """
+    total = grid_points(times, step, refine)
+    require_memory(200.0 * total, f"A grid of {total:.3g} time steps", "Take shorter times or longer steps.")
     widths = np.diff(times)
     counts = refine * np.maximum(np.ceil(widths / step - 1e-9), 1).astype(np.int64)
     h = np.repeat(widths / counts, counts)

@@ -186,10 +186,13 @@ def solve(
         LimitError: There is no stationary regime, or it was not reached.
     """
     lags = integer("lags", lags, low=0)
+    rtol, atol = real("rtol", rtol, above=0.0), real("atol", atol, above=0.0)
     if model.dynamics == "discrete":
         if float(model.gamma) >= 1.0:
             raise LimitError("There is no stationary regime at gamma = 1: take gamma below 1.")
-        return _on_window(Setting(model, lags, rtol, atol, 60.0 if horizon is None else horizon), 1.0)
+        return _on_window(
+            Setting(model, lags, rtol, atol, 60.0 if horizon is None else integer("horizon", horizon, low=1)), 1.0
+        )
     horizon = 25.0 * float(model.tau) if horizon is None else real("horizon", horizon, above=0.0)
     setting = Setting(model, lags, rtol, atol, horizon)
     step = float(model.tau) / 8.0

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from largen.checks import require
+from largen.checks import require, vector
 from largen.system import Table
 from largen.systems.rate.chaos_onset import Onset
 from largen.systems.rate.fluctuations import Fluctuations
@@ -72,7 +72,7 @@ def chaotic_variance(gains: float | Sequence[float]) -> xr.Dataset:
     Args:
         gains: Standard deviation of a weight times sqrt(N), one or several.
     """
-    values = np.atleast_1d(np.asarray(gains, float))
+    values = np.atleast_1d(vector("gains", gains, dims=None))
     require(values.ndim == 1, "gains", "be one number or a row of them", values.shape)
     about = {"units": "1", "long_name": "stationary variance Delta_0"}
     coords = {"gain": ("gain", values, {"units": "1", "long_name": "gain g"})}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import numpy as np
 
 import largen.numerics.compiled  # noqa: F401 (all kernels are Numba's: loaded with largen, not by the first of them)
-from largen.checks import InputError
+from largen.checks import InputError, names, require
 from largen.numerics.lyapunov import TangentMap
 from largen.parameters import TimeSeries, parameter
 from largen.system import (
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from largen.systems.spiking.smooth import SmoothLimit
 
 _DETAIL = 300.0  # ms of a run that a figure shows in detail
+
+LARGEST = 1e15
+"""Largest potential, strength and drive: a thousandfold of what any model needs, and still exact enough."""
 
 
 class SpikingNetwork(AbstractFlowSystem):
@@ -181,6 +184,13 @@ class SpikingNetwork(AbstractFlowSystem):
             return self
         return self.replace(size=self.sizes(n), strength=self.strength * (self.reference_size / n))
 
+    def require_moderate(self) -> None:
+        """Refuse potentials and drives so large that single precision (network) and squares (reduction) lose them."""
+        for name in ("strength", "threshold", "reversal", "external_rate"):
+            value = getattr(self, name)
+            if not callable(value):
+                require(np.all(np.abs(value) <= LARGEST), name, f"be at most {LARGEST:g} in size", value)
+
     def finite_options(self, *, realisations: int, seed: int) -> dict[str, Any]:
         """The finite-size theory is the coarse-grained Markov chain, sampled as often as the network."""
         return {"finite_size": True, "realisations": realisations, "seed": seed}
@@ -211,6 +221,7 @@ class SpikingNetwork(AbstractFlowSystem):
         graph: str = "auto",
     ) -> Plan:
         """Check dt against the times and estimate memory and CPU time; see `network.run.plan`."""
+        self.require_moderate()
         from largen.systems.spiking.network.run import plan
 
         return plan(self.scaled(n), times, record=record, dt=dt, graph=graph)
@@ -250,6 +261,7 @@ class SpikingNetwork(AbstractFlowSystem):
         record: str | tuple[str, ...] = (),
     ) -> Arrays:
         """Solve the discrete-state reduction (dsODE) at n neurons; see `Discretisation` and `solve.solve`."""
+        self.require_moderate()
         from largen.systems.spiking.solve import solve
 
         return solve(
@@ -260,7 +272,7 @@ class SpikingNetwork(AbstractFlowSystem):
             engine=engine,
             seed=seed,
             realisations=realisations,
-            record=(record,) if isinstance(record, str) else tuple(record),
+            record=names("record", record),
         )
 
     def smooth(
@@ -276,6 +288,7 @@ class SpikingNetwork(AbstractFlowSystem):
         gamma: float | None = None,
     ) -> "SmoothLimit":
         """The limit as a differentiable function of the model; see `Discretisation` and `smooth.prepare`."""
+        self.require_moderate()
         from largen.systems.spiking.smooth import prepare
 
         return prepare(
@@ -301,6 +314,7 @@ class SpikingNetwork(AbstractFlowSystem):
         dt: float = 0.1,
     ) -> Dynamics:
         """The reduction as a map of one step dt at n neurons; see `Discretisation` and `dynamics.build`."""
+        self.require_moderate()
         from largen.systems.spiking import dynamics
 
         return dynamics.build(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from largen.checks import InputError, integer, one_of, real, require, seed_number
+from largen.checks import InputError, flag, integer, one_of, real, require, seed_number
 from largen.numerics.streams import stream
 from largen.runtime.memory import require_memory
 from largen.system import Arrays
@@ -116,14 +116,14 @@ def _checked(discretisation: Discretisation, dt: float) -> Discretisation:
     return discretisation._replace(
         dt=dt,
         bin_width=None if width is None else real("bin_width", width, above=0.0),
-        linear_in_bin=bool(discretisation.linear_in_bin) and discretisation.closure == "joint",
+        linear_in_bin=flag("linear_in_bin", discretisation.linear_in_bin) and discretisation.closure == "joint",
     )
 
 
 def _check_combination(
     closure: str, finite_size: bool, engine: str, realisations: int, record: tuple[str, ...], model: "SpikingNetwork"
 ) -> None:
-    require(isinstance(finite_size, bool | np.bool_), "finite_size", "be True or False", finite_size)
+    flag("finite_size", finite_size)
     if finite_size:
         require(closure != "paper", "closure", "be 'joint' or 'white' with finite_size=True", closure)
         require(engine == "numba", "engine", "be 'numba' with finite_size=True", engine)
