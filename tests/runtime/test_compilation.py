@@ -3,6 +3,9 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from largen.runtime.compilation import keep_compiled_programs
 
@@ -44,3 +47,59 @@ print(bits_for(5), bits_for(9))
     ]
     assert [run.stderr.count("Compiling") for run in runs] == [1, 0], runs[1].stderr
     assert runs[0].stdout == runs[1].stdout != ""
+
+
+CONTAINER = """
+import os, sys, tempfile, warnings
+from numba.core import caching
+all_locators = getattr(caching, "CacheImpl", None) or caching._CacheImpl
+all_locators._locator_classes = all_locators._locator_classes[:1]  # the package and the home cannot be written
+if sys.argv[1] == "nowhere":
+    tempfile.tempdir = "/nonexistent"
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from largen.numerics import compiled
+    from largen.numerics.bivariate import njit
+    import largen.systems.rate.recursion
+notes = [str(warning.message) for warning in caught if warning.category is RuntimeWarning]
+print(len(notes), compiled.KEPT, os.path.isdir(os.environ.get("NUMBA_CACHE_DIR", "")), notes[0], flush=True)
+def add(x): return x + 1
+assert njit(cache=True)(add)(1) == 2
+print(os.environ.get("NUMBA_CACHE_DIR", ""))
+"""
+
+
+@pytest.mark.parametrize("where", ["temporary", pytest.param("nowhere", marks=pytest.mark.long)])
+def test_kernels_compile_where_neither_package_nor_home_can_be_written_and_a_note_says_so(where, tmp_path):
+    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
+    temporary, script = tmp_path / "temporary", tmp_path / "script.py"
+    temporary.mkdir()
+    script.write_text(CONTAINER)
+    environment |= {"TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(script), where]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    first, folder = done.stdout.splitlines()[0], done.stdout.splitlines()[-1]
+    if where == "temporary":
+        assert first.startswith("1 True True ")
+        assert "NUMBA_CACHE_DIR" in first
+        assert folder.startswith(str(temporary))
+    else:
+        assert first.startswith("1 False False ")
+        assert "kept nowhere" in first
+    assert os.listdir(temporary) == []
+
+
+def test_a_home_that_is_not_there_is_no_error(monkeypatch):
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("XDG_CACHE_HOME", "JAX_COMPILATION_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", nobody)
+    keep_compiled_programs()
+    assert "JAX_COMPILATION_CACHE_DIR" not in os.environ
+    from largen.explorer.store import writable_folder
+
+    with pytest.warns(RuntimeWarning, match="cannot be written: set XDG_CACHE_HOME"):
+        assert writable_folder().is_dir()

@@ -1,9 +1,13 @@
 """What was computed, kept on disk under the hash of what was asked, so that neither a restart nor a reload loses it."""
 
+import atexit
 import contextlib
 import hashlib
 import json
 import os
+import shutil
+import tempfile
+import warnings
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ import xarray as xr
 
 from largen.checks import InputError
 from largen.datasets import versions
+from largen.io.atomic import remove_if_left
 from largen.io.results import read, save
 from largen.parameters.plain import to_plain
 from largen.system import AbstractSystem
@@ -23,10 +28,23 @@ REMEMBERED = 32
 """Diagrams that the server keeps in memory."""
 
 
-def default_folder() -> Path:
-    """The user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "largen" / "explorer"
+def writable_folder() -> Path:
+    """The user's cache folder, or a temporary one, with a note, where that cannot be written."""
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "largen" / "explorer"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (OSError, RuntimeError):  # a home that is not there, or cannot be written to
+        temporary = tempfile.mkdtemp(prefix="largen-explorer-")
+        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+        warnings.warn(
+            "What the explorer computes is kept until it ends only, for the user's cache folder cannot be written: set "
+            "XDG_CACHE_HOME to another to keep it.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        return Path(temporary)
 
 
 def key(kind: str, model: AbstractSystem, *asked: Any) -> str | None:
@@ -49,15 +67,11 @@ class Store:
     """A folder of Datasets by key; every file is written whole or not at all."""
 
     def __init__(self, folder: Path | None = None, most_bytes: float = MOST_BYTES):
-        self.folder, self.most_bytes = folder or default_folder(), most_bytes
+        self.folder, self.most_bytes = folder or writable_folder(), most_bytes
         self._memory: OrderedDict[str, xr.Dataset] = OrderedDict()
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"Folder `{self.folder}` must be writable, for the explorer keeps there what was computed, but is "
-                f"not: {error.strerror}. Set XDG_CACHE_HOME to another."
-            ) from error
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for aside in self.folder.glob(".*.part"):
+            remove_if_left(aside)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Store, (self.folder, self.most_bytes)  # a worker needs the folder only

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from largen.checks import InputError
+from largen.numerics.compiled import njit
 
 MOST_TERMS = 2048
 _REACH = 12.0

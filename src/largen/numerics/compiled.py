@@ -9,14 +9,41 @@ from functools import partial
 from typing import Any
 
 import numba
-from numba.core import event
+from numba.core import config, event
 from numba.core.registry import cpu_target
 
-from largen.runtime.compilation import ANNOUNCE
+from largen.runtime.compilation import ANNOUNCE, temporary_folder
 from largen.runtime.garbage import paused
 from largen.runtime.progress import EVERY
 
-_njit: Any = numba.njit  # `_nrt` is an option that its type stubs do not know
+_settings: Any = config
+_numba_njit: Any = numba.njit  # `_nrt` is an option that its type stubs do not know
+
+
+def _can_be_kept() -> bool:
+    """Whether Numba finds a folder for compiled code: the package's, the user's, or else a temporary one."""
+    for again in (True, False):
+        try:
+            _numba_njit(cache=True)(_can_be_kept)
+        except RuntimeError:  # the package and the home folder are read-only, as in a container
+            if not (again and (folder := temporary_folder("NUMBA_CACHE_DIR"))):
+                break
+            _settings.CACHE_DIR = folder
+        else:
+            return True
+    return False
+
+
+KEPT = _can_be_kept()
+"""Whether compiled code is kept on disk."""
+
+
+def njit(*function: Any, cache: bool = False, **options: Any) -> Any:
+    """`numba.njit` that keeps what it compiled where it can."""
+    return _numba_njit(*function, cache=cache and KEPT, **options)
+
+
+_njit: Any = njit
 
 
 def kernel(function: Callable[..., Any]) -> Any:

@@ -6,7 +6,8 @@ Source: Rabiner 1989, Proc. IEEE 77:257 (Baum-Welch with scaled forward and back
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from largen.numerics.compiled import njit
 
 _MOST_ITERATIONS = 2000
 _SMALLEST_SD = 1e-3  # of a state, relative to that of all observations: no state may shrink to one value

@@ -7,8 +7,8 @@ Better approximations to cumulative normal functions, Wilmott 2005).
 """
 
 import numpy as np
-from numba import njit
 
+from largen.numerics.compiled import njit
 from largen.numerics.elementary import EXP2, ROUND
 
 NUMERATOR = (

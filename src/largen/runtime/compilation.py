@@ -1,8 +1,12 @@
 """Compiled JAX programs kept on disk between processes (Numba keeps its own beside the source), and messages."""
 
+import atexit
 import hashlib
 import os
 import platform
+import shutil
+import tempfile
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,14 +24,41 @@ def keep_compiled_programs() -> None:
     has set keep their values. Equinox's run-time checks would call back into Python, and a program with such a call
     cannot be kept: they give NaN instead, which largen refuses to return.
     """
-    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or _folder()
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return  # a home that cannot be written to: every process compiles for itself
+        folder = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or _folder())
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # a home that is not there, or cannot be written to
+        return
+    if not os.access(folder, os.W_OK):
+        return  # every process compiles for itself
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", str(QUICK))
     os.environ.setdefault("EQX_ON_ERROR", "nan")
+
+
+def temporary_folder(variable: str) -> str | None:
+    """A folder for compiled code that lives as long as this process, where no other can be written; with a note.
+
+    Args:
+        variable: Environment variable that tells this folder to worker processes.
+
+    Returns:
+        The folder, or None where not even a temporary one can be made: then nothing is kept.
+    """
+    why = "Neither the folder of largen nor that of the user can be written, so that compiled code is kept"
+    try:
+        folder = tempfile.mkdtemp(prefix="largen-compiled-")
+    except OSError:
+        _note(f"{why} nowhere: every process compiles for itself.")
+        return None
+    os.environ[variable] = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _note(f"{why} until this process ends only. Set {variable} to a folder that can be written to keep it.")
+    return folder
+
+
+def _note(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
 def announce_compilation() -> None:

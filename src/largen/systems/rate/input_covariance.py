@@ -11,10 +11,10 @@ inside the series, term by term (`kernels.Coupling`, eq. R10).
 import math
 
 import numpy as np
-from numba import njit
 
 from largen.checks import InputError
 from largen.numerics.bivariate import Expansion, ExpansionTable, series_rows
+from largen.numerics.compiled import njit
 from largen.systems.rate.activations import Activation
 from largen.systems.rate.kernels import Coupling
 

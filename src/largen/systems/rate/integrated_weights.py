@@ -14,9 +14,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from scipy import fft
 
+from largen.numerics.compiled import njit
 from largen.systems.rate.kernels import AbstractKernel, TableKernel, UncorrelatedKernel
 from largen.systems.rate.weights import product
 

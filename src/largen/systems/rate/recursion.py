@@ -13,9 +13,9 @@ X_ts = cov(U_t, U_s) and Y_ts = cov(H_t, U_s), both sides of the recursion are m
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from largen.checks import LimitError
+from largen.numerics.compiled import njit
 from largen.runtime.memory import require_memory
 from largen.systems.rate.input_covariance import InputCovariance
 

@@ -8,9 +8,9 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 from scipy import fft
 
+from largen.numerics.compiled import njit
 from largen.numerics.normal_numbers import normals
 from largen.numerics.xoshiro import LANES, WORDS, lanes
 from largen.numerics.xoshiro import fill as fill_words

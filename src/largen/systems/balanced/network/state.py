@@ -13,7 +13,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from largen.numerics.compiled import njit
 
 LOGISTIC, PROBIT, TABLE = 0, 1, 2
 """Kinds of gain: two with a formula, and a user's function, which the exact method reads from a table."""

@@ -14,8 +14,8 @@ synapses; this plain loop is its reference.
 import math
 
 import numpy as np
-from numba import njit
 
+from largen.numerics.compiled import njit
 from largen.systems.balanced.network.state import Constants, DriveResponse, Spikes, drive_response, intensities
 
 

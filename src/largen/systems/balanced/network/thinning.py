@@ -8,8 +8,8 @@ loop is its reference.
 import math
 
 import numpy as np
-from numba import njit
 
+from largen.numerics.compiled import njit
 from largen.systems.balanced.network.state import (
     TABLE,
     Constants,

@@ -26,9 +26,9 @@ pending spikes are largen's own. Derived in docs/spiking.md.
 """
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
-from largen.numerics.compiled import entry, part
+from largen.numerics.compiled import entry, njit, part
 from largen.numerics.normal_distribution import normal_pair
 
 TAIL = 7.5
