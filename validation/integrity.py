@@ -179,7 +179,7 @@ def kills(command: str, results: Results, small: bool) -> None:
     import largen.commands.main
     import largen.comparison
     import largen.fitting
-    import largen.plot.bifurcation  # noqa: F401 (for the processes that are made by fork)
+    import largen.plot.bifurcation  # for the processes that are made by fork
 
     heads = ("into", "SIGKILLs", "killed while it ran", "old result", "new result", "neither", "rerun equal")
     table = results.table("kills", *heads)
