@@ -415,3 +415,11 @@ def test_bad_datasets_are_refused(bad, words):
 def test_bad_options_are_refused(options, words):
     with pytest.raises(InputError, match=words):
         analysis.summary(dataset(poisson(np.array([[20.0], [50.0]]), 2, 1001)), **options)
+
+
+def test_metastability_says_why_numbers_are_missing():
+    rate = np.zeros((1, 2, 4000))
+    rate[:, :, 1000:] = 50.0
+    found = analysis.metastability(dataset(rate), thresholds=(10.0, 20.0), gap=0.0, start=0.0)
+    assert np.isnan(found["survival"]).any()
+    assert "no dwell in the state `bursting` was seen whole" in found.attrs["status"]

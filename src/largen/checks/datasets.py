@@ -43,7 +43,7 @@ def dataset(
         remedy = "Open a file with largen.load(...)." if path else remedy
         shape = shown(value) if path or value is None else f"a {type(value).__name__}"
         raise InputError(f"Argument `{name}` must be a Dataset, but is {shape}.{' ' + remedy if remedy else ''}")
-    kind = value.attrs.get("kind", "a Dataset of unknown kind")
+    kind = str(value.attrs.get("kind", "a Dataset of unknown kind"))
     functions = " or ".join(f"`{_MAKERS.get(one, one)}`" for one in kinds)
     require(not kinds or kind in kinds, name, f"be what {functions} returned", kind)
     for what, wanted, there in (

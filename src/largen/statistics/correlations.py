@@ -1,6 +1,7 @@
 """Asynchrony of a balanced network: pair correlations and Gaussianity, each with its standard error."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -37,7 +38,7 @@ def asynchrony(
     Raises:
         InputError: Another system, too few realisations, or no recorded states.
     """
-    many = list(networks) if isinstance(networks, list | tuple) else [networks]
+    many: Any = list(networks) if isinstance(networks, list | tuple) else [networks]
     resamples, seed = integer("resamples", resamples, low=100), seed_number("seed", seed)
     remedy = 'Pass what simulate(BalancedNetwork(...), ..., record="state") returned.'
     require(many, "networks", "hold a Dataset", networks, remedy)

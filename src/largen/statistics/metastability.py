@@ -143,6 +143,9 @@ def _of_one(
     step = width * signals.step
     visits = find_visits(path)
     warnings = _warnings(visits, rule, signals, method)
+    lacking = [name for name, error in values.items() if name.endswith("_se") and not np.all(np.isfinite(error))]
+    if lacking:
+        warnings.append(f"NaN, because too few dwells were seen for a standard error: {', '.join(lacking)}")
     return _labelled(values, visits, rule, signals, step, run, method, smoothing, warnings)
 
 
@@ -198,6 +201,8 @@ def _warnings(visits: Visits, rule: states.Rule, signals: Signals, method: str) 
             f"no two clear kinds of peak: {rule.between:.0%} of them lie midway (a single kind has 17 to 21 %)"
         )
     for state, label in enumerate(_LABELS):
+        if not np.any(visits.entered & visits.left & (visits.state == state)):
+            found.append(f"no dwell in the state `{label}` was seen whole: its survival is not available (NaN)")
         if not np.any(visits.left & (visits.state == state)):
             found.append(f"no exit from the state `{label}` was seen: its dwell is not available")
     return found

@@ -136,7 +136,7 @@ def from_plain(plain: Any) -> AbstractPoints:
     """
     require(isinstance(plain, Mapping), "over", "be a mapping with the key kind", plain)
     kind = plain.get("kind", "grid")
-    require(kind in KINDS, "over.kind", f"be one of {', '.join(KINDS)}", kind)
+    require(isinstance(kind, str) and kind in KINDS, "over.kind", f"be one of {', '.join(KINDS)}", kind)
     valid = ("kind", "values") if kind == "grid" else ("kind", "ranges", "count", "seed")
     known_keys("key of `over`", map(str, plain), valid)
     given = plain.get(valid[1])
