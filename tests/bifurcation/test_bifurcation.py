@@ -365,14 +365,17 @@ def test_why_no_stationary_state_was_found(rhs, start, words):
         analysis.fixed_points(analysis.Flow(rhs, [0.5], {}), start=start)
 
 
-def test_a_population_without_synapses_rests_where_its_limit_does():
+@pytest.mark.parametrize(
+    ("strength", "probability"),
+    [(0.0, 0.0), pytest.param(0.0, 0.5, marks=pytest.mark.long), pytest.param(1.0, 0.0, marks=pytest.mark.long)],
+)
+def test_a_population_without_synapses_rests_where_its_limit_does(strength, probability):
     """Size 400, drive 7: each neuron alone; 54.54 Hz also of the limit run for a second."""
     parameters = {"size": [400], "inhibitory": [False], "decay": [[1.0]], "external_rate": [7.0]}
-    for strength, probability in ((0.0, 0.0), (0.0, 0.5), (1.0, 0.0)):
-        model = ln.SpikingNetwork(strength=[[strength]], probability=[[probability]], **parameters)
-        found = analysis.fixed_points(model)
-        assert float(found["rate"][0, 0]) == pytest.approx(54.5397, abs=1e-3)
-        assert found["stable"].all()
+    model = ln.SpikingNetwork(strength=[[strength]], probability=[[probability]], **parameters)
+    found = analysis.fixed_points(model)
+    assert float(found["rate"][0, 0]) == pytest.approx(54.5397, abs=1e-3)
+    assert found["stable"].all()
 
 
 # Oscillators ----------------------------------------------------------------------------------------------------
