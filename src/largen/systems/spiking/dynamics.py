@@ -15,11 +15,12 @@ from jax.flatten_util import ravel_pytree
 
 from largen.checks import InputError, require
 from largen.system import Dynamics, Form, Observable
-from largen.systems.spiking.discretisation import MIN_OCCUPANCY_VARIABLE, MIN_SUPPORT_OF_MAP, Discretisation
-from largen.systems.spiking.reduction.bin_width import with_bin_width
+from largen.systems.spiking.discretisation import MIN_OCCUPANCY_VARIABLE, Discretisation
+from largen.systems.spiking.reduction.bin_width import with_bins
 from largen.systems.spiking.reduction_jax.run import at_rest, parameters_of, scheme
 from largen.systems.spiking.reduction_jax.step import Parameters, State, step, sum_by_channel
 from largen.systems.spiking.reduction_jax.transfer import Scheme
+from largen.systems.spiking.time_step import check_step
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
@@ -40,7 +41,6 @@ MAX_DEVIATION = 20.0
 """Mean deviation of pending spikes in a bin, in standard deviations, beyond which an iterate is not trusted."""
 FAULTS = {
     1: "The reduction ends here: its neurons move further in one step than it can follow. Give a smaller `dt`.",
-    2: "The reduction ends here: the drift of one step reverses the orientation of a bin. Give a smaller `dt`.",
 }
 """Messages of the faults of a step (`State.fault`)."""
 
@@ -170,7 +170,7 @@ def _advance(rhs: ReductionStep, x: Any, p: Any, dt: Any, count: Any) -> Any:
 def build(
     model: "SpikingNetwork",
     parameter: str | None,
-    discretisation: Discretisation = Discretisation(min_support=MIN_SUPPORT_OF_MAP),  # noqa: B008 (immutable)
+    discretisation: Discretisation = Discretisation(),  # noqa: B008 (immutable)
 ) -> Dynamics:
     """The reduction as a map of one step, with one parameter free.
 
@@ -189,7 +189,8 @@ def build(
     require(not name or field in VARIABLE, "parameter", f"be an entry of {', '.join(VARIABLE)}", name)
     value, bounds, unit = model.free(parameter) if parameter else (0.0, (-np.inf, np.inf), "")
     drive = np.broadcast_to(np.asarray(model.external_rate, float), (1, len(model.size)))
-    resolved = with_bin_width(discretisation, model, np.array(drive))
+    given = discretisation._replace(dt=check_step(model, discretisation.dt))
+    resolved = with_bins(given, model, np.array(drive))
     joint, dt = resolved.closure == "joint", resolved.dt
     fixed = scheme(model, resolved._replace(linear_in_bin=resolved.linear_in_bin and joint))
     support = np.array(resolved.min_support)
@@ -202,6 +203,7 @@ def build(
         rest = np.asarray(_rest(rhs)) / unit_of
     rhs = ReductionStep(model, support, unit_of, name, model.populations, fixed)
     note = resolved._asdict() | {"bin_width": fixed.width, "n": int(np.sum(model.size))}
+    del note["below"]
     return Dynamics(
         Form.STEP, rhs, value, _Starts(rhs, dt), np.full(len(unit_of), np.sqrt(2.0 * len(model.size) ** 2)), rows, dt,
         rhs.observe, (RATE,), model.populations, bounds=bounds, time_unit="ms", unit=unit, note=note, initial=rest,

@@ -26,7 +26,7 @@ from largen.system import (
     split,
 )
 from largen.system.pictures import Density, Distance, Opening, Orbit, Picture, Raster, Series, Spectrum
-from largen.systems.spiking.discretisation import MIN_SUPPORT_OF_MAP, Discretisation
+from largen.systems.spiking.discretisation import MIN_SUPPORT, Discretisation
 
 if TYPE_CHECKING:
     from largen.systems.spiking.smooth import SmoothLimit
@@ -310,7 +310,7 @@ class SpikingNetwork(AbstractFlowSystem):
         bin_width: float | None = None,
         linear_in_bin: bool = True,
         affine_drift: bool = True,
-        min_support: float = MIN_SUPPORT_OF_MAP,
+        min_support: float = MIN_SUPPORT,
         dt: float = 0.1,
     ) -> Dynamics:
         """The reduction as a map of one step dt at n neurons; see `Discretisation` and `dynamics.build`."""

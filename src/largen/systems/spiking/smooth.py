@@ -20,8 +20,9 @@ from largen.statistics.synchrony import window_steps
 from largen.system import AbstractSmoothLimit
 from largen.systems.spiking.discretisation import Discretisation
 from largen.systems.spiking.drive import sample_drive
-from largen.systems.spiking.reduction.bin_width import with_bin_width
+from largen.systems.spiking.reduction.bin_width import with_bins
 from largen.systems.spiking.reduction_jax.run import run, scheme
+from largen.systems.spiking.time_step import check_step
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
@@ -194,7 +195,7 @@ def prepare(
         start: Time (ms) after which statistics are taken; 500 ms after the first, or a quarter of the run if less.
         gamma: Frequency (Hz) around which the gamma peak is sought, or None for no gamma frequency.
     """
-    dt = real("dt", discretisation.dt, above=0.0)
+    dt = check_step(model, discretisation.dt)
     require(dt <= FINEST, "dt", f"be at most {FINEST:g} ms for the synchrony index", dt)
     one_of("closure", discretisation.closure, ("joint", "white"))
     begin, end = float(times[0]), float(times[-1])
@@ -211,7 +212,7 @@ def prepare(
         bin_width=None if width is None else real("bin_width", width, above=0.0),
         linear_in_bin=bool(discretisation.linear_in_bin),
     )
-    resolved = with_bin_width(given, scaled, drive)
+    resolved = with_bins(given, scaled, drive)
     points = 0
     if gamma is not None:
         gamma = real("gamma", gamma, above=0.0)

@@ -17,16 +17,23 @@ from largen.runtime.memory import require_memory
 from largen.system import Arrays
 from largen.systems.spiking.discretisation import CLOSURES, Discretisation
 from largen.systems.spiking.drive import sample_drive
-from largen.systems.spiking.reduction.bin_width import TRIAL, warn_of_width, widest_good, widest_sampled, with_bin_width
+from largen.systems.spiking.reduction.bin_width import (
+    TRIAL,
+    deeper,
+    reaches_too_low,
+    warn_of_width,
+    widest_good,
+    widest_sampled,
+    with_bins,
+)
 from largen.systems.spiking.reduction.layout import Layout, build_layout, edges_of
 from largen.systems.spiking.reduction.run import run
+from largen.systems.spiking.time_step import check_step, output_steps
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
 
 RECORDABLE = ("voltage_density",)
-MAX_REVERSED = 1e-6
-"""Fraction of a population that may sit in bins whose map a step of dt would reverse."""
 
 
 def solve(
@@ -67,12 +74,13 @@ def solve(
     for word in record:
         one_of("record", word, RECORDABLE)
     _check_combination(closure, finite_size, engine, realisations, record, model)
-    dt = _check_step(model, discretisation.dt)
-    steps = _steps(times, dt)
+    dt = _check_step(model, discretisation)
+    steps = output_steps(times, dt)
     _require_memory(model, steps, _checked(discretisation, dt), realisations if finite_size else 1, record)
     drive = sample_drive(model.external_rate, float(times[0]), int(steps[-1]), dt, len(model.size))
     chosen = _checked(discretisation, dt)
-    resolved = with_bin_width(chosen, model, drive)
+    given = chosen.bin_width is not None and engine == "numba"  # such a run checks its own bins
+    resolved = chosen if given else with_bins(chosen, model, drive)
     setup = _Setup(model, resolved, build_layout(model, resolved), drive, steps)
 
     unchecked = chosen.bin_width is not None and closure != "paper"
@@ -83,10 +91,8 @@ def solve(
     if engine == "jax":
         values = _by_jax(setup)
     else:
-        streams = [stream(seed, "realisation", r, "chain") for r in range(realisations)] if finite_size else [None]
-        density = "voltage_density" in record
-        runs = [_by_numba(setup, rng, density, unchecked and rng is streams[0]) for rng in streams]
-        values = {name: np.stack([run[name] for run in runs]) if finite_size else runs[0][name] for name in runs[0]}
+        chain = (seed, realisations) if finite_size else None
+        values, resolved = _by_numba(setup, chain, "voltage_density" in record, unchecked)
     attrs = {
         "method": "Markov chain" if finite_size else "discrete-state reduction",
         "dt": dt,
@@ -138,37 +144,15 @@ def _check_combination(
         require(engine == "numba", "engine", "be 'numba' with a fixed refractory period", engine)
 
 
-def _check_step(model: "SpikingNetwork", dt: float) -> float:
-    """Refuse a step that the model's time constants do not allow (explicit Euler)."""
-    dt = real("dt", dt, above=0.0)
-    fastest = float(np.min(model.decay))
-    must = f"be less than half the shortest synaptic decay ({fastest:g} ms)"
-    require(dt < 0.5 * fastest, "dt", must, dt)
-    membrane = float(np.min(model.membrane_time))
-    must = f"be less than half the shortest membrane time ({membrane:g} ms)"
-    require(dt < 0.5 * membrane, "dt", must, dt)
-    if model.refractory == "fixed":
-        steps = np.asarray(model.refractory_time) / dt
-        whole = (np.abs(steps - np.round(steps)) <= 1e-6 * steps) & (np.round(steps) >= 1)
-        must = f"divide the fixed refractory period ({np.asarray(model.refractory_time).tolist()} ms)"
-        require(np.all(whole), "dt", must, dt)
+def _check_step(model: "SpikingNetwork", discretisation: Discretisation) -> float:
+    """Refuse a step that cannot hold the model; the paper's explicit Euler step holds less."""
+    dt = check_step(model, discretisation.dt)
+    if discretisation.closure == "paper":
+        for name, times in (("synaptic decay", model.decay), ("membrane time", model.membrane_time)):
+            fastest = float(np.min(times))
+            must = f"be less than half the shortest {name} ({fastest:g} ms) with closure='paper'"
+            require(dt < 0.5 * fastest, "dt", must, dt)
     return dt
-
-
-def _steps(times: np.ndarray, dt: float) -> np.ndarray:
-    """Step at which every output time is reached, shape (time,)."""
-    exact = (times - times[0]) / dt
-    steps = np.rint(exact)
-    # Times such as np.arange(0, 5000, .1) are integer numbers of steps only up to rounding.
-    slack = 1e-6 * np.maximum(steps, 1.0) + 4.0 * np.spacing(np.abs(times).max()) / dt
-    off = np.abs(exact - steps) - np.minimum(slack, 1e-3) > 0.0
-    if np.any(off):
-        i = int(np.argmax(off))
-        raise InputError(
-            f"Argument `times` must be times[0] plus multiples of dt = {dt:g} ms, but times[{i}] - times[0] = "
-            f"{times[i] - times[0]:.10g} ms is {exact[i]:.6g} steps. Choose other times, or a dt that divides them."
-        )
-    return steps.astype(np.int64)
 
 
 def _require_memory(
@@ -179,7 +163,8 @@ def _require_memory(
     def size(times: int = len(steps), realisations: int = realisations) -> float:
         count, width = len(model.size), chosen.bin_width or FINEST_GUESS * float(model.threshold)
         channels, bins = count + count**2, 1.6 * float(model.threshold) / width
-        wait = float(np.max(model.refractory_time)) / chosen.dt if model.refractory == "fixed" else 1.0
+        wait = min(float(np.max(model.refractory_time)) / chosen.dt, float(steps[-1]))
+        wait = wait if model.refractory == "fixed" else 1.0
         drive = 32.0 * float(steps[-1]) * count if callable(model.external_rate) else 0.0
         density = float(times) * count * bins if "voltage_density" in record else 0.0
         outputs = 16.0 * times * channels + 16.0 * density
@@ -218,16 +203,42 @@ def _check_bins(setup: _Setup, finite_size: bool, seed: int) -> None:
     """Warn of bins that are too wide, by a trial run."""
     if finite_size:  # the reduction would have to be compiled, the chain must be anyhow
         trial = np.array([round(TRIAL / setup.layout.dt)])
-        _by_numba(setup._replace(steps=trial), stream(seed, "trial", 0, "chain"), False, True)
+        _by_numba(setup._replace(steps=trial), (seed, 1), False, True, name="trial")
     else:
         warn_of_width(setup.discretisation, widest_good(setup.model, setup.drive, setup.layout.dt))
 
 
-def _by_numba(setup: _Setup, rng: np.random.Generator | None, density: bool, check_bins: bool) -> dict[str, np.ndarray]:
-    """One run of the reduction or, with a generator, of the chain; it may check its own bins meanwhile."""
+def _by_numba(
+    setup: _Setup, chain: tuple[int, int] | None, density: bool, check_bins: bool, name: str = "realisation"
+) -> tuple[dict[str, np.ndarray], Discretisation]:
+    """The reduction or, with (seed, realisations), the chain, on bins that reach as low as the potentials.
+
+    The first run may check the width of its bins meanwhile. Returns the outputs and the bins.
+    """
+    while True:
+        runs: list[dict[str, np.ndarray]] = []
+        for r in range(1 if chain is None else chain[1]):
+            rng = None if chain is None else stream(chain[0], name, r, "chain")
+            values = _run_once(setup, rng, density, check_bins and r == 0)
+            if values is None:
+                break
+            runs.append(values)
+        else:
+            stacked = runs[0] if chain is None else {key: np.stack([run[key] for run in runs]) for key in runs[0]}
+            return stacked, setup.discretisation
+        lower = setup.discretisation._replace(below=deeper(setup.discretisation.below))
+        setup = setup._replace(discretisation=lower, layout=build_layout(setup.model, lower))
+
+
+def _run_once(
+    setup: _Setup, rng: np.random.Generator | None, density: bool, check_bins: bool
+) -> dict[str, np.ndarray] | None:
+    """One run of the reduction or, with a generator, of the chain; None where potentials lie below the bins."""
     layout, steps = setup.layout, setup.steps
     output, work = run(layout, setup.drive, steps, rng=rng, density=density, sample_fluctuations=check_bins)
-    _check_run(output.spikes, output.pending, float(work.reversed[0]), layout.dt)
+    _check_run(output.spikes, output.pending, layout.dt)
+    if setup.discretisation.closure != "paper" and reaches_too_low(work, layout, int(steps[-1])):
+        return None
     if check_bins:
         warn_of_width(setup.discretisation, widest_sampled(work))
     values = {"rate": _rates(output.spikes, steps, layout), "pending": output.pending}
@@ -245,12 +256,11 @@ def _by_jax(setup: _Setup) -> dict[str, np.ndarray]:
 
     layout, steps = setup.layout, setup.steps
     with jax.enable_x64(True):
-        per_step, pending, state = run_jax(setup.model, setup.drive, steps, setup.discretisation)
+        per_step, pending, _ = run_jax(setup.model, setup.drive, steps, setup.discretisation)
         per_step, pending = np.asarray(per_step), np.moveaxis(np.asarray(pending), 0, -1)
-        fault = bool(state.fault)
     total = np.concatenate([np.zeros((1, len(layout.size))), np.cumsum(per_step, axis=0)])[steps]
     spikes = np.diff(total, axis=0, prepend=0.0).T
-    _check_run(spikes, pending, float(fault), layout.dt)
+    _check_run(spikes, pending, layout.dt)
     return {"rate": _rates(spikes, steps, layout), "pending": pending}
 
 
@@ -260,11 +270,10 @@ def _rates(spikes: np.ndarray, steps: np.ndarray, layout: Layout) -> np.ndarray:
     return spikes / (layout.size[:, None] * seconds)
 
 
-def _check_run(spikes: np.ndarray, pending: np.ndarray, reversed_fraction: float, dt: float) -> None:
-    """Refuse a result that is wrong because dt is too large."""
-    finite = bool(np.all(np.isfinite(spikes)) and np.all(np.isfinite(pending)))
-    if reversed_fraction > MAX_REVERSED or not finite:
-        why = "its inhibition moves neurons past each other within a step" if finite else "its potentials diverge"
+def _check_run(spikes: np.ndarray, pending: np.ndarray, dt: float) -> None:
+    """Refuse a result that is no number."""
+    if not (np.all(np.isfinite(spikes)) and np.all(np.isfinite(pending))):
         raise InputError(
-            f"Argument `dt` must be smaller for this network, but is {dt:g} ms: {why}. Halve dt until this passes."
+            f"Argument `dt` must be smaller for this network, but is {dt:g} ms: its potentials diverge. Halve dt until "
+            "this passes."
         )

@@ -14,11 +14,14 @@ def copied(state):
     return type(state)(*(np.array(x) for x in state))
 
 
-@pytest.mark.parametrize("refractory", [pytest.param("exponential", marks=pytest.mark.long), "fixed"])
+@pytest.mark.parametrize(
+    "refractory", [pytest.param(("exponential", 4.0), marks=pytest.mark.long), ("fixed", 4.0), ("fixed", 0.23)]
+)
 @pytest.mark.parametrize("linear", [False, True])
 def test_chain_moves_in_the_mean_as_the_reduction(linear, refractory):
     """From one state, the mean over many draws of every count, moment and deviation is the deterministic step."""
-    model = SpikingNetwork(refractory=refractory)
+    law, period = refractory
+    model = SpikingNetwork(refractory=law, refractory_time=period)
     layout, state, work = reduction(model, linear_in_bin=linear)
     rng = np.random.default_rng(11)
     chain = new_chain_work(layout, rng)
@@ -66,6 +69,7 @@ def test_noise_of_pending_spikes_is_that_of_the_network():
     chain = new_chain_work(layout, rng)
     j = 0
     target = layout.target[j]
+    stay = np.exp(-DT / model.decay[target, layout.source[j]])
     state.pending[:] = 50.0
     draws = np.empty(20000)
     for i in range(len(draws)):
@@ -73,8 +77,8 @@ def test_noise_of_pending_spikes_is_that_of_the_network():
         drawn.spikes[:] = 0.0
         chain_step(layout, drawn, work, chain, drive_of(model), rng)
         arrived = layout.probability[j] * drawn.spikes[layout.source[j]]
-        draws[i] = drawn.pending[j] - 50.0 * (1.0 - DT / model.decay[target, layout.source[j]]) - arrived
-    released = 50.0 * DT / model.decay[target, layout.source[j]] / model.size[target]
+        draws[i] = drawn.pending[j] - 50.0 * stay - arrived
+    released = 50.0 * stay * (1.0 - stay) / model.size[target]
     z = (draws.var() / released - 1.0) / np.sqrt(2.0 / len(draws))
     assert abs(z) < stats.norm.isf(0.5e-6)
     assert abs(draws.mean()) < stats.norm.isf(0.5e-6) * np.sqrt(released / len(draws))

@@ -8,7 +8,6 @@ from scipy import integrate, stats
 
 from largen.systems.spiking.reduction.transfer import (
     BIN_ROWS,
-    CONTRACTION,
     DF,
     DRIFT,
     EDGE_ROWS,
@@ -16,10 +15,12 @@ from largen.systems.spiking.reduction.transfer import (
     LENGTH,
     LOWER,
     MEAN,
+    MEAN_DRIFTED,
+    RELAXATION,
     ROW,
+    SIGMA,
     TILT,
     UPPER,
-    VARIANCE,
     F,
     U,
     W,
@@ -35,11 +36,25 @@ def table_of(means, noise, uniform=False, min_support=1e-2):
     means = np.atleast_1d(means)
     x, bins = np.zeros(BIN_ROWS * ROW), len(means)
     reconstruct(x, bins, np.ones((1, bins)), means[None].astype(float), 0, 4.0, min_support, uniform, 0.0)
-    x[int(VARIANCE) : int(VARIANCE) + bins] = noise**2
-    x[int(CONTRACTION) : int(CONTRACTION) + bins] = 1.0
     assert not np.any(x[int(DRIFT) : int(DRIFT) + bins])
-    apply_drift(x, bins, 1.0, min_support, 0.1)
+    apply_drift(x, bins, 1.0, 0.0, noise**2, True, min_support, 0.1)
     return x
+
+
+@pytest.mark.parametrize("kappa", [0.0, 1e-9, 1e-3, 0.03, 0.4, 1.0, 3.0, 20.0, 1e3, 1e9])
+def test_drift_is_the_exact_relaxation(kappa):
+    """dV = (drift - kappa V) dt + noise dW over a step of 1, from V = 1: mean, contraction, s.d. in closed form."""
+    x, bins, drift, noise = np.zeros(BIN_ROWS * ROW), 8, 0.7, 0.9
+    reconstruct(x, bins, np.ones((1, bins)), np.ones((1, bins)), 0, 4.0, 1e-2, False, 0.0)
+    x[int(DRIFT) : int(DRIFT) + bins] = drift - kappa
+    x[int(RELAXATION) : int(RELAXATION) + bins] = kappa
+    before = x[int(LENGTH)]
+    apply_drift(x, bins, 1.0, 0.0, noise**2, True, 1e-6, 1e-9)
+    part, twice = (-np.expm1(-k) / k if k > 0 else 1.0 for k in (kappa, 2 * kappa))
+    tolerance = 1e-12 if kappa <= 1.0 else 1e-5
+    assert x[int(MEAN_DRIFTED)] == pytest.approx(1.0 + part * (drift - kappa), abs=tolerance * max(1.0, kappa * part))
+    assert x[int(SIGMA)] == pytest.approx(noise * np.sqrt(twice), rel=tolerance)
+    assert (x[int(UPPER)] - x[int(LOWER)]) / before == pytest.approx(np.exp(-kappa), abs=tolerance)
 
 
 @given(

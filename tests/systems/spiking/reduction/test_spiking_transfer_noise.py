@@ -7,11 +7,10 @@ from numba import njit
 from largen.systems.spiking.model import SpikingNetwork
 from largen.systems.spiking.reduction.transfer import (
     BIN_ROWS,
-    CONTRACTION,
     DRIFT,
     EDGE_ROWS,
     ROW,
-    VARIANCE,
+    SLOPE_TERM,
     apply_drift,
     edge_integrals_second,
     reconstruct,
@@ -42,9 +41,9 @@ def law_of_the_code(mean, sigma, drift, ka, by):
     """Mean and covariance of (V', Y) by cell, from the cell's centre and from E Y, shape (cell, 2) and (cell, 2, 2)."""
     x, y = np.zeros(BIN_ROWS * ROW), np.zeros((END - BEGIN + 1, EDGE_ROWS * ROW))
     reconstruct(x, BINS, np.ones((1, BINS)), np.full((1, BINS), mean), 0, WIDTH, 1e-2, False, 0.0)
-    for row, value in ((VARIANCE, sigma**2), (DRIFT, drift), (CONTRACTION, ka)):
+    for row, value in ((DRIFT, drift), (SLOPE_TERM, ka - 1.0)):
         x[int(row) : int(row) + BINS] = value
-    apply_drift(x, BINS, 1.0, 1e-2, 0.1)
+    apply_drift(x, BINS, 1.0, 0.0, sigma**2, True, 1e-2, 0.1)
     for e in range(BEGIN, END):
         edge_integrals_second(x, y, e - BEGIN + 1, 0, 1, (e - 0.5) * WIDTH, 1.0 if e <= by else -1.0)
     cells = END - BEGIN + 1

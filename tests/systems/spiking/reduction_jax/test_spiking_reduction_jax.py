@@ -7,7 +7,7 @@ import pytest
 from jax.test_util import check_grads
 from scipy.special import ndtr
 
-from largen.checks import InputError, LimitError
+from largen.checks import InputError
 from largen.systems.spiking.discretisation import Discretisation
 from largen.systems.spiking.model import SpikingNetwork
 from largen.systems.spiking.reduction.step import step
@@ -49,7 +49,6 @@ def numba_engine(model, drive, steps, *, bin_width, **options):
     for i in range(steps):
         step(layout, state, work, np.array(drive[i if len(drive) > 1 else 0]))
         spikes[i] = state.spikes
-    assert work.reversed[0] == 0.0
     return spikes, state.pending.copy()
 
 
@@ -94,7 +93,7 @@ def test_agrees_with_the_numba_engine_under_a_varying_drive():
 
 def test_reference_rates_and_mass():
     """Rates at defaults: joint at w = 4 without and with slope, white; whole cycles after 500 ms."""
-    reference = {("joint", False): (46.6, 65.0), ("joint", True): (47.2, 65.8), ("white", False): (44.4, 62.8)}
+    reference = {("joint", False): (46.7, 65.3), ("joint", True): (47.1, 66.0), ("white", False): (44.6, 63.1)}
     model = SpikingNetwork()
     for (closure, linear), rates in reference.items():
         spikes, _, state = solve(model, constant(model), np.array([10_000]), closure=closure, linear_in_bin=linear)
@@ -110,7 +109,7 @@ def test_reference_rates_and_mass():
 
 @pytest.mark.parametrize(
     ("width", "linear", "reference", "tolerance"),
-    [(4.0, False, 69.942155, 1e-5), pytest.param(10.0, True, 73.575565, 1e-2, marks=pytest.mark.long)],
+    [(4.0, False, 73.312110, 1e-5), pytest.param(10.0, True, 76.977828, 1e-2, marks=pytest.mark.long)],
 )
 def test_reference_gradient(width, linear, reference, tolerance):
     """The threshold below which a bin has no slope makes the second one uncertain by 0.01."""
@@ -226,7 +225,7 @@ def test_pending_at_the_outputs():
     spikes, pending, _ = solve(model, constant(model), outputs, bin_width=10.0)
     h, wanted = np.zeros((2, 2)), [np.zeros((2, 2))]
     for nf in spikes:
-        h = h - h * DT / model.decay + model.probability * nf
+        h = h * np.exp(-DT / model.decay) + model.probability * nf
         wanted.append(h)
     assert spikes.shape == (400, 2)
     np.testing.assert_allclose(pending, np.array(wanted)[outputs], rtol=1e-12, atol=1e-12)
@@ -256,10 +255,15 @@ def test_overflow_is_never_silent():
     np.testing.assert_allclose(widened, right, atol=1e-9)
 
 
-def test_too_long_a_step_is_an_error():
-    model = SpikingNetwork().replace(**{"strength[e,i]": 4000.0})
-    with pytest.raises(LimitError, match="dt"):
-        solve(model, constant(model), np.array([400]), bin_width=10.0)
+@pytest.mark.parametrize("closure", ["white", "joint"])
+def test_agrees_with_the_numba_engine_where_a_step_is_long(closure):
+    """Inhibition that relaxes V within a step, and synapses much faster than one."""
+    model = SpikingNetwork(decay=((0.02, 4.5), (0.3, 0.01))).replace(**{"strength[e,i]": 400.0})
+    options = {"bin_width": 4.0, "closure": closure}
+    spikes, _, _ = solve(model, constant(model), np.array([600]), **options)
+    other, _ = numba_engine(model, constant(model), 600, linear_in_bin=closure == "joint", **options)
+    assert spikes.sum() > 1.0
+    assert np.max(np.abs(spikes - other)) < 1e-4
 
 
 def test_double_precision_is_asked_for():

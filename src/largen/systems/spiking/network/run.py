@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from largen.checks import InputError, one_of, real
+from largen.checks import InputError, one_of
 from largen.numerics.xoshiro import lanes
 from largen.runtime.memory import available_memory
 from largen.system import Arrays, Plan
@@ -26,6 +26,7 @@ from largen.systems.spiking.network.tables import (
     release_bytes,
     release_rows,
 )
+from largen.systems.spiking.time_step import check_step, output_steps, refractory_steps, release
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
@@ -36,23 +37,10 @@ VOLTAGES = 10  # neurons per population whose voltage is recorded
 BINS = 25  # voltage bins between reset and threshold
 _CHUNK = 20_000_000  # neuron-steps between two ticks: about .2 s
 _LINKS = 1_000_000_000  # synapses drawn between two ticks
+LONG_STEP = 0.1
+"""From this dt/tau on the lifetimes of released spikes are drawn; below, they are all of the mean length. What that
+leaves out of the variance of a spike's charge is (dt/tau)^2/12 of it, less than 0.1 %."""
 _ROOM = 1 << 16  # spikes recorded between two returns to Python
-
-
-def _sample_steps(times: np.ndarray, dt: float) -> np.ndarray:
-    """Return the step at which each time is reached; refuses a time between two steps."""
-    exact = (times - times[0]) / dt
-    steps = np.rint(exact)
-    # Times such as np.arange(0, 5000, .1) are multiples of dt up to rounding.
-    off = np.abs(exact - steps) > 1e-6 + 4.0 * np.spacing(np.abs(times).max()) / dt
-    if np.any(off):
-        i = int(np.argmax(off))
-        raise InputError(
-            f"Argument `times` must be times[0] plus multiples of dt = {dt:g} ms, "
-            f"but times[{i}] - times[0] = {times[i] - times[0]:.10g} ms is {exact[i]:.6g} steps. "
-            "Choose other times, or a dt that divides their spacing."
-        )
-    return steps.astype(np.int64)
 
 
 def _resolve(
@@ -61,19 +49,14 @@ def _resolve(
     """Check the options of a run; returns (dt, step of each time)."""
     for word in record:
         one_of("record", word, RECORDABLE)
-    dt = real("dt", dt, above=0.0)
-    fastest = float(np.min(model.membrane_time))
-    if dt >= fastest:
-        raise InputError(
-            f"Argument `dt` must be less than the membrane time constant {fastest:g} ms, but is {dt:g} ms."
-        )
-    return dt, _sample_steps(times, dt)
+    dt = check_step(model, dt)
+    return dt, output_steps(times, dt)
 
 
-def _release_rates(release: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct release rates, and for each class its position there."""
-    rates, where = np.unique(np.where(probability > 0, release, 0.0), return_inverse=True)
-    return rates, where.reshape(release.shape).astype(np.int64)
+def _release_probabilities(release: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct probabilities of a release, and for each class its position there."""
+    distinct, where = np.unique(np.where(probability > 0, release, 0.0), return_inverse=True)
+    return distinct, where.reshape(release.shape).astype(np.int64)
 
 
 def plan(
@@ -93,8 +76,8 @@ def plan(
     """
     dt, steps = _resolve(model, times, record, dt)
     populations, neurons = len(model.size), int(np.sum(model.size))
-    rates, _ = _release_rates(dt / model.decay, model.probability)
-    tables = release_bytes(rates) + arrival_bytes(model.size, model.probability)
+    distinct, _ = _release_probabilities(release(dt, model.decay).probability, np.asarray(model.probability))
+    tables = release_bytes(distinct, int(np.max(model.size))) + arrival_bytes(model.size, model.probability)
     state = neurons * (8.0 + 4.0 * populations + 4.0 + 4.0)
     stored, words = _graph_rows(model, graph)
     bits = 8.0 * words * (stored + 64.0) + 256.0 * words * populations
@@ -134,29 +117,32 @@ def _bins(model: "SpikingNetwork") -> tuple[int, int]:
 
 
 def _constants(model: "SpikingNetwork", dt: float) -> tuple[Constants, np.ndarray]:
-    """Constants of the kernels, and the distinct release rates."""
+    """Constants of the kernels, and the distinct probabilities of a release."""
     populations = len(model.size)
     membrane = np.array(np.broadcast_to(model.membrane_time, (populations,)))
-    probability = np.array(model.probability)
-    release = dt / model.decay
-    rates, table = _release_rates(release, probability)
+    probability, strength = np.array(model.probability), np.array(model.strength)
+    spike = release(dt, model.decay)
+    distinct, table = _release_probabilities(spike.probability, probability)
     constants = Constants(
         edge=np.concatenate([[0], np.cumsum(model.size)]).astype(np.int64),
         inhibitory=np.array(model.inhibitory),
-        kick=model.strength / model.decay,
+        strength=strength,
+        stay=strength * spike.stay,
+        leave=strength * spike.leave,
+        spread=spike.stay > LONG_STEP,
         probability=probability,
-        release=release,
+        release=spike.probability,
         table=table,
         leak=dt / membrane,
         kick_external=np.where(np.isfinite(membrane), 1.0 / membrane, 1.0),
-        wait=np.array(np.broadcast_to(model.refractory_time, (populations,))) / dt,
+        wait=refractory_steps(model, dt),
         fixed_wait=model.refractory == "fixed",
         quenched=model.connectivity == "quenched",
         threshold=float(model.threshold),
         reversal=float(model.reversal),
         dt=dt,
     )
-    return constants, rates
+    return constants, distinct
 
 
 def _voltage_type(constants: Constants, drive: np.ndarray) -> type:
@@ -186,7 +172,7 @@ def at_rest(
     graph: str = "auto",
 ) -> Network:
     """The network at rest: V = 0, nothing pending, nobody refractory; a stored graph is not yet drawn."""
-    constants, rates = _constants(model, dt)
+    constants, distinct = _constants(model, dt)
     populations, neurons = constants.inhibitory.size, int(constants.edge[-1])
     rows, words = _graph_rows(model, graph)
     key = rng("graph").bit_generator.seed_seq.generate_state(2, np.uint64)  # pyright: ignore[reportAttributeAccessIssue]
@@ -195,13 +181,13 @@ def at_rest(
         State(
             voltage=np.zeros(neurons, _voltage_type(constants, drive)),
             pending=np.zeros((populations, neurons), np.int32),
-            reach=np.zeros((populations, populations, 3), np.int64),
+            reach=np.zeros((populations, populations, 2), np.int64),
             wait=np.zeros(neurons, np.int32),
             fired=np.zeros(neurons, np.int32),
             fired_to=np.zeros(populations + 1, np.int64),
         ),
         Streams(lanes(rng("noise")), lanes(rng("synapses")), lanes(rng("refractory"))),
-        release_rows(rates),
+        release_rows(distinct, int(np.max(model.size))),
         arrival_rows(model.size, constants.probability),
         empty_graph(constants.edge, constants.probability, key, rows=rows, words=words),
         scratch(populations),
@@ -289,7 +275,7 @@ def run(
 
 def _check_pending(state: State, steps: int) -> None:
     """Refuse to go on where counts of pending spikes could pass the range of 32 bits."""
-    most = int(state.reach[:, :, 1].max())
+    most = int(state.reach[:, :, 0].max())
     if most + steps * state.voltage.size >= 2**31:
         raise InputError(f"Argument `decay` must keep the pending spikes of a neuron below 2^31, but one has {most}.")
 

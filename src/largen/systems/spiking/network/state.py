@@ -15,13 +15,16 @@ class Constants(NamedTuple):
     Attributes:
         edge: Population a has the neurons edge[a] to edge[a + 1] - 1, shape (P + 1,).
         inhibitory: Shape (P,).
-        kick: strength/decay, [target][source], per ms.
+        strength: [target][source].
+        stay: Charge of a pending spike in a step in which it stays pending, [target][source].
+        leave: Mean charge in a step in which it is released, [target][source].
+        spread: Whether the charges of released spikes are drawn one by one, [target][source].
         probability: [target][source].
-        release: dt/decay, [target][source].
-        table: Position of each release rate in the release rows, [target][source].
+        release: Probability that a pending spike is released in a step, [target][source].
+        table: Position of each such probability in the release rows, [target][source].
         leak: dt/membrane_time, shape (P,).
         kick_external: Size of one external kick: 1, or 1/membrane_time, shape (P,).
-        wait: refractory_time/dt, shape (P,).
+        wait: Refractory period in steps, shape (P,).
         fixed_wait: Whether the refractory period is fixed rather than exponential.
         quenched: Whether the graph is fixed.
         threshold: M.
@@ -31,7 +34,10 @@ class Constants(NamedTuple):
 
     edge: np.ndarray
     inhibitory: np.ndarray
-    kick: np.ndarray
+    strength: np.ndarray
+    stay: np.ndarray
+    leave: np.ndarray
+    spread: np.ndarray
     probability: np.ndarray
     release: np.ndarray
     table: np.ndarray
@@ -51,7 +57,7 @@ class State(NamedTuple):
     Attributes:
         voltage: V, shape (N,), float32 or float64.
         pending: H by source population, without the last step's arrivals, shape (P, N), int32.
-        reach: Smallest, largest and summed H of each class, int64, shape (target, source, 3).
+        reach: Largest and summed H of each class, the arrivals included, int64, shape (target, source, 2).
         wait: Steps for which a neuron stays refractory, shape (N,), int32.
         fired: The neurons that spiked in the last step, by number, shape (N,), int32.
         fired_to: Those of population b are fired[fired_to[b]:fired_to[b + 1]], shape (P + 1,).
@@ -80,15 +86,15 @@ class Scratch(NamedTuple):
         lanes: Random words, uint64.
         words: The same memory as 32-bit words.
         entry: For `alias.draw_each`.
-        rest: H less what all have; int32 like the next four.
+        rest: H whose release is still to be drawn; int32 like the next four.
         high: Its upper digit.
         draw: A draw.
         released: Spikes released.
         arrived: Spikes that arrive.
-        excitation: Current, float32.
-        inhibition: Current, float32.
+        excitation: Charge in this step, float32.
+        inhibition: The same.
         normal: Standard normal numbers, float32.
-        share: What a population gets from each source, int64, shape (P, 5); see `kernel`.
+        share: What a population gets from each source, int64, shape (P, 4); see `step`.
         nf: Spikes of the step before, int64, shape (P,).
     """
 
@@ -153,7 +159,7 @@ def scratch(populations: int) -> Scratch:
         excitation=floats[0],
         inhibition=floats[1],
         normal=floats[2],
-        share=np.zeros((populations, 5), np.int64),
+        share=np.zeros((populations, 4), np.int64),
         nf=np.zeros(populations, np.int64),
     )
 
@@ -196,4 +202,4 @@ def record_pending(s: State, out: Output) -> None:
     k = out.cursor[0] - 1
     for a in range(out.pending.shape[0]):
         for b in range(out.pending.shape[1]):
-            out.pending[a, b, k] = s.reach[a, b, 2]
+            out.pending[a, b, k] = s.reach[a, b, 1]

@@ -1,39 +1,36 @@
 """The spiking network's alias rows: releases by H, arrivals by the number of spikes.
 
-Poisson variables add, so that a release Poisson(H dt/tau) may be drawn in parts: H = digit + 2^k high, and
-everything below `base`, a number of pending spikes that all neurons of a population have, is released in one draw
-with the arrivals: Bin(nf, p) - Poisson(base dt/tau) is one law for the population. No normal approximation anywhere.
+Binomial variables of one probability add, so that a release Bin(H, q) may be drawn in parts: H = digit + 2^k high. No
+normal approximation anywhere.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from largen.numerics.alias import Law, binomial, binomial_less_poisson, bits_for, fill_row, law, poisson, to_integers
+from largen.numerics.alias import Law, binomial, bits_for, fill_row, law, to_integers
 from largen.numerics.compiled import kernel
 
-HIGH = 32  # rows of the upper digit; what exceeds both digits is drawn in several parts
-NEVER = 2**40
-CERTAIN = 25.0  # at dt/tau = 25 a pending spike stays with probability 1e-11, below the resolution of a draw
-_MOST_DIGIT, _LEAST_DIGIT = 10, 4
-_ROOM = 2**18  # bytes for the lower digit's rows of one rate: they stay in the second cache
+_MOST_DIGIT, _LEAST_DIGIT = 8, 6
+_FEW, _MANY = 32, 256  # rows of the upper digit; what exceeds both digits is drawn in several parts
+_MARGIN = 4
+_ROOM = 2**18  # bytes for the lower digit's rows of one probability: they stay in the second cache
 _ALL_ROOM = 2**26
 _CACHED = 1024  # spikes in a step up to which the rows of Bin(nf, p) are kept
 _CACHE_BYTES = 2**27
-_VARIANCE = 1.25  # per source: Bin(n, p) has n/4 at most, and a release with mean n is subtracted at most
+_VARIANCE = 0.25  # per source: Bin(n, p) has n/4 at most
 
 
 class Release(NamedTuple):
-    """Alias rows of Poisson(h dt/tau) for each distinct dt/tau.
+    """Alias rows of Bin(h, q) for each distinct probability q of a release.
 
     Attributes:
-        low: Rows of h = 0, 1, ..., 2^digit - 1, uint32, all rates one after another.
-        high: Rows of h = 0, 1, ..., HIGH - 1 times 2^digit, less `first`.
-        start: Where a rate's rows start in (low, high), shape (rate, 2).
-        bits: Bits of a rate's rows in (low, high), shape (rate, 2).
-        digit: Shape (rate,).
-        first: Smallest value of each upper row, int32, shape (rate, HIGH).
-        safe: From this H on no draw exceeds H, shape (rate,).
+        low: Rows of h = 0, 1, ..., 2^digit - 1, uint32, all probabilities one after another.
+        high: Rows of h = 0, 1, 2, ... times 2^digit, less `first`.
+        start: Where the rows of a probability start in (low, high), shape (q, 2).
+        bits: Bits of the rows of a probability in (low, high), shape (q, 2).
+        digit: Shape (q,).
+        first: Smallest value of each upper row, int32, shape (q, h).
     """
 
     low: np.ndarray
@@ -42,7 +39,6 @@ class Release(NamedTuple):
     bits: np.ndarray
     digit: np.ndarray
     first: np.ndarray
-    safe: np.ndarray
 
 
 class Arrivals(NamedTuple):
@@ -71,62 +67,66 @@ class Arrivals(NamedTuple):
 
 
 @kernel
-def _columns(x: Law, mean: float) -> tuple[int, int]:
-    """Make integers of Poisson(mean); returns the number of its values and one more than the largest."""
-    poisson(x, mean)
+def _columns(x: Law, h: int, q: float) -> tuple[int, int]:
+    """Smallest value and number of values of a row of Bin(h, q)."""
+    binomial(x, h, q)
     to_integers(x)
-    return x.extent[1], x.extent[0] + x.extent[1]
+    return x.extent[0], x.extent[1]
 
 
-def _shape(x: Law, rate: float, room: int) -> tuple[int, int, int, int]:
-    """Return (digit, bits of a lower row, bits of an upper row, safe H) of one rate."""
+def _shape(x: Law, q: float, most: int, upper: int, room: int) -> tuple[int, int, int]:
+    """Return (digit, bits of a lower row, bits of an upper row) of one probability; the last row is the widest."""
     digit, bits = _LEAST_DIGIT, 0
-    for digit in range(_MOST_DIGIT, _LEAST_DIGIT - 1, -1):
-        bits = bits_for(_columns(x, rate * ((1 << digit) - 1))[1])
+    for digit in range(int(np.clip(bits_for(most), _LEAST_DIGIT, _MOST_DIGIT)), _LEAST_DIGIT - 1, -1):
+        bits = bits_for(sum(_columns(x, (1 << digit) - 1, q)))
         if 4 << (digit + bits) <= room:
             break
-    upper = bits_for(_columns(x, rate * ((HIGH - 1) << digit))[0])
-    safe = next((h for h in (1 << np.arange(_MOST_DIGIT + 1)).tolist() if _columns(x, rate * h)[1] <= h + 1), NEVER)
-    return digit, bits, upper, safe
+    return digit, bits, bits_for(_columns(x, (upper - 1) << digit, q)[1] + _MARGIN)
 
 
 @kernel
-def _fill_release(
-    x: Law, rate: float, digit: int, bits: int, upper: int, low: np.ndarray, high: np.ndarray, first
-) -> None:
+def _fill_release(x: Law, q: float, digit: int, bits: int, upper: int, low, high, first) -> None:
     for h in range(1 << digit):
-        poisson(x, rate * h)
+        binomial(x, h, q)
         to_integers(x)
         fill_row(x, 0, low[h << bits :], bits)
-    for h in range(HIGH):
-        poisson(x, rate * (h << digit))
+    for h in range(first.size):
+        binomial(x, h << digit, q)
         to_integers(x)
         first[h] = x.extent[0]
         fill_row(x, x.extent[0], high[h << upper :], upper)
 
 
-def release_bytes(rates: np.ndarray) -> float:
+def _room(probabilities: int) -> int:
+    return int(min(_ROOM, _ALL_ROOM / max(probabilities, 1)))
+
+
+def _upper(most: int) -> int:
+    """Number of rows of the upper digit."""
+    return _FEW if most <= _FEW << _MOST_DIGIT else _MANY
+
+
+def release_bytes(probabilities: np.ndarray, most: int) -> float:
     """Memory that `release_rows` takes, in bytes, at most."""
-    most = HIGH * float(np.max(np.minimum(rates, CERTAIN), initial=0.0)) * 2**_MOST_DIGIT
-    return len(rates) * (
-        max(min(_ROOM, _ALL_ROOM / max(len(rates), 1)), 2**16) + 4.0 * HIGH * (64 + 26 * np.sqrt(most))
-    )
+    upper = _upper(most)
+    widest = 64 + 13 * np.sqrt(0.25 * upper * 2**_MOST_DIGIT)
+    return len(probabilities) * (max(_room(len(probabilities)), 2**16) + 8.0 * upper * widest)
 
 
-def release_rows(rates: np.ndarray) -> Release:
-    """Tabulate Poisson(h * rate) for a few rates, shape (rate,)."""
-    rates = np.minimum(rates, CERTAIN)
-    room = int(min(_ROOM, _ALL_ROOM / max(len(rates), 1)))
-    x = law(HIGH * 2**_MOST_DIGIT * float(np.max(rates, initial=0.0)))
-    shapes = np.array([_shape(x, rate, room) for rate in rates.tolist()], dtype=np.int64).reshape(-1, 4)
-    digit, bits, upper, safe = (np.array(column) for column in shapes.T)
-    sizes = np.stack([1 << (digit + bits), HIGH << upper], axis=1)
+def release_rows(probabilities: np.ndarray, most: int) -> Release:
+    """Tabulate Bin(h, q) for a few q, shape (q,); `most`: counts up to which few draws should do."""
+    count, rows = len(probabilities), _upper(most)
+    x = law(0.25 * rows * 2**_MOST_DIGIT)
+    shapes = [_shape(x, q, most, rows, _room(count)) for q in probabilities.tolist()]
+    shapes = np.array(shapes, dtype=np.int64).reshape(-1, 3)
+    digit, bits, upper = (np.array(column) for column in shapes.T)
+    sizes = np.stack([1 << (digit + bits), rows << upper], axis=1)
     start = np.cumsum(sizes, axis=0) - sizes
     low, high = (np.empty(int(sizes[:, k].sum()), np.uint32) for k in range(2))
-    first = np.empty((len(rates), HIGH), np.int32)
-    for r, rate in enumerate(rates.tolist()):
-        _fill_release(x, rate, *shapes[r, :3].tolist(), low[start[r, 0] :], high[start[r, 1] :], first[r])
-    return Release(low, high, start, np.stack([bits, upper], axis=1), digit, first, safe)
+    first = np.empty((count, rows), np.int32)
+    for r, q in enumerate(probabilities.tolist()):
+        _fill_release(x, q, *shapes[r].tolist(), low[start[r, 0] :], high[start[r, 1] :], first[r])
+    return Release(low, high, start, np.stack([bits, upper], axis=1), digit, first)
 
 
 def arrival_rows(size: np.ndarray, probability: np.ndarray) -> Arrivals:
@@ -141,7 +141,7 @@ def arrival_rows(size: np.ndarray, probability: np.ndarray) -> Arrivals:
         first=np.zeros((len(distinct), cached), np.int32),
         kept=kept,
         own=own,
-        law=law(2.0 * _VARIANCE * float(np.max(size))),
+        law=law(_VARIANCE * float(np.max(size))),
     )
 
 
@@ -163,28 +163,18 @@ def _capacity(size: np.ndarray, distinct: int) -> tuple[int, int, int]:
 
 
 @kernel
-def make_arrivals(arrivals: Arrivals, a: int, b: int, nf: int, less: float) -> tuple[int, int, int]:
-    """Make the row of Bin(nf, p_ab) - Poisson(less), unless it is kept.
-
-    Args:
-        arrivals: The rows.
-        a: The target.
-        b: The source.
-        nf: Spikes of the source.
-        less: Mean of what is released of the base, 0 if none.
+def make_arrivals(arrivals: Arrivals, a: int, b: int, nf: int) -> tuple[int, int, int]:
+    """Make the row of Bin(nf, p_ab), nf spikes of source b for target a, unless it is kept.
 
     Returns:
         Smallest value, bits of the row and where it starts; no bits where this value is certain.
     """
     q, count, x = arrivals.which[a, b], arrivals.bits.shape[1], arrivals.law
-    keep = less == 0.0 and nf < count
+    keep = nf < count
     start = (q * count + nf) << arrivals.kept if keep else arrivals.rows.size - ((b + 1) << arrivals.own)
     if keep and arrivals.bits[q, nf] > 0:
         return arrivals.first[q, nf], arrivals.bits[q, nf], start
-    if less > 0.0:
-        binomial_less_poisson(x, nf, arrivals.probability[q], less)
-    else:
-        binomial(x, nf, arrivals.probability[q])
+    binomial(x, nf, arrivals.probability[q])
     to_integers(x)
     if x.extent[1] == 1:
         return x.extent[0], 0, start

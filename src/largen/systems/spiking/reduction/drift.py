@@ -1,17 +1,21 @@
 """Drift, noise and the bin map of one step, and what each channel of pending spikes carries (numba).
 
 `prepare_bins` fills the table of the bins of one population (`transfer` has its rows) before its neurons are moved.
-With h the mean deviation and h' its slope in a bin, kappa = 1 for excitation and -g(V) for inhibition, a step gives
+With h the mean deviation and h' its slope in a bin, q = 1 - exp(-dt/tau) the part of its charge that a pending spike
+brings in a step, k = 1 for excitation and -g(V) for inhibition, and phi(x) = (1 - exp(-x))/x, a step gives
 
     V -> mean + mu + ka (V - mean) + normal of variance sigma^2                                                 (S5)
-    mu      = dt [lambda - V/tau_m + sum kappa (m + h)/tau]                                                     (S6)
-    ka      = 1 - dt/tau_m - dt sum_inh (m + h)/(tau (M - V_I)) + dt sum kappa h'/tau                           (S7)
-    sigma^2 = dt lambda + sum kappa^2 (dt^2 R or, white, dt v)/tau^2,   R = max(v - sum_k n_k h_k^2/N, 0)       (S8)
+    kappa   = dt/tau_m + sum_inh q (m + h)/(M - V_I)
+    mu      = phi(kappa) [dt lambda - dt V/tau_m + sum k q (m + h)]                                             (S6)
+    ka      = exp(-kappa) + phi(kappa) sum k q h'                                                               (S7)
+    sigma^2 = phi(2 kappa) dt lambda + phi(kappa)^2 sum k^2 (q^2 R + u m2),  R = max(v - sum_k n_k h_k^2/N, 0)  (S8)
     deviations that cross an edge l, per bin:
-    n (h - h' E V') G0 + n h' (l G0 - U) + n (h' sigma^2 - kappa R dt/tau) F                                    (S13)
+    n (h - h' E V') G0 + n h' (l G0 - U) + n (h' sigma^2 - k phi(kappa) (q R + (dt/tau - q) m2)) F              (S13)
 
-with m, v mean and variance of X, the refractory pool included in the sum of R. Source: CLWTX 2024 (arXiv 2411.14801)
-for mu and the white noise; the rest is largen's own, derived in docs/spiking.md.
+with m, v mean and variance of X, m2 the sum of s^2 E[H], u the variance of the part of its charge that a pending spike
+brings, and the refractory pool included in the sum of R; white: v/dt in place of R. The paper: phi = 1, q = dt/tau,
+u = 0. Source: CLWTX 2024 (arXiv 2411.14801) for mu and the white noise in the limit of small dt; the rest is largen's
+own, derived in docs/spiking.md.
 """
 
 from numba import uint64
@@ -21,18 +25,20 @@ from largen.systems.spiking.discretisation import MIN_CONTRACTION, MIN_OCCUPANCY
 from largen.systems.spiking.reduction.layout import JOINT, PAPER
 from largen.systems.spiking.reduction.transfer import (
     CENTRE,
-    CONTRACTION,
     DRIFT,
     DRIVING_FORCE,
     INVERSE_NUMBER,
     MEAN,
     MEAN_DRIFTED,
     NUMBER,
+    RELAXATION,
     ROW,
     SIGMA,
     SLOPE_TERM,
+    STEP,
     VARIANCE,
     apply_drift,
+    apply_euler_drift,
     reconstruct,
 )
 
@@ -69,55 +75,41 @@ def _van_leer(x, h, q, bins, width, least_number):
 
 
 @part
-def _without_synapses(x, bins, drift, variance, leak, dt, reversal, span):
-    """Drift, noise and ka of the drive and the leak alone."""
+def _without_synapses(x, bins, drift, leak, dt, reversal, span):
+    """Drift and relaxation by the drive and the leak alone; no noise of synapses."""
     for k in range(uint64(bins)):
         potential = x[CENTRE + k] + x[MEAN + k]
         x[DRIVING_FORCE + k] = (potential - reversal) / span
         x[DRIFT + k] = drift - leak * potential
-        x[VARIANCE + k] = variance
-        x[CONTRACTION + k] = 1.0 - dt * leak
+        x[VARIANCE + k] = 0.0
+        x[RELAXATION + k] = dt * leak
         x[SLOPE_TERM + k] = 0.0
 
 
 @part
 def _add_channel(x, h, q, bins, mean, rate, noise, inhibitory, stiffness, dt):
-    """Add a channel to drift, noise and ka; `stiffness` is dt/(M - V_I), and both it and dt are 0 for a constant drift.
-
-    A slope of a channel changes ka, but only leak and inhibition (CONTRACTION) can reverse the orientation of the
-    bin map.
-    """
+    """Add a channel to drift, noise, relaxation and ka; `stiffness` is dt/(M - V_I)."""
     plus, minus = (0.0, 1.0) if inhibitory else (1.0, 0.0)
     for k in range(uint64(bins)):
         current = rate * (mean + h[q, MEAN_DEVIATION + k])
         kappa = plus - minus * x[DRIVING_FORCE + k]
         x[DRIFT + k] += kappa * current
         x[VARIANCE + k] += kappa * kappa * noise
-        x[CONTRACTION + k] -= minus * stiffness * current
+        x[RELAXATION + k] += minus * stiffness * current
         x[SLOPE_TERM + k] += dt * rate * kappa * h[q, DEVIATION_SLOPE + k]
 
 
 @part
 def _flux_coefficients(x, h, q, bins, covariance, inhibitory):
-    """The coefficients of (S13) for a channel; `covariance` is R dt/tau."""
+    """The coefficients of (S13) for a channel; `covariance` is q R + (dt/tau - q) m2."""
     plus, minus = (0.0, 1.0) if inhibitory else (1.0, 0.0)
     for k in range(uint64(bins)):
         n = x[NUMBER + k]
         along = n * h[q, DEVIATION_SLOPE + k]
-        kappa = plus - minus * x[DRIVING_FORCE + k]
+        kappa = (plus - minus * x[DRIVING_FORCE + k]) * x[STEP + k]
         h[q, ALONG + k] = along
         h[q, AT_CENTRE + k] = n * h[q, MEAN_DEVIATION + k] - along * x[MEAN_DRIFTED + k]
         h[q, BY_DENSITY + k] = along * x[SIGMA + k] * x[SIGMA + k] - n * kappa * covariance
-
-
-@part
-def _reversed(x, bins):
-    """Number of neurons of the fullest bin whose map reverses orientation in this step (dt is too large)."""
-    most = 0.0
-    for k in range(uint64(bins)):
-        if x[CONTRACTION + k] < MIN_CONTRACTION:
-            most = max(most, x[NUMBER + k])
-    return most
 
 
 @inlined
@@ -130,10 +122,7 @@ def prepare_bins(layout, state, work, a, drive):
         x, bins, state.number, state.moment, a,
         layout.width, layout.min_support, layout.closure == PAPER, MIN_OCCUPANCY * size,
     )  # fmt: skip
-    _without_synapses(
-        x, bins, drive * layout.drive_mean[a], drive * layout.drive_variance[a], layout.leak[a],
-        dt, layout.reversal, layout.span,
-    )  # fmt: skip
+    _without_synapses(x, bins, drive * layout.drive_mean[a], layout.leak[a], dt, layout.reversal, layout.span)
     for c in range(low, high):
         q, rate, inhibitory = c - low, layout.rate[c], layout.inhibitory[c] > 0
         noise = state.variance[c]
@@ -145,12 +134,16 @@ def prepare_bins(layout, state, work, a, drive):
             noise = dt * work.residual[c]
             if layout.linear_in_bin:
                 _van_leer(x, work.channels, q, bins, layout.width, MIN_OCCUPANCY_SLOPE * size)
-        stiffness = dt / layout.span if layout.affine_drift else 0.0
+        noise = noise * rate * rate + layout.spread[c] * work.square[c]
         steep = dt if layout.affine_drift else 0.0
-        _add_channel(x, work.channels, q, bins, work.mean[c], rate, noise * rate * rate, inhibitory, stiffness, steep)
-    work.reversed[0] = max(work.reversed[0], _reversed(x, bins) / size)
-    apply_drift(x, bins, dt, layout.min_support, MIN_CONTRACTION)
+        _add_channel(x, work.channels, q, bins, work.mean[c], rate, noise, inhibitory, dt / layout.span, steep)
+    variance = drive * layout.drive_variance[a]
+    if layout.closure == PAPER:
+        apply_euler_drift(x, bins, dt, layout.leak[a], variance, layout.min_support)
+    else:
+        affine = layout.affine_drift
+        apply_drift(x, bins, dt, layout.leak[a], variance, affine, layout.min_support, MIN_CONTRACTION)
     if joint:
         for c in range(low, high):
-            covariance = work.residual[c] * dt * layout.rate[c]
+            covariance = work.residual[c] * dt * layout.rate[c] + layout.cospread[c] * work.square[c]
             _flux_coefficients(x, work.channels, c - low, bins, covariance, layout.inhibitory[c] > 0)

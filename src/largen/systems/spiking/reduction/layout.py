@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from largen.checks import require
 from largen.systems.spiking.discretisation import Discretisation, bin_edges, reset_bin
-from largen.systems.spiking.reduction.transfer import MOST_BINS
+from largen.systems.spiking.time_step import refractory_steps, release
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
@@ -15,6 +14,8 @@ PAPER, WHITE, JOINT = 0, 1, 2
 CODES = {"paper": PAPER, "white": WHITE, "joint": JOINT}
 PAPER_BELOW = 40.0
 """The reference implementation's bins reach to -40 for a threshold of 100."""
+MOST_STEPS = 2.0**62
+"""Longer refractory periods than this many steps end in no run."""
 
 
 class Layout(NamedTuple):
@@ -26,9 +27,12 @@ class Layout(NamedTuple):
         drive_mean: Mean of V per external kick, shape (P,).
         drive_variance: Variance of V per external kick, shape (P,).
         leave: Probability of leaving the refractory pool in a step, shape (P,).
-        delay: Steps in the refractory pool if its period is fixed, else 0, shape (P,).
+        delay: Steps in the refractory pool if its period is fixed, else -1, shape (P,).
+        longer: Fraction that stays one step more, shape (P,).
         channels: First channel of each population, shape (P + 1,).
-        rate: 1/tau (1/ms), shape (C,).
+        rate: Part of its charge that a pending spike brings in a step, (1 - exp(-dt/tau))/dt (1/ms), shape (C,).
+        spread: Variance of this part, over dt, shape (C,).
+        cospread: Covariance of this part with staying pending, over exp(-dt/tau), shape (C,).
         inhibitory: 1 or 0, shape (C,).
         classes: First class of each channel, shape (C + 1,).
         source: Population that spikes, shape (J,).
@@ -42,7 +46,7 @@ class Layout(NamedTuple):
         reset: Bin that starts at the reset potential.
         span: Threshold minus reversal potential of inhibition.
         reversal: Reversal potential of inhibition.
-        min_support: Shortest support of the density in a bin.
+        min_support: Shortest support of the density in a bin, in units of the potential.
         closure: PAPER, WHITE or JOINT.
         linear_in_bin: Whether deviations are linear within a bin.
         affine_drift: Whether the drift is linear within a bin, else constant.
@@ -54,8 +58,11 @@ class Layout(NamedTuple):
     drive_variance: np.ndarray
     leave: np.ndarray
     delay: np.ndarray
+    longer: np.ndarray
     channels: np.ndarray
     rate: np.ndarray
+    spread: np.ndarray
+    cospread: np.ndarray
     inhibitory: np.ndarray
     classes: np.ndarray
     source: np.ndarray
@@ -80,12 +87,9 @@ def edges_of(model: "SpikingNetwork", discretisation: Discretisation) -> np.ndar
     width = discretisation.bin_width
     assert width is not None
     threshold = float(model.threshold)
-    edges = bin_edges(threshold, width)
+    edges = bin_edges(threshold, width, discretisation.below)
     if discretisation.closure == "paper":
         edges = edges[edges > -PAPER_BELOW / 100.0 * threshold - 1e-9 * threshold]
-    require(
-        len(edges) <= MOST_BINS, "bin_width", f"give fewer than {MOST_BINS} bins", f"{width:g} ({len(edges) - 1} bins)"
-    )
     return edges
 
 
@@ -103,13 +107,17 @@ def build_layout(model: "SpikingNetwork", discretisation: Discretisation) -> Lay
     gain = np.where(leak > 0.0, leak, 1.0)
     refractory = np.broadcast_to(model.refractory_time, (P,))
     fixed = model.refractory == "fixed" and code != PAPER
-    delay = np.round(refractory / dt).astype(np.int64) if fixed else np.zeros(P, dtype=np.int64)
+    steps = np.minimum(refractory_steps(model, dt), MOST_STEPS)
+    delay = np.floor(steps).astype(np.int64) if fixed else np.full(P, -1)
     leave = dt / refractory if code == PAPER else -np.expm1(-dt / refractory)
     target, source, starts = _merge(model)
     first = starts[:-1]
     decay, strength, probability = (
         np.array(x)[target, source] for x in (model.decay, model.strength, model.probability)
     )
+    spike = release(dt, decay[first])
+    if code == PAPER:  # explicit Euler steps
+        spike = spike._replace(probability=spike.stay, variance=0.0 * spike.stay)
     return Layout(
         size=size,
         leak=np.array(leak),
@@ -117,8 +125,11 @@ def build_layout(model: "SpikingNetwork", discretisation: Discretisation) -> Lay
         drive_variance=gain**2,
         leave=leave,
         delay=delay,
+        longer=steps - np.floor(steps),
         channels=np.searchsorted(target[first], np.arange(P + 1)),
-        rate=1.0 / decay[first],
+        rate=spike.probability / dt,
+        spread=spike.variance / dt,
+        cospread=spike.stay - spike.probability,
         inhibitory=np.array(model.inhibitory)[source[first]].astype(np.int64),
         classes=starts,
         source=source,
@@ -132,7 +143,7 @@ def build_layout(model: "SpikingNetwork", discretisation: Discretisation) -> Lay
         reset=reset_bin(edges),
         span=float(model.threshold - model.reversal),
         reversal=float(model.reversal),
-        min_support=float(discretisation.min_support),
+        min_support=float(discretisation.min_support * model.threshold / 100.0),
         closure=code,
         linear_in_bin=bool(discretisation.linear_in_bin and code == JOINT),
         affine_drift=bool(discretisation.affine_drift and code == JOINT),

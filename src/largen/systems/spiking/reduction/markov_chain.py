@@ -26,12 +26,13 @@ from largen.systems.spiking.reduction.drift import prepare_bins
 from largen.systems.spiking.reduction.layout import JOINT, Layout
 from largen.systems.spiking.reduction.step import (
     is_sampled,
-    leaving,
     occupied_blocks,
     record,
     refract,
     sample_fluctuations,
     sum_classes,
+    update_variance,
+    watch_lowest,
 )
 from largen.systems.spiking.reduction.transfer import (
     EDGE_ROWS,
@@ -227,9 +228,26 @@ def _update_pending(layout, state, work, noise):
                 arrived = p * state.spikes[layout.source[j]]
                 fresh += s * s * (1.0 - p) * arrived
                 released = part * state.pending[j]
-                kick = np.sqrt(((1.0 - p) * arrived + released) / layout.size[a]) * float(noise.normals[j])
+                variance = (1.0 - p) * arrived + (1.0 - part) * released
+                kick = np.sqrt(variance / layout.size[a]) * float(noise.normals[j])
                 state.pending[j] = max(state.pending[j] + arrived - released + kick, 0.0)
-            state.variance[c] += (work.square[c] - 2.0 * state.variance[c]) * part + fresh
+            update_variance(layout, state, work, c, part, fresh)
+
+
+@inlined
+def _leaving(layout, state, a, rng):
+    """Neurons whose fixed refractory period ends in this step; between two steps each takes either at random (S3)."""
+    queue, clock, delay, back = state.queue[a], state.clock[0], layout.delay[a], 0.0
+    length = len(queue)
+    queue[clock % length] = state.spikes[a]
+    if delay < length:
+        place = (clock - delay) % length
+        longer = binomial(rng, queue[place], layout.longer[a]) if layout.longer[a] > 0.0 else 0.0
+        back += queue[place] - longer
+        queue[place] = longer
+    if layout.longer[a] > 0.0 and delay + 1 < length:
+        back += queue[(clock - delay - 1) % length]
+    return back
 
 
 @inlined
@@ -238,12 +256,13 @@ def _step(layout, state, work, chain, drive, rng):
     for a in range(len(layout.size)):
         prepare_bins(layout, state, work, a, drive[a])
         _transfer(layout, state, work, chain, a, rng)
-        if layout.delay[a] > 0:
-            back = leaving(layout, state, a)
+        if layout.delay[a] >= 0:
+            back = _leaving(layout, state, a, rng)
         else:
             back = binomial(rng, state.refractory[a] + state.spikes[a], layout.leave[a])
         refract(layout, state, work, a, back)
     _update_pending(layout, state, work, chain.noise)
+    watch_lowest(state, work)
     state.clock[0] += 1
 
 

@@ -31,9 +31,9 @@ def run(
             gave the widest good bin within 10 % of what bins of 4 give.
 
     Returns:
-        What was recorded, and the scratch space with its `reversed` and its fluctuations.
+        What was recorded, and the scratch space with what its lowest bins held and its fluctuations.
     """
-    state, work = new_state(layout), new_work(layout)
+    state, work = new_state(layout, int(steps[-1])), new_work(layout)
     output = new_output(layout, steps, density=density)
     if sample_fluctuations:
         schedule_sampling(work, layout.dt)

@@ -32,8 +32,8 @@ class State(NamedTuple):
         pending: Mean of the pending spikes H, shape (J,).
         variance: Variance of X, shape (C,).
         spikes: Spikes of the last step, shape (P,).
-        queue: Refractory neurons by the step of their spike, for a fixed period, shape (P, longest delay).
-        queue_deviation: The deviation that they carried, shape (C, longest delay).
+        queue: Spikes by step, of as many steps as a fixed refractory period needs, shape (P, steps).
+        queue_deviation: The deviation that they carried, shape (C, steps).
         clock: Steps done, shape (1,).
     """
 
@@ -51,7 +51,7 @@ class State(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Scratch space of a step; what outlives one: `reversed`, `sampling`, `fluctuation`.
+    """Scratch space of a step; what outlives one: `lowest`, `sampling`, `fluctuation`.
 
     Attributes:
         bins: Table of the bins of one population; rows in `transfer`.
@@ -63,7 +63,7 @@ class Work(NamedTuple):
         residual: Variance R of X within bins, shape (C,).
         spiking_deviation: Sum of X - mean over the spiking neurons, shape (C,).
         previous_spikes: Spikes of the step before, shape (P,).
-        reversed: Largest fraction of a population in bins whose map reverses orientation (dt is too large), shape (1,).
+        lowest: Neurons of the lowest bin, summed over the steps, shape (P,).
         sampling: First step, last step and every how many `step.run_steps` samples the fluctuations, shape (3,).
         fluctuation: Sums over the samples of noise intensity (per ms) and relaxation rate (1/ms) of V, shape (2, P).
     """
@@ -77,7 +77,7 @@ class Work(NamedTuple):
     residual: np.ndarray
     spiking_deviation: np.ndarray
     previous_spikes: np.ndarray
-    reversed: np.ndarray
+    lowest: np.ndarray
     sampling: np.ndarray
     fluctuation: np.ndarray
 
@@ -100,10 +100,16 @@ class Output(NamedTuple):
     refractory: np.ndarray
 
 
-def new_state(layout: Layout) -> State:
-    """All neurons at rest: V = 0 in the bin above reset, no spike pending."""
+def new_state(layout: Layout, steps: int | None = None) -> State:
+    """All neurons at rest: V = 0 in the bin above reset, no spike pending.
+
+    Args:
+        layout: Constants.
+        steps: Steps of the run, or None: a fixed refractory period beyond them needs no room.
+    """
     P, C, J = len(layout.size), len(layout.rate), len(layout.source)
-    longest = max(int(layout.delay.max()), 1)
+    longest = max(int(layout.delay.max()), 0) + 2
+    longest = longest if steps is None else min(longest, steps + 1)
     shapes = ((P, layout.bins), (P, layout.bins), P, (C, layout.bins), C, J, C, P, (P, longest), (C, longest))
     state = State(*[*map(np.zeros, shapes), np.zeros(1, dtype=np.int64)])
     state.number[:, layout.reset] = layout.size
@@ -131,7 +137,7 @@ def new_work(layout: Layout) -> Work:
         residual=np.zeros(C),
         spiking_deviation=np.zeros(C),
         previous_spikes=np.zeros(len(layout.size)),
-        reversed=np.zeros(1),
+        lowest=np.zeros(len(layout.size)),
         sampling=np.array([0, -1, 1]),
         fluctuation=np.zeros((2, len(layout.size))),
     )

@@ -12,7 +12,7 @@ exchange number, first moment and deviations by fluxes through the few edges tha
 Mass is conserved whatever the fluxes are.
 
 A step of the pending spikes, nf being the spikes of the source:
-    m += -m dt/tau + p nf,   v += (m - 2 v) dt/tau + p (1 - p) nf                                                (S10)
+    m <- (1 - q) m + p nf,   v <- (1 - q)^2 v + q (1 - q) m + p (1 - p) nf,   q = 1 - exp(-dt/tau)               (S10)
 and the refractory pool r gains the spikes, then loses the fraction 1 - exp(-dt/tau_r)                           (S11).
 
 Source: CLWTX 2024 (arXiv 2411.14801) for (S10), (S11); `joint` and the linear density are largen's own. All of it is
@@ -152,24 +152,49 @@ def _transfer(layout, state, work, a):
 
 
 @inlined
+def _due(queue, clock, delay, longer):
+    """What a fixed refractory period returns in this step; of a period between two steps the rest waits one more."""
+    length, back = len(queue), 0.0
+    if delay < length:
+        place = (clock - delay) % length
+        back = (1.0 - longer) * queue[place]
+        queue[place] *= longer
+    if longer > 0.0 and delay + 1 < length:
+        back += queue[(clock - delay - 1) % length]
+    return back
+
+
+@inlined
 def leaving(layout, state, a):
     """Mean number of neurons that leave the refractory pool in this step, this step's spikes included (S11)."""
     pool = state.refractory[a] + state.spikes[a]
-    if layout.delay[a] > 0:
-        return state.queue[a, state.clock[0] % layout.delay[a]]
+    if layout.delay[a] >= 0:
+        queue = state.queue[a]
+        queue[state.clock[0] % len(queue)] = state.spikes[a]
+        return _due(queue, state.clock[0], layout.delay[a], layout.longer[a])
     if layout.closure == PAPER:
         return abs((state.spikes[a] - pool * layout.leave[a] / layout.dt) * layout.dt)
     return pool * layout.leave[a]
 
 
 @inlined
+def _deviation_back(layout, state, work, a, c, stay):
+    """What the neurons of a fixed refractory period that return in this step carry of a channel.
+
+    The queue holds every deviation as it was at its spike; it decays by `stay` in each step.
+    """
+    queue, clock, delay, longer = state.queue_deviation[c], state.clock[0], layout.delay[a], layout.longer[a]
+    queue[clock % len(queue)] = work.spiking_deviation[c]
+    later = queue[(clock - delay - 1) % len(queue)] if longer > 0.0 and delay + 1 < len(queue) else 0.0
+    back = _due(queue, clock, delay, longer)
+    return ((back - later) + later * stay) * stay**delay
+
+
+@inlined
 def refract(layout, state, work, a, back):
     """The refractory pool takes the spikes and returns `back` neurons to the reset potential; deviations decay."""
     delay = layout.delay[a]
-    place = state.clock[0] % max(delay, 1)
     pool = state.refractory[a] + state.spikes[a]
-    if delay > 0:
-        state.queue[a, place] = state.spikes[a]
     state.refractory[a] = pool - back
     state.number[a, layout.reset] += back
     state.moment[a, layout.reset] -= 0.5 * layout.width * back
@@ -178,15 +203,31 @@ def refract(layout, state, work, a, back):
     for c in range(layout.channels[a], layout.channels[a + 1]):
         stay = 1.0 - layout.dt * layout.rate[c]
         carried = state.refractory_deviation[c] + work.spiking_deviation[c]
-        if delay > 0:
-            returned = state.queue_deviation[c, place] * stay**delay
-            state.queue_deviation[c, place] = work.spiking_deviation[c]
+        if delay >= 0:
+            returned = _deviation_back(layout, state, work, a, c, stay)
         else:
             returned = carried * back / pool if pool > 0.0 else 0.0
         state.refractory_deviation[c] = (carried - returned) * stay
         state.deviation[c, layout.reset] += returned
         for k in range(state.deviation.shape[1]):
             state.deviation[c, k] *= stay
+
+
+@inlined
+def watch_lowest(state, work):
+    """Add what the lowest bins hold to its sum over the steps."""
+    for a in range(len(state.spikes)):
+        work.lowest[a] += state.number[a, 0]
+
+
+@inlined
+def update_variance(layout, state, work, c, part, fresh):
+    """Variance of X: a release is binomial, with probability `part`; `fresh` comes with the arrivals (S10)."""
+    if layout.closure == PAPER:
+        state.variance[c] += (work.square[c] - 2.0 * state.variance[c]) * part + fresh
+    else:
+        v = state.variance[c]
+        state.variance[c] = v + part * ((1.0 - part) * work.square[c] - (2.0 - part) * v) + fresh
 
 
 @part(fastmath={"contract", "reassoc"})
@@ -200,7 +241,7 @@ def _update_pending(layout, state, work, arrivals):
             arrived = p * arrivals[layout.source[j]]
             fresh += s * s * (1.0 - p) * arrived
             state.pending[j] += arrived - part * state.pending[j]
-        state.variance[c] += (work.square[c] - 2.0 * state.variance[c]) * part + fresh
+        update_variance(layout, state, work, c, part, fresh)
 
 
 @inlined
@@ -213,6 +254,7 @@ def _step(layout, state, work, drive):
         _transfer(layout, state, work, a)
         refract(layout, state, work, a, leaving(layout, state, a))
     _update_pending(layout, state, work, work.previous_spikes if layout.closure == PAPER else state.spikes)
+    watch_lowest(state, work)
     state.clock[0] += 1
 
 
@@ -260,7 +302,9 @@ def sample_fluctuations(layout, state, work, drive):
         work.fluctuation[1, a] += layout.leak[a]
         for c in range(layout.channels[a], layout.channels[a + 1]):
             weight = g * g if layout.inhibitory[c] > 0 else 1.0
-            work.fluctuation[0, a] += 2.0 * weight * state.variance[c] * layout.rate[c]
+            q = layout.dt * layout.rate[c]
+            charge = q * (2.0 - q) * state.variance[c] + q * q * work.square[c]
+            work.fluctuation[0, a] += weight * charge / layout.dt
             if layout.inhibitory[c] > 0:
                 for j in range(layout.classes[c], layout.classes[c + 1]):
                     work.fluctuation[1, a] += layout.strength[j] * state.pending[j] * layout.rate[c] / layout.span

@@ -136,7 +136,7 @@ def scheme(
     )
     threshold = float(_concrete("threshold", model.threshold, "it is an edge of the voltage bins"))
     inhibitory = _concrete("inhibitory", model.inhibitory, "it decides the form of the synapses").tolist()
-    edges = bin_edges(threshold, bin_width)
+    edges = bin_edges(threshold, bin_width, discretisation.below)
     given = channels_of(model) if channels is None else channels
     count = max(max(row) for row in given) + 1
     signs = np.zeros((len(given), count), int)
@@ -182,7 +182,7 @@ def parameters_of(model: "SpikingNetwork", dt: Any, min_support: Any, dtype: Any
         -jnp.expm1(-dt / array(model.refractory_time, per)),
         array(model.reversal, ()),
         array(model.threshold, ()),
-        array(min_support, ()),
+        array(min_support, ()) * array(model.threshold, ()) * 0.01,
         dt,
     )
 
@@ -251,10 +251,7 @@ def _run(
     return jax.tree.map(lambda x: x[..., 0], result)
 
 
-_FAULTS = {
-    1: "Neurons moved further in one step than `reach` allows. Give a larger `reach`.",
-    2: "The map of a voltage bin reverses its orientation in one step. Give a smaller `dt`.",
-}
+_FAULTS = {1: "Neurons moved further in one step than `reach` allows. Give a larger `reach`."}
 
 
 def solve(
@@ -265,7 +262,7 @@ def solve(
     The band of edges is widened, and the run repeated, where neurons move beyond it.
 
     Raises:
-        LimitError: dt is too large for the currents that arise, or the solution is not finite.
+        LimitError: The solution is not finite.
     """
     fixed = scheme(model, discretisation, **form)
     with jax.enable_x64(True):

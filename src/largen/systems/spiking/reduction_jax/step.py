@@ -18,7 +18,6 @@ import numpy as np
 from largen.systems.spiking.discretisation import (
     MIN_CONTRACTION,
     MIN_OCCUPANCY,
-    MIN_OCCUPANCY_FAULT,
     MIN_OCCUPANCY_SLOPE,
 )
 from largen.systems.spiking.reduction_jax.transfer import Band, Densities, Scheme, band, fluxes, into_bins
@@ -36,8 +35,7 @@ class State(NamedTuple):
         refractory_deviation: The same over the refractory pool, shape (population, channel).
         pending: Mean of the pending spikes H, shape (population, source).
         variance: Variance of H, shape (population, source).
-        fault: 0, or what makes the solution wrong: 1 neurons moved beyond `Scheme.reach` in a step, 2 the map of a bin
-            reverses orientation in one step (dt is too large); shape ().
+        fault: 0, or 1 where neurons moved beyond `Scheme.reach` in a step, which makes the solution wrong; shape ().
     """
 
     number: Any
@@ -114,10 +112,18 @@ def sum_by_channel(classes: jax.Array, scheme: Scheme) -> jax.Array:
 
 
 class _Channels(NamedTuple):
-    """Mean and variance of X = sum of s H per channel, and its decay; shape (population, channel, set)."""
+    """Moments of X = sum of s H per channel, and its decay; shape (population, channel, set).
+
+    Attributes:
+        mean: Mean of X.
+        variance: Variance of X.
+        square: Sum of s^2 E[H].
+        decay: tau (ms).
+    """
 
     mean: Any
     variance: Any
+    square: Any
     decay: Any
 
 
@@ -127,6 +133,7 @@ def _channels(state: State, p: Parameters, scheme: Scheme) -> _Channels:
     return _Channels(
         sum_by_channel(p.strength * state.pending, scheme),
         sum_by_channel(p.strength**2 * state.variance, scheme),
+        sum_by_channel(p.strength**2 * state.pending, scheme),
         jnp.where(count > 0, decay, 1.0),
     )
 
@@ -135,31 +142,36 @@ class _Synapses(NamedTuple):
     """What the channels do to V in one step; shape (bin, population, channel, set) unless said otherwise.
 
     Attributes:
-        kappa: What one unit of X/tau does to V per ms: +1 or -g(V).
-        current: X/tau of a bin (1/ms in units of the potential).
-        variance: Variance of V that the synapses add in a step, shape (bin, population, set).
-        decay: tau (ms), shape (population, channel, set).
-        mean_deviation: h = c/n; None for the white closure, like the next two.
+        kappa: What one unit of charge does to V: +1 or -g(V).
+        released: q = 1 - exp(-dt/tau), shape (population, channel, set).
+        charge: Mean charge q X of a bin in the step, in units of the potential.
+        variance: Its variance times kappa^2, summed over channels, shape (bin, population, set).
+        covariance: Covariance of the charge with the X that is left, over exp(-dt/tau), shape (population, channel,
+            set); None for the white closure, like the next two.
+        mean_deviation: h = c/n.
         slope: h', its slope in V.
-        residual: R, the variance of X within bins, shape (population, channel, set).
     """
 
     kappa: Any
-    current: Any
+    released: Any
+    charge: Any
     variance: Any
-    decay: Any
+    covariance: Any = None
     mean_deviation: Any = None
     slope: Any = None
-    residual: Any = None
 
 
 def _synapses(state: State, mean: jax.Array, kappa: jax.Array, p: Parameters, scheme: Scheme) -> _Synapses:
-    """The synaptic current of every bin and its noise (S6, S8)."""
+    """The charge of every bin in the step and its noise (S6, S8)."""
     x = _channels(state, p, scheme)
-    dt = p.dt
+    part = p.dt / x.decay
+    left = jnp.exp(-part)
+    released = -jnp.expm1(-part)
+    own = (1.0 - left**2 - 2.0 * part * left) * x.square
     if not scheme.joint:
-        current = x.mean / x.decay
-        return _Synapses(kappa, current, dt * jnp.sum(kappa**2 * x.variance / x.decay**2, axis=2), x.decay)
+        noise = released**2 * x.variance / p.dt + own
+        charge = jnp.broadcast_to(released * x.mean, kappa.shape)
+        return _Synapses(kappa, released, charge, jnp.sum(kappa**2 * noise, axis=2))
     empty = (state.number <= MIN_OCCUPANCY * p.size)[:, :, None]
     deviation = jnp.where(empty, 0.0, state.deviation / jnp.where(empty, 1.0, state.number[:, :, None]))
     idle = (state.refractory <= MIN_OCCUPANCY * p.size)[:, None]
@@ -167,12 +179,25 @@ def _synapses(state: State, mean: jax.Array, kappa: jax.Array, p: Parameters, sc
         idle, 0.0, state.refractory_deviation**2 / jnp.where(idle, 1.0, state.refractory[:, None])
     )
     residual = jnp.maximum(x.variance - between / p.size[:, None], 0.0)
-    current = (x.mean + deviation) / x.decay
-    variance = dt**2 * jnp.sum(kappa**2 * residual / x.decay**2, axis=2)
     slope = jnp.zeros_like(deviation)
     if scheme.linear_in_bin:
         slope = _slope(state.number, mean, deviation, p.size, scheme)
-    return _Synapses(kappa, current, variance, x.decay, deviation, slope, residual)
+    return _Synapses(
+        kappa,
+        released,
+        released * (x.mean + deviation),
+        jnp.sum(kappa**2 * (released**2 * residual + own), axis=2),
+        released * residual + (part - released) * x.square,
+        deviation,
+        slope,
+    )
+
+
+def _relaxed(kappa: jax.Array) -> jax.Array:
+    """phi(kappa) = (1 - exp(-kappa))/kappa."""
+    small = jnp.abs(kappa) < 1e-5
+    other = jnp.where(small, 1.0, kappa)
+    return jnp.where(small, 1.0 - 0.5 * kappa, -jnp.expm1(-other) / other)
 
 
 # One step ------------------------------------------------------------------------------------------------------
@@ -196,27 +221,34 @@ def step(state: State, external: jax.Array, p: Parameters, scheme: Scheme) -> tu
     kappa = jnp.maximum(sign, 0.0) - jnp.maximum(-sign, 0.0) * g[:, :, None]
     synapses = _synapses(state, mean, kappa, p, scheme)
 
-    ka = jnp.broadcast_to(1.0 - dt * p.leak, mean.shape)
+    by_inhibition = jnp.maximum(-sign, 0.0) * synapses.charge / (p.threshold - p.reversal)
+    relaxation = dt * p.leak + jnp.sum(by_inhibition, axis=2)
+    phi = _relaxed(relaxation)
+    ka = jnp.broadcast_to(jnp.exp(-dt * p.leak), mean.shape)
     if scheme.joint and scheme.affine_drift:
-        by_conductance = jnp.maximum(-sign, 0.0) * synapses.current / (p.threshold - p.reversal)
-        ka += dt * jnp.sum(kappa * synapses.slope / synapses.decay - by_conductance, axis=2)
-    mu = dt * (external * p.external_scale - p.leak * v + jnp.sum(kappa * synapses.current, axis=2))
-    variance = dt * external * p.external_scale**2 + synapses.variance
+        ka = jnp.exp(-relaxation) + phi * jnp.sum(kappa * synapses.released * synapses.slope, axis=2)
+    drift = dt * (external * p.external_scale - p.leak * v) + jnp.sum(kappa * synapses.charge, axis=2)
+    mu = phi * drift
+    outside = dt * external * p.external_scale**2 * (1.0 - 0.5 * relaxation * phi)
+    variance = phi * (outside + phi * synapses.variance)
     sigma = jnp.sqrt(jnp.maximum(variance, (0.1 * p.min_support) ** 2))
-    densities = Densities(state.number, mean + mu, length * ka, tilt, sigma)
+    densities = Densities(state.number, mean + mu, length * jnp.maximum(ka, MIN_CONTRACTION), tilt, sigma)
     reached = band(densities, p.size, scheme)
 
-    number, moment, flux_of_deviation, spikes = _transfer(densities, synapses, reached, p, scheme)
+    number, moment, flux_of_deviation, spikes = _transfer(densities, synapses, phi, reached, scheme)
     refractory = state.refractory + spikes
     back = refractory * p.release
     number = number.at[scheme.reset].add(back)
     moment = moment.at[scheme.reset].add(-0.5 * w * back)
     deviation, refractory_deviation = state.deviation, state.refractory_deviation
     if scheme.joint:
-        deviation, refractory_deviation = _deviations(state, flux_of_deviation, synapses.decay, reached, p, scheme)
+        deviation, refractory_deviation = _deviations(
+            state, flux_of_deviation, 1.0 - synapses.released, reached, p, scheme
+        )
 
-    h, var, hit = state.pending, state.variance, p.probability
-    pending = h - h * dt / p.decay + hit * spikes
+    h, hit = state.pending, p.probability
+    left = jnp.exp(-dt / p.decay)
+    pending = h * left + hit * spikes
     new = State(
         number,
         moment,
@@ -224,8 +256,8 @@ def step(state: State, external: jax.Array, p: Parameters, scheme: Scheme) -> tu
         deviation,
         refractory_deviation,
         pending,
-        var + (h - 2.0 * var) * dt / p.decay + hit * (1.0 - hit) * spikes,
-        jnp.maximum(state.fault, _fault(densities, ka, reached, p.size, scheme)),
+        left**2 * state.variance + left * (1.0 - left) * h + hit * (1.0 - hit) * spikes,
+        jnp.maximum(state.fault, _fault(reached, scheme)),
     )
     return new, (spikes, pending)
 
@@ -236,17 +268,16 @@ def _ends(x: jax.Array) -> jax.Array:
 
 
 def _transfer(
-    densities: Densities, synapses: _Synapses, reached: Band, p: Parameters, scheme: Scheme
+    densities: Densities, synapses: _Synapses, phi: jax.Array, reached: Band, scheme: Scheme
 ) -> tuple[jax.Array, jax.Array, Any, jax.Array]:
     """Numbers and first moments after the transfers (S9), the flux of the deviations (S13), and the spikes."""
-    w, dt = scheme.width, p.dt
+    w = scheme.width
     carried = ()
     if scheme.joint:
         number = densities.number[:, :, None]
         along = number * synapses.slope
-        by_density = along * (densities.sigma**2)[:, :, None] - number * synapses.kappa * synapses.residual * dt / (
-            synapses.decay
-        )
+        by_noise = number * phi[:, :, None] * synapses.kappa * synapses.covariance
+        by_density = along * (densities.sigma**2)[:, :, None] - by_noise
         at_centre = number * synapses.mean_deviation - along * densities.mean[:, :, None]
         carried = (at_centre, along, by_density)
     flux, u_flux, *rest = fluxes(densities, reached, carried, scheme)
@@ -263,10 +294,9 @@ def _transfer(
 
 
 def _deviations(
-    state: State, flux: jax.Array, decay: jax.Array, reached: Band, p: Parameters, scheme: Scheme
+    state: State, flux: jax.Array, fading: jax.Array, reached: Band, p: Parameters, scheme: Scheme
 ) -> tuple[jax.Array, jax.Array]:
     """Deviations in the bins and in the refractory pool after the transfers, the decay and the return."""
-    fading = 1.0 - p.dt / decay
     deviation, below, spiking = into_bins(state.deviation, jnp.diff(_ends(flux), axis=0), reached.by, scheme)
     deviation = deviation.at[0].add(jnp.sum(below, axis=0)) * fading
     refractory_deviation = (state.refractory_deviation + spiking) * fading
@@ -274,10 +304,8 @@ def _deviations(
     return deviation.at[scheme.reset].add(back), refractory_deviation - back
 
 
-def _fault(densities: Densities, ka: jax.Array, reached: Band, size: jax.Array, scheme: Scheme) -> jax.Array:
-    """What is wrong in this step, shape (set,); see `State`."""
+def _fault(reached: Band, scheme: Scheme) -> jax.Array:
+    """Whether neurons moved beyond the reach in this step, shape (set,); see `State`."""
     down, up = scheme.reach
     beyond = jnp.any((reached.begin - reached.by < -down) | (reached.end - reached.by > up + 2), axis=0)
-    filled = densities.number > MIN_OCCUPANCY_FAULT * size
-    reverses = jnp.any((ka < MIN_CONTRACTION) & filled, axis=(0, 1))
-    return jnp.where(reverses, 2, jnp.where(beyond, 1, 0)).astype(jnp.int32)
+    return beyond.astype(jnp.int32)
