@@ -44,7 +44,7 @@ def chi_square(sample, law):
 
 def differ(a, b):
     """Smallest p-value of Welch's t-test over the columns of two samples (row: independent repetition)."""
-    return float(np.min(stats.ttest_ind(a, b, axis=0, equal_var=False).pvalue))
+    return float(np.nanmin(stats.ttest_ind(a, b, axis=0, equal_var=False).pvalue))  # a constant has no test
 
 
 # Discrete laws --------------------------------------------------------------------------------------------------
@@ -297,13 +297,13 @@ def test_law_of_an_independent_simulator(case):
     assert differ(reference(model, 150.0, 16, seed=7), measured(model, 150.0, 40)) > FALSE_ALARM
 
 
-FAST = SpikingNetwork(decay=((0.3, 4.5), (0.02, 0.05)), strength=((0.9, 30.0), (1.2, 2.0)))
-"""Synapses faster than a step, whose lifetimes are drawn, and inhibition that relaxes V within one."""
+FAST = SpikingNetwork(decay=((0.3, 4.5), (0.02, 0.05)), strength=((0.9, 4.0), (1.2, 2.0)))
+"""Synapses faster than a step, whose lifetimes are drawn, beside slower ones."""
 
 
 @pytest.mark.parametrize(
     ("model", "n", "duration", "seeds"),
-    [(SpikingNetwork(), 400, 150.0, 16), (SpikingNetwork(), 12_000, 15.0, 4), (FAST, 400, 150.0, 16)],
+    [(SpikingNetwork(), 400, 150.0, 16), (SpikingNetwork(), 12_000, 20.0, 4), (FAST, 400, 150.0, 16)],
 )
 def test_law_of_the_plain_kernel(model, n, duration, seeds):
     """Rates and mean pending spikes over blocks of 10 ms."""

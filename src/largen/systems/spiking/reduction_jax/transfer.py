@@ -202,7 +202,9 @@ def band(densities: Densities, size: jax.Array, scheme: Scheme) -> Band:
     """The edges that the noise can reach from the occupied bins."""
     half = 0.5 * densities.length + _TAIL * densities.sigma
     middle = densities.mean - densities.tilt / 6.0 * densities.length
-    filled = densities.number > MIN_OCCUPANCY_FLUX * size
+    # In single precision what is left by rounding is no neuron.
+    least = MIN_OCCUPANCY_FLUX if size.dtype == jnp.float64 else float(jnp.finfo(size.dtype).eps)
+    filled = densities.number > least * size
     low = jnp.min(jnp.where(filled, middle - half, jnp.inf), axis=0)
     high = jnp.max(jnp.where(filled, middle + half, -jnp.inf), axis=0)
     most = float(scheme.bins)
