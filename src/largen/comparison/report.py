@@ -404,7 +404,7 @@ _NOTES = {
     "ci_low": "lower end of the 95 % interval of the bias",
     "ci_high": "upper end of the 95 % interval of the bias",
     "z": "bias over its standard error (infinite or NaN where that is 0)",
-    "statistic": "squared Mahalanobis distance over block means",
+    "statistic": "squared Mahalanobis distance over block means (infinite or NaN where the realisations do not differ)",
     "p_value": "probability of a larger distance if the theory is exact",
     "p_adjusted": "p-value after Holm's correction over the observables",
     "verdict": "verdict",
