@@ -14,7 +14,7 @@ from largen.numerics.streams import stream
 from largen.runtime.memory import require_memory
 from largen.runtime.progress import showing
 from largen.runtime.workers import interrupts_between_steps, run_tasks
-from largen.system import AbstractSystem, Arrays, Plan, check_options, finite_arithmetic, require_model
+from largen.system import AbstractSystem, Arrays, Plan, check_options, finite_arithmetic, in_own_units, require_model
 
 
 class Interrupted(KeyboardInterrupt):
@@ -73,6 +73,7 @@ def simulate(
         method = one_of("method", method, system.methods)
     n = _network_size(system, n)
     check_options(system, "network", options)
+    options = in_own_units(system, options)
 
     with finite_arithmetic(system):
         work = NetworkWork(system, times, n, realisations, workers, method, record, options)
@@ -126,9 +127,9 @@ class NetworkWork(NamedTuple):
         kept = result_bytes(self.system, len(self.times)) if plan.kept is None else plan.kept
         return plan.bytes * min(self.workers, realisations) + 2.0 * kept * realisations
 
-    def seconds(self) -> float | None:
+    def seconds(self, plan: Plan) -> float | None:
         """Wall-clock time, or None where it is unknown."""
-        each = self.plan().seconds
+        each = plan.seconds
         return None if each is None else each * -(-self.realisations // self.workers)
 
     def require_memory(self, plan: Plan) -> None:
@@ -270,6 +271,7 @@ def solve_limit(
         system.sizes(n)
     strict = flag("strict", strict)
     check_options(system, "limit", options)
+    options = in_own_units(system, options)
     smaller = {"{} output times": (len(times), lambda k: 2.0 * result_bytes(system, k))}
     require_memory(2.0 * result_bytes(system, len(times)), f"A limit at {len(times)} times", "", smaller=smaller)
 

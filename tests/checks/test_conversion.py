@@ -166,6 +166,14 @@ def test_parameters_with_a_unit_are_converted():
         ln.BalancedNetwork(tau=2 * quantities.ms)
 
 
+def test_a_step_with_a_unit_is_converted():
+    model, times = ln.SpikingNetwork(size=(30, 10)), np.arange(3) * quantities.ms
+    plain = ln.simulate(model, np.arange(3.0), dt=0.2)
+    assert ln.simulate(model, times, dt=200 * quantities.us).identical(plain)
+    limit = ln.solve_limit(model, times, dt=datetime.timedelta(microseconds=200), bin_width=10.0)
+    assert limit.identical(ln.solve_limit(model, np.arange(3.0), dt=0.2, bin_width=10.0))
+
+
 def test_labels_put_values_in_the_order_of_the_populations():
     model = ln.SpikingNetwork()
     turned = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], index=["i", "e"], columns=["i", "e"])

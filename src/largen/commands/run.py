@@ -10,7 +10,7 @@ from largen.checks import InputError, LimitError
 from largen.commands.limit import COMPILES, solve_and_keep
 from largen.commands.options import AsJson, JobOptions, OutFolder, Overwrite, Workers, takes_job
 from largen.commands.output import Output, results_folder, save_figure
-from largen.commands.simulate import networks, simulate_and_keep
+from largen.commands.simulate import needs, networks, simulate_and_keep
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -61,8 +61,8 @@ def run_into(folder: Path, job: "Job", workers: int, output: Output) -> tuple["x
         write_model(model, folder / "model.yaml")
     job = job._replace(n=n)
     with _timed(seconds, "network"):
-        output.say(f"Simulating {networks(job)} ...")
         record = model.default_record if n <= MOST_NEURONS_RECORDED else ()
+        output.say(f"Simulating {networks(job)} ({needs(job, workers, record)}) ...")
         file = folder / "network.nc"
         network = simulate_and_keep(job, file, stopped=file, record=record, workers=workers, output=output)
     with _timed(seconds, "finite"):

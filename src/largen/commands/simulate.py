@@ -31,7 +31,8 @@ def simulate(
 
     output, job = Output(as_json), read_job(asked)
     out = check_file(out, overwrite)
-    with output.doing(f"Simulating {networks(job)} of {job.name} ..."):
+    wanted = tuple(record or ())
+    with output.doing(f"Simulating {networks(job)} of {job.name} ({needs(job, workers, wanted)}) ..."):
         stopped = None if out is None else out.with_name(f"{out.stem}.stopped{out.suffix}")
         network = simulate_and_keep(
             job, out, stopped=stopped, record=tuple(record or ()), workers=workers, output=output
@@ -45,6 +46,31 @@ def networks(job: "Job") -> str:
     """Say how many networks of how many neurons a job has."""
     count = job.realisations
     return f"{count} network{'' if count == 1 else 's'} of {job.network_size} neurons"
+
+
+def needs(job: "Job", workers: int, record: tuple[str, ...]) -> str:
+    """Say what memory and time a job's networks will take."""
+    from largen.checks import integer
+    from largen.runtime.memory import in_words
+    from largen.simulation import NetworkWork
+    from largen.system import finite_arithmetic
+
+    n, count, options = job.network_size, job.realisations, job.options_for("network")
+    job.model.sizes(n)
+    workers = integer("workers", workers, low=1)
+    with finite_arithmetic(job.model):
+        work = NetworkWork(job.model, job.times, n, count, workers, job.method, record, options)
+        plan = work.plan()
+    seconds = work.seconds(plan)
+    return f"about {in_words(work.bytes(plan, count))}{'' if seconds is None else f', {_duration(seconds)}'}"
+
+
+def _duration(seconds: float) -> str:
+    """A time in words, without false precision."""
+    for word, size in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.2g} {word}"
+    return f"{seconds:.2g} seconds" if seconds >= 1 else "less than a second"
 
 
 def simulate_and_keep(

@@ -79,6 +79,22 @@ class Converter:
         return found
 
 
+class Chooser:
+    """Checks that a word is one of a field's, before Equinox looks at it.
+
+    Attributes:
+        name: The field's name, said by the class that has it.
+        choices: The words.
+    """
+
+    def __init__(self, choices: tuple[str, ...]):
+        self.name, self.choices = "value", choices
+
+    def __call__(self, value: Any) -> Any:
+        """The word."""
+        return one_of(self.name, value, self.choices)
+
+
 def parameter(
     default: Any,
     *,
@@ -134,7 +150,7 @@ def parameter(
     )
     metadata = {"parameter": info}
     if kind == "choice":
-        return eqx.field(default=default, static=True, metadata=metadata)
+        return eqx.field(default=default, converter=Chooser(choices), static=True, metadata=metadata)
     if kind == "component":
         return eqx.field(default=default, metadata=metadata)
     return eqx.field(default=default, converter=Converter(kind, unit, dims), metadata=metadata)
@@ -161,7 +177,7 @@ class AbstractComponent(eqx.Module):
         super().__init_subclass__(**options)
         for name, field in vars(cls).items():
             converter = field.metadata.get("converter") if isinstance(field, dataclasses.Field) else None
-            if isinstance(converter, Converter):
+            if isinstance(converter, Converter | Chooser):
                 converter.name = name
 
     def __delattr__(self, name: str):

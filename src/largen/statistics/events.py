@@ -133,7 +133,7 @@ def orbit(dataset: xr.Dataset, *, start: float | None = None, smoothing: float =
     Raises:
         InputError: The Dataset is not of the spiking system, or its times are not uniform.
     """
-    smoothing = real("smoothing", smoothing, above=0.0)
+    smoothing = real("smoothing", smoothing, unit="ms", above=0.0)
     phases = integer("phases", phases, low=3)
     whole = read(dataset, start, whole=True)
     late = read(dataset, start)

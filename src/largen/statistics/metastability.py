@@ -90,10 +90,10 @@ def metastability(
     """
     many = several("runs", runs)
     one_of("states", states, _METHODS)
-    smoothing = real("smoothing", smoothing, above=0.0)
+    smoothing = real("smoothing", smoothing, unit="ms", above=0.0)
     thresholds = _checked(thresholds)
-    gap = None if gap is None else real("gap", gap, low=0.0)
-    window = None if window is None else real("window", window, above=0.0)
+    gap = None if gap is None else real("gap", gap, unit="ms", low=0.0)
+    window = None if window is None else real("window", window, unit="ms", above=0.0)
     found = [_of_one(run, states, thresholds, gap, window, smoothing, start) for run in many]
     if isinstance(runs, xr.Dataset):
         return found[0]

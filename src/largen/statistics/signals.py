@@ -93,7 +93,7 @@ def read(dataset: xr.Dataset, start: float | None, *, finest: float = np.inf, wh
     duration = times[-1] - times[0]
     if start is None:
         start = times[0] + (0.0 if whole else min(500.0, duration / 4))
-    start = real("start", start, low=float(times[0]))
+    start = real("start", start, unit="ms", low=float(times[0]))
     # The rate at times[i] belongs to (times[i-1], times[i]], so that the first time carries nothing.
     keep = times > start + 1e-6 * step
     keep[0] = False

@@ -8,6 +8,7 @@ from largen.system.contract import AbstractFlowSystem as AbstractFlowSystem
 from largen.system.contract import AbstractSmoothLimit as AbstractSmoothLimit
 from largen.system.contract import AbstractSystem as AbstractSystem
 from largen.system.contract import check_options as check_options
+from largen.system.contract import in_own_units as in_own_units
 from largen.system.contract import labels_of as labels_of
 from largen.system.contract import options_of as options_of
 from largen.system.contract import require_model as require_model

@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from largen.checks import InputError, known_keys, require, shown
+from largen.checks import InputError, known_keys, real, require, shown
 from largen.numerics.lyapunov import TangentMap
 from largen.parameters import (
     AbstractComponent,
@@ -420,6 +420,19 @@ def options_of(system: Any, verb: str) -> dict[str, Any]:
     """Return the options of a system's method, such as `network` or `limit`, with their defaults."""
     signature = inspect.signature(getattr(system, verb))
     return {p.name: p.default for p in signature.parameters.values() if p.name not in _SHARED[verb]}
+
+
+TIME_OPTIONS = ("dt", "step", "horizon")
+"""Options that are times: given with a unit, they are converted to the system's."""
+
+
+def in_own_units(system: AbstractSystem, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with times that have a unit (quantities, pint, timedelta) as numbers in the system's unit of time."""
+    found, plain = dict(options), int | float | str | None | np.integer | np.floating
+    for name in TIME_OPTIONS:
+        if name in found and not isinstance(found[name], plain):
+            found[name] = real(name, found[name], unit=system.time_unit)
+    return found
 
 
 def check_options(system: AbstractSystem, verb: str, given: Mapping[str, Any]) -> None:
