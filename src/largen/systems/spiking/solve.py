@@ -236,7 +236,7 @@ def _run_once(
     """One run of the reduction or, with a generator, of the chain; None where potentials lie below the bins."""
     layout, steps = setup.layout, setup.steps
     output, work = run(layout, setup.drive, steps, rng=rng, density=density, sample_fluctuations=check_bins)
-    _check_run(output.spikes, output.pending, layout.dt)
+    _check_run(output.spikes / layout.size[:, None], output.pending, steps, layout.dt)
     if setup.discretisation.closure != "paper" and reaches_too_low(work, layout, int(steps[-1])):
         return None
     if check_bins:
@@ -260,7 +260,7 @@ def _by_jax(setup: _Setup) -> dict[str, np.ndarray]:
         per_step, pending = np.asarray(per_step), np.moveaxis(np.asarray(pending), 0, -1)
     total = np.concatenate([np.zeros((1, len(layout.size))), np.cumsum(per_step, axis=0)])[steps]
     spikes = np.diff(total, axis=0, prepend=0.0).T
-    _check_run(spikes, pending, layout.dt)
+    _check_run(spikes / layout.size[:, None], pending, steps, layout.dt)
     return {"rate": _rates(spikes, steps, layout), "pending": pending}
 
 
@@ -270,9 +270,10 @@ def _rates(spikes: np.ndarray, steps: np.ndarray, layout: Layout) -> np.ndarray:
     return spikes / (layout.size[:, None] * seconds)
 
 
-def _check_run(spikes: np.ndarray, pending: np.ndarray, dt: float) -> None:
-    """Refuse a result that is no number."""
-    if not (np.all(np.isfinite(spikes)) and np.all(np.isfinite(pending))):
+def _check_run(spikes: np.ndarray, pending: np.ndarray, steps: np.ndarray, dt: float) -> None:
+    """Refuse a result that is no number, or more spikes than one a step and neuron."""
+    possible = np.all(spikes <= 1.001 * np.diff(steps, prepend=0))
+    if not (possible and np.all(np.isfinite(spikes)) and np.all(np.isfinite(pending))):
         raise InputError(
             f"Argument `dt` must be smaller for this network, but is {dt:g} ms: its potentials diverge. Halve dt until "
             "this passes."

@@ -119,7 +119,7 @@ def apply_drift(x, bins, dt, leak, variance, affine, min_support, min_contractio
     min_sigma = 0.1 * min_support
     by_leak = np.exp(-dt * leak)
     for k in range(uint64(bins)):
-        kappa = max(x[RELAXATION + k], 0.0)  # a nearly empty bin may hold anything
+        kappa = x[RELAXATION + k]
         z = min(0.125 * kappa, 3.0)
         square = z * z
         even = 1.0 + square * (1.0 / 12.0 + square * (-1.0 / 720.0 + square * (1.0 / 30240.0)))

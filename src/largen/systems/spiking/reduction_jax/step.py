@@ -222,7 +222,7 @@ def step(state: State, external: jax.Array, p: Parameters, scheme: Scheme) -> tu
     synapses = _synapses(state, mean, kappa, p, scheme)
 
     by_inhibition = jnp.maximum(-sign, 0.0) * synapses.charge / (p.threshold - p.reversal)
-    relaxation = jnp.maximum(dt * p.leak + jnp.sum(by_inhibition, axis=2), 0.0)  # nearly empty bins hold anything
+    relaxation = dt * p.leak + jnp.sum(by_inhibition, axis=2)
     phi = _relaxed(relaxation)
     ka = jnp.broadcast_to(jnp.exp(-dt * p.leak), mean.shape)
     if scheme.joint and scheme.affine_drift:
