@@ -154,7 +154,7 @@ def test_networks_give_the_level_where_the_limit_is_biased():
 
 
 def test_a_bad_fit_is_called_bad_and_a_good_one_good(rate_target):
-    """A planted deviation of one datum; and the rate of false alarms of the level over noisy targets."""
+    """An injected deviation of one datum; and the rate of false alarms of the level over noisy targets."""
     mean = rate_target["mean"].values
     wrong = mean + 0.1 * np.array([0.0, 1.0, -1.0, 1.0, -1.0])
     options = {"times": TIMES, "lags": 1, "free": ["gain"], "check": False, "starts": 1}

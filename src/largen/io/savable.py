@@ -18,7 +18,7 @@ def require_savable(given: Any) -> xr.Dataset:
         InputError: It is something else; the message names the variable or the attribute.
     """
     remedy = "Make it one with .to_dataset(name=...)." if isinstance(given, xr.DataArray) else ""
-    dataset("dataset", given, remedy=remedy)
+    checked: xr.Dataset = dataset("dataset", given, remedy=remedy)
     for name, variable in given.variables.items():
         _require_name(name, "variable")
         words = variable.dtype == object and all(isinstance(word, str) for word in variable.values.ravel())
@@ -28,7 +28,7 @@ def require_savable(given: Any) -> xr.Dataset:
     for dim in given.dims:
         _require_name(dim, "dim")
     _require_attrs(given.attrs, "")
-    return given
+    return checked
 
 
 def _require_name(name: Any, what: str) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from largen.checks import require
 
@@ -71,7 +71,7 @@ def showing(progress: Any, what: str, pieces: int = 0, unit: str = "") -> Iterat
     else:
         must = "be None, True, 'lines' or a function of the fraction done"
         require(callable(progress), "progress", must, progress)
-        yield progress
+        yield cast(Callable[[float], None], progress)
 
 
 def _lines(counter: _Counter) -> Callable[[float], None]:

@@ -338,6 +338,7 @@ def require_model(name: str, value: Any) -> AbstractSystem:
         made = isinstance(value, type) and issubclass(value, AbstractSystem)
         remedy = "Read it with largen.read_model(...)." if written else "Call it." if made else ""
         require(False, name, "be a model, such as SpikingNetwork()", value, remedy)
+    assert isinstance(value, AbstractSystem)
     return value
 
 

@@ -119,7 +119,7 @@ def test_fixed_refractory_periods_between_steps(period):
 
 
 @pytest.mark.parametrize("law", ["fixed", "exponential"])
-def test_a_refractory_period_beyond_the_run_needs_no_room(law):
+def test_a_refractory_period_beyond_the_run_takes_no_memory(law):
     model = SpikingNetwork(refractory=law, refractory_time=1e12)
     times = np.array([0.0, 20.0, 60.0])
     assert simulate(model, times)["rate"][:, -1].max() < 20.0

@@ -97,7 +97,7 @@ def _fill_release(x: Law, q: float, digit: int, bits: int, upper: int, low, high
         fill_row(x, x.extent[0], high[h << upper :], upper)
 
 
-def _room(probabilities: int) -> int:
+def _entries(probabilities: int) -> int:
     return int(min(_ROOM, _ALL_ROOM / max(probabilities, 1)))
 
 
@@ -110,14 +110,14 @@ def release_bytes(probabilities: np.ndarray, most: int) -> float:
     """Memory that `release_rows` takes, in bytes, at most."""
     upper = _upper(most)
     widest = 64 + 13 * np.sqrt(0.25 * upper * 2**_MOST_DIGIT)
-    return len(probabilities) * (max(_room(len(probabilities)), 2**16) + 8.0 * upper * widest)
+    return len(probabilities) * (max(_entries(len(probabilities)), 2**16) + 8.0 * upper * widest)
 
 
 def release_rows(probabilities: np.ndarray, most: int) -> Release:
     """Tabulate Bin(h, q) for a few q, shape (q,); `most`: counts up to which few draws should do."""
     count, rows = len(probabilities), _upper(most)
     x = law(0.25 * rows * 2**_MOST_DIGIT)
-    shapes = [_shape(x, q, most, rows, _room(count)) for q in probabilities.tolist()]
+    shapes = [_shape(x, q, most, rows, _entries(count)) for q in probabilities.tolist()]
     shapes = np.array(shapes, dtype=np.int64).reshape(-1, 3)
     digit, bits, upper = (np.array(column) for column in shapes.T)
     sizes = np.stack([1 << (digit + bits), rows << upper], axis=1)

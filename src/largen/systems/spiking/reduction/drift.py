@@ -1,8 +1,9 @@
 """Drift, noise and the bin map of one step, and what each channel of pending spikes carries (numba).
 
 `prepare_bins` fills the table of the bins of one population (`transfer` has its rows) before its neurons are moved.
-With h the mean deviation and h' its slope in a bin, q = 1 - exp(-dt/tau) the part of its charge that a pending spike
-brings in a step, k = 1 for excitation and -g(V) for inhibition, and phi(x) = (1 - exp(-x))/x, a step gives
+With h the mean deviation and h' its slope in a bin (m + h is cut at 0 below: X is never negative), with the part
+q = 1 - exp(-dt/tau) of its charge that a pending spike brings in a step, with k = 1 for excitation and -g(V) for
+inhibition, and with phi(x) = (1 - exp(-x))/x, a step gives
 
     V -> mean + mu + ka (V - mean) + normal of variance sigma^2                                                 (S5)
     kappa   = dt/tau_m + sum_inh q (m + h)/(M - V_I)
@@ -91,7 +92,7 @@ def _add_channel(x, h, q, bins, mean, rate, noise, inhibitory, stiffness, dt):
     """Add a channel to drift, noise, relaxation and ka; `stiffness` is dt/(M - V_I)."""
     plus, minus = (0.0, 1.0) if inhibitory else (1.0, 0.0)
     for k in range(uint64(bins)):
-        current = rate * (mean + h[q, MEAN_DEVIATION + k])
+        current = rate * max(mean + h[q, MEAN_DEVIATION + k], 0.0)  # X is never negative; h of a bare bin is rounding
         kappa = plus - minus * x[DRIVING_FORCE + k]
         x[DRIFT + k] += kappa * current
         x[VARIANCE + k] += kappa * kappa * noise

@@ -185,7 +185,7 @@ def _synapses(state: State, mean: jax.Array, kappa: jax.Array, p: Parameters, sc
     return _Synapses(
         kappa,
         released,
-        released * (x.mean + deviation),
+        released * jnp.maximum(x.mean + deviation, 0.0),  # X is never negative; h of a bare bin is rounding
         jnp.sum(kappa**2 * (released**2 * residual + own), axis=2),
         released * residual + (part - released) * x.square,
         deviation,
