@@ -95,7 +95,7 @@ def sensitivity(
     used = {dim for spec in variables.values() for dim in np.atleast_1d(spec[0]).tolist()}
     for dim in ("population", "time", "time_", "lag"):
         if dim in used:
-            coords[dim] = reference[dim] if dim in reference.coords else np.arange(shapes[names[0]][0])
+            coords[dim] = reference[dim] if dim in reference.coords else np.arange(shapes[chosen[0]][0])
     kept = ("system", "parameters", "n", "method", "versions")
     return xr.Dataset(variables, coords, {"kind": "sensitivity"} | {key: reference.attrs[key] for key in kept})
 
