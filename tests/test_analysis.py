@@ -68,7 +68,10 @@ def test_the_stationary_regime_of_the_worked_network():
         (lambda: analysis.fluctuations(ln.SpikingNetwork(), n=400), "has no fluctuation theory"),
         (lambda: analysis.fixed_points(ln.RateNetwork()), "needs a system whose limit is a flow or a map"),
         (lambda: analysis.stationary(ln.BalancedNetwork()), "balanced system has no theory of a stationary regime"),
-        (lambda: analysis.asynchrony(ln.solve_limit(ln.RateNetwork(), np.arange(3.0))), "must come from simulate"),
+        (
+            lambda: analysis.asynchrony(ln.solve_limit(ln.RateNetwork(), np.arange(3.0))),
+            "must have the variable `state`",
+        ),
     ],
 )
 def test_refusals(call, sentence):

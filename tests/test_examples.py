@@ -182,7 +182,7 @@ def test_a_system_that_declares_nothing_gets_its_observables_drawn():
         (lambda toy: toy.statistics(None), "no statistics of its own"),
         (lambda toy: ln.analysis.fluctuations(toy, n=10), "no fluctuation theory"),
         (lambda toy: ln.analysis.stationary(toy, lags=2), "no theory of a stationary regime"),
-        (lambda toy: ln.analysis.rate_function(toy, [0.0], [[0.0]]), "no rate function"),
+        (lambda toy: ln.analysis.rate_function(toy, [0.0], [[[0.0]]]), "no rate function"),
         (lambda toy: ln.analysis.chaos_onset(toy), "no theory of the onset of chaos"),
         (lambda toy: ln.analysis.phase_portrait(toy), "no phase portrait"),
         (lambda toy: ln.analysis.lyapunov(toy, duration=1.0), "no tangent dynamics"),

@@ -24,8 +24,6 @@ PAGES = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "docs").glo
 PAGES |= {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "docs" / "validation").glob("*.md")}
 PAGES |= {name: ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")}
 QUICK = {
-    "validation/integrity.py": {"damage"},
-    "validation/network_kernels.py": {"quenched"},
     "validation/rate_theory.py": {"extrapolation", "one_draw", "stay_correlated", "fixed_point", "figures"},
     "validation/rate_transition.py": {"theory", "networks"},
     "validation/spiking_network.py": {"sets", "sizes"},

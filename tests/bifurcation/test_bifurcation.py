@@ -230,6 +230,7 @@ def test_refinement_reports_how_far_special_points_move():
     assert "width = 0.2" in diagram["special_shift_width"].attrs["long_name"]
 
 
+@pytest.mark.long
 def test_the_folded_balanced_network_oscillates_at_finite_size():
     model = ln.BalancedNetwork.folded()
     orbit = analysis.limit_cycle(model, n=2000)

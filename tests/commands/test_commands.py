@@ -116,7 +116,7 @@ HOSTILE = "system: spiking\nparameters: {external_rate: !!python/object/apply:os
     [
         ("run nosuch", "no file 'nosuch' and no example"),
         ("run gama", "Did you mean `gamma`"),
-        ("run hostile.yaml", "not a YAML file of plain values"),
+        ("run hostile.yaml", "not allowed: write the value alone"),
         ("run unknown.yaml", "Did you mean `strength`"),
         ("run other.yaml", "Key `system` must be one of"),
         ("limit gamma --set strenght[e,i]=1", "Did you mean `strength`"),

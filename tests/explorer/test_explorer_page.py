@@ -94,7 +94,10 @@ def test_a_link_is_checked_like_a_file(rate_page, query, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b"system: rate\nparameters: {gamma: !!python/object/apply:os.system [ls]}", "not a YAML file"),
+        (
+            b"system: rate\nparameters: {gamma: !!python/object/apply:os.system [ls]}",
+            "not allowed: write the value alone",
+        ),
         (b"system: spiking\n", "open that system's page"),
         (b"\xff\xfe", "Not loaded"),
         (b"#" * 1_000_002, "at most 1 MB"),
@@ -120,6 +123,7 @@ def wait_for(page, condition, seconds=180):
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_network_arrives_one_by_one_is_compared_and_kept(jobs, tmp_path):
     page = Page("correlated", read_model("correlated"), jobs, store=Store(tmp_path))
     page.n.value, page.realisations.value = 200, 4
@@ -147,6 +151,7 @@ def test_a_network_arrives_one_by_one_is_compared_and_kept(jobs, tmp_path):
     np.testing.assert_array_equal(page.network["mean"][:4], whole["mean"])
 
 
+@pytest.mark.long
 def test_a_spiking_network_brings_its_raster_and_density(jobs):
     page = Page("gamma", read_model("gamma"), jobs)
     page.duration.value, page.realisations.value = 60.0, 2

@@ -141,6 +141,7 @@ def test_a_wrong_network_is_told_apart(rate_target):
     assert "differs in" in spoiled.attrs["check"]
 
 
+@pytest.mark.long
 def test_networks_give_the_level_where_the_limit_is_biased():
     # At n = 40 the limit's covariance is off by a finite-size effect of many standard errors.
     run = {"n": 40, "realisations": 400, "lags": 1, "replicas": 1}

@@ -62,6 +62,7 @@ def test_exact_and_tau_leap_agree_in_law():
 
 
 @pytest.mark.parametrize("method", [pytest.param("exact", marks=pytest.mark.long), "tau_leap"])
+@pytest.mark.long
 def test_three_populations_with_unequal_fractions_and_noise(method):
     model = BalancedNetwork(
         coupling=((1.0, 2.0, 0.5), (1.2, 1.8, 0.9), (0.7, 0.3, 1.1)),
@@ -161,6 +162,7 @@ def falling(x):
     return 1.2 * jax.nn.sigmoid(-3.0 * x)
 
 
+@pytest.mark.long
 def test_falling_gain_by_thinning():
     model = S3.replace(**{"gain[i]": CustomGain(falling, maximum=1.2, steepest=0.9)})
     network = simulate(model, [0.0, 0.1], n=100, realisations=60, seed=1, method="exact")
@@ -212,6 +214,7 @@ def test_response_to_a_moving_drive():
     np.testing.assert_allclose(found, exact, atol=2e-6)
 
 
+@pytest.mark.long
 def test_moving_drive_in_the_network():
     model = S3.replace(drive=lambda t: jnp.array([0.65, 0.48]) * (1 + 0.3 * jnp.sin(6 * t)))
     times = np.array([0.0, 0.2, 0.5])
@@ -236,6 +239,7 @@ def test_output_times_do_not_change_the_law():
         assert_mean(network["mean"].values[:, a, -1], float(finite["mean"].values[a, -1]))
 
 
+@pytest.mark.long
 def test_saddle_blows_up_as_the_square_root_of_n():
     model = BalancedNetwork.saddle()
     ends = [simulate(model, [0.0, 3.0], n=n, seed=1)["mean"].values[0, 0, -1] for n in (400, 6400)]

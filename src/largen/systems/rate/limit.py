@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from largen.checks import LimitError, integer, one_of, real, require
+from largen.checks import InputError, LimitError, integer, one_of, real, require
 from largen.runtime.memory import require_memory
 from largen.system import Arrays
 from largen.systems.rate.activations import Activation
@@ -154,8 +154,11 @@ def _extrapolated(model: "RateNetwork", times: np.ndarray, coupling: Coupling, o
     error = np.inf
     for level in range(_MOST_LEVELS):
         points = grid_points(times, widest, 2**level)
-        must = f"take at most {_MOST_POINTS} time steps (of tau/2, or `step`)"
-        require(level > 0 or points <= _MOST_POINTS, "times", must, f"{points:.3g} steps", "Take shorter times.")
+        if points > _MOST_POINTS and level == 0:
+            raise InputError(
+                f"Argument `times` must take at most {_MOST_POINTS} time steps of tau/2 (or of `step`), but takes "
+                f"{points:.6g}. Take shorter times."
+            )
         if points > _MOST_POINTS:
             break
         grid = continuous_grid(times, tau, float(model.noise), widest, 2**level)

@@ -177,6 +177,7 @@ def test_refractory_period(fixed, mean):
 # Closed forms ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_voltage_without_coupling_is_gaussian():
     """V after 10 ms: mean and variance of the Ornstein-Uhlenbeck process, with and without leak (chi-square, z)."""
     for membrane in (np.inf, 20.0):
@@ -303,7 +304,11 @@ FAST = SpikingNetwork(decay=((0.3, 4.5), (0.02, 0.05)), strength=((0.9, 4.0), (1
 
 @pytest.mark.parametrize(
     ("model", "n", "duration", "seeds"),
-    [(SpikingNetwork(), 400, 150.0, 16), (SpikingNetwork(), 12_000, 20.0, 4), (FAST, 400, 150.0, 16)],
+    [
+        pytest.param(SpikingNetwork(), 400, 150.0, 16, marks=pytest.mark.long),
+        (SpikingNetwork(), 12_000, 20.0, 4),
+        (FAST, 400, 150.0, 16),
+    ],
 )
 def test_law_of_the_plain_kernel(model, n, duration, seeds):
     """Rates and mean pending spikes over blocks of 10 ms."""
