@@ -20,7 +20,7 @@ README_RUN = "python3 -m venv .venv && .venv/bin/pip install -q"
 RUN_ELSEWHERE = {
     ("README", f"{README_RUN} . && .venv/bin/largen run gamma"): (".ci/run", "$(command_of run)"),
     ("README", f"{README_RUN} -e '.[test]' && .venv/bin/python -m pytest -q -n 2 --dist loadfile "
-     "--max-worker-restart=0"): (".ci/run", "$(command_of test)"),
+     "--no-loadscope-reorder --max-worker-restart=0"): (".ci/run", "$(command_of test)"),
     ("README", "import numpy as np"): ("tests/test_readme.py", "def test_the_python_block_runs_as_printed"),
     # Installs; the README's command with other names of folders.
     ("get-started", "python3 -m venv .venv && .venv/bin/pip install ."): (".ci/run", "$(command_of run)"),

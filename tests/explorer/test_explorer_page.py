@@ -194,6 +194,7 @@ def test_a_session_has_caps_that_say_what_is_allowed(rate_page, box, value, word
     rate_page.boxes[box].value = before
 
 
+@pytest.mark.long
 def test_the_manifold_is_drawn_with_its_fold():
     page = Page("folded", read_model("folded"), Jobs())
     page.tab.value = "Manifold"

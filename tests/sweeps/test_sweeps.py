@@ -194,6 +194,7 @@ def test_workers_that_die_and_workers_that_do_not(undisturbed, tmp_path):
     assert len(tasks(tmp_path / "hurt.nc")) == 4  # three networks and the limits: a dead worker leaves no file
 
 
+@pytest.mark.long
 def test_a_killed_sweep_goes_on_where_it_was(undisturbed, tmp_path):
     """The whole process group is killed while two workers are busy; another process finishes."""
     over = ln.Grid({"tau[a]": np.linspace(1.0, 2.0, 12)})

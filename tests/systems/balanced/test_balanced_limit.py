@@ -74,7 +74,7 @@ def test_worked_numbers_full_rank(route):
     np.testing.assert_allclose(values["fast_eigenvalues_imag"][:, -1], (0.01988, -0.01988), atol=5e-6)
 
 
-@pytest.mark.parametrize("model", [S3, three_populations()], ids=["two", "three"])
+@pytest.mark.parametrize("model", [S3, pytest.param(three_populations(), marks=pytest.mark.long)], ids=["two", "three"])
 def test_two_routes_agree(model):
     explicit, reduced = solve(model, route="explicit"), solve(model, route="reduced")
     assert explicit.status == reduced.status == "completed"
@@ -150,6 +150,7 @@ class Wave(eqx.Module):
         return (1.0 + self.sine * jnp.sin(3.0 * t) + jnp.where(t > 1.05, self.step, 0.0)) * jnp.array([0.65, 0.48])
 
 
+@pytest.mark.long
 def test_moving_drive_against_pinned_rates():
     """Full rank: F = -A^(-1) h(t) is pinned at every time, whatever the history."""
     model = S3.replace(drive=Wave(np.array(0.1), np.array(0.0)))

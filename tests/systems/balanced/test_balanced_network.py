@@ -83,6 +83,7 @@ def test_three_populations_with_unequal_fractions_and_noise(method):
 
 
 @pytest.mark.parametrize("method", ["exact", "tau_leap"])
+@pytest.mark.long
 def test_without_coupling_it_is_an_ornstein_uhlenbeck_process(method):
     model = S3.replace(coupling=np.zeros((2, 2)), drive=(0.0, 0.0), input=(0.5, -0.5), tau=(1.0, 2.0), noise=(1.0, 0.5))
     network = simulate(model, [0.0, 1.5], n=400, realisations=80, seed=3, method=method)
@@ -310,7 +311,7 @@ def test_unbiased_cumulants():
     np.testing.assert_allclose(found[:, 2], [stats.kstat(row, 3) for row in z], rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("method", ["exact", "tau_leap"])
+@pytest.mark.parametrize("method", [pytest.param("exact", marks=pytest.mark.long), "tau_leap"])
 @pytest.mark.parametrize(
     "model",
     [S3, pytest.param(S3.replace(gain=(Logistic(1.5, 2.0, 0.5), Logistic(2.0, 3.0, 0.3))), marks=pytest.mark.long)],

@@ -292,7 +292,10 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+SLOW = {"leaky, fixed", "three"}
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, marks=pytest.mark.long) if c in SLOW else c for c in CASES])
 def test_law_of_an_independent_simulator(case):
     model = CASES[case]
     assert differ(reference(model, 150.0, 16, seed=7), measured(model, 150.0, 40)) > FALSE_ALARM

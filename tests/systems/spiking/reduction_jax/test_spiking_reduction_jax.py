@@ -57,7 +57,7 @@ def rate_e(strength, **options):
     return rates(model, duration=200.0, **options)[0]
 
 
-@pytest.mark.parametrize("width", [4.0, 10.0])
+@pytest.mark.parametrize("width", [pytest.param(4.0, marks=pytest.mark.long), 10.0])
 @pytest.mark.parametrize(("closure", "linear"), [("white", False), ("joint", False), ("joint", True)])
 @pytest.mark.parametrize("name", list(MODELS))
 def test_agrees_with_the_numba_engine(name, closure, linear, width):
@@ -71,7 +71,7 @@ def test_agrees_with_the_numba_engine(name, closure, linear, width):
     np.testing.assert_allclose(state.number.sum(0) + state.refractory, model.size, rtol=1e-12)
 
 
-@pytest.mark.parametrize("width", [4.0, 10.0])
+@pytest.mark.parametrize("width", [pytest.param(4.0, marks=pytest.mark.long), 10.0])
 def test_agrees_with_the_numba_engine_on_the_leaky_network(width):
     """Returning neurons sit in the shortest support, and the leak moves them on slowly: rounding grows most here."""
     model = SpikingNetwork.leaky()
