@@ -60,6 +60,9 @@ def dataset(
     for word in numbers:
         kind = value[word].dtype
         require(kind.kind in "biuf", name, f"have real numbers in `{word}`", kind, remedy)
+    for dim in (dim for dim in dims if dim in value.indexes):
+        repeated = value.indexes[dim][value.indexes[dim].duplicated()].tolist()
+        require(not repeated, name, f"have each entry of `{dim}` once", repeated, remedy)
     empty = [str(dim) for dim in dims if value.sizes[dim] == 0]
     require(not empty, name, f"have entries along `{(empty or [''])[0]}`", "empty", remedy)
     return value

@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from largen.checks import dataset
+from largen.checks import dataset, require
 
 # Okabe & Ito's colour-blind safe palette: excitatory vermilion, inhibitory blue, then the rest.
 EXCITATORY = ("#D55E00", "#E69F00", "#CC79A7")
@@ -93,6 +93,10 @@ def bands(
         if run is not None:
             dataset(role, run, numbers=(name,), dims=("population", "time"))
     labels = [str(label) for label in network["population"].values[:most]]
+    for role, run in (("limit", limit), ("finite", finite)):
+        if run is not None:
+            there = [str(label) for label in run["population"].values]
+            require(set(labels) <= set(there), role, f"have the network's populations {', '.join(labels)}", there)
     palette, styles = colours(labels), line_styles(labels)
     for label in labels:
         _band(ax, _part(network, name, label, window), palette[label])
