@@ -44,8 +44,8 @@ def asynchrony(
     require(many, "networks", "hold a Dataset", networks, remedy)
     rows = []
     for network in many:
-        needed = ("state", "mean", "variance")
-        dataset("networks", network, numbers=needed, dims=("realisation", "time"), attrs=("system", "n"), remedy=remedy)
+        needed, dims = ("state", "mean", "variance"), ("realisation", "time", "neuron")
+        dataset("networks", network, numbers=needed, dims=dims, attrs=("system", "n"), remedy=remedy)
         count = network.sizes.get("realisation", 1)
         require(count >= 3, "networks", "have 3 realisations", count)
         labels, first = population_labels(network), population_labels(many[0])
