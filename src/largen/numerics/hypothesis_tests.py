@@ -1,4 +1,4 @@
-"""Hypothesis tests: Hotelling's test of a mean vector, and Holm's correction for several tests."""
+"""Hypothesis tests: Hotelling's test of a mean vector, and the corrections of Holm and Hochberg for several tests."""
 
 from typing import NamedTuple
 
@@ -56,3 +56,16 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     adjusted = np.empty(len(p_values))
     adjusted[order] = np.minimum(np.maximum.accumulate(p_values[order] * factors), 1.0)
     return adjusted
+
+
+def hochberg(p_values: np.ndarray) -> np.ndarray:
+    """Adjust p-values for several tests, step by step from the largest (Hochberg 1988, Biometrika 75:800).
+
+    Bounds the probability of any false rejection where Simes' inequality holds, and rejects all if all are at most the
+    level. The k-th smallest of m becomes the least of (m - j + 1) p_(j) over j >= k.
+    """
+    order = np.argsort(p_values, kind="stable")
+    factors = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum.accumulate((p_values[order] * factors)[::-1])[::-1]
+    return np.minimum(adjusted, 1.0)
