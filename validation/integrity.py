@@ -9,6 +9,8 @@ Run time: about 10 minutes on two idle cores. Needs: zarr; Linux or macOS.
 Command:  python validation/integrity.py damage run convergence bifurcation fit
 """
 
+import importlib
+import multiprocessing
 import os
 import random
 import shutil
@@ -16,6 +18,7 @@ import signal
 import tempfile
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +128,8 @@ COMMANDS = {
     "convergence": ["convergence", "correlated", "--times", "0:4:1", "-r", "4", "--n"],
 }
 """Commands and, behind them, the values of their last option in the old run and in the new one."""
+LONGEST = 300
+"""Seconds that an undisturbed command may take."""
 VALUES = {"run": ("30", "40"), "bifurcation": ("5", "6"), "fit": ("1", "2"), "convergence": ("20,40", "20,50")}
 
 
@@ -146,8 +151,14 @@ def started(words: list[str]) -> int:
 
 def finished(words: list[str]) -> float:
     """Run a command to its end, which must be a good one; how long it took."""
-    begun = time.monotonic()
-    status = os.waitstatus_to_exitcode(os.waitpid(started(words), 0)[1])
+    begun, pid, status = time.monotonic(), started(words), None
+    while status is None:
+        time.sleep(0.001)
+        ended, code = os.waitpid(pid, os.WNOHANG)
+        status = os.waitstatus_to_exitcode(code) if ended else None
+        if status is None and time.monotonic() - begun > LONGEST:
+            os.kill(pid, signal.SIGKILL)
+            status = f"nothing after {LONGEST} s"
     if status:
         raise RuntimeError(f"largen {' '.join(words)} ended with {status}.")
     return time.monotonic() - begun
@@ -174,27 +185,12 @@ def written(folder: Path) -> int:
 
 
 def kills(command: str, results: Results, small: bool) -> None:
-    """Kill one command in a new folder and with --overwrite."""
-    import largen.commands.job
-    import largen.commands.main
-    import largen.comparison
-    import largen.fitting
-    import largen.plot.bifurcation  # for the processes that are made by fork
-
+    """Kill one command in a new folder and with --overwrite, each in a process that has run nothing yet."""
     heads = ("into", "SIGKILLs", "killed while it ran", "old result", "new result", "neither", "rerun equal")
     table = results.table("kills", *heads)
-    here = Path.cwd()
-    with tempfile.TemporaryDirectory() as name:
-        os.chdir(name)
-        try:
-            if command in ("run", "convergence"):  # else the command needs JAX, which is started after the fork only
-                largen.commands.main.main([*COMMANDS[command], VALUES[command][0], "--out", "warm", "--json"])
-            if command == "fit":
-                finished(["limit", "balanced", "--set", "drive[e]=0.55", "--times", "0:1:0.25", "-o", "target.nc"])
-            for overwrite in (False, True):
-                table.add(*killed(command, overwrite, 1 if small else 10, Path(name)))
-        finally:
-            os.chdir(here)
+    for overwrite in (False, True):
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            table.add(*pool.submit(killed, command, overwrite, 1 if small else 10).result())
     for row in table.rows:
         assert row[5] == 0, row
         assert row[6] == row[1], row
@@ -220,8 +216,28 @@ def fit(results: Results, small: bool) -> None:
     kills("fit", results, small)
 
 
-def killed(command: str, overwrite: bool, count: int, top: Path) -> list[int | str]:
-    """Kill one command some times, and run it again each time."""
+def killed(command: str, overwrite: bool, count: int) -> list[int | str]:
+    """Kill one command some times, and run it again each time; a row of the table.
+
+    The process that does this imports what the commands need and runs none of it: a copy of a process whose JAX has
+    started threads hangs.
+    """
+    from largen.runtime.compilation import keep_compiled_programs
+
+    for module in ("commands.job", "commands.main", "comparison", "fitting", "plot.bifurcation"):
+        importlib.import_module(f"largen.{module}")
+    keep_compiled_programs()
+    with tempfile.TemporaryDirectory() as name:
+        os.chdir(name)
+        if command == "fit":
+            finished(["limit", "balanced", "--set", "drive[e]=0.55", "--times", "0:1:0.25", "-o", "target.nc"])
+        found = outcomes(command, overwrite, count, Path(name))
+        os.chdir("/")
+    return ["with --overwrite" if overwrite else "a new folder", count, *found.values()]
+
+
+def outcomes(command: str, overwrite: bool, count: int, top: Path) -> dict[str, int]:
+    """How often a killed command had still run, what was there afterwards, and whether the rerun was equal."""
     draw = random.Random(f"{command} {overwrite}")
     place, out = top / command / "out", ["--out", str(top / command / "out")]
     old_words, new_words = ([*COMMANDS[command], value, *out, "--overwrite"] for value in VALUES[command])
@@ -248,7 +264,7 @@ def killed(command: str, overwrite: bool, count: int, top: Path) -> list[int | s
         found["new" if left == new else "old" if left == (old if overwrite else absent) else "neither"] += 1
         finished(new_words)
         found["equal"] += tree(place.parent) == {f"out/{file}": content for file, content in new.items()}
-    return ["with --overwrite" if overwrite else "a new folder", count, *found.values()]
+    return found
 
 
 PARTS = (damage, run, convergence, bifurcation, fit)

@@ -1,7 +1,15 @@
-"""`python -m largen` is the command `largen`."""
+"""The command `largen`, also as `python -m largen`."""
 
-import sys
+from largen.runtime import signals
 
-from largen.commands.main import main
 
-sys.exit(main())
+def main() -> None:
+    """Run the command line; Ctrl-C is answered from here on, before anything heavy is imported."""
+    signals.stop_at_once()
+    from largen.commands.main import main as command_line
+
+    command_line()
+
+
+if __name__ == "__main__":
+    main()

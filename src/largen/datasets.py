@@ -143,9 +143,14 @@ def netcdf_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, list | tuple) and all(isinstance(entry, str) for entry in value):
             value = ", ".join(value)
         elif isinstance(value, int) and not -(2**63) <= value < 2**63:  # a seed of any size
-            value = str(value) if value.bit_length() < 10_000 else hex(value)
+            value = str(digits(value))
         plain[key] = value
     return plain
+
+
+def digits(number: int) -> int | str:
+    """An integer of any size as it can be written: hexadecimal where Python writes no decimal digits."""
+    return number if number.bit_length() < 10_000 else hex(number)
 
 
 def seed_of(dataset: xr.Dataset) -> int | None:

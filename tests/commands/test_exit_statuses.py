@@ -1,6 +1,7 @@
 """Exit statuses: a reader that goes away, a full disk behind standard output, a folder that cannot be written."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -35,3 +36,39 @@ def test_the_statuses_are_documented():
     page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
     for status in ("0", "1", "2", "129, 130, 143", "137"):
         assert f"\n| {status} |" in page
+
+
+WAITING = """
+import importlib.abc, sys, time
+
+class Waiting(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            print("here", flush=True)
+            time.sleep(60)
+
+sys.meta_path.insert(0, Waiting())
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "number", "status"),
+    [
+        ("largen.commands.main", signal.SIGINT, 130),
+        ("numpy", signal.SIGTERM, 143),
+        ("largen.runtime.compilation", signal.SIGHUP, 129),
+        ("jax", signal.SIGINT, 130),
+    ],
+)
+def test_a_signal_before_the_command_has_begun_gives_one_line_and_its_status(tmp_path, module, number, status):
+    """While the command imports what it needs; at each of four places, the last of them inside the command."""
+    (tmp_path / "sitecustomize.py").write_text(WAITING.format(module=module))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    words, pipe = [sys.executable, "-m", "largen", "show", "gamma"], subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == status, said
+    assert said == "Stopped.\n"

@@ -384,3 +384,13 @@ def test_maps_show_what_follow_found(undisturbed):
         ln.plot.map(found, "network_mean", ax=axes[0], special=diagram.assign_attrs(parameter="noise"))
     with pytest.raises(ln.InputError, match=r"what `analysis\.follow` returned"):
         ln.plot.map(found, "network_mean", ax=axes[0], special=found.assign_attrs(parameter="tau[a]"))
+
+
+def test_a_seed_of_any_size_is_kept_with_the_sweep(tmp_path):
+    """Also one with more digits than Python writes: it is found again, and another seed is another sweep."""
+    seed, how = 10**5000, {"times": np.arange(3.0), "run": "network", "n": 13, "store": tmp_path / "s.nc"}
+    first = ln.sweep(ln.RateNetwork(), ln.Grid({"noise": [0.5, 0.6]}), seed=seed, **how)
+    again = ln.sweep(ln.RateNetwork(), ln.Grid({"noise": [0.5, 0.6]}), seed=seed, **how)
+    assert again.equals(first)
+    with pytest.raises(ln.InputError, match="its seed is"):
+        ln.sweep(ln.RateNetwork(), ln.Grid({"noise": [0.5, 0.6]}), seed=seed + 1, **how)

@@ -1,6 +1,6 @@
 """Datasets that a user hands back: what an earlier call returned, or one made by hand."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ def dataset(
     variables: Iterable[str] = (),
     numbers: Iterable[str] = (),
     dims: Iterable[str] = (),
+    arrays: Mapping[str, Iterable[str]] | None = None,
     attrs: Iterable[str] = (),
     remedy: str = "",
 ) -> Any:
@@ -30,12 +31,16 @@ def dataset(
         variables: Variables it must have.
         numbers: Variables it must have and that must hold real numbers.
         dims: Dimensions it must have, each with at least one entry.
+        arrays: Variables it must have, with real numbers of which none is infinite, and the dims of each, in any
+            order; `realisation` may be one more.
         attrs: Attributes it must have.
         remedy: What to pass instead; made from `kinds` if empty.
     """
     import xarray as xr
 
-    kinds = tuple(kinds)
+    kinds, arrays = tuple(kinds), {word: tuple(over) for word, over in (arrays or {}).items()}
+    numbers = (*numbers, *arrays)
+    dims = tuple(dict.fromkeys([*dims, *(dim for over in arrays.values() for dim in over)]))
     makers = " or ".join(f"{_MAKERS[kind]}(...)" for kind in kinds if kind in _MAKERS)
     remedy = remedy or (f"Pass what {makers} returned." if makers else "")
     if not isinstance(value, xr.Dataset):
@@ -60,12 +65,24 @@ def dataset(
     for word in numbers:
         kind = value[word].dtype
         require(kind.kind in "biuf", name, f"have real numbers in `{word}`", kind, remedy)
+    for word, over in arrays.items():
+        _check_array(name, word, value[word], over, remedy)
     for dim in (dim for dim in dims if dim in value.indexes):
         repeated = value.indexes[dim][value.indexes[dim].duplicated()].tolist()
         require(not repeated, name, f"have each entry of `{dim}` once", repeated, remedy)
     empty = [str(dim) for dim in dims if value.sizes[dim] == 0]
     require(not empty, name, f"have entries along `{(empty or [''])[0]}`", "empty", remedy)
     return value
+
+
+def _check_array(name: str, word: str, array: Any, over: tuple[str, ...], remedy: str) -> None:
+    """Check that a variable of a Dataset has these dims, with or without `realisation`, and no infinite numbers."""
+    found = tuple(map(str, array.dims))
+    good = set(over) <= set(found) <= {*over, "realisation"}
+    words = ", ".join(over) or "nothing"
+    require(good, name, f"have `{word}` over the dims {words}", ", ".join(found) or "no dims", remedy)
+    infinite = array.dtype.kind == "f" and bool(np.isinf(array.values).any())
+    require(not infinite, name, f"have finite numbers in `{word}`", "infinite", remedy)
 
 
 def neurons_of(name: str, given: Any) -> float:

@@ -2,9 +2,9 @@
 
 import contextlib
 import os
-import signal
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +22,7 @@ from largen.commands.run import run
 from largen.commands.show import show
 from largen.commands.simulate import simulate
 from largen.commands.sweep import sweep
+from largen.runtime import signals
 
 COMMANDS = (
     run,
@@ -37,9 +38,6 @@ COMMANDS = (
     examples,
     show,
 )
-
-ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals that end a command in order, as Ctrl-C does."""
 
 app = typer.Typer(
     name="largen",
@@ -78,21 +76,18 @@ def main(arguments: list[str] | None = None) -> int:
     the one line on standard error names. 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, with a line on what
     was kept. 1, with a traceback: a fault of largen.
     """
-    given = sys.argv[1:] if arguments is None else arguments
-    ended: list[int] = []
-    if arguments is None:
-        _end_in_order(ended)
-        _prepare_process(given)
-    code = _status_of(given)
     if arguments is not None:
-        return code
-    for number in (signal.SIGINT, *ENDING):
-        signal.signal(number, signal.SIG_IGN)  # what follows takes no time
+        return _status_of(arguments)
+    signals.stop_at_once()
+    ended: list[int] = []
+    _prepare_process(sys.argv[1:])
+    code = _status_of(sys.argv[1:], lambda: signals.stop_in_order(ended))
+    signals.ignore_all()
     sys.exit(_written_out(128 + ended[0] if ended else code))
 
 
-def _status_of(given: list[str]) -> int:
-    """Run a command; its exit status."""
+def _status_of(given: list[str], begin: Callable[[], None] = lambda: None) -> int:
+    """Run a command; its exit status. `begin` is called where an interruption is answered."""
     from largen.checks import InputError, LimitError, Stopped
 
     # Typer carries its own Click since 0.26; the base class is found the same way in both.
@@ -100,7 +95,10 @@ def _status_of(given: list[str]) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
+            begin()
             status = app(args=given or ["--help"], standalone_mode=False)
+            if status == 130:  # how Typer answers Ctrl-C, without a word
+                tell("Stopped.")
             return status if isinstance(status, int) else 0
         except (InputError, LimitError, FloatingPointError) as error:
             return _fail(str(error))
@@ -122,21 +120,6 @@ def _status_of(given: list[str]) -> int:
                 raise
             where = f" (`{error.filename}`)" if error.filename else ""
             return _fail(f"The system refuses a file: {error.strerror or error}{where}.")
-
-
-def _end_in_order(ended: list[int]) -> None:
-    """Have SIGTERM and SIGHUP stop a command as Ctrl-C does, so that workers end and finished work is kept."""
-
-    def end(number: int, frame: Any) -> None:
-        ended.append(number)
-        ctrl_c = signal.getsignal(signal.SIGINT)
-        if not callable(ctrl_c):  # a command in the background of a script ignores Ctrl-C
-            raise KeyboardInterrupt
-        ctrl_c(signal.SIGINT, frame)
-
-    for number in ENDING:
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, end)
 
 
 def _written_out(code: int) -> int:

@@ -91,7 +91,7 @@ def bands(
     """
     for role, run in (("network", network), ("limit", limit), ("finite", finite)):
         if run is not None:
-            dataset(role, run, numbers=(name,), dims=("population", "time"))
+            dataset(role, run, arrays={name: ("population", "time")})
     labels = [str(label) for label in network["population"].values[:most]]
     for role, run in (("limit", limit), ("finite", finite)):
         if run is not None:

@@ -12,6 +12,8 @@ SOURCES = ("limit", "network", "difference")
 _PART_COLOURS = {"all": "black", "frozen": "#0072B2", "dynamic": "#D55E00"}
 _PART_STYLES = {"all": ("-", "o"), "frozen": ("--", "s"), "dynamic": ("-.", "D")}
 """Line of the limit, marker of the network."""
+_COVARIANCE = {"covariance": ("lag", "time", "time_")}
+_FROZEN = {"frozen_covariance": ("lag", "time", "time_")}
 
 
 def surface(covariance: xr.DataArray, *, ax: Axes, title: str = "", scale: float | None = None) -> Axes:
@@ -34,7 +36,7 @@ def _middle(part: xr.DataArray) -> xr.DataArray:
 def covariance_surfaces(network: xr.Dataset, limit: xr.Dataset, *, lags: tuple[int, ...] = (0, 1)) -> Figure:
     """Make the seed paper's Figure 1: covariance over (s, t), one row a lag; limit, network, difference."""
     for name, run in (("network", network), ("limit", limit)):
-        dataset(name, run, numbers=("covariance",), dims=("lag", "time", "time_"))
+        dataset(name, run, arrays=_COVARIANCE)
     figure = page(len(lags), 3, height=3.2 * len(lags))
     _surfaces(network, limit, lags, figure.subplots(len(lags), 3, squeeze=False))
     return figure
@@ -62,7 +64,8 @@ def against_lag(network: xr.Dataset, limit: xr.Dataset, *, ax: Axes) -> Axes:
     Lines are the limit, points the network with two standard errors.
     """
     for name, run in (("network", network), ("limit", limit)):
-        dataset(name, run, numbers=("covariance",), dims=("lag", "time", "time_"))
+        frozen = _FROZEN if "frozen_covariance" in getattr(run, "variables", ()) else {}
+        dataset(name, run, arrays=_COVARIANCE | frozen)
     theory, found = _parts(limit), _parts(network)
     for name, colour in _PART_COLOURS.items():
         if name not in theory:
@@ -101,8 +104,10 @@ def _parts(dataset: xr.Dataset) -> dict[str, xr.DataArray]:
 def correlation_against_lag(theory: xr.Dataset, *, network: xr.Dataset | None = None, ax: Axes) -> Axes:
     """Draw what `analysis.correlation_against_lag` returned: of a limit as lines, of a network as points."""
     remedy = "Pass what analysis.correlation_against_lag(...) returned."
-    dataset("theory", theory, numbers=("correlation", "frozen", "dynamic"), dims=("lag",), remedy=remedy)
     names = {"correlation": "all", "frozen": "frozen", "dynamic": "dynamic"}
+    for role, one in (("theory", theory), ("network", network)):
+        if one is not None:
+            dataset(role, one, arrays=dict.fromkeys(names, ("lag",)), remedy=remedy)
     for name, word in names.items():
         line, marker = _PART_STYLES[word]
         drawn = {"color": _PART_COLOURS[word], "ls": line, "lw": 0.8, "marker": "_", "ms": 12}
@@ -139,7 +144,7 @@ def fixed_point(limit: xr.Dataset, *, ax: Axes) -> Axes:
 def chaotic_variance(curve: xr.Dataset, *, ax: Axes) -> Axes:
     """Draw Delta_0 against g, what `analysis.chaotic_variance` returned, with the transition at g = 1."""
     remedy = "Pass what analysis.chaotic_variance(...) returned."
-    dataset("curve", curve, numbers=("gain", "variance"), remedy=remedy)
+    dataset("curve", curve, arrays=dict.fromkeys(("gain", "variance"), ("gain",)), remedy=remedy)
     ax.plot(curve["gain"], curve["variance"], color="black")
     ax.axvline(1.0, color="0.6", lw=0.8, ls=":")
     return tidy(ax, title="chaos of independent weights", x=axis_label(curve["gain"]), y=axis_label(curve["variance"]))

@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from largen import analysis
+from largen.checks import dataset
 from largen.plot import covariance, spikes
 from largen.plot.common import EXCITATORY, axis_label, bands, colours, distance, tidy
 from largen.system import pictures
@@ -52,7 +53,14 @@ def _series(picture: pictures.Series, run: Run, ax: Axes) -> None:
         title = picture.title or axis_label(limit[name])
         ax.set_title(title, loc="left", fontsize=10)
         return
+    _check(run, name, "time")
     _mean(network[name], limit[name], ax)
+
+
+def _check(run: Run, name: str, *dims: str) -> None:
+    """Check that network and limit have an observable over these dims."""
+    for role, one in (("network", run.network), ("limit", run.limit)):
+        dataset(role, one, arrays={name: dims})
 
 
 def _mean(network: xr.DataArray, limit: xr.DataArray, ax: Axes) -> None:
@@ -99,6 +107,7 @@ def _orbit(picture: pictures.Orbit, run: Run, ax: Axes) -> None:
 
 
 def _surface(picture: pictures.Surface, run: Run, ax: Axes) -> None:
+    _check(run, picture.observable, "lag", "time", "time_")
     theory, found = (one[picture.observable] for one in (run.limit, run.network))
     covariance.one_surface(theory, found, picture.source, picture.lag, ax=ax)
 
@@ -133,7 +142,7 @@ _KINDS: dict[type, tuple[Callable[[Any, Run], bool], Callable[[Any, Run, Axes], 
     pictures.Raster: (lambda picture, run: "spike_time" in run.network, _raster),
     pictures.Spectrum: (lambda picture, run: _has(run, "rate"), _spectrum),
     pictures.Orbit: (
-        lambda picture, run: _has(run, picture.observable) and run.network.sizes["population"] > 1,
+        lambda picture, run: _has(run, picture.observable) and run.network.sizes.get("population", 0) > 1,
         _orbit,
     ),
     pictures.Surface: (

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from largen.checks import dataset, integer, one_of, require
 from largen.plot.common import axis_label, colours, tidy
-from largen.statistics.labels import population_labels, spikes_of
+from largen.statistics.labels import dims_with_population, population_labels, spikes_of
 
 
 def raster(
@@ -61,7 +61,8 @@ def spectrum(
     """Draw power spectra of the rate (from `analysis.power_spectrum`), one line per source."""
     for name, one in spectra.items():
         remedy = "Pass what analysis.power_spectrum(...) returned."
-        dataset(f"spectra[{name}]", one, variables=("frequency",), numbers=("power",), remedy=remedy)
+        over = dims_with_population(one, "power", "frequency")
+        dataset(f"spectra[{name}]", one, variables=("frequency",), arrays={"power": over}, remedy=remedy)
     styles = {"network": ("black", "-", 1.4), "limit": ("#D55E00", "-", 1.2), "theory at this n": ("0.5", "--", 1.2)}
     first = population_labels(next(iter(spectra.values())))[0]
     for name, one in spectra.items():
@@ -94,7 +95,7 @@ def orbit(
         window: First and last time to show.
     """
     for name, one in orbits.items():
-        dataset(f"orbits[{name}]", one, numbers=(observable,), dims=("population", "time"))
+        dataset(f"orbits[{name}]", one, arrays={observable: ("population", "time")})
     styles = {"network": ("0.55", 0.7), "limit": ("#D55E00", 1.6)}
     two = _first_two(orbits)
     for name, one in orbits.items():

@@ -8,7 +8,7 @@ import xarray as xr
 from scipy import stats
 
 from largen.checks import dataset, integer, neurons_of, real, require, seed_number
-from largen.statistics.labels import population_labels, sizes_of
+from largen.statistics.labels import dims_with_population, population_labels, sizes_of
 
 
 def asynchrony(
@@ -44,8 +44,9 @@ def asynchrony(
     require(many, "networks", "hold a Dataset", networks, remedy)
     rows = []
     for network in many:
-        needed, dims = ("state", "mean", "variance"), ("realisation", "time", "neuron")
-        dataset("networks", network, numbers=needed, dims=dims, attrs=("system", "n"), remedy=remedy)
+        over = {name: dims_with_population(network, name, "realisation", "time") for name in ("mean", "variance")}
+        over["state"] = ("realisation", "neuron", "time")
+        dataset("networks", network, arrays=over, attrs=("system", "n"), remedy=remedy)
         count = network.sizes.get("realisation", 1)
         require(count >= 3, "networks", "have 3 realisations", count)
         labels, first = population_labels(network), population_labels(many[0])

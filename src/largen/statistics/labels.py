@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError, require
+from largen.checks import dataset as checked
 from largen.system import labels_of
 
 SLACK = 1e-3
@@ -51,6 +52,18 @@ def population_labels(dataset: xr.Dataset) -> list[str]:
     known = "population" in dataset.coords
     require(known, "dataset", "keep its coordinate `population`", list(map(str, dataset.coords)), "Select by label.")
     return [str(label) for label in np.atleast_1d(dataset["population"].values)]
+
+
+def dims_with_population(dataset: Any, name: str, *dims: str) -> tuple[str, ...]:
+    """These dims, and `population` before them unless one population was selected: what a variable is to have.
+
+    Args:
+        dataset: What a user gave; checked elsewhere.
+        name: The variable.
+        dims: The other dims.
+    """
+    there = getattr(dataset, "variables", {})
+    return ("population", *dims) if name in there and "population" in there[name].dims else dims
 
 
 def realisation_labels(dataset: xr.Dataset) -> list[int]:
@@ -134,7 +147,7 @@ def spikes_of(dataset: xr.Dataset) -> Spikes:
     known = known and all(dataset[name].dtype.kind in "iu" or name == "spike_time" for name in names)
     what = list(dataset.data_vars) if isinstance(dataset, xr.Dataset) else type(dataset).__name__
     require(known, "network", "hold spikes", what, 'Simulate with record="spikes".')
-    times = np.atleast_1d(np.asarray(dataset["time"].values, float))
+    times = np.asarray(checked("network", dataset, dims=("time",))["time"].values, float)
     require(times.size >= 2, "network", "have at least two times", times.size, "Select a range of times.")
     first, last = float(times[0]), float(times[-1])
     slack = SLACK * float(np.diff(times).min())

@@ -14,6 +14,9 @@ _PARTS = {
 }
 
 
+_STATIONARY: dict[str, tuple[str, ...]] = {"covariance": ("lag", "time"), "frozen_covariance": ("lag",)}
+
+
 def correlation_against_lag(dataset: xr.Dataset, *, time: float | None = None) -> xr.Dataset:
     """Correlation of two neurons against their lag on the ring, and its frozen and dynamic parts.
 
@@ -32,16 +35,16 @@ def correlation_against_lag(dataset: xr.Dataset, *, time: float | None = None) -
         InputError: Another system, no frozen covariance, or a time that is no output time.
     """
     remedy = "Pass a limit, a stationary regime, or a network of replicas=2 or more of a RateNetwork."
-    needed, kind = ("covariance", "frozen_covariance"), getattr(dataset, "attrs", {}).get("kind")
-    dims = ("lag", "time") if kind == "stationary" else ("lag", "time", "time_")
-    checked("dataset", dataset, numbers=needed, dims=dims, attrs=("system",), remedy=remedy)
+    both: dict[str, tuple[str, ...]] = dict.fromkeys(_STATIONARY, ("lag", "time", "time_"))
+    needed = _STATIONARY if getattr(dataset, "attrs", {}).get("kind") == "stationary" else both
+    checked("dataset", dataset, arrays=needed, attrs=("system",), remedy=remedy)
     require(0 in dataset["lag"].values, "dataset", "have the lag 0", dataset["lag"].values)
     whole, frozen = dataset["covariance"], dataset["frozen_covariance"]
     if dataset.attrs.get("kind") == "stationary":
         require(time is None, "time", "be left out for a stationary regime", time)
         whole = whole.isel(time=0)
     else:
-        times = checked("dataset", dataset, dims=("time", "time_"))["time"].values
+        times = dataset["time"].values
         time = None if time is None else real("time", time)
         at = len(times) - 1 if time is None else int(np.argmin(np.abs(times - time)))
         if time is not None and abs(times[at] - time) > 1e-9 * (1 + abs(time)):
@@ -84,9 +87,7 @@ def autocorrelation_time(stationary: xr.Dataset) -> xr.Dataset:
     """
     good = isinstance(stationary, xr.Dataset) and stationary.attrs.get("kind") == "stationary"
     require(good, "stationary", "be what `analysis.stationary` returned", type(stationary).__name__)
-    checked(
-        "stationary", stationary, variables=("covariance", "frozen_covariance", "time"), attrs=("dynamics", "system")
-    )
+    checked("stationary", stationary, variables=("time",), arrays=_STATIONARY, attrs=("dynamics", "system"))
     dynamic = (stationary["covariance"] - stationary["frozen_covariance"]).transpose("lag", "time").values
     time = stationary["time"].values
     rule = integrate.trapezoid if stationary.attrs["dynamics"] == "discrete" else integrate.simpson

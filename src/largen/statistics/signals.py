@@ -9,7 +9,14 @@ import xarray as xr
 
 from largen.checks import InputError, real, require, vector
 from largen.checks import dataset as checked
-from largen.statistics.labels import parameters_of, places, population_labels, populations_of_run, sizes_of
+from largen.statistics.labels import (
+    dims_with_population,
+    parameters_of,
+    places,
+    population_labels,
+    populations_of_run,
+    sizes_of,
+)
 
 FINEST = 0.5  # ms: the coarsest grid on which events within ±0.5 ms can be told apart
 SMOOTHING = 1.5  # ms: s.d. of the Gaussian that smooths rates for events and orbits
@@ -74,7 +81,7 @@ def read(dataset: xr.Dataset, start: float | None, *, finest: float = np.inf, wh
             "Argument `dataset` must be a Dataset with the variable `rate` in Hz, as of the spiking system, "
             f"but is {_about(dataset)}. Pass what simulate(...) or solve_limit(...) returned."
         )
-    checked("dataset", dataset, dims=("time",))
+    checked("dataset", dataset, arrays={"rate": dims_with_population(dataset, "rate", "time")})
     for dim in ("realisation", "population"):
         require(dataset.sizes.get(dim, 1) > 0, "dataset", f"have entries along `{dim}`", "empty")
     times = vector("dataset.time", dataset["time"].values, dims=None)

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError, increasing_times, integer, known_keys, one_of, real, require, seed_number, shown
+from largen.datasets import digits
 from largen.io.folders import mend
 from largen.io.model_files import time_grid
 from largen.io.zarr import need_zarr
@@ -215,7 +216,7 @@ def _settings(request: Request) -> tuple[Settings, np.ndarray]:
         run=runs,
         n=_size(model, request.n, runs),
         realisations=integer("realisations", request.realisations, low=1),
-        seed=seed_number("seed", request.seed),
+        seed=digits(seed_number("seed", request.seed)),
         method=request.method,
         rtol=real("rtol", request.rtol, above=0.0),
         atol=real("atol", request.atol, above=0.0),

@@ -48,7 +48,7 @@ class Settings(NamedTuple):
     run: tuple[str, ...]
     n: int | None
     realisations: int
-    seed: int
+    seed: int | str
     method: str | None
     rtol: float
     atol: float
