@@ -12,6 +12,7 @@ from largen.runtime import garbage
 if TYPE_CHECKING:
     from largen import analysis as analysis
     from largen import plot as plot
+    from largen.checks import FitError as FitError
     from largen.checks import InputError as InputError
     from largen.checks import LimitError as LimitError
     from largen.checks import Unverified as Unverified
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "FitError": "checks",
     "InputError": "checks",
     "LimitError": "checks",
     "Unverified": "checks",
@@ -81,6 +83,7 @@ _SUBPACKAGES = ("analysis", "plot")
 __all__ = (
     "BalancedNetwork",
     "CustomGain",
+    "FitError",
     "Grid",
     "InputError",
     "Interrupted",

@@ -15,7 +15,7 @@ from largen.fitting import evaluation
 from largen.fitting.evaluation import evaluate
 from largen.fitting.measured import Data, in_order
 from largen.fitting.plain import fit_as_plain
-from largen.fitting.quality import judge_fit
+from largen.fitting.quality import Remainder, judge_fit
 from largen.fitting.unknowns import Unknowns, unknowns
 from largen.parameters.plain import to_plain
 from toy import Toy
@@ -126,7 +126,8 @@ def test_standard_errors_cover_the_truth_and_the_fitted_network_agrees():
         result = rate_fit(target, check=seed == 0)
         scores.append((result["value"].values - TRUE) / result["standard_error"].values)
         if seed == 0:
-            assert result.attrs["verdict"] == "agrees", result.attrs["check"]
+            assert result.attrs["verdict"] == "no misfit found", result.attrs["fit_message"]
+            assert result.attrs["check_verdict"] == "agrees", result.attrs["check"]
             assert np.abs(result["network_z"]).max() < 6
     assert np.abs(scores).max() < 5  # 15 values, t with 29 degrees: false alarm 4e-4
     assert 0.3 < np.sqrt(np.mean(np.square(scores))) < 2.0
@@ -134,10 +135,10 @@ def test_standard_errors_cover_the_truth_and_the_fitted_network_agrees():
 
 def test_a_wrong_network_is_told_apart(rate_target):
     result = rate_fit(rate_target, observables=["mean"], start=TRUE, check=True, n=20_000, realisations=20)
-    assert result.attrs["verdict"] == "agrees"
+    assert result.attrs["check_verdict"] == "agrees"
     other = ln.solve_limit(ln.RateNetwork(initial_mean=0.5), TIMES, lags=1)
     spoiled = rate_fit(other, check=True, n=20_000, realisations=20, strict=False)
-    assert spoiled.attrs["verdict"] == "differs"
+    assert spoiled.attrs["check_verdict"] == "differs"
     assert "differs in" in spoiled.attrs["check"]
 
 
@@ -146,65 +147,150 @@ def test_networks_give_the_level_where_the_limit_is_biased():
     # At n = 40 the limit's covariance is off by a finite-size effect of many standard errors.
     run = {"n": 40, "realisations": 400, "lags": 1, "replicas": 1}
     target = ln.simulate(ln.RateNetwork(), TIMES, seed=3, **run)
-    plain = rate_fit(target)
+    plain = rate_fit(target, strict=False)
     level = rate_fit(target, through="network", spread=0.1)
-    z_plain, z = ((r["value"].values - TRUE) / r["standard_error"].values for r in (plain, level))
+    assert (plain.attrs["verdict"], level.attrs["verdict"]) == ("does not fit", "no misfit found")
+    z_plain, z = ((r["value"].values - TRUE) / level["standard_error"].values for r in (plain, level))
     assert np.abs(z).max() < 4.5
     assert np.abs(z).max() < np.abs(z_plain).max()
     assert level.attrs["rounds"] >= 3
 
 
-def test_a_bad_fit_is_called_bad_and_a_good_one_good(rate_target):
-    """An injected deviation of one datum; and the rate of false alarms of the level over noisy targets."""
+WRONG = 0.1 * np.array([0.0, 1.0, -1.0, 1.0, -1.0])
+ONE = {"times": TIMES, "lags": 1, "free": ["gain"], "check": False, "starts": 1}
+
+
+def test_a_model_that_does_not_fit_has_no_errors_and_names_its_pulls(rate_target):
+    """A deviation injected into the means of a target with errors of 0.01."""
     mean = rate_target["mean"].values
-    wrong = mean + 0.1 * np.array([0.0, 1.0, -1.0, 1.0, -1.0])
-    options = {"times": TIMES, "lags": 1, "free": ["gain"], "check": False, "starts": 1}
-    result = ln.fit(ln.RateNetwork(), {"mean": (wrong, 0.01)}, **options)
-    chi_squared = np.sum(((result["fitted"] - result["target"]) / 0.01) ** 2)
-    assert result.attrs["fit"] == "bad"
-    assert result.attrs["chi_squared"] == pytest.approx(float(chi_squared))
-    assert result.attrs["degrees_of_freedom"] == 4
-    assert result.attrs["tail_probability"] < 1e-6
-    assert "not to be believed; the largest misfit is mean at " in result.attrs["fit_message"]
-    assert fit_as_plain(result)["fit_message"] == result.attrs["fit_message"]
+    with pytest.raises(ln.FitError, match="does not fit") as raised:
+        ln.fit(ln.RateNetwork(), {"mean": (mean + WRONG, 0.01)}, **ONE)
+    result = raised.value.partial
+    pull = ((result["fitted"] - result["target"]) / 0.01).values
+    np.testing.assert_allclose(result["pull"], pull)
+    about = result.attrs
+    assert (about["verdict"], about["dof"], about["chi2"]) == ("does not fit", 4, pytest.approx(np.sum(pull**2)))
+    assert about["p_value"] == pytest.approx(stats.chi2.sf(about["chi2"], 4), rel=1e-9)
+    assert about["misfit"] == pytest.approx(np.sqrt(about["chi2"] / 4))
+    assert np.isfinite(result["value"]).all()
+    for name in ("standard_error", "ci_low", "ci_high", "covariance", "correlation"):
+        assert np.isnan(result[name]).all(), name
+    largest = [f"{result['datum'].values[k]} {pull[k]:+.3g}" for k in np.argsort(-np.abs(pull))[:3]]
+    assert f"Largest pulls (model - target, in errors): {', '.join(largest)}." in about["fit_message"]
+    assert "the least bad ones, not estimates" in about["fit_message"]
+    assert about["standard_errors"] == "none: the model does not fit"
+    assert fit_as_plain(result)["fit_message"] == about["fit_message"]
+    json.dumps(fit_as_plain(result), allow_nan=False)
+    same = ln.fit(ln.RateNetwork(), {"mean": (mean + WRONG, 0.01)}, **ONE, strict=False)
+    np.testing.assert_array_equal(same["value"], result["value"])
+
+
+def test_a_model_that_fits_keeps_its_errors(rate_target):
+    mean = rate_target["mean"].values
     noisy = mean + 0.01 * np.random.default_rng(1).standard_normal(5)
-    assert ln.fit(ln.RateNetwork(), {"mean": (noisy, 0.01)}, **options).attrs["fit"] == "good"  # false alarm 1e-3
-    untested = ln.fit(ln.RateNetwork(), {"mean": wrong}, **options)
-    assert untested.attrs["fit"] == "untested"
+    result = ln.fit(ln.RateNetwork(), {"mean": (noisy, 0.01)}, **ONE)  # false alarm 0.01, but for this seed
+    assert result.attrs["verdict"] == "no misfit found"
+    assert np.isfinite(result["standard_error"]).all()
+    untested = ln.fit(ln.RateNetwork(), {"mean": mean + WRONG}, **ONE)
+    assert (untested.attrs["verdict"], "p_value" in untested.attrs) == ("not tested", False)
     assert "has no errors; what is left over is " in untested.attrs["fit_message"]
-    many = options | {"free": [*FREE, "initial_mean", "gamma"]}
-    full = ln.fit(ln.RateNetwork(), {"mean": (wrong, 0.01)}, **many, strict=False)
-    if full.attrs["flat_directions"] == 0:
-        assert "cannot be judged: nothing is left over (5 data, 5 parameters)" in full.attrs["fit_message"]
-    assert full.attrs["degrees_of_freedom"] == full.attrs["flat_directions"]
+    wide = stats.t.ppf(0.975, 4)  # errors from the 4 residuals that are left
+    np.testing.assert_allclose(untested["ci_high"] - untested["value"], wide * untested["standard_error"], rtol=1e-9)
 
 
-def quality(samples, jacobian, level=0.0):
-    """What `judge_fit` says of a linear model fitted to the mean of samples."""
-    rows = samples + level
+def test_an_error_of_the_theory_widens_the_datas_in_the_test_and_in_the_covariance(rate_target):
+    """Means are in shares of a neuron's standard deviation; with 5 % of it the injected deviation is nothing."""
+    mean = rate_target["mean"].values
+    target = {"mean": (mean + WRONG, 0.01)}
+    result = ln.fit(ln.RateNetwork(), target, model_error=0.05, **ONE)
+    spread = np.sqrt(np.mean(np.diag(rate_target["covariance"].values[0])))
+    theirs = 0.05 * spread
+    np.testing.assert_allclose(result["model_error"], theirs, rtol=1e-6)
+    left = ((result["fitted"] - result["target"]) / np.hypot(0.01, theirs)).values
+    assert result.attrs["verdict"] == "no misfit found"
+    assert result.attrs["chi2"] == pytest.approx(np.sum(left**2))
+    assert result.attrs["p_value"] == pytest.approx(stats.chi2.sf(np.sum(left**2), 4))
+    plain = ln.fit(ln.RateNetwork(), {"mean": (mean, 0.01)}, **ONE)
+    wider = ln.fit(ln.RateNetwork(), {"mean": (mean, 0.01)}, model_error={"mean": 0.05}, **ONE)
+    ratio = wider["standard_error"].values / plain["standard_error"].values
+    np.testing.assert_allclose(ratio, np.hypot(0.01, theirs) / 0.01, rtol=1e-4)
+    alone = ln.fit(ln.RateNetwork(), {"mean": mean + WRONG}, model_error=0.05, **ONE)
+    assert alone.attrs["chi2"] == pytest.approx(np.sum(((alone["fitted"] - alone["target"]) / theirs) ** 2))
+
+
+def test_errors_may_be_scaled_by_a_small_misfit_only(rate_target):
+    mean = rate_target["mean"].values
+    target = {"mean": (mean + 0.12 * WRONG, 0.01)}
+    plain, scaled = (ln.fit(ln.RateNetwork(), target, errors=word, **ONE) for word in ("data", "scaled"))
+    misfit = scaled.attrs["misfit"]
+    np.testing.assert_allclose(scaled["standard_error"], misfit * plain["standard_error"], rtol=1e-9)
+    half = stats.t.ppf(0.975, 4) * scaled["standard_error"]
+    np.testing.assert_allclose(scaled["ci_high"] - scaled["value"], half, rtol=1e-9)
+    assert f"multiplied by the misfit {misfit:.3g}, with t of 4 degrees" in scaled.attrs["fit_message"]
+    small = ln.fit(ln.RateNetwork(), {"mean": (mean + 0.25 * WRONG, 0.01)}, errors="scaled", **ONE)
+    assert (small.attrs["verdict"], bool(np.isfinite(small["standard_error"]).all())) == ("does not fit", True)
+    with pytest.raises(ln.FitError, match="is above 3, so that errors='scaled' is refused") as raised:
+        ln.fit(ln.RateNetwork(), {"mean": (mean + WRONG, 0.01)}, errors="scaled", **ONE)
+    assert np.isnan(raised.value.partial["standard_error"]).all()
+    with pytest.raises(ln.InputError, match="`errors` must be 'data' where fewer than 3 data more than parameters"):
+        rate_fit(target, times=TIMES, lags=1, errors="scaled")
+    with pytest.raises(ln.InputError, match="`errors` must be 'data' for a target without errors"):
+        ln.fit(ln.RateNetwork(), {"mean": mean}, errors="scaled", **ONE)
+
+
+def left_over(rows, jacobian, **options):
+    """What `judge_fit` says of a linear model fitted to the mean of realisations."""
     error = rows.std(0, ddof=1) / np.sqrt(len(rows))
     data = Data(tuple(f"d{k}" for k in range(rows.shape[1])), {}, rows.mean(0), error, rows)
     weighted = jacobian / error[:, None]
     residual = weighted @ np.linalg.lstsq(weighted, data.value / error, rcond=None)[0] - data.value / error
-    free = Unknowns(("a", "b"), ((), ()), np.array([0.0, -np.inf]), np.array([1.0, np.inf]), np.ones(2), ("1", "1"))
-    return judge_fit(data, 1.0 / error, free, np.array([0.5, 2.0]), residual, weighted, 0, [])
+    return judge_fit(data, Remainder(residual, weighted, 1.0 / error, None, 0, []), *somewhere(2), **options)
 
 
-def test_the_test_of_a_fit_to_realisations_keeps_its_level():
-    """Linear models with correlated noise of 12 realisations: p-values are uniform (false alarm 1e-6)."""
+def somewhere(count):
+    """Free parameters, and values off their bounds."""
+    names = tuple("abcde"[:count])
+    free = Unknowns(names, ((), ()), np.zeros(count), np.full(count, np.inf), np.ones(count), ("1",) * count)
+    return free, np.full(count, 0.5)
+
+
+def test_the_test_of_a_fit_to_realisations_is_that_of_its_contrasts():
+    """Linear models with correlated noise of 30 realisations of 12 data: p-values are uniform (false alarm 1e-6)."""
     rng = np.random.default_rng(3)
-    jacobian, mixing = rng.standard_normal((2, 60)).T, rng.standard_normal((60, 60))
-    tails = [quality(rng.standard_normal((12, 60)) @ mixing, jacobian).tail for _ in range(400)]
-    assert stats.kstest(tails, "uniform").pvalue > 1e-6
-    wrong = np.linspace(-20.0, 20.0, 60) ** 2
-    assert quality(rng.standard_normal((12, 60)) @ mixing, jacobian, wrong).goodness == "bad"
+    jacobian, mixing = rng.standard_normal((2, 12)).T, rng.standard_normal((12, 12))
+    found = [left_over(rng.standard_normal((30, 12)) @ mixing, jacobian).test for _ in range(400)]
+    assert stats.kstest([test.p_value for test in found], "uniform").pvalue > 1e-6
+    wrong = np.linspace(-3.0, 3.0, 12) ** 2
+    said = left_over(rng.standard_normal((30, 12)) @ mixing + wrong, jacobian)
+    assert (said.verdict, np.isnan(said.factor)) == ("does not fit", True)
+    assert "T2 = " in said.message
+    assert "of 30 realisations" in said.message
+
+
+def test_four_data_that_three_parameters_cannot_give():
+    """Rates and synchronies whose chi2 is 454, of which one would be expected."""
+    labels = ("rate[e]", "rate[i]", "synchrony[e]", "synchrony[i]")
+    value, error = np.array([47.1, 65.6, 0.26, 0.31]), np.array([0.2, 0.3, 0.004, 0.005])
+    data = Data(labels, {}, value, error, None)
+    jacobian = np.array([[1.0, 0.2, 0.1], [0.3, 1.0, 0.2], [0.5, 0.1, 1.0], [0.4, 0.6, 0.8]])
+    contrast = np.linalg.svd(jacobian)[0][:, 3]
+    residual = np.sqrt(454.0) * contrast
+    said = judge_fit(data, Remainder(residual, jacobian, 1.0 / error, None, 0, []), *somewhere(3))
+    assert "does not fit (chi2 = 454 for 4 data and 3 parameters, p < 1e-99)" in said.message
+    assert np.isnan(said.factor)
+    worst = int(np.argmax(np.abs(residual)))
+    assert f"in errors): {labels[worst]} {residual[worst]:+.3g}, " in said.message
+    full = judge_fit(data, Remainder(residual, np.eye(4), 1.0 / error, None, 0, []), *somewhere(4))
+    assert (full.verdict, full.factor) == ("not tested", 1.0)
+    assert full.message.startswith("No data left to test the fit (4 data and 4 parameters)")
 
 
 def test_a_parameter_at_its_bound_is_named():
     rows = np.random.default_rng(1).standard_normal((8, 5))
     data = Data(tuple("abcde"), {}, rows.mean(0), np.ones(5), None)
     free = Unknowns(("gain", "tau"), ((), ()), np.array([0.0, 0.0]), np.array([2.0, np.inf]), np.ones(2), ("1", "1"))
-    found = judge_fit(data, np.ones(5), free, np.array([2.0 - 1e-9, 1.0]), rows[0], rows[:2].T, 0, [])
+    left = Remainder(rows[0], rows[:2].T, np.ones(5), None, 0, [])
+    found = judge_fit(data, left, free, np.array([2.0 - 1e-9, 1.0]))
     assert found.at_bound == ("`gain` = 2",)
     assert "`gain` = 2 ended at a bound, where its standard error means nothing" in found.message
 
@@ -259,6 +345,11 @@ def test_all_sensitivities_at_once_agree_with_differences_of_the_limit():
         ({"bin_width": 4.0}, "Unknown option of the rate system's smooth `bin_width`"),
         ({"times": TIMES}, "must be left out where the target is a Dataset"),
         ({"starts": 0}, "`starts` must be at least 1"),
+        ({"errors": "scale"}, "must be one of 'data', 'scaled', but is 'scale'. Did you mean `scaled`?"),
+        ({"model_error": 0.0}, "`model_error` must be greater than 0"),
+        ({"model_error": "5 %"}, "`model_error` must be a finite number"),
+        ({"model_error": {"rate": 0.05}}, "Unknown observable in `model_error` `rate`"),
+        ({"model_error": {"mean": 0.05}}, "for each observable of a target without errors"),
     ],
 )
 def test_bad_input_gives_a_message(rate_target, change, words):
@@ -324,6 +415,25 @@ def test_command_line_fits_and_writes_the_fitted_model(rate_target, tmp_path, ca
     infinite = kept.assign_attrs(parameters=json.dumps(to_plain(ln.SpikingNetwork())))
     assert json.loads(json.dumps(fit_as_plain(infinite), allow_nan=False))["model"]["membrane_time"] == "inf"
     values = tmp_path / "values.yaml"
+    mean, covariance = rate_target["mean"].values, rate_target["covariance"].values[0]
+    off = {"mean": {"value": (mean + WRONG).tolist(), "error": 0.01}}
+    off["covariance[0]"] = {"value": covariance.tolist(), "error": 0.02}
+    values.write_text(yaml.safe_dump(off))
+    words = ["fit", "correlated", str(values), *free, "--times", "0:4:1", "--option", "lags=1", "--starts", "2"]
+    assert main([*words, "--out", str(tmp_path / "off"), "--overwrite"]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^parameter +least bad +start", said)
+    assert "The model does not fit (chi2 = " in said
+    assert "±" not in said.split("The model")[0]
+    assert np.isnan(ln.load(tmp_path / "off" / "fit.nc")["standard_error"]).all()
+    for share in ("0.1", "mean=0.1"):
+        kept = [*words, "--model-error", share, "--no-check", "--out", str(tmp_path / "off"), "--overwrite"]
+        assert main(kept) == 0
+        said = capsys.readouterr().out
+        assert "No misfit found (chi2 = " in said
+        assert "with the theory's own" in said
+    assert main([*words, "--model-error", "men=0.1"]) == 2
+    assert "Unknown observable in `model_error` `men`. Did you mean `mean`?" in capsys.readouterr().err
     values.write_text(yaml.safe_dump({"rate[x]": {"value": 47.0, "error": 0.2}}))
     assert main(["fit", "gamma", str(values), "--free", "strength[e,e]", "--times", "0:200:0.1"]) == 2
     assert "Unknown observable `rate[x]`" in capsys.readouterr().err

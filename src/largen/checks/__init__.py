@@ -9,6 +9,7 @@ from largen.checks.conversion import array as array
 from largen.checks.datasets import dataset as dataset
 from largen.checks.datasets import neurons_of as neurons_of
 from largen.checks.datasets import several as several
+from largen.checks.errors import FitError as FitError
 from largen.checks.errors import InputError as InputError
 from largen.checks.errors import LimitError as LimitError
 from largen.checks.errors import Stopped as Stopped

@@ -31,6 +31,18 @@ class LimitError(RuntimeError):
         self.partial = partial
 
 
+class FitError(RuntimeError):
+    """No parameters give the target, or its errors may not be scaled; the message says what is left over, and where.
+
+    Attributes:
+        partial: Dataset with the least bad values, without errors.
+    """
+
+    def __init__(self, message: str, *, partial: Any = None):
+        super().__init__(message)
+        self.partial = partial
+
+
 class Unverified(UserWarning):
     """A note that a file was read whose integrity could not be verified."""
 

@@ -28,6 +28,11 @@ def fit(
     observables: Annotated[list[str] | None, typer.Option("--observable", help="Use this one; repeatable.")] = None,
     through: Annotated[str, typer.Option("--through", help="limit, finite (equations at n) or network.")] = "limit",
     starts: Annotated[int, typer.Option("--starts", help="Starting points.")] = 4,
+    model_error: Annotated[
+        list[str] | None,
+        typer.Option("--model-error", help="The theory's own error: a share such as 0.05, or rate=0.05; repeatable."),
+    ] = None,
+    errors: Annotated[str, typer.Option("--errors", help="data, or scaled (by a small misfit).")] = "data",
     check: Annotated[bool, typer.Option(help="Simulate the fitted network and compare it.")] = True,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -35,7 +40,8 @@ def fit(
     """Fit parameters to observables, by derivatives through the limit."""
     import xarray as xr
 
-    from largen.commands.job import read_job
+    from largen.checks import FitError
+    from largen.commands.job import read_job, shares
     from largen.fitting import fit
 
     output, job = Output(as_json), read_job(asked, ("smooth", "limit"), size_of_file=False)
@@ -43,19 +49,24 @@ def fit(
         require(bool(free), "free", "name at least one parameter", free, "Such as --free 'tau[e]'.")
         aim = read_target(target)
         with output.doing(f"Fitting {', '.join(free or ())} of {job.name} {COMPILES} ..."):
-            result = fit(
-                job.model,
-                aim,
-                free=free or (),
-                observables=observables or None,
-                through=through,
-                times=None if isinstance(aim, xr.Dataset) else job.times,
-                n=job.n,
-                starts=starts,
-                seed=job.seed,
-                check=check,
-                **job.options,
-            )
+            try:
+                result = fit(
+                    job.model,
+                    aim,
+                    free=free or (),
+                    observables=observables or None,
+                    through=through,
+                    times=None if isinstance(aim, xr.Dataset) else job.times,
+                    n=job.n,
+                    starts=starts,
+                    seed=job.seed,
+                    model_error=shares("--model-error", model_error),
+                    errors=errors,
+                    check=check,
+                    **job.options,
+                )
+            except FitError as error:
+                result = error.partial
         plain = keep(result, job.model, results)
     output.result(plain, lambda: show_fit(plain))
 
@@ -107,13 +118,13 @@ def show_fit(plain: dict[str, Any]) -> None:
     from largen.commands.tables import console, plus_minus, table, unit
 
     out = console()
-    columns = table("parameter", "fitted", "start", "unit")
+    columns = table("parameter", "least bad" if plain["verdict"] == "does not fit" else "fitted", "start", "unit")
     for name, row in plain["parameters"].items():
         value, error, start = (float(row[key]) for key in ("value", "standard_error", "start"))
         columns.add_row(name, plus_minus(value, error, digits=6), f"{start:.6g}", unit(row["unit"]))
     out.print(columns)
-    print(f"{plain['status'].capitalize()}; standard errors {plain['standard_errors']}.")
     print(plain["fit_message"])
+    print(f"{plain['status'].capitalize()}; standard errors: {plain['standard_errors']}.")
     print(plain["identifiability"])
     if "check" in plain:
         print(plain["check"])

@@ -104,6 +104,15 @@ def _pairs(flag: str, given: Sequence[str]) -> dict[str, Any]:
     return pairs
 
 
+def shares(flag: str, given: Sequence[str] | None) -> Any:
+    """Read a repeatable option: one share for all observables, or `observable=share` each; None where it is absent."""
+    if not given:
+        return None
+    if len(given) > 1 or "=" in given[0]:
+        return _pairs(flag, given)
+    return parse_value(given[0])
+
+
 def _time_range(text: str) -> np.ndarray:
     try:
         start, stop, step = (real("times", parse_value(part)) for part in text.split(":"))

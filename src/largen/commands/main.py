@@ -88,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _status_of(given: list[str], begin: Callable[[], None] = lambda: None) -> int:
     """Run a command; its exit status. `begin` is called where an interruption is answered."""
-    from largen.checks import InputError, LimitError, Stopped
+    from largen.checks import FitError, InputError, LimitError, Stopped
 
     # Typer carries its own Click since 0.26; the base class is found the same way in both.
     usage_error: Any = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
@@ -100,7 +100,7 @@ def _status_of(given: list[str], begin: Callable[[], None] = lambda: None) -> in
             if status == 130:  # how Typer answers Ctrl-C, without a word
                 tell("Stopped.")
             return status if isinstance(status, int) else 0
-        except (InputError, LimitError, FloatingPointError) as error:
+        except (InputError, LimitError, FitError, FloatingPointError) as error:
             return _fail(str(error))
         except typer.Exit as stop:
             return stop.exit_code

@@ -84,7 +84,9 @@ def response(jacobian: np.ndarray) -> np.ndarray:
     return np.linalg.pinv(jacobian / norm, rcond=FLAT) / norm[:, None]
 
 
-def jackknife(jacobian: np.ndarray, residual: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def jackknife(
+    jacobian: np.ndarray, residual: np.ndarray, scores: np.ndarray, known: np.ndarray | float = 0.0
+) -> np.ndarray:
     """Covariance of the parameters from fits without one realisation of the target each, shape (p, p).
 
     The weights come from the same realisations as the data, and their chance is the fit's too. So each fit, which is
@@ -95,12 +97,13 @@ def jackknife(jacobian: np.ndarray, residual: np.ndarray, scores: np.ndarray) ->
         jacobian: Weighted derivatives, shape (datum, p).
         residual: Weighted residuals, shape (datum,).
         scores: Weighted data of each realisation, shape (realisation, datum).
+        known: Weighted errors that the weights contain beside those of the realisations, shape (datum,).
     """
     count = len(scores)
     fits = []
     for one in range(count):
         others = np.delete(scores, one, axis=0)
-        spread = others.std(0) * np.sqrt(count)  # of the mean, on average as large as with all of them
+        spread = np.sqrt(others.var(0, ddof=1) / count + known**2)  # of the mean, as large as with all of them
         weight = 1.0 / np.where(spread > 0, spread, 1.0)
         moved = residual - (others.mean(0) - scores.mean(0))
         fits.append(response(jacobian * weight[:, None]) @ (weight * moved))
@@ -113,7 +116,7 @@ def covariance(
     residual: np.ndarray,
     own: np.ndarray | None,
     more: list[np.ndarray],
-    known: bool,
+    known: np.ndarray | None,
     found: Identifiability,
 ) -> np.ndarray:
     """Gauss-Newton covariance of the parameters, shape (p, p); infinite for those that are not fixed.
@@ -121,28 +124,27 @@ def covariance(
     With H = J'J of the weighted derivatives: (H^-1 J') S (J H^-1) with S the covariance of the weighted data as their
     realisations show it (they are correlated in time and between observables, so that their standard errors alone
     would not do), by the jackknife for the target itself; H^-1 where only standard errors are known; H^-1 times the
-    mean square of the residuals where not even these are.
+    mean square of the residuals where not even these are. Known errors (of the theory) add to those of realisations.
 
     Args:
         jacobian: Weighted derivatives, shape (datum, p).
         residual: Weighted residuals, shape (datum,).
         own: Weighted data of each realisation of the target, shape (realisation, datum), or None.
         more: Weighted data of other samples (each shape (sample, datum)) whose means enter the residuals.
-        known: Whether standard errors of the target are.
+        known: Weighted errors known beside the realisations', shape (datum,), or None.
         found: From `identify`.
     """
     inverse = response(jacobian)
+    total = np.zeros((len(inverse), len(inverse)))
     if own is not None and len(own) >= FEW:
-        total = jackknife(jacobian, residual, own)
+        total += jackknife(jacobian, residual, own, 0.0 if known is None else known)
     elif own is not None:
-        total = _of_mean(own @ inverse.T)
-    elif known:
-        total = inverse @ inverse.T
-    elif more:
-        total = np.zeros((len(inverse), len(inverse)))
-    else:
+        total += _of_mean(own @ inverse.T)
+    if known is not None:
+        total += (inverse * known**2) @ inverse.T
+    elif own is None and not more:
         spare = len(residual) - len(inverse)
-        total = inverse @ inverse.T * (residual @ residual / spare if spare > 0 else np.nan)
+        total += inverse @ inverse.T * (residual @ residual / spare if spare > 0 else np.nan)
     for rows in more:
         total = total + _of_mean(rows @ inverse.T)
     total[found.unfixed, found.unfixed] = np.inf

@@ -7,15 +7,17 @@ import numpy as np
 import xarray as xr
 from scipy import linalg
 
-from largen.checks import LimitError, integer, names, one_of, real, seed_number
+from largen.checks import FitError, LimitError, integer, names, one_of, real, seed_number
 from largen.fitting.check import Networks, judge, networks_like, rows_of, simulated
 from largen.fitting.measured import in_order, measure
+from largen.fitting.model_error import shares
 from largen.fitting.problem import End, Problem, Request, conclude, lowest, pose, times_of
 from largen.fitting.report import report
 from largen.numerics.streams import stream
 from largen.system import AbstractSystem, check_options, require_model
 
 THROUGH = ("limit", "finite", "network")
+ERRORS = ("data", "scaled")
 ROUNDS = 10
 PROBE = 5.0
 """Standard deviations by which parameters are moved along each principal axis to see how networks follow them."""
@@ -39,6 +41,8 @@ def fit(
     spread: float = 0.2,
     seed: int = 0,
     iterations: int = 60,
+    model_error: float | Mapping[str, float] | None = None,
+    errors: str = "data",
     check: bool = True,
     strict: bool = True,
     **options: Any,
@@ -67,25 +71,35 @@ def fit(
         spread: Their standard deviation: relative, or in the transformed variable where there are bounds.
         seed: Seed of starts and networks (which never share a seed with the target).
         iterations: Evaluations after which a start is given up.
+        model_error: The theory's own error, added in quadrature to the target's: a share of each observable's natural
+            scale (its size; for a mean the standard deviation of a neuron, for a covariance the variance), or shares
+            by observable.
+        errors: "data"; or "scaled" to multiply the parameters' errors by the misfit, with t of as many degrees of
+            freedom as are left, which needs 3 of these and a misfit of at most 3.
         check: Simulate the fitted model's network and compare it with the target.
-        strict: Raise where no start converges; otherwise say so in `attrs["status"]`.
+        strict: Raise where no start converges or the model does not fit; otherwise say so in `attrs["status"]` and
+            `attrs["verdict"]`.
         options: The limit's own options, such as `bin_width`.
 
     Returns:
         Dataset. By `parameter`: value, standard_error, ci_low, ci_high, start; covariance and correlation (parameter,
-        parameter_); singular_value and direction of each `direction`. By `datum`: target, target_error, fitted, and
-        with a check network, network_error, network_z. By `start`: cost and outcome. `attrs`: status; fit ("good",
-        "bad" or "untested") and fit_message, which says whether what is left over is chance and which parameters ended
-        at a bound; degrees_of_freedom and, where it can be tested, chi_squared, chi_squared_per_degree and
-        tail_probability; identifiability, condition_number, check (a message), verdict, and the fitted model's
-        parameters.
+        parameter_); singular_value and direction of each `direction`. By `datum`: target, target_error, model_error,
+        fitted, pull (fitted less target, in errors), and with a check network, network_error, network_z. By `start`:
+        cost and outcome. `attrs`: status; verdict ("no misfit found"; "does not fit", p-value below 0.01, whose values
+        are the least bad ones, not estimates, and have no errors; "not tested") and fit_message, the same in words;
+        dof and, where it can be tested, chi2 or T2, p_value and misfit, the root of it per degree of freedom;
+        identifiability, condition_number, check (a message), check_verdict, and the fitted model's parameters.
         `model.replace(**dict(zip(result.parameter.values, result.value.values)))` is the fitted model.
 
     Raises:
         InputError: An argument cannot be used; the message names it and the remedy.
         LimitError: The starting model has no limit, or no start converged.
+        FitError: The model does not fit; its `partial` holds the Dataset.
     """
     one_of("through", through, THROUGH)
+    scaled = one_of("errors", errors, ERRORS) == "scaled"
+    if model_error is not None:
+        shares(model_error)
     starts, iterations = integer("starts", starts, low=1), integer("iterations", iterations, low=2)
     spread, seed = real("spread", spread, above=0.0), seed_number("seed", seed)
     check_options(require_model("model", model), "smooth", options)
@@ -93,7 +107,9 @@ def fit(
     times = times_of(model, target, times)
     target = in_order(model, target) if isinstance(target, xr.Dataset) else target
     networks = networks_like(model, target, times, n, realisations, seed)
-    request = Request(model, target, times, free, asked, through, bounds or {}, n, networks.n, options)
+    request = Request(
+        model, target, times, free, asked, through, bounds or {}, n, networks.n, model_error, scaled, options
+    )  # fmt: skip
     problem = pose(request)
 
     shift = np.zeros(len(problem.data.value))
@@ -105,11 +121,13 @@ def fit(
     if through == "network":
         end, rounds = _levelled(problem, networks, end, iterations, strict)
     fitted = problem.free.put(problem.model, end.value)
+    if strict and np.isnan(end.quality.factor):
+        partial = report(problem, end, minimum, None, fitted, through=through, rounds=rounds)
+        raise FitError(end.quality.message, partial=partial)
     checked = None
     if check:
         network = simulated(fitted, networks, fresh=1)
         checked = judge(fitted, target, network, problem.data, problem.limit.names)
-
     return report(problem, end, minimum, checked, fitted, through=through, rounds=rounds)
 
 

@@ -8,11 +8,12 @@ import jax
 import numpy as np
 import xarray as xr
 
-from largen.checks import LimitError, dataset, increasing_times, neurons_of, require
+from largen.checks import InputError, LimitError, dataset, increasing_times, neurons_of, require
 from largen.fitting.errors import Identifiability, covariance, identify, response
 from largen.fitting.evaluation import evaluate
 from largen.fitting.measured import Data, from_dataset, from_mapping, measure
-from largen.fitting.quality import Quality, judge_fit
+from largen.fitting.model_error import model_errors
+from largen.fitting.quality import FEWEST_TO_SCALE, Quality, Remainder, judge_fit
 from largen.fitting.unknowns import Unknowns, unknowns
 from largen.io.model_files import time_grid
 from largen.numerics.least_squares import Minimum, Outcome, minimise
@@ -31,6 +32,8 @@ class Problem(NamedTuple):
         free: The free parameters.
         data: The target.
         weight: One over the standard error, or over the observable's size where there are none, shape (datum,).
+        model_error: The theory's own error, shape (datum,); None where none was said. It is part of the weights.
+        scaled: Whether a small misfit is to scale the parameters' errors.
     """
 
     model: AbstractSystem
@@ -38,6 +41,15 @@ class Problem(NamedTuple):
     free: Unknowns
     data: Data
     weight: np.ndarray
+    model_error: np.ndarray | None = None
+    scaled: bool = False
+
+    @property
+    def known(self) -> np.ndarray | None:
+        """Weighted errors that do not come from the target's realisations, shape (datum,), or None."""
+        if self.data.samples is None and self.data.error is not None:
+            return np.ones(len(self.weight))
+        return None if self.model_error is None else self.model_error * self.weight
 
     def defined(self, start: np.ndarray) -> np.ndarray:
         """Move starts at which there is no limit towards the model's own values, shape (S, p)."""
@@ -75,7 +87,7 @@ class End(NamedTuple):
         shift: What networks showed beyond the limit, shape (datum,); 0 without `through="network"`.
         outcome: How it ended.
         cost: Half the weighted sum of squares.
-        dof: Degrees of freedom of the standard errors, None for known ones.
+        dof: Degrees of freedom of the standard errors, infinite for known ones.
         response: How the parameters follow small changes of the weighted data, shape (p, datum).
         quality: How good the fit is.
     """
@@ -88,7 +100,7 @@ class End(NamedTuple):
     shift: np.ndarray
     outcome: str
     cost: float
-    dof: int | None
+    dof: float
     response: np.ndarray
     quality: Quality
 
@@ -123,6 +135,8 @@ class Request(NamedTuple):
         bounds: Bounds by name.
         n: Total number of neurons, or None for the target's.
         networks_n: Total number of neurons of the networks.
+        model_error: The theory's own error as shares of the observables' scales, or None.
+        scaled: Whether a small misfit is to scale the parameters' errors.
         options: The limit's own options.
     """
 
@@ -135,6 +149,8 @@ class Request(NamedTuple):
     bounds: Mapping[str, tuple[float, float]]
     n: int | None
     networks_n: int
+    model_error: Any
+    scaled: bool
     options: dict[str, Any]
 
 
@@ -163,7 +179,22 @@ def pose(request: Request) -> Problem:
     count = len(unknown.names)
     must = f"have at least as many numbers as there are free parameters ({count})"
     require(len(data.value) >= count, "target", must, len(data.value))
-    return Problem(model, limit, unknown, data, 1.0 / _errors_or_sizes(data))
+    theirs = None if request.model_error is None else model_errors(request.model_error, data, reference)
+    if request.scaled:
+        _can_scale(data, theirs, count)
+    return Problem(model, limit, unknown, data, 1.0 / _errors_or_sizes(data, theirs), theirs, request.scaled)
+
+
+def _can_scale(data: Data, model_error: np.ndarray | None, count: int) -> None:
+    """Refuse to scale errors that there are not, or by a misfit that is not known."""
+    if data.error is None and model_error is None:
+        raise InputError(
+            "Argument `errors` must be 'data' for a target without errors, but is 'scaled': what is left over is their "
+            "only source already."
+        )
+    left = len(data.value) - count
+    must = f"be 'data' where fewer than {FEWEST_TO_SCALE} data more than parameters are left (here {left})"
+    require(left >= FEWEST_TO_SCALE, "errors", must, "scaled", "Add observables, or free fewer parameters.")
 
 
 def _inherited(model: AbstractSystem, target: Any, measured: FitData | None) -> dict[str, Any]:
@@ -190,10 +221,11 @@ def _shapes(limit: AbstractSmoothLimit, model: AbstractSystem) -> dict[str, tupl
     return {name: value.shape for name, value in values.items()}
 
 
-def _errors_or_sizes(data: Data) -> np.ndarray:
+def _errors_or_sizes(data: Data, model_error: np.ndarray | None) -> np.ndarray:
     """Standard errors or, where there are none, the root mean square of each observable."""
-    if data.error is not None:
-        return data.error
+    if data.error is not None or model_error is not None:
+        parts = [error for error in (data.error, model_error) if error is not None]
+        return np.sqrt(np.sum(np.square(parts), axis=0))
     sizes, start = [], 0
     for entries in data.index.values():
         part = data.value[start : start + len(entries)]
@@ -229,17 +261,27 @@ def conclude(problem: Problem, minimum: Minimum, best: int, shift: np.ndarray, m
     found = identify(jacobian, value, free)
     own = None if data.samples is None else data.samples * problem.weight
     rows = [part * problem.weight for part in more]
-    spread = covariance(jacobian, minimum.residual[best], own, rows, data.error is not None, found)
+    residual = minimum.residual[best]
+    left = Remainder(residual, jacobian, problem.weight, problem.model_error, found.flat, rows)
     return End(
         inner,
         value,
-        spread,
+        covariance(jacobian, residual, own, rows, problem.known, found),
         found,
-        minimum.residual[best] / problem.weight + data.value - shift,
+        residual / problem.weight + data.value - shift,
         shift,
         str(minimum.outcome[best]),
         float(minimum.cost[best]),
-        min((len(part) - 1 for part in (own, *rows) if part is not None), default=None),
+        _dof(problem, own, rows, found.flat),
         response(jacobian),
-        judge_fit(data, problem.weight, free, value, minimum.residual[best], jacobian, found.flat, rows),
+        judge_fit(data, left, free, value, problem.scaled),
     )
+
+
+def _dof(problem: Problem, own: np.ndarray | None, more: list[np.ndarray], flat: int) -> float:
+    """Degrees of freedom of the parameters' errors: of realisations, or of the residuals where these give them."""
+    counts = [len(part) - 1 for part in (own, *more) if part is not None]
+    if counts:
+        return float(min(counts))
+    left = len(problem.data.value) - len(problem.free.names) + flat
+    return np.inf if problem.known is not None else float(max(left, 1))

@@ -9,9 +9,8 @@ from scipy import stats
 
 from largen.datasets import versions
 from largen.fitting.check import Check
-from largen.fitting.measured import Data
 from largen.fitting.problem import End, Problem
-from largen.fitting.quality import Goodness
+from largen.fitting.quality import statistic_name
 from largen.numerics.least_squares import Minimum
 from largen.parameters.plain import to_plain
 from largen.system import AbstractSystem
@@ -39,10 +38,12 @@ def report(
         rounds: Rounds of networks.
     """
     free, data = problem.free, problem.data
-    error = np.sqrt(np.diag(end.covariance))
-    wide = 1.959963984540054 if end.dof is None else float(stats.t.ppf(0.975, end.dof))
+    test, factor = end.quality.test, end.quality.factor
+    covariance = end.covariance * factor**2
+    error = np.sqrt(np.diag(covariance))
+    wide = float(stats.t.ppf(0.975, test.dof if problem.scaled else end.dof))
     with np.errstate(invalid="ignore", divide="ignore"):
-        correlation = end.covariance / np.outer(error, error)
+        correlation = covariance / np.outer(error, error)
     one, two = ("parameter",), ("parameter", "parameter_")
     count = len(free.names)
     variables: dict[str, Any] = {
@@ -51,7 +52,7 @@ def report(
         "ci_low": (one, end.value - wide * error, "lower end of the 95 % interval"),
         "ci_high": (one, end.value + wide * error, "upper end of the 95 % interval"),
         "start": (one, free.value, "value in the starting model"),
-        "covariance": (two, end.covariance, "covariance of the parameters"),
+        "covariance": (two, covariance, "covariance of the parameters"),
         "correlation": (two, correlation, "correlation of the parameters"),
         "singular_value": (("direction",), end.found.singular, "singular value of the weighted derivatives"),
         "direction": (("direction", "parameter"), end.found.directions, "change of the parameters"),
@@ -62,6 +63,10 @@ def report(
     }
     if data.error is not None:
         variables["target_error"] = (("datum",), data.error, "standard error of the target")
+    if problem.model_error is not None:
+        variables["model_error"] = (("datum",), problem.model_error, "error of the theory")
+    if not np.isnan(test.p_value):
+        variables["pull"] = (("datum",), end.quality.pull, "fitted less target, in errors")
     if check is not None:
         variables["network"] = (("datum",), check.value, "the fitted model's network")
         variables["network_error"] = (("datum",), check.error, "its standard error")
@@ -84,28 +89,37 @@ def report(
         "evaluations": minimum.iterations,
         "rounds": rounds,
         "cost": end.cost,
-        "fit": end.quality.goodness.value,
+        "verdict": end.quality.verdict.value,
         "fit_message": end.quality.message,
-        "degrees_of_freedom": end.quality.dof,
+        "dof": test.dof,
         "identifiability": end.found.message,
         "condition_number": end.found.condition,
         "flat_directions": end.found.flat,
-        "standard_errors": _source(data, end.dof),
+        "standard_errors": _source(problem, end),
         "versions": versions(),
     }
-    if end.quality.goodness is not Goodness.UNTESTED:
-        attrs["chi_squared"], attrs["tail_probability"] = end.quality.chi_squared, end.quality.tail
-        attrs["chi_squared_per_degree"] = end.quality.chi_squared / end.quality.dof
+    if not np.isnan(test.p_value):
+        attrs |= {statistic_name(test): test.statistic, "p_value": test.p_value, "misfit": test.misfit}
     if check is not None:
-        attrs |= {"verdict": check.agreement.value, "check": check.message}
+        attrs |= {"check_verdict": check.agreement.value, "check": check.message}
     labelled = {name: (dims, values, {"long_name": text}) for name, (dims, values, text) in variables.items()}
     labelled["directions"] = labelled.pop("direction")
     return xr.Dataset(labelled, coords, attrs)
 
 
-def _source(data: Data, dof: int | None) -> str:
+def _source(problem: Problem, end: End) -> str:
+    """Where the parameters' errors come from."""
+    data = problem.data
+    theirs = "" if problem.model_error is None else ", with the theory's own"
+    if np.isnan(end.quality.factor):
+        return "none: the model does not fit"
+    if problem.scaled:
+        return f"the data's{theirs}, times the misfit (t with {end.quality.test.dof} degrees)"
     if data.samples is not None:
-        return f"from the target's {len(data.samples)} realisations, correlations included (t with {dof} degrees)"
+        count = len(data.samples)
+        return f"from the target's {count} realisations, correlations included{theirs} (t with {end.dof:g} degrees)"
     if data.error is not None:
-        return "from the standard errors given, taken as independent"
+        return f"from the standard errors given, taken as independent{theirs}"
+    if problem.model_error is not None:
+        return "from the theory's own error alone, taken as independent"
     return "from the residuals: the target has no errors of its own"
