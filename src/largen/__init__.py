@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from largen.io.model_files import read_model as read_model
     from largen.io.model_files import write_model as write_model
     from largen.io.neo import to_neo as to_neo
+    from largen.io.recordings import recording as recording
     from largen.io.results import load as load
     from largen.io.results import save as save
     from largen.parameters import TimeSeries as TimeSeries
@@ -57,6 +58,7 @@ _HOME = {
     "write_model": "io.model_files",
     "equations": "io.latex",
     "to_neo": "io.neo",
+    "recording": "io.recordings",
     "fit": "fitting",
     "sensitivity": "fitting",
     "solve_limit": "simulation",
@@ -108,6 +110,7 @@ __all__ = (
     "load",
     "plot",
     "read_model",
+    "recording",
     "save",
     "sensitivity",
     "simulate",

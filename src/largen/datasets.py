@@ -14,6 +14,7 @@ import xarray as xr
 import largen
 from largen.parameters.plain import finite_or_word, to_plain
 from largen.system import AbstractSystem, Arrays, Observable
+from largen.system.values import COMPLETED
 
 _DIM_ATTRS = {
     "population": {"long_name": "population", "units": "1"},
@@ -57,30 +58,9 @@ def label(
         attrs: More attributes.
     """
     first = parts[0]
-    own = bool(first.attrs.get("realisations"))  # a limit that carries a realisation axis itself
-    lead = ("realisation",) if realisations or own else ()
-    variables: dict[str, Any] = {}
-    for observable in system.observables:
-        if observable.name not in first.values:
-            continue
-        note = {"units": observable.unit, "long_name": observable.long_name}
-        blocks = [np.asarray(part.values[observable.name]) for part in parts]
-        if "spike" in observable.dims:
-            variables[observable.name] = (observable.dims, np.concatenate(blocks), note)
-        else:
-            data = np.stack(blocks) if realisations else blocks[0]
-            variables[observable.name] = (lead + observable.dims, data, note)
-        _refuse_nan(observable, variables[observable.name][1], first)
-    ragged = [observable.name for observable in system.observables if "spike" in observable.dims]
-    if realisations and ragged and ragged[0] in first.values:
-        counts = [len(part.values[ragged[0]]) for part in parts]
-        variables["spike_realisation"] = (
-            ("spike",),
-            np.repeat(np.arange(len(parts), dtype=np.int32), counts),
-            {"units": "", "long_name": "realisation of a spike"},
-        )
+    variables = _variables(system.observables, parts, realisations)
     stop = len(times) if first.stopped_at is None else int(np.searchsorted(times, first.stopped_at, side="right"))
-    coords = _coords(system, times[:stop], first, variables)
+    coords = _coords(system, system.populations, times[:stop], first, variables)
     about = {
         "system": system.system,
         "kind": kind,
@@ -101,6 +81,57 @@ def label(
     return xr.Dataset(_bare(variables), _bare(coords), about)
 
 
+def label_recording(
+    system: type[AbstractSystem],
+    populations: Sequence[str],
+    times: np.ndarray,
+    parts: Sequence[Arrays],
+    attrs: Mapping[str, Any],
+) -> xr.Dataset:
+    """Label recorded spikes and rates as a network of a system, which has no parameters.
+
+    Args:
+        system: Class of the system whose observables they are.
+        populations: Labels of the populations.
+        times: Output times.
+        parts: One `Arrays` per realisation.
+        attrs: More attributes, the vector `sizes` among them.
+    """
+    variables = _variables(system.observables, parts, True)
+    coords = _coords(system, populations, times, parts[0], variables)
+    about = {"system": system.system, "kind": "network", "n": int(np.sum(attrs["sizes"])), "status": COMPLETED}
+    about |= {"start_time": float(times[0]), "versions": versions(), "populations": ", ".join(populations)}
+    return xr.Dataset(_bare(variables), _bare(coords), about | netcdf_attrs(attrs))
+
+
+def _variables(observables: Sequence[Observable], parts: Sequence[Arrays], realisations: bool) -> dict[str, Any]:
+    """Dims, data and attributes of what there is of a system's observables, and the realisation of each spike."""
+    first = parts[0]
+    own = bool(first.attrs.get("realisations"))  # a limit that carries a realisation axis itself
+    lead = ("realisation",) if realisations or own else ()
+    variables: dict[str, Any] = {}
+    for observable in observables:
+        if observable.name not in first.values:
+            continue
+        note = {"units": observable.unit, "long_name": observable.long_name}
+        blocks = [np.asarray(part.values[observable.name]) for part in parts]
+        if "spike" in observable.dims:
+            variables[observable.name] = (observable.dims, np.concatenate(blocks), note)
+        else:
+            data = np.stack(blocks) if realisations else blocks[0]
+            variables[observable.name] = (lead + observable.dims, data, note)
+        _refuse_nan(observable, variables[observable.name][1], first)
+    ragged = [observable.name for observable in observables if "spike" in observable.dims]
+    if realisations and ragged and ragged[0] in first.values:
+        counts = [len(part.values[ragged[0]]) for part in parts]
+        variables["spike_realisation"] = (
+            ("spike",),
+            np.repeat(np.arange(len(parts), dtype=np.int32), counts),
+            {"units": "", "long_name": "realisation of a spike"},
+        )
+    return variables
+
+
 def _bare(variables: Mapping[str, Any]) -> dict[str, xr.Variable]:
     """Variables of NumPy arrays as they are: asked to look, xarray imports dask to see that they are none of its."""
     return {
@@ -109,10 +140,16 @@ def _bare(variables: Mapping[str, Any]) -> dict[str, xr.Variable]:
     }
 
 
-def _coords(system: AbstractSystem, times: np.ndarray, first: Arrays, variables: Mapping[str, Any]) -> dict[str, Any]:
+def _coords(
+    system: AbstractSystem | type[AbstractSystem],
+    populations: Sequence[str],
+    times: np.ndarray,
+    first: Arrays,
+    variables: Mapping[str, Any],
+) -> dict[str, Any]:
     dims = {dim for spec in variables.values() for dim in spec[0]}
     coords: dict[str, Any] = {"time": ("time", times, {"units": system.time_unit, "long_name": "time"})}
-    labels = np.array(system.populations)
+    labels = np.array(populations)
     for dim in ("population", "source"):
         if dim in dims:
             coords[dim] = (dim, labels, _DIM_ATTRS[dim])

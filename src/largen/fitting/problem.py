@@ -113,7 +113,7 @@ def times_of(model: AbstractSystem, target: Any, times: Any) -> np.ndarray:
         require(system == model.system, "target", f"be of the {model.system} system", system)
         kind = target.attrs.get("kind")
         require(kind in ("network", "limit"), "target", "be what `simulate` or `solve_limit` returned", kind)
-        dataset("target", target, kinds=("network", "limit"), dims=("time",), attrs=("n", "parameters"))
+        dataset("target", target, kinds=("network", "limit"), dims=("time",), attrs=("n",))
         neurons_of("target", target)
         return increasing_times("times", target["time"].values)
     require(isinstance(target, Mapping), "target", "be a Dataset or a dict of observables", target)

@@ -83,8 +83,8 @@ def read(path: str | os.PathLike) -> tuple[xr.Dataset, str]:
     path = path_of("path", path)
     dataset, intact = load_zarr(path) if path.suffix == ".zarr" else _load_netcdf(path)
     dataset.encoding = {}
-    if "sizes" in dataset.attrs:  # netCDF does not tell a vector of one entry from a number
-        dataset.attrs["sizes"] = np.atleast_1d(dataset.attrs["sizes"])
+    for key in {"sizes", "inhibitory"} & set(dataset.attrs):  # netCDF does not tell a vector of one from a number
+        dataset.attrs[key] = np.atleast_1d(dataset.attrs[key])
     for name, variable in dataset.variables.items():
         variable.encoding = {}
         if variable.dtype == object:

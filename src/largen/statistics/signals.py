@@ -66,7 +66,7 @@ def read(dataset: xr.Dataset, start: float | None, *, finest: float = np.inf, wh
         dataset: What `simulate` or `solve_limit` returned for the spiking system, or another with `rate` (realisation,
             population, time) with or without realisations, in Hz, on a uniform grid of `time` in ms, and `sizes` among
             its attributes (of all populations of the run, also where some were selected). Which populations inhibit
-            say the parameter `inhibitory` or, without it, labels with i.
+            say the parameter or the attribute `inhibitory` or, without these, labels with i.
         start: Time (ms) after which statistics are taken; None for 500 ms after the first time, or a quarter of
             the run if that is less.
         finest: Largest spacing of the grid that is allowed (ms).
@@ -126,11 +126,11 @@ def _about(dataset: object) -> str:
 
 
 def _inhibitory(dataset: xr.Dataset) -> np.ndarray:
-    """Which populations inhibit: the parameter of that name says so, or else labels that begin with i."""
-    flags = parameters_of(dataset).get("inhibitory")
-    if not isinstance(flags, list) or len(flags) != len(populations_of_run(dataset)):
+    """Which populations inhibit: the parameter or attribute of that name says so, or else labels that begin with i."""
+    flags = np.atleast_1d(parameters_of(dataset).get("inhibitory", dataset.attrs.get("inhibitory", [])))
+    if flags.dtype.kind not in "biu" or len(flags) != len(populations_of_run(dataset)):
         return np.array([label.startswith("i") for label in population_labels(dataset)])
-    return np.asarray(flags)[places(dataset)]
+    return flags[places(dataset)].astype(bool)
 
 
 def smooth(rate: np.ndarray, step: float, width: float = SMOOTHING) -> np.ndarray:
