@@ -21,3 +21,9 @@ def assert_frequency(hits: int, trials: int, probability: float, *, false_alarm:
     """Assert that a number of hits is compatible with a probability (exact binomial test, two-sided)."""
     p = stats.binomtest(hits, trials, probability).pvalue
     assert p > false_alarm, f"{hits} of {trials} hits, expected {probability:.4g} of them (p = {p:.1e})"
+
+
+def assert_at_most(hits: int, trials: int, probability: float, *, false_alarm: float = FALSE_ALARM) -> None:
+    """Assert that a number of hits is compatible with at most a probability (exact binomial test, one-sided)."""
+    p = stats.binomtest(hits, trials, probability, alternative="greater").pvalue
+    assert p > false_alarm, f"{hits} of {trials} hits, expected at most {probability:.4g} of them (p = {p:.1e})"

@@ -90,16 +90,16 @@ def test_hochberg_is_the_step_up_rule_as_it_is_written() -> None:
 
 def test_a_table_whose_intervals_all_lie_inside_the_tolerances_is_within() -> None:
     rng = np.random.default_rng(5)
+    found = of_sample(rng.normal(0, 0.35, (4, 6 * 300)), 0.0)
+    within, beyond, low, high = (
+        x.reshape(300, 6) for x in (p_within(found, np.ones(1800)), p_beyond(found, np.ones(1800)), *interval(found))
+    )
     seen = {True: 0, False: 0}
-    for _ in range(300):
-        found = of_sample(rng.normal(0, 0.35, (4, 6)), 0.0)
-        tau = np.full(6, 1.0)
-        low, high = interval(found)
-        inside = bool(np.all((low > -tau) & (high < tau)))
+    for k in range(300):
+        inside = bool(np.all((low[k] > -1) & (high[k] < 1)))
         seen[inside] += 1
-        labels = labels_of(p_within(found, tau), p_beyond(found, tau), 0.05)
         if inside:
-            assert labels == [Label.WITHIN] * 6
+            assert labels_of(within[k], beyond[k], 0.05) == [Label.WITHIN] * 6
     assert min(seen.values()) > 20
 
 
@@ -116,12 +116,9 @@ def test_exact_differences_are_decided_and_unknown_errors_never() -> None:
 def test_at_the_tolerance_itself_at_most_five_tables_in_a_hundred_carry_a_false_label(true_difference: float) -> None:
     """4000 tables of 8 rows: above 0.05 + 3 binomial standard errors by chance in 1 of 700 runs."""
     rng = np.random.default_rng(6)
-    wrong = 0
-    tau = np.ones(8)
-    for _ in range(4000):
-        found = of_sample(rng.normal(true_difference, 0.4, (8, 8)), 0.0)
-        labels = labels_of(p_within(found, tau), p_beyond(found, tau), 0.05)
-        wrong += any(label is not Label.UNDECIDED for label in labels)
+    found = of_sample(rng.normal(true_difference, 0.4, (8, 8 * 4000)), 0.0)
+    within, beyond = (p(found, np.ones(8 * 4000)).reshape(4000, 8) for p in (p_within, p_beyond))
+    wrong = sum(labels_of(w, b, 0.05) != [Label.UNDECIDED] * 8 for w, b in zip(within, beyond, strict=True))
     assert wrong / 4000 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 4000)
     assert wrong / 4000 > 0.01  # the bound is no accident of tests without power
 
@@ -132,11 +129,8 @@ def test_a_detectable_difference_is_called_beyond_with_probability_0_8(realisati
     rng = np.random.default_rng(7)
     error = np.array([0.2 / np.sqrt(realisations)])
     size = detectable(error, np.array([realisations - 1.0]), np.ones(1), 0.05, 1)[0]
-    hits = 0
-    for _ in range(4000):
-        found = of_sample(rng.normal(size, 0.2, (realisations, 1)), 0.0)
-        hits += bool(p_beyond(found, np.ones(1))[0] <= 0.025)
-    assert hits / 4000 == pytest.approx(0.8, abs=0.025)
+    found = of_sample(rng.normal(size, 0.2, (realisations, 4000)), 0.0)
+    assert np.mean(p_beyond(found, np.ones(4000)) <= 0.025) == pytest.approx(0.8, abs=0.025)
 
 
 def test_detectable_agrees_with_the_noncentral_t_of_scipy() -> None:
@@ -152,10 +146,8 @@ def test_as_many_networks_as_are_needed_decide_a_row() -> None:
     count = int(plan.count[0])
     assert count > 8
     assert not plan.at_least[0]
-    decided = 0
-    for _ in range(2000):
-        found = of_sample(rng.normal(0.5, 0.8, (count, 1)), 0.0)
-        decided += bool(p_within(found, np.ones(1))[0] <= 0.025)
+    found = of_sample(rng.normal(0.5, 0.8, (count, 2000)), 0.0)
+    decided = np.sum(p_within(found, np.ones(2000)) <= 0.025)
     assert 0.77 <= decided / 2000 <= 0.95
 
 

@@ -88,6 +88,14 @@ def first_given(*values: Any) -> Any:
     return next((value for value in values if value is not None), None)
 
 
+def tolerances_of(tolerance: Sequence[str] | None, scale: Sequence[str] | None) -> dict[str, Any]:
+    """The arguments `tolerance` and `scale` of `compare` from the options of a command."""
+    given = list(tolerance or ())
+    if len(given) == 1 and "=" not in given[0]:
+        return {"tolerance": parse_value(given[0]), "scale": _pairs("--scale", scale or ())}
+    return {"tolerance": _pairs("--tolerance", given) or None, "scale": _pairs("--scale", scale or ())}
+
+
 def _pairs(flag: str, given: Sequence[str]) -> dict[str, Any]:
     """Read `name=value` of a repeatable option."""
     pairs = {}

@@ -30,6 +30,15 @@ OutFile = Annotated[Path | None, typer.Option("--out", "-o", help="File to write
 OutFolder = Annotated[Path | None, typer.Option("--out", "-o", help="Results folder.")]
 Workers = Annotated[int, typer.Option("--workers", "-w", help="Processes that share the realisations.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that are already there.")]
+Tolerance = Annotated[
+    list[str] | None,
+    typer.Option("--tolerance", help="Tolerated share: one number, or such as rate=0.02; repeatable."),
+]
+Scale = Annotated[
+    list[str] | None,
+    typer.Option("--scale", help="Natural size of a difference, such as rate=1.0; repeatable."),
+]
+AllRows = Annotated[bool, typer.Option("--all", help="Print every row and every statistic.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable results.")]
 
 

@@ -2,13 +2,23 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from largen.checks import InputError, LimitError
 from largen.commands.limit import COMPILES, solve_and_keep
-from largen.commands.options import AsJson, JobOptions, OutFolder, Overwrite, Workers, takes_job
+from largen.commands.options import (
+    AllRows,
+    AsJson,
+    JobOptions,
+    OutFolder,
+    Overwrite,
+    Scale,
+    Tolerance,
+    Workers,
+    takes_job,
+)
 from largen.commands.output import Output, results_folder, save_figure
 from largen.commands.simulate import needs, networks, simulate_and_keep
 
@@ -26,23 +36,42 @@ FILES = ("model.yaml", "limit.nc", "finite.nc", "network.nc", "report.nc", "repo
 @takes_job("n", "realisations", "seed", "times", "method", "changes", "options")
 def run(
     asked: JobOptions,
+    tolerance: Tolerance = None,
+    scale: Scale = None,
+    everything: AllRows = False,
     out: OutFolder = None,
     workers: Workers = 1,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the network, solve its limit, and compare: a table, a figure and files in a results folder."""
-    from largen.commands.job import read_job
+    from largen.commands.job import read_job, tolerances_of
     from largen.commands.tables import show_run
 
     output, job = Output(as_json), read_job(asked)
+    judged = tolerances_of(tolerance, scale)
     with results_folder(out, asked.model, overwrite) as results:
-        report, summary = run_into(results.folder, job, workers, output)
-    output.result(summary, lambda: show_run(report, summary, results.path))
+        report, summary = run_into(results.folder, job, workers, output, judged)
+    again = f"largen run {asked.model} -r {{}}" if _plain(asked) else "the same command with -r {}"
+    output.result(summary, lambda: show_run(report, summary, results.path, everything, again))
 
 
-def run_into(folder: Path, job: "Job", workers: int, output: Output) -> tuple["xr.Dataset", dict[str, Any]]:
+def _plain(asked: JobOptions) -> bool:
+    """Whether the command says nothing but the model and the realisations."""
+    return asked == JobOptions(asked.model, realisations=asked.realisations)
+
+
+def run_into(
+    folder: Path, job: "Job", workers: int, output: Output, judged: Mapping[str, Any] | None = None
+) -> tuple["xr.Dataset", dict[str, Any]]:
     """Solve the limit, simulate, solve the theory of n neurons, compare, draw; save each as it comes.
+
+    Args:
+        folder: Where the files go.
+        job: Model and settings.
+        workers: Processes that share the realisations.
+        output: Where messages go.
+        judged: `tolerance` and `scale` of `compare`.
 
     Returns:
         What `compare` returned, and the contents of report.json with the seconds that each part took.
@@ -67,7 +96,7 @@ def run_into(folder: Path, job: "Job", workers: int, output: Output) -> tuple["x
         network = simulate_and_keep(job, file, stopped=file, record=record, workers=workers, output=output)
     with _timed(seconds, "finite"):
         finite = _theory_at_size(folder, job, output)
-    report, note = _compared(network, limit, finite, output)
+    report, note = _compared(network, limit, finite, judged or {}, output)
     summary = report_as_plain(report) | {"model": json_safe(to_plain(model, strict=False))}
     if note:
         summary["note"] = note
@@ -106,20 +135,24 @@ def _theory_at_size(folder: Path, job: "Job", output: Output) -> "xr.Dataset | N
 
 
 def _compared(
-    network: "xr.Dataset", limit: "xr.Dataset", finite: "xr.Dataset | None", output: Output
+    network: "xr.Dataset",
+    limit: "xr.Dataset",
+    finite: "xr.Dataset | None",
+    judged: Mapping[str, Any],
+    output: Output,
 ) -> tuple["xr.Dataset", str]:
     """Compare, and say what could not be compared: a limit may end while the network still approaches it."""
     from largen.comparison import compare
 
     try:
-        return compare(network, limit, finite=finite), ""
+        return compare(network, limit, finite=finite, **judged), ""
     except InputError as error:
         if finite is None:
             raise
         n = network.attrs["n"]
         note = f"Compared with the theory of {n} neurons alone, for there is no comparison with the limit. {error}"
         output.say(note)
-        return compare(network, finite), note
+        return compare(network, finite, **judged), note
 
 
 def statistics_as_plain(model: "AbstractSystem", datasets: dict[str, "xr.Dataset"]) -> dict[str, Any]:

@@ -10,6 +10,16 @@ import xarray as xr
 from rich.console import Console
 from rich.table import Table
 
+from largen.comparison.decisions import Label
+from largen.comparison.words import (
+    in_order,
+    interval_in_words,
+    next_step,
+    percent,
+    plain_percent,
+    rows_of,
+    what_is_said,
+)
 from largen.datasets import describe
 from largen.parameters import AbstractComponent, ParameterInfo, parameters
 from largen.parameters.text import written
@@ -65,40 +75,95 @@ def plus_minus(value: float, error: float | None, digits: int = 4) -> str:
     return f"{text} ± {error:.{decimals}f}"
 
 
-def show_comparison(report: xr.Dataset) -> None:
-    """Print a comparison as a table, and the message of each verdict."""
-    out = console()
-    at_size = "finite_bias" in report
-    columns = ["", "unit", "network", "limit", "network - limit", "z"]
-    rows = table(*columns, *(["network - theory at n", "z"] if at_size else []))
-    for name in report["component"].values.tolist():
-        row = {str(key): value.item() for key, value in report.sel(component=name).items() if value.ndim == 0}
-        cells = [f"{row['network']:.4g}", f"{row['limit']:.4g}"]
-        for prefix in ("", "finite_") if at_size else ("",):
-            cells += [
-                plus_minus(row[f"{prefix}bias"], row[f"{prefix}standard_error"]),
-                f"{row[f'{prefix}z']:+.1f}",
-            ]
-        rows.add_row(name, unit(_unit_of(report, name)), *cells)
-    out.print(rows)
-    for message in report["sentence"].values.tolist():
-        print(message)
+def show_comparison(report: xr.Dataset, everything: bool = False, again: str = "") -> None:
+    """Print what a comparison found: its headline, and the rows that are not within their tolerance.
+
+    Args:
+        report: What `compare` returned.
+        everything: Print all rows, with the values of both sides, and what the errors rest on.
+        again: Command that would run as many networks as an open row needs, with {} for their number.
+    """
+    print(f"{report.attrs['verdict'].upper()}: {report.attrs['headline']}")
+    chosen = list(range(report.sizes["component"])) if everything else in_order(report)
+    if everything:
+        _all_rows(report)
+    elif chosen:
+        _open_rows(report, chosen)
+    step = next_step(report)
+    if step is not None:
+        print(_next(report, *step, again))
+    if report.attrs["not_compared"]:
+        print(f"Not compared: {report.attrs['not_compared']}.")
+    if everything:
+        print(f"{report.attrs['method']}; {report.attrs['assumptions']}.")
+        level = plain_percent(report.attrs["level"])
+        print(f"At most {level} of such tables carry a false label, at most {level} a false cause.")
 
 
-def _unit_of(report: xr.Dataset, component: str) -> str:
-    """Unit of a component of a comparison: that of its observable."""
-    observable = report["observable_of"].sel(component=component).item()
-    return str(report[f"{observable}_bias"].attrs.get("units", ""))
+def _open_rows(report: xr.Dataset, chosen: list[int]) -> None:
+    """The rows that are not within tolerance, the gravest first."""
+    rows = table("", f"network - {report.attrs['other']}", "95 % interval", "tolerance", "", left=("",))
+    for row in rows_of(report, chosen):
+        share = percent(row["difference"] / row["scale"])
+        said = what_is_said(row, report.attrs["realisations"])
+        rows.add_row(row["component"], share, interval_in_words(row), plain_percent(row["tolerance"]), said)
+    console().print(rows)
 
 
-def show_run(report: xr.Dataset, summary: dict[str, Any], folder: Path) -> None:
-    """Print the comparison of a run, its statistics, and where the files are."""
-    show_comparison(report)
+def _all_rows(report: xr.Dataset) -> None:
+    """All rows, in per cent of their scales."""
+    at_size = "finite_difference" in report
+    columns = ["", "network", report.attrs["other"], "diff.", "95 % interval", "tol.", "detects"]
+    rows = table(*columns, *(["at n"] if at_size else []), "label", left=("label",))
+    starred = False
+    for row in rows_of(report, range(report.sizes["component"])):
+        unit = 100 / row["scale"]
+        label = row["cause"] or row["label"].removesuffix(" tolerance")
+        resolved = row["label"] == Label.WITHIN and not row["ci_low"] <= 0 <= row["ci_high"]
+        starred |= resolved
+        finite = [f"{unit * row['finite_difference']:+.1f}"] if at_size else []
+        rows.add_row(
+            row["component"], f"{row['network']:.4g}", f"{row['theory']:.4g}", f"{unit * row['difference']:+.1f}",
+            interval_in_words(row), f"{100 * row['tolerance']:.3g}", f"{unit * row['detectable']:.1f}", *finite,
+            label + (" *" if resolved else ""),
+        )  # fmt: skip
+    console().print(rows)
+    scales = _scales(report)
+    others = "; ".join(f"{', '.join(names)}: of {words}" for words, names in scales.items() if words)
+    print(f"In per cent of the {report.attrs['other']}'s value{'; ' + others if others else ''}.")
+    if at_size:
+        print(f"At n: difference from the theory of {report.attrs['n']:g} neurons.")
+    if starred:
+        print("* not zero: the interval excludes 0, but the difference is smaller than the tolerance.")
+
+
+def _scales(report: xr.Dataset) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for words, name in zip(report["scale_words"].values.tolist(), report["observable_of"].values.tolist(), strict=True):
+        names = found.setdefault(words, [])
+        if name not in names:
+            names.append(name)
+    return found
+
+
+def _next(report: xr.Dataset, count: int, names: str, again: str) -> str:
+    """One line on what to do about open rows."""
+    if report.attrs["realisations"] == 1:
+        return f"Next: a run about {count} times as long would decide {names}; several realisations tell more."
+    command = f": {again.format(count)}" if again else ""
+    return f"Next: about {count} networks in all would decide {names}{command}"
+
+
+def show_run(
+    report: xr.Dataset, summary: dict[str, Any], folder: Path, everything: bool = False, again: str = ""
+) -> None:
+    """Print the comparison of a run, where the files are and, with everything, its statistics."""
+    show_comparison(report, everything, again)
     out = console()
     statistics = summary.get("statistics")
     if statistics and "unavailable" in statistics:
         print(f"\nNo statistics: {statistics['unavailable']['reason']}")
-    elif statistics:
+    elif statistics and everything:
         sources = list(statistics)
         rows = table("", "unit", *sources)
         for name, entry in statistics[sources[0]].items():
@@ -106,7 +171,7 @@ def show_run(report: xr.Dataset, summary: dict[str, Any], folder: Path) -> None:
             rows.add_row(name, unit(entry["unit"]), *cells)
         print()
         out.print(rows)
-    print(f"\nResults: {folder}{os.sep} ({', '.join(summary['files'])})")
+    print(f"\nResults: {folder}{os.sep} ({', '.join(summary['files'])})" + ("" if everything else ". All rows: --all"))
 
 
 def _statistic(entry: dict[str, Any] | None) -> str:

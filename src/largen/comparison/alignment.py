@@ -20,7 +20,7 @@ def aligned(network: xr.Dataset, theory: xr.Dataset, name: str) -> xr.Dataset:
         name: Which argument the theory is.
 
     Raises:
-        InputError: A label of the network is not in the theory, an axis cannot be matched, or times differ.
+        InputError: The two have different labels, or one twice; an axis cannot be matched, or times differ.
     """
     shared = [key for key in network.data_vars if key in theory and not {"spike", "neuron"} & set(network[key].dims)]
     for dim in sorted({str(dim) for key in shared for dim in (*network[key].dims, *theory[key].dims)}):
@@ -51,9 +51,10 @@ def _along(network: xr.Dataset, theory: xr.Dataset, dim: str, name: str) -> xr.D
     if dim not in theory.dims:
         theory = theory.expand_dims(dim)
     places = _places(ours, theirs)
-    if places is None:
+    if places is None or len(ours) != len(theirs):
         raise InputError(
-            f"Argument `{name}` must have the network's labels along `{dim}`, {shown(ours)}, but has {shown(theirs)}."
+            f"Argument `{name}` must have the network's labels along `{dim}`, {shown(ours)}, but has {shown(theirs)}. "
+            "Select the same ones from both."
         )
     return theory.isel({dim: places if dim in network.dims else places[0]})
 

@@ -5,25 +5,16 @@ from typing import Any
 
 import xarray as xr
 
+from largen.comparison.words import lines, rows_of
 from largen.datasets import json_attrs
 from largen.parameters.plain import finite_or_word
 
 
 def report_as_plain(report: xr.Dataset) -> dict[str, Any]:
-    """A comparison as plain values: one entry per observable and per component."""
-    observables = {}
-    for name in report["observable"].values.tolist():
-        row = report.sel(observable=name)
-        observables[name] = {
-            str(key): finite_or_word(row[key].item()) for key in report.data_vars if report[key].dims == ("observable",)
-        }
-    components = {}
-    for name in report["component"].values.tolist():
-        row = report.sel(component=name)
-        components[name] = {
-            str(key): finite_or_word(row[key].item()) for key in report.data_vars if report[key].dims == ("component",)
-        }
-    return json_attrs(report) | {"observables": observables, "components": components}
+    """A comparison as plain values: its attributes, and one entry per row."""
+    every = rows_of(report, range(report.sizes["component"]))
+    rows = {row.pop("component"): {key: finite_or_word(value) for key, value in row.items()} for row in every}
+    return json_attrs(report) | {"said": lines(report), "components": rows}
 
 
 def convergence_as_plain(study: xr.Dataset, folder: Path) -> dict[str, Any]:

@@ -1,66 +1,29 @@
-"""compare(): the distance between a network and its limit, with an error bar."""
+"""compare(): the distance between a network and its limit, with an error bar and a tolerance."""
 
-import enum
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from largen.checks import InputError, dataset, flag, neurons_of, real, require
 from largen.comparison.alignment import aligned
-from largen.comparison.difference import Difference, as_series, difference_of, own_laws
-from largen.datasets import component_labels, versions
-from largen.numerics.hypothesis_tests import holm
+from largen.comparison.decisions import (
+    Cause,
+    Label,
+    causes_of,
+    detectable,
+    headline_of,
+    interval,
+    labels_of,
+    needed,
+)
+from largen.comparison.rows import Measured, Rows, Yardsticks, measure, rows_of, scales_of, yardsticks
+from largen.comparison.samples import Sample, Side, features, network_side, time_mean
+from largen.comparison.words import assumptions, headline
+from largen.datasets import versions
 from largen.system.values import COMPLETED
-
-
-class Verdict(enum.StrEnum):
-    """What a comparison finds for an observable, from the worst to the best; the values are what people read."""
-
-    THEORY_OFF = "theory off"
-    NOT_SEPARATED = "differs; finite size not separated"
-    FINITE_SIZE = "differs by a finite-size effect"
-    TOO_SHORT = "simulation too short to tell"
-    AGREES = "agrees"
-
-
-DIFFERENT = (Verdict.THEORY_OFF, Verdict.NOT_SEPARATED, Verdict.FINITE_SIZE)
-"""Verdicts that speak of a difference."""
-
-
-class _Tested(NamedTuple):
-    """Differences of a network from its theories.
-
-    Attributes:
-        network: The network.
-        limit: The limit.
-        names: The observables that both have.
-        inside: Which of the limit's times count, shape (time,).
-        against_limit: Difference from the limit, by observable.
-        against_finite: Difference from the theory at the network's size, by observable; the same object as
-            `against_limit` where the limit is that theory, None without a theory.
-        level: Chance of a verdict against a true theory, over all observables.
-        precision: Relative half-width of an interval above which no difference seen is no agreement.
-    """
-
-    network: xr.Dataset
-    limit: xr.Dataset
-    names: list[str]
-    inside: np.ndarray
-    against_limit: list[Difference]
-    against_finite: list[Difference] | None
-    level: float
-    precision: float
-
-    @property
-    def tables(self) -> dict[str, list[Difference]]:
-        """The differences by the prefix of their names in the report."""
-        if self.against_finite is None or self.against_finite is self.against_limit:
-            return {"": self.against_limit}
-        return {"": self.against_limit, "finite_": self.against_finite}
 
 
 def compare(
@@ -69,84 +32,77 @@ def compare(
     *,
     finite: xr.Dataset | None = None,
     level: float = 0.05,
-    precision: float = 0.1,
+    tolerance: float | Mapping[str, float] | None = None,
+    scale: Mapping[str, float] | None = None,
     strict: bool = True,
 ) -> xr.Dataset:
-    """Measure the distance between a network and its limit, with an error bar.
+    """Measure the distance between a network and its limit, and say whether it is within a tolerance.
 
-    For every observable that both have, the realisations' differences from the theory are averaged over at most
-    10 blocks of time; one Mahalanobis distance (Hotelling's test, covariance over the realisations) says whether
-    they could be chance, with Holm's correction over the observables. Few realisations test fewer blocks, then averages
-    over components. With one the error is that of the system's own theory of fluctuations where it has one (the rate
-    system in discrete time), else a block bootstrap along time. A theory that is itself sampled (the finite-size
-    chain of the spiking system) brings its own error in.
+    Compared are the time mean of every observable that both have, the statistics of rhythm of a spiking system
+    (synchrony, events, power, orbit area), and the course of every observable in time. Each realisation gives one
+    number, whose scatter is the error; a theory that is itself sampled brings its own error in (Welch). From one
+    realisation the error is that of the system's own theory of fluctuations where it has one, else that of groups of
+    whole cycles, or of blocks of time, left out in turn.
 
-    The verdict of an observable is one of: "agrees"; "differs by a finite-size effect" (the limit differs, the
-    theory at the network's size does not); "theory off" (the theory at the network's size differs too);
-    "differs; finite size not separated" (no theory at the network's size was given); "simulation too short to
-    tell" (no difference seen, but one of `precision` of the observable's size would not have been seen either).
+    A row is *within tolerance* or *beyond tolerance* where the data show it, else *undecided*: two one-sided tests
+    against the tolerance, with Hochberg's and Holm's corrections over all rows. A difference beyond the tolerance is a
+    *finite-size effect* where the theory at the network's size is shown to be within tolerance and explains half to one
+    and a half of it; *theory differs* says that this theory is itself beyond tolerance. At most a share `level` of
+    tables carries a false label, and at most that share a false cause.
 
     Args:
-        network: What `simulate` returned.
-        limit: What `solve_limit` returned, at the same times.
+        network: What `simulate` or `recording` returned.
+        limit: What `solve_limit` returned, at the same times; or another network, to compare the two.
         finite: The limit equations at the network's n, `solve_limit(..., n=N)`. A `limit` whose n is the
             network's serves for both.
-        level: Chance of a verdict against a true theory, over all observables.
-        precision: Relative half-width of the 95 % interval above which no difference seen is no agreement.
-        strict: Refuse datasets of different parameters; otherwise compare them all the same.
+        level: Chance of a false label in the table.
+        tolerance: Share of a row's scale that is tolerated: one number for all rows (twice it for courses in time; that
+            of orbit_area stays), or shares by observable or statistic. By default 5 % of means and rates, 10 % of
+            variances, covariances, synchrony and event sizes.
+        scale: Natural size of a difference by observable or statistic, where the theory's own is not wanted or is 0.
+        strict: Refuse Datasets of different parameters; otherwise compare them all the same.
 
     Returns:
-        Dataset with dims `component` (one row per observable and population, such as `rate[e]`): network, limit,
-        bias, standard_error, ci_low, ci_high, z and, against `finite`, finite_bias, finite_standard_error,
-        finite_z; `observable`: statistic, p_value, p_adjusted, verdict, sentence; and, for plots, pointwise
-        `<observable>_bias`, `<observable>_standard_error` and `<observable>_z` in the observable's own dims.
+        Dataset with the dim `component`, one row each: network, theory, difference, standard_error, dof, ci_low,
+        ci_high (95 %), scale, tolerance (share of the scale), p_within, p_beyond, label, cause, detectable (smallest
+        true difference that would have been called beyond with probability 0.8), needed (realisations in all that
+        would decide the row with that probability), needed_is_bound; and, against the theory at the network's
+        size, finite_theory, finite_difference, finite_standard_error, finite_dof, finite_ci_low, finite_ci_high,
+        finite_p_within, finite_p_beyond, finite_share. `attrs`: verdict, headline, level, realisations,
+        theory_realisations, method, assumptions, not_compared, smallest_p.
 
-    A selection is compared by its labels: populations, lags and realisations in any order, or fewer of them.
+    A selection is compared by its labels: populations, lags and realisations in any order.
 
     Raises:
         InputError: Different systems, parameters, times, labels or sizes; nothing in common; a network without
-            realisations.
+            realisations; a theory that is 0 where the network is not, without a `scale`.
+    Source: Schuirmann 1987 (two one-sided tests); Holm 1979; Hochberg 1988; Welch 1947.
     """
     strict = flag("strict", strict)
     level = real("level", level, above=0.0)
     require(level < 1, "level", "be below 1", level)
-    precision = real("precision", precision, above=0.0)
-    network = _with_realisations(network)
+    sticks = yardsticks(tolerance, scale)
+    network = _with_realisations(network, "network")
+    is_network = isinstance(limit, xr.Dataset) and limit.attrs.get("kind") == "network"
+    if is_network:
+        limit = _with_realisations(limit, "limit")
+        require(finite is None, "finite", "not be given where two networks are compared", "a Dataset")
     limit = _checked_pair(network, limit, "limit", strict)
-    size = float(network.attrs["n"])
-    own_size = float(limit.attrs["n"]) == size
-    if not own_size and np.isfinite(float(limit.attrs["n"])):
-        raise InputError(
-            f"The limit was solved at n = {limit.attrs['n']:g}, but the network has n = {size:g}: "
-            f"solve it with n=None or n={size:g}."
-        )
+    own_size = _require_size(network, limit) if not is_network else False
     if finite is not None:
         finite = _checked_pair(network, finite, "finite", strict)
-        if float(finite.attrs["n"]) != size:
+        if float(finite.attrs["n"]) != float(network.attrs["n"]):
             raise InputError(
-                f"Argument `finite` was solved at n = {finite.attrs['n']:g}, but the network has n = {size:g}: "
-                f"use solve_limit(model, times, n={size:g})."
+                f"Argument `finite` was solved at n = {finite.attrs['n']:g}, but the network has "
+                f"n = {network.attrs['n']:g}: use solve_limit(model, times, n={network.attrs['n']:g})."
             )
-    names = _shared(network, limit)
-    inside = after_layer(network, limit)
-    laws = own_laws(network, limit.sizes["time"], names)
-    against_limit = [difference_of(network, limit, name, inside, laws.get(name)) for name in names]
-    if finite is None and own_size:
-        against_finite: list[Difference] | None = against_limit
-    elif finite is None:
-        against_finite = None
-    else:
-        missing = [name for name in names if name not in finite]
-        require(not missing, "finite", "have the limit's observables", missing)
-        everywhere = np.ones(network.sizes["time"], bool)
-        against_finite = [difference_of(network, finite, name, everywhere, laws.get(name)) for name in names]
-    return _report(_Tested(network, limit, names, inside, against_limit, against_finite, level, precision))
+    return _Comparison(network, limit, finite, level, sticks, is_network, own_size).report()
 
 
-def _with_realisations(network: xr.Dataset) -> xr.Dataset:
+def _with_realisations(network: xr.Dataset, name: str) -> xr.Dataset:
     """The network, checked, with its dims in their usual order; where one realisation was selected its dim is back."""
-    dataset("network", network, kinds=("network",), dims=("time",), attrs=("system", "parameters", "n"))
-    neurons_of("network", network)
+    dataset(name, network, kinds=("network",), dims=("time",), attrs=("system", "n"))
+    neurons_of(name, network)
     if "lag" in network.indexes:
         network = network.sortby("lag")
     timed = {key: network[key] for key in network.data_vars if "time" in network[key].dims}
@@ -156,15 +112,16 @@ def _with_realisations(network: xr.Dataset) -> xr.Dataset:
     network = network.assign(
         {key: variable.transpose(*usual, missing_dims="ignore") for key, variable in timed.items()}
     )
-    return dataset("network", network, dims=("realisation",), remedy="Select it with isel(realisation=[0]).")
+    return dataset(name, network, dims=("realisation",), remedy="Select it with isel(realisation=[0]).")
 
 
 def _checked_pair(network: xr.Dataset, theory: xr.Dataset, name: str, strict: bool) -> xr.Dataset:
     """The theory with the network's labels, if it is one of this network."""
-    dataset(name, theory, kinds=("limit",), dims=("time",), attrs=("system", "parameters", "n", "status"))
+    dataset(name, theory, kinds=("limit", "network"), dims=("time",), attrs=("system", "n"))
     neurons_of(name, theory)
     for key, what in (("system", "systems"), ("parameters", "parameters")):
-        if network.attrs[key] != theory.attrs[key] and (strict or key == "system"):
+        known = all(key in part.attrs for part in (network, theory))  # a recording has no parameters
+        if known and network.attrs[key] != theory.attrs[key] and (strict or key == "system"):
             detail = _first_difference(network, theory) if key == "parameters" else ""
             remedy = " Compare all the same with strict=False." if key == "parameters" else ""
             raise InputError(f"The network and `{name}` must be of the same {what}, but differ{detail}.{remedy}")
@@ -182,15 +139,23 @@ def _first_difference(a: xr.Dataset, b: xr.Dataset) -> str:
     return ""
 
 
-def _shared(network: xr.Dataset, limit: xr.Dataset) -> list[str]:
+def _require_size(network: xr.Dataset, limit: xr.Dataset) -> bool:
+    """Whether the limit is that of the network's size; it must be that or the infinite one."""
+    size, of_limit = float(network.attrs["n"]), float(limit.attrs["n"])
+    if of_limit != size and np.isfinite(of_limit):
+        raise InputError(
+            f"The limit was solved at n = {of_limit:g}, but the network has n = {size:g}: "
+            f"solve it with n=None or n={size:g}."
+        )
+    return of_limit == size
+
+
+def shared(network: xr.Dataset, limit: xr.Dataset) -> list[str]:
     """Observables with a time axis that both have, in the network's order."""
     names = [
         str(name)
         for name, variable in network.data_vars.items()
-        if name in limit
-        and "time" in variable.dims
-        and "realisation" in variable.dims
-        and "neuron" not in variable.dims
+        if name in limit and {"time", "realisation"} <= set(variable.dims) and "neuron" not in variable.dims
     ]
     if not names:
         ours, theirs = (", ".join(map(str, part.data_vars)) or "none" for part in (network, limit))
@@ -207,7 +172,7 @@ def after_layer(network: xr.Dataset, limit: xr.Dataset) -> np.ndarray:
     width = layer / np.sqrt(float(network.attrs["n"]))
     inside = times >= float(limit.attrs.get("start_time", times[0])) + width
     if inside.sum() < 2:
-        ended = limit.attrs["status"] != COMPLETED
+        ended = limit.attrs.get("status", COMPLETED) != COMPLETED
         enough = (layer / (times[-2] - times[0])) ** 2 if len(times) > 2 else np.inf
         remedy = (
             (f"the limit ends before that, so take n above {enough:.3g}" if np.isfinite(enough) else "take a larger n")
@@ -220,202 +185,210 @@ def after_layer(network: xr.Dataset, limit: xr.Dataset) -> np.ndarray:
     return inside
 
 
-def _report(tested: _Tested) -> xr.Dataset:
-    """The report as a labelled Dataset."""
-    network, limit = tested.network, tested.limit
-    components, owner, values = _components(tested)
-    observables, verdicts = _tests(tested)
-    observables["verdict"] = np.array([verdict.value for verdict in verdicts])
-    messages = [_message(tested, k, verdict, components, owner, values) for k, verdict in enumerate(verdicts)]
-    observables["sentence"] = np.array(messages)
-    variables: dict[str, Any] = {key: ("component", column) for key, column in values.items()}
-    variables |= {key: ("observable", column) for key, column in observables.items()}
-    for name, difference in zip(tested.names, tested.against_limit, strict=True):
-        variables |= _pointwise(network[name], name, difference)
-    coords = {
-        "component": components,
-        "observable": tested.names,
-        "observable_of": ("component", owner),
-        "time": ("time", limit["time"].values, limit["time"].attrs),
+class _Comparison(NamedTuple):
+    """What is compared, checked and with the same labels."""
+
+    network: xr.Dataset
+    limit: xr.Dataset
+    finite: xr.Dataset | None
+    level: float
+    sticks: Yardsticks
+    is_network: bool
+    own_size: bool
+
+    def report(self) -> xr.Dataset:
+        """Measure all rows, decide, and put it into words."""
+        names = shared(self.network, self.limit)
+        counted = after_layer(self.network, self.limit)
+        length = self.limit.sizes["time"]
+        ours_side = network_side(_first(self.network, length), names, counted)
+        theirs_side = self._theory_side(self.limit, names, counted, ours_side)
+        ours, why = _samples(ours_side, names)
+        theirs, _ = _samples(theirs_side, names)
+        other = "second network" if self.is_network else "limit"
+        rows = rows_of(ours_side, theirs_side, ours, theirs, self.sticks, other)
+        main = measure(rows, ours, theirs)
+        finite = self._against_finite(rows, names, counted, ours_side, ours)
+        report = _dataset(self, rows, main, finite, ours_side, theirs_side)
+        report.attrs |= {
+            "other": other,
+            "from_time": float(self.limit["time"].values[counted][0]),
+            "not_compared": _not_compared(rows, why),
+            "clause": rows.clause,
+            "assumptions": assumptions(ours_side.dataset.sizes["realisation"], _runs(rows, ours)),
+        }
+        report.attrs["headline"] = headline(report)
+        return report
+
+    def _theory_side(self, theory: xr.Dataset, names: list[str], counted: np.ndarray, ours: Side) -> Side:
+        """The theory over the times that count: those of the network's cycles where that is one realisation."""
+        length = theory.sizes["time"]
+        counted = counted[:length] if length <= counted.size else np.pad(counted, (0, length - counted.size))
+        if "realisation" in theory.dims:
+            return network_side(theory, names, counted)
+        if ours.parts is not None:
+            used = np.flatnonzero(ours.parts.any(0))
+            counted = counted & (np.arange(length) >= used[0]) & (np.arange(length) <= used[-1])
+        return Side(theory, counted)
+
+    def _against_finite(
+        self, rows: Rows, names: list[str], counted: np.ndarray, ours_side: Side, ours: Mapping[str, Sample]
+    ) -> Measured | None:
+        """The network against the theory of its size, on the larger of the scales of the limit and of this theory."""
+        if self.finite is None:
+            return None
+        missing = [name for name in names if name not in self.finite]
+        require(not missing, "finite", "have the limit's observables", missing)
+        side = self._theory_side(_first(self.finite, self.limit.sizes["time"]), names, counted, ours_side)
+        theirs, _ = _samples(side, names)
+        own = {name: found for name, (found, _) in scales_of(side, names, theirs).items()}
+        own |= {name: one.feature.scale for name, one in theirs.items() if one.feature is not None}
+        fixed = self.sticks.scales
+        scales = {
+            name: found if name in fixed or name not in own else np.fmax(found, own[name])
+            for name, found in rows.entry_scales.items()
+        }
+        return measure(rows, ours, theirs, scales)
+
+
+def _first(part: xr.Dataset, length: int) -> xr.Dataset:
+    """The first times only: a limit that is lost on the way ends earlier."""
+    cut = {dim: slice(0, length) for dim in ("time", "time_") if part.sizes.get(dim, 0) > length}
+    return part.isel(cut) if cut else part
+
+
+def _samples(side: Side, names: list[str]) -> tuple[dict[str, Sample], str]:
+    found, why = features(side)
+    return {name: time_mean(side, name) for name in names} | found, why
+
+
+def _runs(rows: Rows, ours: Mapping[str, Sample]) -> dict[str, np.ndarray]:
+    """Run values of every row that is no course, by its name."""
+    chosen = [k for k in range(len(rows.names)) if not rows.course[k]]
+    return {rows.names[k]: ours[rows.quantities[k]].runs[:, rows.entries[k]] for k in chosen}
+
+
+def _not_compared(rows: Rows, why: str) -> str:
+    """What is left out and why, one reason after the other."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in rows.left_out.items():
+        reasons.setdefault(reason, []).append(name)
+    parts = [f"{', '.join(names)} ({reason})" for reason, names in reasons.items()]
+    return "; ".join(parts + ([f"statistics of rhythm ({why})"] if why else []))
+
+
+def _dataset(
+    what: _Comparison, rows: Rows, main: Measured, finite: Measured | None, ours: Side, theirs: Side
+) -> xr.Dataset:
+    """All numbers, labels and causes as a labelled Dataset."""
+    m, level = len(rows.names), what.level
+    realisations = what.network.sizes["realisation"]
+    labels = labels_of(main.within, main.beyond, level)
+    share = _share(rows, main, finite)
+    if finite is not None:
+        causes = causes_of(labels, finite.within, finite.beyond, share, level)
+    else:
+        beyond = Cause.NONE if what.is_network else Cause.THEORY if what.own_size else Cause.NOT_SEPARATED
+        causes = [beyond if label is Label.BEYOND else Cause.NONE for label in labels]
+    plan = needed(main.differences, main.tolerance, labels, level, realisations)
+    count = plan.count
+    if ours.lengthening > 1:
+        count = np.where([label is Label.UNDECIDED for label in labels], np.ceil(ours.lengthening), np.nan)
+    columns: dict[str, Any] = {"network": main.network, "theory": main.theory}
+    columns |= _numbers(main, "")
+    columns |= {
+        "scale": main.tolerance / rows.share,
+        "tolerance": rows.share,
+        "label": np.array([label.value for label in labels]),
+        "cause": np.array([cause.value for cause in causes]),
+        "detectable": detectable(main.differences.error, main.differences.dof, main.tolerance, level, m),
+        "needed": count,
+        "needed_is_bound": plan.at_least,
     }
-    for dim in ("population", "source", "lag", "bin"):
-        if dim in network.coords:
-            coords[dim] = network[dim]
+    if finite is not None:
+        columns |= {"finite_theory": finite.theory, **_numbers(finite, "finite_"), "finite_share": share}
+    variables = {name: ("component", column, {"long_name": _NOTES[name]}) for name, column in columns.items()}
+    coords = {
+        "component": rows.names,
+        "observable_of": ("component", rows.quantities),
+        "unit": ("component", rows.units),
+        "scale_words": ("component", rows.words),
+    }
     attrs = {
         "kind": "comparison",
-        "system": network.attrs["system"],
-        "parameters": network.attrs["parameters"],
-        "n": network.attrs["n"],
-        "limit_n": limit.attrs["n"],
-        "realisations": network.sizes["realisation"],
-        "theory_at_network_size": "yes" if tested.against_finite is not None else "no",
-        "level": tested.level,
-        "precision": tested.precision,
-        "error": tested.against_limit[0].method,
-        "from_time": float(limit["time"].values[tested.inside][0]),
-        "verdict": _worst(verdicts).value,
+        "system": what.network.attrs["system"],
+        "parameters": what.network.attrs.get("parameters", ""),
+        "n": what.network.attrs["n"],
+        "limit_n": what.limit.attrs["n"],
+        "realisations": realisations,
+        "theory_realisations": 0 if finite is None else int(what.finite.sizes.get("realisation", 1)),
+        "theory_at_network_size": "yes" if finite is not None or what.own_size else "no",
+        "level": level,
+        "method": _method(ours, theirs, what.finite),
+        "verdict": headline_of(labels, causes, complete=not rows.clause),
+        "smallest_p": float(min(main.within.min(), main.beyond.min())),
         "versions": versions(),
     }
-    return _annotated(xr.Dataset(variables, coords, attrs))
+    return xr.Dataset(variables, coords, attrs)
 
 
-def _components(tested: _Tested) -> tuple[list[str], list[str], dict[str, np.ndarray]]:
-    """Label and observable of every component, and its estimates by name, each of shape (component,)."""
-    rows: dict[str, list[float]] = {}
-    labels, owner = [], []
-    limit = tested.limit
-    for k, name in enumerate(tested.names):
-        theirs = as_series(limit[name], limit.sizes["time"])[..., tested.inside].mean((0, 2))
-        labels += component_labels(tested.network[name])
-        owner += [name] * len(theirs)
-        rows.setdefault("limit", []).extend(theirs)
-        rows.setdefault("network", []).extend(theirs + tested.against_limit[k].mean)
-        for prefix, differences in tested.tables.items():
-            for key, column in _estimates(differences[k]).items():
-                rows.setdefault(prefix + key, []).extend(column)
-    return labels, owner, {key: np.array(column) for key, column in rows.items()}
-
-
-def _tests(tested: _Tested) -> tuple[dict[str, Any], list[Verdict]]:
-    """Statistics and p-values by name, each of shape (observable,), and the verdicts."""
-    found: dict[str, Any] = {}
-    for prefix, differences in tested.tables.items():
-        p = np.array([difference.p_value for difference in differences])
-        found[f"{prefix}statistic"] = np.array([difference.statistic for difference in differences])
-        found[f"{prefix}p_value"] = p
-        found[f"{prefix}p_adjusted"] = holm(p)
-    differs = found["p_adjusted"] < tested.level
-    if tested.against_finite is None:
-        differs_at_size = [None] * len(differs)
-    else:
-        differs_at_size = found.get("finite_p_adjusted", found["p_adjusted"]) < tested.level
-    verdicts = [
-        _verdict(differs[k], differs_at_size[k], _too_coarse(difference, tested.limit[name], tested.precision))
-        for k, (name, difference) in enumerate(zip(tested.names, tested.against_limit, strict=True))
-    ]
-    return found, verdicts
-
-
-def _estimates(difference: Difference) -> dict[str, np.ndarray]:
-    half = stats.t.ppf(0.975, difference.dof) * difference.error
+def _share(rows: Rows, main: Measured, finite: Measured | None) -> np.ndarray:
+    """Share of each difference from the limit that the theory of n neurons explains; NaN for a course in time."""
+    if finite is None:
+        return np.full(len(rows.names), np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.where(difference.error > 0, difference.mean / difference.error, np.sign(difference.mean) * np.inf)
-    z = np.where(difference.mean == 0, 0.0, z)
+        share = (finite.theory - main.theory) / (main.network - main.theory)
+    return np.where(rows.course, np.nan, share)
+
+
+def _numbers(measured: Measured, prefix: str) -> dict[str, np.ndarray]:
+    low, high = interval(measured.differences)
     return {
-        "bias": difference.mean,
-        "standard_error": difference.error,
-        "ci_low": difference.mean - half,
-        "ci_high": difference.mean + half,
-        "z": z,
+        f"{prefix}difference": measured.differences.value,
+        f"{prefix}standard_error": measured.differences.error,
+        f"{prefix}dof": measured.differences.dof,
+        f"{prefix}ci_low": low,
+        f"{prefix}ci_high": high,
+        f"{prefix}p_within": measured.within,
+        f"{prefix}p_beyond": measured.beyond,
     }
 
 
-def _too_coarse(difference: Difference, limit: xr.DataArray, precision: float) -> bool:
-    """Whether a difference of `precision` times the observable's root mean square would not be seen."""
-    scale = float(np.sqrt(np.mean(limit.values.astype(float) ** 2)))
-    half = stats.t.ppf(0.975, difference.dof) * difference.error
-    return not difference.long_enough or (scale > 0 and bool(np.any(half > precision * scale)))
-
-
-def _verdict(differs: bool, differs_at_size: bool | None, coarse: bool) -> Verdict:
-    if not differs:
-        return Verdict.TOO_SHORT if coarse else Verdict.AGREES
-    if differs_at_size is None:
-        return Verdict.NOT_SEPARATED
-    return Verdict.THEORY_OFF if differs_at_size else Verdict.FINITE_SIZE
-
-
-def _worst(verdicts: Sequence[Verdict]) -> Verdict:
-    return next(verdict for verdict in Verdict if verdict in verdicts)
-
-
-def _message(
-    tested: _Tested, k: int, verdict: Verdict, labels: list[str], owner: list[str], values: Mapping[str, np.ndarray]
-) -> str:
-    """A verdict on observable k in words, with the difference that it is about.
-
-    That is the largest of those that the verdict speaks of: from the theory at the network's size where that is off,
-    the least certain one where the run is too short, else from the limit. Where no time mean is off by itself, the
-    difference lies in the course over time, and the time at which it is largest is named.
-    """
-    rows = np.flatnonzero(np.array(owner) == tested.names[k])
-    from_finite = verdict is Verdict.THEORY_OFF and "finite_bias" in values
-    prefix = "finite_" if from_finite else ""
-    if verdict is Verdict.TOO_SHORT:
-        size = values["ci_high"] - values["ci_low"]
-    else:
-        size = np.abs(values[f"{prefix}z"])
-    worst = rows[np.argmax(size[rows])]
-    said = f"{tested.names[k]}: {verdict}"
-    if verdict in DIFFERENT and not _off(values, prefix)[rows].any():
-        differences = tested.against_finite if from_finite else tested.against_limit
-        assert differences is not None
-        where = _largest_in_time(tested, differences[k], labels, rows)
-        return f"{said} in its course over time, not in its time mean{where}."
-    bias, error, limit = (values[key][worst] for key in ("bias", "standard_error", "limit"))
-    relative = f" ({100 * bias / abs(limit):+.2g} %)" if limit != 0 else ""
-    which = "least certain" if verdict is Verdict.TOO_SHORT else "largest"
-    text = f"{said}; {which} for {labels[worst]}, network - limit = {bias:+.3g} ± {error:.2g}{relative}"
-    if "finite_bias" in values:
-        bias, error = (values[key][worst] for key in ("finite_bias", "finite_standard_error"))
-        text += f", network - theory at this n = {bias:+.3g} ± {error:.2g}"
-    return text + "."
-
-
-def _off(values: Mapping[str, np.ndarray], prefix: str) -> np.ndarray:
-    """Which components' 95 % intervals of the difference leave out 0, shape (component,)."""
-    return (values[f"{prefix}ci_low"] > 0) | (values[f"{prefix}ci_high"] < 0)
-
-
-def _largest_in_time(tested: _Tested, difference: Difference, labels: list[str], rows: np.ndarray) -> str:
-    """The component and time of the largest difference in standard errors; empty where these are not known."""
-    if difference.pointwise_error is None:
-        return ""
-    error, bias = difference.pointwise_error, difference.pointwise
-    z = np.abs(np.divide(bias, error, out=np.zeros(bias.shape), where=error > 0))
-    component, at = np.unravel_index(int(np.argmax(z)), z.shape)
-    time = tested.network["time"].values[at]
-    return (
-        f"; largest for {labels[rows[component]]} at {time:.4g}, network - theory = {bias[component, at]:+.3g} ± "
-        f"{error[component, at]:.2g}"
-    )
-
-
-def _pointwise(variable: xr.DataArray, name: str, difference: Difference) -> dict[str, Any]:
-    """Bias, standard error and z at every time, in the observable's own dims (a second time axis averaged)."""
-    dims = [dim for dim in variable.dims if dim not in ("realisation", "time", "time_")]
-    shape = (*(variable.sizes[dim] for dim in dims), difference.pointwise.shape[-1])
-    note = {"units": variable.attrs.get("units", "")}
-    made = {f"{name}_bias": ((*dims, "time"), difference.pointwise.reshape(shape), note)}
-    if difference.pointwise_error is not None:
-        error = difference.pointwise_error.reshape(shape)
-        bias = difference.pointwise.reshape(shape)
-        z = np.divide(bias, error, out=np.zeros(shape), where=error > 0)
-        made[f"{name}_standard_error"] = ((*dims, "time"), error, note)
-        made[f"{name}_z"] = ((*dims, "time"), z, {"units": "1"})
-    return made
+def _method(ours: Side, theirs: Side, finite: xr.Dataset | None) -> str:
+    """Where the errors come from."""
+    count = ours.dataset.sizes["realisation"]
+    sampled = [part for part in (theirs.dataset, finite) if part is not None and "realisation" in part.dims]
+    both = f" + {sampled[0].sizes['realisation']}" if sampled else ""
+    if count > 1:
+        return f"{count}{both} realisations, errors from their scatter"
+    if ours.law:
+        return f"one realisation, errors from the {ours.dataset.attrs['system']} system's theory of fluctuations"
+    if ours.parts is not None:
+        return f"one realisation, errors from {len(ours.parts)} groups of its times, each left out in turn"
+    return "one realisation, too short for an error"
 
 
 _NOTES = {
-    "network": "time mean in the network",
-    "limit": "time mean in the limit",
-    "bias": "network minus limit",
-    "standard_error": "standard error of the bias",
-    "ci_low": "lower end of the 95 % interval of the bias",
-    "ci_high": "upper end of the 95 % interval of the bias",
-    "z": "bias over its standard error (infinite or NaN where that is 0)",
-    "statistic": "squared Mahalanobis distance over block means (infinite or NaN where the realisations do not differ)",
-    "p_value": "probability of a larger distance if the theory is exact",
-    "p_adjusted": "p-value after Holm's correction over the observables",
-    "verdict": "verdict",
-    "sentence": "verdict in words",
+    "network": "value in the network",
+    "theory": "value in the limit",
+    "difference": "network minus limit",
+    "standard_error": "standard error of the difference",
+    "dof": "degrees of freedom of the standard error",
+    "ci_low": "lower end of the 95 % interval of the difference",
+    "ci_high": "upper end of the 95 % interval of the difference",
+    "scale": "natural size of a difference",
+    "tolerance": "tolerated share of the scale",
+    "p_within": "p-value of: the true difference is at least the tolerance",
+    "p_beyond": "p-value of: the true difference is at most the tolerance",
+    "label": "label against the limit",
+    "cause": "what is said of the theory at the network's n",
+    "detectable": "smallest true difference that would have been called beyond with probability 0.8",
+    "needed": "realisations in all (of one realisation: times as long) that would decide with probability 0.8",
+    "needed_is_bound": "whether `needed` is a lower bound",
+    "finite_share": "share of the difference that the theory at the network's n explains",
+    "finite_theory": "value in the theory at the network's n",
 }
-
-
-def _annotated(report: xr.Dataset) -> xr.Dataset:
-    for name, variable in report.data_vars.items():
-        word = str(name).removeprefix("finite_")
-        if word in _NOTES:
-            at_size = " (theory at the network's n)" if str(name).startswith("finite_") else ""
-            variable.attrs = {"long_name": _NOTES[word] + at_size} | variable.attrs
-    return report
+_NOTES |= {
+    f"finite_{name}": f"{_NOTES[name].replace('limit', 'theory')} (theory at the network's n)"
+    for name in ("difference", "standard_error", "dof", "ci_low", "ci_high", "p_within", "p_beyond")
+}

@@ -361,8 +361,7 @@ class Page:
                 self.network = network
                 self.verdict.object = "Solving the theory of this size and comparing ..."
             case Comparison(report):
-                messages = [entry["sentence"] for entry in report["observables"].values()]
-                self.verdict.object = "\n".join([f"Verdict: {report['verdict']}", *messages])
+                self.verdict.object = "\n".join(report["said"])
             case Failure(message):
                 self.verdict.object = message
 

@@ -9,7 +9,8 @@ import xarray as xr
 from scipy import stats
 
 from largen.checks import InputError, LimitError, integer
-from largen.comparison.report import Verdict, compare
+from largen.comparison.decisions import Cause, Label
+from largen.comparison.report import compare
 from largen.datasets import seed_of
 from largen.fitting.measured import FEWEST, Data, measure
 from largen.simulation import simulate, solve_limit
@@ -174,24 +175,9 @@ def _by_comparison(model: AbstractSystem, target: xr.Dataset, network: xr.Datase
         theory, finite = target, _at_size(model, target, network)
         theory = theory if finite is None else theory[list(finite.data_vars)]
     found = compare(network, theory, finite=finite, strict=False)
-    names = found["observable"].values.tolist()
-    verdicts = dict(zip(names, map(Verdict, found["verdict"].values.tolist()), strict=True))
-    adjusted = dict(zip(names, found["p_adjusted"].values.tolist(), strict=True))
-    good, finite_size, short = (
-        [name for name, verdict in verdicts.items() if verdict is kind]
-        for kind in (Verdict.AGREES, Verdict.FINITE_SIZE, Verdict.TOO_SHORT)
-    )
-    off = [name for name in names if name not in (*good, *finite_size, *short)]
-    parts = []
-    if good:
-        parts.append(f"agrees with the target in {', '.join(good)}")
-    if finite_size:
-        parts.append(f"differs in {', '.join(finite_size)} by a finite-size effect")
-    if off:
-        parts.append("differs in " + ", ".join(f"{name} (p = {adjusted[name]:.1g})" for name in off))
-    if short:
-        parts.append(f"is too short a simulation to tell in {', '.join(short)}")
-    return Agreement.DIFFERS if off else Agreement.AGREES, f"{where} {'; '.join(parts)}."
+    off = found.attrs["verdict"] not in (Label.WITHIN, Label.UNDECIDED, Cause.FINITE_SIZE)
+    said = f"{where}: {found.attrs['verdict']}. {found.attrs['headline']}"
+    return Agreement.DIFFERS if off else Agreement.AGREES, said
 
 
 def _at_size(model: AbstractSystem, target: xr.Dataset, network: xr.Dataset) -> xr.Dataset | None:

@@ -128,35 +128,48 @@ def _band(ax: Axes, part: xr.DataArray, colour: str) -> None:
         ax.plot(part["time"], middle, color=colour, alpha=0.4, lw=0.8)
 
 
-def distance(report: xr.Dataset, *, ax: Axes, most: int = 12) -> Axes:
-    """Draw the distance between network and limit: relative bias with its 95 % interval, one row a component.
+def distance(report: xr.Dataset, *, ax: Axes, most: int = 24) -> Axes:
+    """Draw the difference of every row in tolerances, with its 95 % interval; within the band it is tolerated.
 
-    Filled: against the limit; open: against the theory at the network's n. A component whose limit is zero, but for
-    rounding, has no relative bias and is left out.
+    Filled: against the limit; open: against the theory at the network's size. A row's label stands at its right, so
+    that the picture can be read without colours. The rows farthest off are shown where there are more than `most`.
     """
-    dataset(
-        "report", report, numbers=("limit", "bias", "ci_low", "ci_high"), dims=("component",), remedy=_OF["compare"]
-    )
-    size = np.abs(report["limit"].values)
-    part = report.isel(component=np.flatnonzero(size > 1e-14 * size.max())[:most])
-    names = part["component"].values.tolist()
-    if not names:
-        ax.text(0.5, 0.5, "the limit is zero: no relative bias", ha="center", transform=ax.transAxes, fontsize=8)
-        return tidy(ax)
-    scale = np.abs(part["limit"].values) / 100
-    rows = np.arange(len(names))
-    half = (part["ci_high"].values - part["ci_low"].values) / 2
+    needed = ("difference", "ci_low", "ci_high", "scale", "tolerance")
+    dataset("report", report, numbers=needed, dims=("component",), remedy=_OF["compare"])
+    tolerance = (report["scale"] * report["tolerance"]).values
+    size = np.abs(report["difference"].values) / tolerance
+    chosen = np.sort(np.argsort(-size, kind="stable")[:most])
+    part, tolerance = report.isel(component=chosen), tolerance[chosen]
+    rows = np.arange(len(chosen))
+    both = "finite_difference" in part
+    ax.axvspan(-1, 1, color="0.9", lw=0, label="tolerance")
     ax.axvline(0, color="0.6", lw=0.8)
-    ax.errorbar(part["bias"].values / scale, rows - 0.12, xerr=half / scale, fmt="o", color="black", label="limit")
-    if "finite_bias" in part:
-        values, half = part["finite_bias"].values, (part["finite_ci_high"] - part["finite_ci_low"]).values / 2
-        ax.errorbar(
-            values / scale, rows + 0.12, xerr=half / scale, fmt="o", color="0.45", mfc="white", label="theory at this n"
-        )
-    ax.set_yticks(rows, names)
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.legend(fontsize=7, frameon=False, loc="lower right", ncols=2, bbox_to_anchor=(1, 1))
-    return tidy(ax, x="network minus theory (%), 95 % interval")
+    _intervals(ax, part, "", tolerance, rows - (0.14 if both else 0.0), "black", "black", str(report.attrs["other"]))
+    if both:
+        name = f"theory of {report.attrs['n']:g} neurons"
+        _intervals(ax, part, "finite_", tolerance, rows + 0.14, "0.45", "white", name)
+    ax.set_yticks(rows, [_named(part.isel(component=k)) for k in rows], fontsize=7)
+    for row, label, cause in zip(rows, part["label"].values.tolist(), part["cause"].values.tolist(), strict=True):
+        text = (cause or label).removesuffix(" tolerance")
+        ax.annotate(text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=6)
+    edge = max(2.0, min(float(np.nanmax(size[chosen])) * 1.3, 50.0))
+    ax.set_xlim(-edge, edge)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.legend(fontsize=7, frameon=False, loc="lower right", ncols=3, bbox_to_anchor=(1, 1))
+    return tidy(ax, x="network minus theory, in tolerances (95 % interval)")
+
+
+def _named(row: xr.Dataset) -> str:
+    return f"{row['component'].item()} ({100 * float(row['tolerance']):.3g} %)"
+
+
+def _intervals(
+    ax: Axes, part: xr.Dataset, prefix: str, tolerance: np.ndarray, at: np.ndarray, colour: str, face: str, name: str
+) -> None:
+    """Differences in tolerances with their intervals, one a row."""
+    middle = part[f"{prefix}difference"].values / tolerance
+    half = (part[f"{prefix}ci_high"] - part[f"{prefix}ci_low"]).values / 2 / tolerance
+    ax.errorbar(middle, at, xerr=np.nan_to_num(half), fmt="o", ms=3.5, lw=1.0, color=colour, mfc=face, label=name)
 
 
 def convergence(study: xr.Dataset, *, ax: Axes) -> Axes:

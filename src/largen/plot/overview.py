@@ -47,7 +47,7 @@ def overview(
     count = network.sizes["realisation"]
     words = f"{title + ': ' if title else ''}{network.attrs['system']}, n = {network.attrs['n']}, {count} realisations"
     if report is not None:
-        words += f"\n{report.attrs['verdict']}"
+        words += f"\n{report.attrs['verdict']}: {report.attrs['headline']}"
     figure.suptitle(textwrap.fill(words, 110, replace_whitespace=False), fontsize=11)
     return figure
 

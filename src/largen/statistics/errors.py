@@ -83,3 +83,16 @@ def jackknife(rows: np.ndarray, statistic: Callable[[np.ndarray], float]) -> flo
     total = rows.sum(0)
     left = np.array([statistic((total - row) / (count - 1)) for row in rows])
     return float(np.sqrt((count - 1) * np.mean((left - left.mean()) ** 2)))
+
+
+def pseudo_values(whole: np.ndarray, without: np.ndarray) -> np.ndarray:
+    """Jackknife pseudo-values G theta - (G - 1) theta_(-g) of a statistic, shape (group, ...).
+
+    Their scatter is that of independent values of which the statistic is a mean (Tukey 1958).
+
+    Args:
+        whole: The statistic, shape (...).
+        without: The statistic with one group left out, shape (group, ...).
+    """
+    groups = len(without)
+    return groups * whole - (groups - 1) * without

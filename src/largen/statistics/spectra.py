@@ -1,10 +1,12 @@
 """Power spectra of rates, and the gamma frequency."""
 
+from collections.abc import Callable
+
 import numpy as np
 import xarray as xr
 
 from largen.checks import real, require
-from largen.statistics.errors import jackknife
+from largen.statistics.errors import jackknife, pseudo_values
 from largen.statistics.rates import network_rate
 from largen.statistics.signals import Signals, labelled, read
 
@@ -97,17 +99,36 @@ def gamma_frequency(signals: Signals, event_rate: float) -> tuple[float, float]:
     weak events alternate. The error is a delete-one jackknife over realisations, or over
     segments where there is one realisation.
     """
-    if not np.isfinite(event_rate):
-        return np.nan, np.nan
+    peak, rows = _peak_near(signals, event_rate)
+    error = jackknife(rows, peak) * _overlap(signals) if signals.stochastic else 0.0
+    return (peak(rows.mean(0)), error) if np.isfinite(event_rate) else (np.nan, np.nan)
+
+
+def gamma_frequency_values(signals: Signals, event_rate: float) -> tuple[float, np.ndarray]:
+    """The gamma frequency and its jackknife pseudo-values, shape (run,).
+
+    A run is a realisation, or a segment of the only one; the scatter of the latter is widened for their overlap.
+    """
+    peak, rows = _peak_near(signals, event_rate)
+    whole, total = peak(rows.mean(0)), rows.sum(0)
+    if len(rows) < 2:
+        return whole, np.full(1, whole)
+    pseudo = pseudo_values(np.asarray(whole), np.array([peak((total - row) / (len(rows) - 1)) for row in rows]))
+    return whole, whole + (pseudo - whole) * _overlap(signals)
+
+
+def _peak_near(signals: Signals, event_rate: float) -> tuple[Callable[[np.ndarray], float], np.ndarray]:
+    """The peak of a spectrum between 2/3 and 3/2 of the rate of events, and the spectra, shape (run, frequency)."""
     segment = SEGMENT if signals.stochastic else signals.times.size * signals.step
     rate = network_rate(signals)
     frequency, rows = _spectra(rate, signals.step, segment_steps(rate, signals.step, segment))
 
     def peak(power: np.ndarray) -> float:
+        if not np.isfinite(event_rate):
+            return np.nan
         return _peak(frequency, power, 2.0 / 3.0 * event_rate, 1.5 * event_rate)
 
-    error = jackknife(rows, peak) * _overlap(signals) if signals.stochastic else 0.0
-    return peak(rows.mean(0)), error
+    return peak, rows
 
 
 def _peak(frequency: np.ndarray, power: np.ndarray, low: float, high: float) -> float:

@@ -16,8 +16,10 @@ from largen.system.contract import split as split
 from largen.system.dynamics import Dynamics as Dynamics
 from largen.system.dynamics import Form as Form
 from largen.system.values import Arrays as Arrays
+from largen.system.values import Feature as Feature
 from largen.system.values import FitData as FitData
 from largen.system.values import Observable as Observable
 from largen.system.values import Plan as Plan
 from largen.system.values import Portrait as Portrait
 from largen.system.values import Table as Table
+from largen.system.values import Yardstick as Yardstick

@@ -27,7 +27,7 @@ from largen.parameters import (
 )
 from largen.system.dynamics import Dynamics
 from largen.system.pictures import Opening, Picture
-from largen.system.values import Arrays, FitData, Observable, Plan, Portrait, Table
+from largen.system.values import Arrays, Feature, FitData, Observable, Plan, Portrait, Table
 
 
 def split(n: int, shares: np.ndarray, fewest: int, labels: tuple[str, ...]) -> np.ndarray:
@@ -221,6 +221,28 @@ class AbstractSystem(AbstractComponent):
             start: Time after which they are taken; None for the system's own choice.
         """
         raise InputError(f"The {cls.system} system has no statistics of its own.")
+
+    @classmethod
+    def features(cls, dataset: Any, parts: np.ndarray | None = None) -> Mapping[str, Feature]:
+        """Statistics of each realisation that `compare` tests beside the time means; empty for a system without any.
+
+        Args:
+            dataset: What `simulate` or `solve_limit` returned, or a selection from it.
+            parts: Of a single realisation, groups of times that are nearly independent, shape (group, time) of truth
+                values; None otherwise.
+
+        Raises:
+            InputError: The Dataset's times do not allow them.
+        """
+        return {}
+
+    @classmethod
+    def independent_parts(cls, dataset: Any) -> np.ndarray | None:
+        """Groups of times of a single realisation that are nearly independent, such as whole cycles of a rhythm.
+
+        Shape (group, time) of truth values; None where the system knows none, so that blocks of time are taken.
+        """
+        return None
 
     def fluctuations(self, *, n: int, times: Any = None, **options: Any) -> Table:
         """Theory of the fluctuations of a network of n neurons, for `analysis.fluctuations`."""

@@ -6,6 +6,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
+class Yardstick(NamedTuple):
+    """How large a difference in an observable matters.
+
+    Attributes:
+        tolerance: Share of the scale that is tolerated.
+        scale: Natural size of a difference, from a Dataset of the theory to an array with the observable's dims but
+            times; None for the size of the theory's own time mean.
+        words: What the scale is, for people, such as "a neuron's s.d."; empty for its own size.
+        needs: The observables from which the scale is computed.
+    """
+
+    tolerance: float = 0.05
+    scale: Callable[[Any], Any] | None = None
+    words: str = ""
+    needs: tuple[str, ...] = ()
+
+
 class Observable(NamedTuple):
     """One labelled quantity of a network or a limit.
 
@@ -15,6 +32,7 @@ class Observable(NamedTuple):
         unit: Unit, empty where dimensionless.
         long_name: What a reader of a plot sees.
         on_request: Only present when asked for through `record`.
+        yardstick: How large a difference matters in a comparison.
     """
 
     name: str
@@ -22,6 +40,7 @@ class Observable(NamedTuple):
     unit: str
     long_name: str
     on_request: bool = False
+    yardstick: Yardstick = Yardstick()
 
 
 COMPLETED = "completed"
@@ -120,3 +139,28 @@ class FitData(NamedTuple):
 
     values: dict[str, np.ndarray]
     samples: dict[str, np.ndarray] | None
+
+
+class Feature(NamedTuple):
+    """A statistic of each realisation that a comparison tests beside the time means, such as the synchrony.
+
+    Attributes:
+        labels: Of its entries, such as populations; one empty label for a single number.
+        estimate: The statistic of the run, shape (entry,); NaN where the run lacks it.
+        values: Of every realisation, shape (run, entry), or jackknife pseudo-values of what is no mean over them; their
+            scatter is the error of the estimate. One row: the error is not known.
+        scale: Natural size of a difference where this is the theory, shape (entry,).
+        tolerance: Share of the scale that is tolerated.
+        unit: Unit.
+        words: What the scale is, for people; empty for the statistic's own size.
+        lacks: What a run without this statistic lacks, such as "events"; empty where every run has it.
+    """
+
+    labels: tuple[str, ...]
+    estimate: np.ndarray
+    values: np.ndarray
+    scale: np.ndarray
+    tolerance: float
+    unit: str
+    words: str = ""
+    lacks: str = ""

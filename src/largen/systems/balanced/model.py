@@ -12,9 +12,25 @@ import numpy as np
 from largen.checks import require
 from largen.numerics.lyapunov import TangentMap
 from largen.parameters import TimeSeries, parameter
-from largen.system import AbstractFlowSystem, Arrays, Dynamics, Observable, Plan, Portrait, Table, labels_of, split
+from largen.system import (
+    AbstractFlowSystem,
+    Arrays,
+    Dynamics,
+    Observable,
+    Plan,
+    Portrait,
+    Table,
+    Yardstick,
+    labels_of,
+    split,
+)
 from largen.system.pictures import ComplexPlane, Growth, Opening, PhasePlane, Picture, Series
 from largen.systems.balanced.gains import CustomGain, Logistic, Probit
+
+_NEURON_SD = Yardstick(
+    0.05, lambda theory: theory["variance"].mean("time") ** 0.5, "a neuron's s.d.", needs=("variance",)
+)
+_SKEWNESS = Yardstick(0.1, lambda theory: theory["variance"].mean("time") ** 1.5, "variance^(3/2)", needs=("variance",))
 
 
 class BalancedNetwork(AbstractFlowSystem):
@@ -62,9 +78,17 @@ class BalancedNetwork(AbstractFlowSystem):
         ),
     }
     observables: ClassVar[tuple[Observable, ...]] = (
-        Observable("mean", ("population", "time"), "1", "mean state"),
-        Observable("variance", ("population", "time"), "1", "variance of the state within a population"),
-        Observable("third_cumulant", ("population", "time"), "1", "third cumulant of the state within a population"),
+        Observable("mean", ("population", "time"), "1", "mean state", yardstick=_NEURON_SD),
+        Observable(
+            "variance", ("population", "time"), "1", "variance of the state within a population", False, Yardstick(0.1)
+        ),
+        Observable(
+            "third_cumulant",
+            ("population", "time"),
+            "1",
+            "third cumulant of the state within a population",
+            yardstick=_SKEWNESS,
+        ),
         Observable("rate", ("population", "time"), "1", "mean intensity"),
         Observable("fast_eigenvalues_real", ("mode", "time"), "1", "fast eigenvalue, real part", True),
         Observable("fast_eigenvalues_imag", ("mode", "time"), "1", "fast eigenvalue, imaginary part", True),

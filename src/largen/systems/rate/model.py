@@ -12,7 +12,7 @@ import numpy as np
 
 from largen.checks import increasing_times, require
 from largen.numerics.lyapunov import TangentMap
-from largen.system import AbstractSystem, Arrays, Observable, Plan, Table, parameter
+from largen.system import AbstractSystem, Arrays, Observable, Plan, Table, Yardstick, parameter
 from largen.system.pictures import AgainstLag, Distance, Opening, Parts, Picture, Series, Surface
 from largen.systems.rate import activations
 from largen.systems.rate.kernels import SeparableKernel, TableKernel, UncorrelatedKernel
@@ -21,6 +21,24 @@ if TYPE_CHECKING:
     from largen.systems.rate.smooth import SmoothLimit
 
 _COVARIANCES = ("covariance", "frozen_covariance")
+
+
+def _neuron_variance(theory: Any) -> Any:
+    """Variance of a neuron, averaged over time: the diagonal of the covariance at lag 0."""
+    diagonal = theory["covariance"].sel(lag=0).transpose("time", "time_").values.diagonal()
+    return theory["mean"].isel(time=0, drop=True) * 0.0 + diagonal.mean()
+
+
+def _averaged_variance(theory: Any) -> Any:
+    """Covariance of a neuron with itself, averaged over all pairs of times as the covariances that are compared."""
+    both = theory["covariance"].sel(lag=0)
+    return both.where(both["time_"] <= both["time"]).mean("time_").mean("time")
+
+
+_NEURON_SD = Yardstick(
+    0.05, lambda theory: _neuron_variance(theory) ** 0.5, "a neuron's s.d.", needs=("mean", "covariance")
+)
+_VARIANCE = Yardstick(0.1, _averaged_variance, "covariance[0]", needs=("covariance",))
 
 
 class RateNetwork(AbstractSystem):
@@ -49,15 +67,20 @@ class RateNetwork(AbstractSystem):
     default_times: ClassVar[tuple[float, float, float]] = (0.0, 20.0, 1.0)
     default_record: ClassVar[tuple[str, ...]] = ()
     observables: ClassVar[tuple[Observable, ...]] = (
-        Observable("mean", ("time",), "1", "mean state"),
-        Observable("covariance", ("lag", "time", "time_"), "1", "covariance of neurons at a lag on the ring"),
-        Observable("frozen_covariance", ("lag", "time", "time_"), "1", "covariance frozen by the weights"),
+        Observable("mean", ("time",), "1", "mean state", yardstick=_NEURON_SD),
+        Observable(
+            "covariance", ("lag", "time", "time_"), "1", "covariance of neurons at a lag on the ring", False, _VARIANCE
+        ),
+        Observable(
+            "frozen_covariance", ("lag", "time", "time_"), "1", "covariance frozen by the weights", False, _VARIANCE
+        ),
         Observable("state", ("neuron", "time"), "1", "state of the neurons (first replica)", True),
     )
 
     overview: ClassVar[tuple[tuple[Picture, ...], ...]] = (
         *(tuple(Surface("covariance", source, lag) for source in ("limit", "network", "difference")) for lag in (0, 1)),
-        (Series("mean"), AgainstLag(*_COVARIANCES), Distance()),
+        (Series("mean"), AgainstLag(*_COVARIANCES)),
+        (Distance(),),
     )
     opening: ClassVar[Opening | None] = Opening(
         20.0, 1.0, 100.0, 1000, 20_000, {"lags": 5}, {"lags": 5}, example="correlated"

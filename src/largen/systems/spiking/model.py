@@ -17,10 +17,12 @@ from largen.system import (
     AbstractFlowSystem,
     Arrays,
     Dynamics,
+    Feature,
     FitData,
     Observable,
     Plan,
     Portrait,
+    Yardstick,
     check_options,
     labels_of,
     split,
@@ -32,6 +34,12 @@ if TYPE_CHECKING:
     from largen.systems.spiking.smooth import SmoothLimit
 
 _DETAIL = 300.0  # ms of a run that a figure shows in detail
+_FULLEST_BIN = Yardstick(
+    0.05,
+    lambda theory: theory["voltage_density"].mean("time").max("bin"),
+    "the fullest bin",
+    needs=("voltage_density",),
+)
 
 LARGEST = 1e15
 """Largest potential, strength and drive: a thousandfold of what any model needs, and still exact enough."""
@@ -59,7 +67,14 @@ class SpikingNetwork(AbstractFlowSystem):
     observables: ClassVar[tuple[Observable, ...]] = (
         Observable("rate", ("population", "time"), "Hz", "firing rate"),
         Observable("pending", ("population", "source", "time"), "spikes", "mean number of pending spikes"),
-        Observable("voltage_density", ("population", "bin", "time"), "1", "probability per voltage bin", True),
+        Observable(
+            "voltage_density",
+            ("population", "bin", "time"),
+            "1",
+            "probability per voltage bin",
+            True,
+            yardstick=_FULLEST_BIN,
+        ),
         Observable("refractory_fraction", ("population", "time"), "1", "fraction of refractory neurons", True),
         Observable("voltage", ("neuron", "time"), "1", "membrane potential of chosen neurons", True),
         Observable("spike_population", ("spike",), "", "population of a spike", True),
@@ -70,7 +85,8 @@ class SpikingNetwork(AbstractFlowSystem):
     overview: ClassVar[tuple[tuple[Picture, ...], ...]] = (
         (Raster(shown=_DETAIL),),
         (Series("rate", "rates: mean over realisations", smoothing=1.0, shown=_DETAIL),),
-        (Spectrum(), Orbit("rate", smoothing=1.0, shown=_DETAIL), Distance()),
+        (Spectrum(), Orbit("rate", smoothing=1.0, shown=_DETAIL)),
+        (Distance(),),
     )
     opening: ClassVar[Opening | None] = Opening(
         stop=500.0,
@@ -371,6 +387,20 @@ class SpikingNetwork(AbstractFlowSystem):
             "The spiking system has no fluctuation theory; its finite-size chain, solve_limit(..., finite_size=True), "
             "samples the fluctuations instead."
         )
+
+    @classmethod
+    def features(cls, dataset: Any, parts: np.ndarray | None = None) -> Mapping[str, Feature]:
+        """The statistics of rhythm; see `statistics.rhythm`."""
+        from largen.statistics.rhythm import rhythm
+
+        return rhythm(dataset, parts)
+
+    @classmethod
+    def independent_parts(cls, dataset: Any) -> np.ndarray | None:
+        """Groups of whole cycles of the rhythm."""
+        from largen.statistics.rhythm import cycle_groups
+
+        return cycle_groups(dataset)
 
     def fit_data(self, dataset: Any) -> FitData:
         """Rates, synchrony and gamma frequency, which a fit through `smooth` aims at; see `fit_data.find`."""
