@@ -246,8 +246,8 @@ def asynchrony(results: Results, small: bool) -> None:
 def coupling(results: Results, small: bool) -> None:
     """`compare` of an S3 network (N = 400, 24 realisations, times 0 to 6) with the theory of other couplings."""
     table = results.table(
-        "coupling", "coupling, +10 %", "verdict", ("smallest adjusted p against the limit", ".2g"),
-        ("against the theory at this n", ".2g"),
+        "coupling", "coupling, +10 %", "verdict", ("smallest p of a difference within tolerance of the limit", ".2g"),
+        ("of the theory at this n", ".2g"),
     )  # fmt: skip
     times, model = np.linspace(0.0, 6.0, 31), BalancedNetwork.balanced()
     network = ln.simulate(model, times, n=400, realisations=24, seed=1, method="tau_leap")
@@ -255,7 +255,7 @@ def coupling(results: Results, small: bool) -> None:
         theory = model if changed is None else model.replace(**{changed: 1.1 * model.value(changed)})
         limit, equations = (ln.solve_limit(theory, times, n=n) for n in (None, 400))
         report = ln.compare(network, limit, finite=equations, strict=False)
-        least = [report[key].values.min() for key in ("p_adjusted", "finite_p_adjusted")]
+        least = [report[key].values.min() for key in ("p_beyond", "finite_p_beyond")]
         table.add(changed or "none", report.attrs["verdict"], *least)
 
 

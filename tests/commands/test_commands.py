@@ -37,7 +37,8 @@ def test_a_run_leaves_everything_behind(finished):
     names = {"model.yaml", "limit.nc", "finite.nc", "network.nc", "report.nc", "report.json", "figure.png"}
     assert set(os.listdir(finished)) == names
     report = json.loads((finished / "report.json").read_text())
-    assert set(report["observables"]) == {"rate", "pending"}
+    assert {row["observable_of"] for row in report["components"].values()} >= {"rate", "pending", "synchrony"}
+    assert report["said"][0] == f"{report['verdict'].upper()}: {report['headline']}"
     assert report["realisations"] == 6
     assert report["components"]["rate[e]"]["standard_error"] > 0
     assert (finished / "figure.png").read_bytes().startswith(b"\x89PNG")
@@ -72,9 +73,15 @@ def test_simulate_limit_compare_on_the_command_line(tmp_path, capsys):
     code, out, _ = called(capsys, "compare", net, lim, "--finite", fin, "-o", rep, "--json")
     assert code == 0
     assert set(json.loads(out)["components"]) >= {"rate[e]", "rate[i]", "pending[e,i]"}
-    code, out, _ = called(capsys, "compare", net, lim)
+    code, out, _ = called(capsys, "compare", net, lim, "--all", "--tolerance", "rate=0.2", "--tolerance", "pending=0.3")
     assert code == 0
-    assert "rate[e]" in out
+    line = next(line for line in out.splitlines() if line.startswith("rate[e]"))
+    assert line.split("]")[2].split()[0] == "20"
+    assert max(map(len, out.splitlines()[1:20])) <= 100
+    code, out, _ = called(capsys, "compare", net, net)
+    assert code == 0
+    assert "second network" in out
+    assert called(capsys, "compare", net, lim, "--tolerance", "rat=0.2")[0] == 2
     assert "spike_time" in ln.load(net)
 
 

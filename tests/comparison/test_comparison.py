@@ -182,8 +182,12 @@ def test_a_theory_of_zero_needs_a_scale_and_what_is_zero_on_both_sides_is_left_o
     found = ln.compare(network, nothing, scale={"second": 1.0})
     assert found["label"].sel(component="second[a]") == "beyond tolerance"
     both = ln.compare(network.assign(second=0 * network["second"]), nothing)
-    assert "second[a], second[b] (0 on both sides)" in both.attrs["not_compared"]
+    assert both.attrs["not_compared"] == "second (0 on both sides)"
     assert "second[a]" not in both["component"].values
+    silent = (0 * network).assign_attrs(network.attrs)
+    nothing_at_all = ln.compare(silent, (0 * limit).assign_attrs(limit.attrs))
+    assert nothing_at_all.attrs["verdict"] == "within tolerance"
+    assert nothing_at_all.attrs["headline"] == "the network and the limit are both 0 throughout."
     half = limit.copy(deep=True)
     half["second"].loc[{"population": "a"}] = 0.0
     row = ln.compare(network, half).sel(component="second[a]")

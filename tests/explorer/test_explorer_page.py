@@ -115,6 +115,15 @@ def test_a_file_is_loaded_and_given_back(rate_page):
     assert rate_page.sharing.yaml().getvalue().decode() == model_text(model)
 
 
+VERDICTS = {
+    "WITHIN TOLERANCE",
+    "UNDECIDED",
+    "FINITE-SIZE EFFECT",
+    "THEORY DIFFERS",
+    "BEYOND TOLERANCE, CAUSE UNDECIDED",
+}
+
+
 def wait_for(page, condition, seconds=180):
     until = time.monotonic() + seconds
     while not condition():
@@ -129,7 +138,7 @@ def test_a_network_arrives_one_by_one_is_compared_and_kept(jobs, tmp_path):
     page.n.value, page.realisations.value = 200, 4
     page.start()
     wait_for(page, lambda: page.job is None)
-    assert page.verdict.object.startswith("Verdict:")
+    assert page.verdict.object.split(":")[0] in VERDICTS
     whole = ln.simulate(page.model, page.times, n=200, realisations=4, seed=1, lags=5)
     np.testing.assert_array_equal(page.network["mean"], whole["mean"])
     assert page.network.attrs["n"] == whole.attrs["n"]
@@ -157,7 +166,7 @@ def test_a_spiking_network_brings_its_raster_and_density(jobs):
     page.duration.value, page.realisations.value = 60.0, 2
     page.start()
     wait_for(page, lambda: page.job is None)
-    assert page.verdict.object.startswith("Verdict:")
+    assert page.verdict.object.split(":")[0] in VERDICTS
     assert len(data(page, "raster e")["x"]) > 0
     page.tab.value = "Voltage"
     assert len(data(page, "density networke")["y"]) > 0

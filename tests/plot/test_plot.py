@@ -37,11 +37,21 @@ def test_a_raster_shows_the_spikes_of_one_realisation(run):
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["e", "i"]
 
 
-def test_the_distance_is_relative_to_the_limit(run):
+def test_the_distance_of_every_row_is_drawn_in_tolerances_with_its_interval_and_label(run):
     report = ln.compare(*run)
     ax = plot.distance(report, ax=axes())
-    drawn = ax.containers[0].lines[0].get_xdata()
-    np.testing.assert_allclose(drawn, 100 * report["bias"] / np.abs(report["limit"]))
+    line, _, (bars,) = ax.containers[0]
+    tolerance = (report["tolerance"] * report["scale"]).values
+    np.testing.assert_allclose(line.get_xdata(), report["difference"].values / tolerance)
+    ends = np.array([segment[:, 0] for segment in bars.get_segments()])
+    known = np.isfinite(report["ci_low"].values)
+    np.testing.assert_allclose(ends[known, 0], (report["ci_low"].values / tolerance)[known])
+    assert [tick.get_text().split(" (")[0] for tick in ax.get_yticklabels()] == report["component"].values.tolist()
+    labels = [text.get_text() for text in ax.texts]
+    assert labels == [
+        (row or label).removesuffix(" tolerance")
+        for row, label in zip(report["cause"].values.tolist(), report["label"].values.tolist(), strict=True)
+    ]
 
 
 def test_the_page_of_a_run_has_every_panel(run):

@@ -2,6 +2,7 @@
 
 import math
 import os
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,21 +84,26 @@ def show_comparison(report: xr.Dataset, everything: bool = False, again: str = "
         everything: Print all rows, with the values of both sides, and what the errors rest on.
         again: Command that would run as many networks as an open row needs, with {} for their number.
     """
-    print(f"{report.attrs['verdict'].upper()}: {report.attrs['headline']}")
+    _say(f"{report.attrs['verdict'].upper()}: {report.attrs['headline']}")
     chosen = list(range(report.sizes["component"])) if everything else in_order(report)
-    if everything:
+    if chosen and everything:
         _all_rows(report)
     elif chosen:
         _open_rows(report, chosen)
     step = next_step(report)
     if step is not None:
-        print(_next(report, *step, again))
+        _say(_next(report, *step, again))
     if report.attrs["not_compared"]:
-        print(f"Not compared: {report.attrs['not_compared']}.")
+        _say(f"Not compared: {report.attrs['not_compared']}.")
     if everything:
-        print(f"{report.attrs['method']}; {report.attrs['assumptions']}.")
+        _say(f"{report.attrs['method']}; {report.attrs['assumptions']}.")
         level = plain_percent(report.attrs["level"])
-        print(f"At most {level} of such tables carry a false label, at most {level} a false cause.")
+        _say(f"At most {level} of such tables carry a false label, at most {level} a false cause.")
+
+
+def _say(sentence: str) -> None:
+    """Print a sentence in lines of at most 100 columns."""
+    print(textwrap.fill(sentence, WIDTH, break_long_words=False, break_on_hyphens=False))
 
 
 def _open_rows(report: xr.Dataset, chosen: list[int]) -> None:
@@ -130,11 +136,11 @@ def _all_rows(report: xr.Dataset) -> None:
     console().print(rows)
     scales = _scales(report)
     others = "; ".join(f"{', '.join(names)}: of {words}" for words, names in scales.items() if words)
-    print(f"In per cent of the {report.attrs['other']}'s value{'; ' + others if others else ''}.")
+    _say(f"In per cent of the {report.attrs['other']}'s value{'; ' + others if others else ''}.")
     if at_size:
-        print(f"At n: difference from the theory of {report.attrs['n']:g} neurons.")
+        _say(f"At n: difference from the theory of {report.attrs['n']:g} neurons.")
     if starred:
-        print("* not zero: the interval excludes 0, but the difference is smaller than the tolerance.")
+        _say("* not zero: the interval excludes 0, but the difference is smaller than the tolerance.")
 
 
 def _scales(report: xr.Dataset) -> dict[str, list[str]]:

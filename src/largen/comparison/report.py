@@ -269,10 +269,11 @@ def _runs(rows: Rows, ours: Mapping[str, Sample]) -> dict[str, np.ndarray]:
 
 
 def _not_compared(rows: Rows, why: str) -> str:
-    """What is left out and why, one reason after the other."""
-    reasons: dict[str, list[str]] = {}
+    """What is left out and why, by reason; a quantity of which nothing is left stands for its entries."""
+    reasons: dict[str, dict[str, None]] = {}
     for name, reason in rows.left_out.items():
-        reasons.setdefault(reason, []).append(name)
+        stem = name.partition("[")[0]
+        reasons.setdefault(reason, {})[name if stem in rows.quantities else stem] = None
     parts = [f"{', '.join(names)} ({reason})" for reason, names in reasons.items()]
     return "; ".join(parts + ([f"statistics of rhythm ({why})"] if why else []))
 
@@ -301,7 +302,7 @@ def _dataset(
         "tolerance": rows.share,
         "label": np.array([label.value for label in labels]),
         "cause": np.array([cause.value for cause in causes]),
-        "detectable": detectable(main.differences.error, main.differences.dof, main.tolerance, level, m),
+        "detectable": detectable(main.differences.error, main.differences.dof, main.tolerance, level, max(m, 1)),
         "needed": count,
         "needed_is_bound": plan.at_least,
     }
@@ -321,12 +322,12 @@ def _dataset(
         "n": what.network.attrs["n"],
         "limit_n": what.limit.attrs["n"],
         "realisations": realisations,
-        "theory_realisations": 0 if finite is None else int(what.finite.sizes.get("realisation", 1)),
+        "theory_realisations": 0 if what.finite is None else int(what.finite.sizes.get("realisation", 1)),
         "theory_at_network_size": "yes" if finite is not None or what.own_size else "no",
         "level": level,
         "method": _method(ours, theirs, what.finite),
         "verdict": headline_of(labels, causes, complete=not rows.clause),
-        "smallest_p": float(min(main.within.min(), main.beyond.min())),
+        "smallest_p": float(min(main.within.min(initial=1.0), main.beyond.min(initial=1.0))),
         "versions": versions(),
     }
     return xr.Dataset(variables, coords, attrs)

@@ -261,9 +261,11 @@ def _assembled(kept: Sequence[_Kept], sticks: Yardsticks, left_out: dict[str, st
         share = sticks.shares.get(name, COURSE_FACTOR * one.share)
         rows.append((name, one.name, -1, one.unit, one.words, share))
     scales = {one.name: one.scale for one in kept}
-    if not rows:
+    if not rows and (clause or "0 on both sides" not in left_out.values()):
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
-        raise InputError(f"Nothing can be compared of the network and the theory. {reasons}")
+        raise InputError(f"Nothing can be compared of the network and the theory. {reasons}.")
+    if not rows:  # both are silent
+        return Rows([], [], np.zeros(0, int), [], [], np.zeros(0), scales, left_out, clause)
     names, quantities, entries, units, words, share = (list(column) for column in zip(*rows, strict=True))
     return Rows(names, quantities, np.array(entries), units, words, np.array(share), scales, left_out, clause)
 
@@ -288,7 +290,7 @@ def measure(
             columns.append(_course(rows, k, ours[quantity], theirs[quantity], scales[quantity]))
         else:
             columns.append(_entry(rows, k, ours[quantity], theirs[quantity], scales[quantity]))
-    network, theory, value, error, dof, tolerance, within, beyond = np.array(columns).T
+    network, theory, value, error, dof, tolerance, within, beyond = np.reshape(columns, (len(columns), 8)).T
     beyond, within = (np.where(np.isnan(p), 1.0, p) for p in (beyond, within))
     return Measured(network, theory, Differences(value, error, dof), tolerance, within, beyond)
 

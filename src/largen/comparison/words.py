@@ -37,6 +37,8 @@ def headline(report: xr.Dataset) -> str:
     verdict = report.attrs["verdict"]
     counts = _counts(labels)
     clause = f"; {report.attrs['clause']}" if report.attrs["clause"] else ""
+    if not labels:
+        return f"the network and the {_other(report)} are both 0 throughout."
     if verdict == Label.WITHIN:
         count, n = report.attrs["realisations"], report.attrs["n"]
         networks = f"{count} networks" if count > 1 else "the network"
@@ -158,7 +160,7 @@ def rows_of(report: xr.Dataset, chosen: Iterable[int]) -> Iterator[dict[str, Any
     """Rows of a comparison as plain values, coordinates included."""
     for k in chosen:
         row = report.isel(component=k)
-        yield {str(key): value.item() for key, value in row.variables.items() if value.ndim == 0}
+        yield {str(key): value.values.item() for key, value in row.variables.items() if value.ndim == 0}
 
 
 def interval_in_words(row: Mapping[str, Any]) -> str:

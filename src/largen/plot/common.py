@@ -135,7 +135,10 @@ def distance(report: xr.Dataset, *, ax: Axes, most: int = 24) -> Axes:
     that the picture can be read without colours. The rows farthest off are shown where there are more than `most`.
     """
     needed = ("difference", "ci_low", "ci_high", "scale", "tolerance")
-    dataset("report", report, numbers=needed, dims=("component",), remedy=_OF["compare"])
+    dataset("report", report, numbers=needed, remedy=_OF["compare"])
+    if report.sizes["component"] == 0:
+        ax.text(0.5, 0.5, report.attrs["headline"], ha="center", transform=ax.transAxes, fontsize=8)
+        return tidy(ax)
     tolerance = (report["scale"] * report["tolerance"]).values
     size = np.abs(report["difference"].values) / tolerance
     chosen = np.sort(np.argsort(-size, kind="stable")[:most])

@@ -131,7 +131,7 @@ def _left_out(
     if parts is None:
         return {name: value[None] for name, value in whole.items()}
     groups = parts[:, times.size - signals.times.size :]
-    used = groups.any(0)
+    used = np.any(groups, axis=0)
     owner = np.where(used[cycles.onset], groups[:, cycles.onset].argmax(0), -1)
     without = []
     for k in range(len(groups)):

@@ -7,7 +7,6 @@ import pytest
 
 import largen as ln
 from largen.commands.main import main
-from largen.comparison.report import Verdict
 
 S3 = ln.BalancedNetwork()
 TIMES = np.linspace(0.0, 6.0, 21)
@@ -25,7 +24,7 @@ def network():
 def test_the_theory_of_this_size_is_accepted(network):
     limit, finite = theories(S3)
     report = ln.compare(network, limit, finite=finite, level=1e-6)
-    assert report.attrs["verdict"] in (Verdict.AGREES, Verdict.FINITE_SIZE)
+    assert report.attrs["verdict"] in ("within tolerance", "finite-size effect", "undecided")
 
 
 @pytest.mark.parametrize("name", ["coupling[e,e]", "coupling[e,i]", "coupling[i,e]", "coupling[i,i]"])
@@ -34,7 +33,7 @@ def test_a_coupling_changed_by_a_tenth_is_rejected(network, name):
     with pytest.raises(ln.InputError, match="same parameters, but differ in `coupling`"):
         ln.compare(network, limit, finite=finite)
     report = ln.compare(network, limit, finite=finite, strict=False, level=1e-6)
-    assert report.attrs["verdict"] == Verdict.THEORY_OFF
+    assert report.attrs["verdict"] == "theory differs"
 
 
 def test_a_limit_that_ends_within_the_boundary_layer_still_gives_a_report(tmp_path, capsys):
