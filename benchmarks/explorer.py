@@ -214,7 +214,7 @@ def picture(browser, server, address, run, tab, theme):
     page.wait_for_timeout(2500)
     if run:
         page.get_by_role("button", name="Run the network").click()
-        page.get_by_text("Verdict:").wait_for(timeout=240_000)
+        page.get_by_text(re.compile("TOLERANCE|UNDECIDED|DIFFERS|EFFECT")).wait_for(timeout=240_000)
     if tab:
         page.get_by_role("button", name=tab).click()
     if tab == "Bifurcations":
