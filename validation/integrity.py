@@ -17,6 +17,7 @@ import shutil
 import signal
 import tempfile
 import time
+import traceback
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -26,7 +27,6 @@ import xarray as xr
 from study import Results, main
 
 import largen as ln
-from largen.sweeps.store import Store
 
 Tree = dict[str, bytes]
 
@@ -45,7 +45,8 @@ def hurt(path: Path, draw: random.Random) -> str:
     file = draw.choice(files)
     content = bytearray(file.read_bytes())
     others = [other for other in files if other.read_bytes() != bytes(content)]
-    kind = draw.choice(["flipped", "cut", *(["missing or exchanged"] if others else [])])
+    kinds = ["flipped", "cut", "missing or exchanged"]
+    kind = draw.choice(kinds if others else kinds[:2])
     if kind == "flipped":
         content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
     elif kind == "cut":
@@ -107,6 +108,8 @@ def damage(results: Results, small: bool) -> None:
 
 def damaged_tasks(folder: Path, trials: int, draw: random.Random) -> list[tuple[str, str]]:
     """Damage a task's file again and again; a task that is not read is done again."""
+    from largen.sweeps.store import Store  # here, so that processes that kill commands import JAX when they are ready
+
     store = Store(folder / "sweep.nc")
     grid = ln.Grid({"noise": [0.5, 0.6]})
     ln.sweep(ln.RateNetwork(), grid, times=np.arange(5.0), store=store.path)
@@ -124,10 +127,12 @@ def damaged_tasks(folder: Path, trials: int, draw: random.Random) -> list[tuple[
 COMMANDS = {
     "run": ["run", "correlated", "--times", "0:4:1", "-r", "4", "--n"],
     "bifurcation": ["bifurcation", "balanced", "-p", "drive[e]", "--to", "0.9", "--no-cycles", "--points"],
-    "fit": ["fit", "balanced", "target.nc", "--free", "drive[e]", "--times", "0:1:0.25", "--no-check", "--starts"],
+    "fit": ["fit", "correlated", "target.nc", "--free", "noise", "--times", "0:3:1", "--no-check", "--starts"],
     "convergence": ["convergence", "correlated", "--times", "0:4:1", "-r", "4", "--n"],
 }
 """Commands and, behind them, the values of their last option in the old run and in the new one."""
+SAID = "said.txt"
+"""What the last command said, in the folder where all are started."""
 LONGEST = 300
 """Seconds that an undisturbed command may take."""
 VALUES = {"run": ("30", "40"), "bifurcation": ("5", "6"), "fit": ("1", "2"), "convergence": ("20,40", "20,50")}
@@ -140,11 +145,13 @@ def started(words: list[str]) -> int:
         return pid
     from largen.commands.main import main as largen
 
-    silence = os.open(os.devnull, os.O_RDWR)
+    said = os.open(SAID, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     for stream in (0, 1, 2):
-        os.dup2(silence, stream)
+        os.dup2(said, stream)
     try:
         os._exit(largen(words))
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(1)
 
@@ -160,7 +167,7 @@ def finished(words: list[str]) -> float:
             os.kill(pid, signal.SIGKILL)
             status = f"nothing after {LONGEST} s"
     if status:
-        raise RuntimeError(f"largen {' '.join(words)} ended with {status}.")
+        raise RuntimeError(f"largen {' '.join(words)} ended with {status}: {Path(SAID).read_text()[-2000:]}")
     return time.monotonic() - begun
 
 
@@ -230,7 +237,7 @@ def killed(command: str, overwrite: bool, count: int) -> list[int | str]:
     with tempfile.TemporaryDirectory() as name:
         os.chdir(name)
         if command == "fit":
-            finished(["limit", "balanced", "--set", "drive[e]=0.55", "--times", "0:1:0.25", "-o", "target.nc"])
+            finished(["limit", "correlated", "--set", "noise=0.6", "--times", "0:3:1", "-o", "target.nc"])
         found = outcomes(command, overwrite, count, Path(name))
         os.chdir("/")
     return ["with --overwrite" if overwrite else "a new folder", count, *found.values()]

@@ -1,5 +1,6 @@
 """The balanced network: its law against the finite-size equations, exact against steps, records, refusals."""
 
+import re
 import tracemalloc
 
 import jax
@@ -272,6 +273,33 @@ def test_automatic_method_and_estimates():
 def test_bad_options(options, message):
     with pytest.raises(InputError, match=message):
         simulate(S3, TIMES, n=400, **options)
+
+
+STEEP = (Logistic(maximum=1.5, slope=15.0, threshold=0.5), Logistic(maximum=2.0, slope=20.0, threshold=0.3))
+
+
+@pytest.mark.parametrize("model", [BalancedNetwork(), BalancedNetwork(gain=STEEP)], ids=["flat", "steep"])
+def test_a_step_that_cannot_hold_the_model_is_refused(model, monkeypatch):
+    """The largest step that the refusal names gives the means of a fifth of it; 0.2 is seen to give others."""
+    times, n = np.arange(0.0, 4.1, 0.5), 1600
+    with pytest.raises(InputError, match=r"`dt` must be at most 0\.0\d+ for these .*, but is 0\.2\. Leave") as caught:
+        simulate(model, times, n=n, method="tau_leap", dt=0.2)
+    largest = float(re.search(r"at most ([0-9.]+)", str(caught.value))[1])
+    monkeypatch.setattr(run, "_check_step", lambda *_: None)
+    fine, coarse, beyond = (
+        simulate(model, times, n=n, realisations=40, seed=seed, method="tau_leap", dt=dt)["mean"][..., 6:].mean("time")
+        for seed, dt in enumerate((0.2 * largest, 0.99 * largest, 0.2))
+    )
+    for a in range(2):
+        assert stats.ttest_ind(fine[:, a], coarse[:, a], equal_var=False).pvalue > FALSE_ALARM
+        assert stats.ttest_ind(fine[:, a], beyond[:, a], equal_var=False).pvalue < FALSE_ALARM
+
+
+def test_a_step_longer_than_the_membrane_remembers_is_refused():
+    model, times = BalancedNetwork(tau=0.01, coupling=np.zeros((2, 2))), np.array([0.0, 1.0])
+    with pytest.raises(InputError, match=r"`dt` must be at most 0\.0025 "):
+        simulate(model, times, n=6, method="tau_leap", dt=0.01)
+    simulate(model, np.array([0.0, 0.002]), n=6, method="tau_leap", dt=1.0)  # output times bound the step
 
 
 def test_memory_is_proportional_to_n():

@@ -3,6 +3,8 @@
 Statistical tests have fixed seeds and a false-alarm probability of 1e-6 each.
 """
 
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from largen.checks import InputError
 from largen.numerics.streams import stream
 from largen.systems.spiking import SpikingNetwork
+from largen.systems.spiking.discretisation import Discretisation
 from largen.systems.spiking.network import run as network
 from largen.systems.spiking.time_step import release
 from statistics_tools import assert_mean
@@ -89,6 +92,25 @@ def test_bins_reach_as_low_as_the_potentials():
     assert_mean(batches(model, 1500.0)[:, 0], expected, what="network")
     for options in ({}, {"bin_width": 0.04}, {"finite_size": True, "seed": 1}, {"engine": "jax"}):
         np.testing.assert_allclose(settled(model, 1000.0, **options), expected, rtol=5e-3)
+
+
+@pytest.mark.long
+def test_a_reversal_far_below_is_the_same_model_for_network_and_limit():
+    """Inhibition without a floor in sight: potentials fall to seven thresholds below the reset; 4000 neurons."""
+    weak = {
+        "strength": [[0.0, 0.001], [0.0, 0.0]],
+        "probability": [[0.0, 0.8], [0.0, 0.0]],
+        "decay": np.full((2, 2), 4.5),
+    }
+    model = SpikingNetwork(size=[4000, 1000], external_rate=[0.07, 0.07], threshold=1.0, reversal=-1e6, **weak)
+    rates = batches(model, 1500.0)[:, 0]
+    assert_mean(rates, settled(model, 1000.0)[0], what="network")
+
+
+def test_one_smallest_support_for_limit_and_branches():
+    """Of the density in a bin: what `follow` takes is what `solve_limit` takes."""
+    default = inspect.signature(SpikingNetwork.dynamics).parameters["min_support"].default
+    assert default == Discretisation().min_support == 0.05
 
 
 # No input --------------------------------------------------------------------------------------------------------

@@ -111,6 +111,8 @@ def plan(model: "BalancedNetwork", times: np.ndarray, n: int, options: Options) 
         _refuse_exact(model, not_monotone, exact, time_limit)
         seconds = exact
     else:
+        if dt is not None:
+            _check_step(model, sizes, dt, float(np.max(np.diff(times))))
         steps = sum(_substeps(model, times, sizes, dt))
         numbers = 0 if model.synapses == "shared" else count
         seconds = steps * n * (cost.update + cost.number * numbers)
@@ -178,6 +180,37 @@ def _substeps(model: "BalancedNetwork", times: np.ndarray, sizes: np.ndarray, dt
         int(np.ceil(gap / min(shortest, unit * (0.03 if start < layer else 0.1) / np.sqrt(n))))
         for start, gap in zip(times[:-1] - times[0], np.diff(times), strict=True)
     ]
+
+
+def _check_step(model: "BalancedNetwork", sizes: np.ndarray, dt: float, gap: float) -> None:
+    """Refuse a step of tau-leaping that is coarse against tau, or against the fast eigenvalues.
+
+    In a step dt the jumps of a neuron are spread evenly, which loses (dt/tau)^2/12 of their variance. The means
+    return to the manifold at rates up to sqrt(n) |coupling| F', where the slope F' of the mean intensity in the mean is
+    at most that of the gain, and at most bound/sqrt(2 pi K) for a variance K of the states; beyond two or three times
+    1/rate the steps overshoot.
+
+    Args:
+        model: The model.
+        sizes: Neurons of each population, shape (population,).
+        dt: The step that was asked for.
+        gap: The longest interval between output times, which bounds a step too.
+    """
+    slopes = []
+    for gain, variance in zip(model.gain, np.asarray(model.initial_variance, np.float64), strict=True):
+        bound, steepest = float(gain.bound), 0.25 * float(gain.bound) * float(gain.steepness)
+        slopes.append(min(steepest, bound / np.sqrt(2 * np.pi * variance)) if variance > 0 else steepest)
+    n = float(np.mean(sizes))
+    rate = float(np.max(np.abs(np.asarray(model.coupling)) @ (np.array(slopes) * sizes / n), initial=0.0))
+    fast = min(1.0, 3.0 / rate) / np.sqrt(n) if rate > 0 else np.inf
+    largest = min(0.25 * float(np.min(model.tau)), fast)
+    require(
+        gap / np.ceil(gap / dt - 1e-9) <= largest * (1 + 1e-9),
+        "dt",
+        f"be at most {largest:.3g} for these time constants, couplings and sizes",
+        dt,
+        "Leave it out for a step that suits them.",
+    )
 
 
 @eqx.filter_jit
