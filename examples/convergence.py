@@ -1,7 +1,8 @@
 """How fast networks approach their limit: convergence exponents.
 
-What: the largest distance between one network and its limit, against the number of neurons, with the fitted power
-    and its 95 % interval. Fluctuations of averages over n neurons are of order n^(-1/2).
+What: the distance of one network from its limit (root mean square over times) against the number of neurons, with the
+    fitted power and its 95 % interval, and that of the mean of networks. Fluctuations of averages over n neurons are of
+    order n^(-1/2), the bias of the mean n^(-1/2) in the balanced and n^(-1) in the rate system.
 Source: MacLaurin & Vilanova 2024 (arXiv 2412.17273) and Faugeras, MacLaurin & Tanre; the exponents are largen's.
 Run time: 20 s.
 Command: python examples/convergence.py [--small] [--out convergence.png]
@@ -22,22 +23,17 @@ def figure(small=False):
     draws = [6, 4] if small else [128, 64, 32, 16]
 
     # Run
-    studies = {
-        "balanced: means": ln.convergence(
-            balanced, np.linspace(0, 1, 11), n=sizes, realisations=draws, method="tau_leap", seed=1
-        ),
-        "rate: mean": ln.convergence(rate, np.arange(9.0), n=sizes, realisations=draws, seed=1, replicas=1),
-        "rate: covariance": ln.convergence(
-            rate, np.arange(9.0), n=sizes, realisations=draws, seed=1, replicas=1, observable="covariance"
-        ),
-    }
+    of_balanced = ln.convergence(
+        balanced, np.linspace(0, 1, 11), n=sizes, realisations=draws, method="tau_leap", seed=1
+    )
+    of_rate = ln.convergence(rate, np.arange(9.0), n=sizes, realisations=draws, seed=1, replicas=1)
 
     # Plot
     page = Figure(figsize=(10, 3.4), layout="constrained")
-    for ax, (title, study) in zip(page.subplots(1, 3), studies.items(), strict=True):
-        ln.plot.convergence(study, ax=ax)
-        ax.set_title(title, loc="left", fontsize=10)
-        ax.set_ylabel("largest distance over times" if ax.get_subplotspec().is_first_col() else "")
+    parts = [("balanced", of_balanced, "mean"), ("rate", of_rate, "mean"), ("rate", of_rate, "covariance")]
+    for ax, (title, study, name) in zip(page.subplots(1, 3), parts, strict=True):
+        ln.plot.convergence(study, observable=name, ax=ax)
+        ax.set_title(f"{title}: {name}", loc="left", fontsize=10)
     return page
 
 

@@ -24,6 +24,7 @@ class Toy(AbstractSystem):
     presets: ClassVar[tuple[str, ...]] = ()
     default_times: ClassVar[tuple[float, float, float]] = (0.0, 5.0, 0.1)
     default_record: ClassVar[tuple[str, ...]] = ()
+    bias_order: ClassVar[float | None] = 1.0
     observables: ClassVar[tuple[Observable, ...]] = (
         Observable("mean", ("population", "time"), "mV", "population mean"),
         Observable("second", ("population", "time"), "mV", "an independent copy of the mean"),

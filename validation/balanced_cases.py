@@ -7,11 +7,11 @@ Command:  python validation/balanced_cases.py saddle|unstable|folded|shared
 """
 
 import numpy as np
-from study import Results, estimate, main
+from study import Results, main
 
 import largen as ln
 from largen import BalancedNetwork
-from largen.comparison.scaling import fit_exponent
+from largen.comparison.power_laws import distance_law
 
 
 def saddle(results: Results, small: bool) -> None:
@@ -72,18 +72,19 @@ def shared(results: Results, small: bool) -> None:
         ("standard error of their mean", ".4f"),
     )  # fmt: skip
     model, times = BalancedNetwork.shared(), np.arange(0.0, 20.0 if small else 60.0, 0.1)
-    sizes, spread, errors = np.array((50, 100, 200) if small else (200, 800, 3200, 12800)), [], []
+    sizes, spread = np.array((50, 100, 200) if small else (200, 800, 3200, 12800)), []
     for n in sizes:
         network = ln.simulate(model, times, n=2 * int(n), realisations=8, seed=2)
         k = network["variance"].values[:, :, :51]
         decay = np.abs(k / (k[:, :, :1] * np.exp(-2 * times[:51])) - 1).max()
         std = network["mean"].values[:, :, 100:].std(axis=2)
-        spread.append(std.mean())
-        errors.append(std.mean(axis=1).std(ddof=1) / np.sqrt(8))
-        table.add(n, decay, std[:, 0].mean(), std[:, 1].mean(), errors[-1])
-    exponent = results.table("exponent", ("exponent of the s.d. in n", ".3f"), ("95 % interval", ".3f"))
-    slope, error = fit_exponent(sizes.astype(float), np.array(spread), np.array(errors))
-    exponent.add(estimate(slope, error), [slope - 1.96 * error, slope + 1.96 * error])
+        spread.append(std.mean(axis=1))
+        table.add(n, decay, std[:, 0].mean(), std[:, 1].mean(), spread[-1].std(ddof=1) / np.sqrt(8))
+    exponent = results.table(
+        "exponent", ("the s.d. falls as n^-a, a", ".3f"), ("95 % interval", ".3f"), ("lack of fit, p", ".2g")
+    )
+    law = distance_law(sizes.astype(float), spread)
+    exponent.add(law.exponent, [law.low, law.high], law.lack_of_fit)
 
 
 PARTS = (saddle, unstable, folded, shared)

@@ -265,11 +265,11 @@ def pairs(matrix):
 
 
 def convergence(results: Results, small: bool) -> None:
-    """Means against the limit over times 0 to 1 from a projected start, as N grows."""
-    table = results.table(
-        "convergence", "set", "N", ("error", ".5f"), ("standard error", ".2g"), ("95 % interval", ".3g")
+    """Distance of one network's means from the limit over times 0 to 1 from a projected start, as N grows."""
+    table = results.table("convergence", "set", "N", ("distance, s.d. of a neuron", ".5f"), ("95 % interval", ".3g"))
+    exponents = results.table(
+        "exponents", "set", ("distance ~ N^-a, a", ".3f"), ("95 % interval", ".3f"), ("lack of fit, p", ".2g")
     )
-    exponents = results.table("exponents", "set", ("exponent in N", ".3f"), ("95 % interval", ".3f"))
     projected = BalancedNetwork.rank_one().replace(initial_mean=(-0.19763375058, -0.29763375058))
     cases = {
         "S3": (BalancedNetwork.balanced(), {1600: 400, 3200: 400, 6400: 400, 12800: 60, 25600: 30}),
@@ -279,13 +279,13 @@ def convergence(results: Results, small: bool) -> None:
         if small:
             counts = {100: 8, 200: 8, 400: 8}
         options = {"n": list(counts), "realisations": list(counts.values()), "method": "tau_leap", "seed": 1}
-        found = ln.convergence(model, np.linspace(0.0, 1.0, 21), **options)
+        found = ln.convergence(model, np.linspace(0.0, 1.0, 21), **options).sel(observable="mean")
         for n in counts:
             one = found.sel(n=n)
-            interval = [float(one[f"ci_{side}"]) for side in ("low", "high")]
-            table.add(name, n, float(one["error"]), float(one["standard_error"]), interval)
-        interval = [float(found[f"exponent_{side}"]) for side in ("low", "high")]
-        exponents.add(name, float(found["exponent"]), interval)
+            interval = [float(one[f"distance_{side}"]) for side in ("low", "high")]
+            table.add(name, n, float(one["distance"]), interval)
+        interval = [float(found[f"distance_exponent_{side}"]) for side in ("low", "high")]
+        exponents.add(name, float(found["distance_exponent"]), interval, float(found["distance_lack_of_fit"]))
 
 
 PARTS = (law, steps, convergence, skewness, stationary, agreement, fluctuations, asynchrony, coupling)

@@ -55,20 +55,20 @@ def extrapolation(results: Results, small: bool) -> None:
 
 
 def one_draw(results: Results, small: bool) -> None:
-    """The distance of one draw (explicit weights) from the limit, largest over times, as N grows."""
+    """The distance of one draw (explicit weights) from the limit, its root mean square over times, as N grows."""
     sizes, counts = [250, 500, 1000, 2000, 4000], [96, 96, 64, 48, 32]
     if small:
         sizes, counts = [50, 100, 200], [16, 16, 16]
     table = results.table(
-        "one draw", "observable", ("exponent in N", ".3f"), ("95 % interval", ".3f"), "holds -1/2",
-        *((f"N = {n}", ".3f") for n in sizes),
+        "one draw", "observable", ("distance ~ N^-a, a", ".3f"), ("95 % interval", ".3f"), ("lack of fit, p", ".2g"),
+        "holds 1/2", *((f"N = {n}", ".4f") for n in sizes),
     )  # fmt: skip
+    study = ln.convergence(D2, TIMES, n=sizes, realisations=counts, seed=5, weights="explicit", replicas=1)
     for name in ("mean", "covariance"):
-        study = ln.convergence(
-            D2, TIMES, n=sizes, realisations=counts, seed=5, observable=name, weights="explicit", replicas=1
-        )
-        low, high = float(study["exponent_low"]), float(study["exponent_high"])
-        table.add(name, float(study["exponent"]), [low, high], low < -0.5 < high, *study["error"].values)
+        one = study.sel(observable=name)
+        low, high = float(one["distance_exponent_low"]), float(one["distance_exponent_high"])
+        p = float(one["distance_lack_of_fit"])
+        table.add(name, float(one["distance_exponent"]), [low, high], p, low < 0.5 < high, *one["distance"].values)
 
 
 def variances(results: Results, small: bool) -> None:

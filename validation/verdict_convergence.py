@@ -1,16 +1,17 @@
-"""The four statements of `convergence`: how often their intervals cover, what they see, and what is not seen.
+"""The four statements of `convergence`: how often their intervals cover, what they see, and a real system.
 
 What:     coverage of the intervals of the exponents and of what is left at infinite n, on drawn power laws; faults that
-          must be seen, and one that is not.
+          must be seen, and one that is not; the balanced system over 400 to 6400 neurons.
 Source:   largen's own; the formulas and their sources are in `largen.comparison.power_laws`.
 Run time: about 15 CPU minutes.
-Command:  python validation/verdict_convergence.py coverage|faults
+Command:  python validation/verdict_convergence.py coverage|faults|balanced
 """
 
 import numpy as np
 from scipy import stats
-from study import Results, main
+from study import Results, estimate, main
 
+import largen as ln
 from largen.comparison.power_laws import bias_law, distance_law, noise_law, offset_at_infinity
 from largen.numerics.streams import stream
 
@@ -109,7 +110,53 @@ def faults(results: Results, small: bool) -> None:
             table.add(label, count, *np.mean(found, axis=0).tolist())
 
 
-PARTS = (coverage, faults)
+def balanced(results: Results, small: bool) -> None:
+    """The balanced system, 400 to 6400 neurons, 64 networks a size, times 0 to 2."""
+    sizes, count = ((100, 200, 400), 8) if small else (SIZES[5], 64)
+    study = ln.convergence(
+        ln.BalancedNetwork(), np.linspace(0, 2, 21), n=sizes, realisations=count, seed=9, method="tau_leap"
+    )
+    distance = results.table(
+        "distance", "observable", ("a", ".3f"), ("95 % interval", ".3f"), ("lack of fit, p", ".2f"),
+        ("between neighbouring sizes", ".2f"),
+    )  # fmt: skip
+    for name in study["observable"].values.tolist():
+        one = study.sel(observable=name)
+        distance.add(
+            name, one["distance_exponent"].item(), ends(one, "distance_exponent"),
+            one["distance_lack_of_fit"].item(), one["distance_exponent_between"].values,
+        )  # fmt: skip
+    table = results.table(
+        "statements", "component", ("b", ".2f"), ("its 95 % interval", ".2f"), ("a'", ".3f"),
+        ("interval of a'", ".3f"), ("left at infinite n, % of the scale", "+.2f"), ("interval", "+.2f"),
+        ("lack of fit, p", ".2f"), "label",
+    )  # fmt: skip
+    bias = results.table(
+        "bias", "component", "n", ("network - limit, % of the scale", "+.2f", ".2f"),
+        ("theory of n neurons - limit", "+.2f"), "label", "cause",
+    )  # fmt: skip
+    for name in study["component"].values[study["offset_scale"].notnull().values].tolist():
+        one = study.sel(component=name)
+        scale = one["offset_scale"].item()
+        table.add(
+            name, one["bias_exponent"].item(), ends(one, "bias_exponent"), one["noise_exponent"].item(),
+            ends(one, "noise_exponent"), 100 * one["offset"].item() / scale,
+            [100 * value / scale for value in ends(one, "offset")], one["offset_lack_of_fit"].item(),
+            one["offset_label"].item(),
+        )  # fmt: skip
+        for k, n in enumerate(study["n"].values.tolist()):
+            at = one.isel(n=k)
+            shares = (100 * at[key].item() / scale for key in ("difference", "standard_error", "predicted"))
+            value, error, predicted = shares
+            bias.add(name, n, estimate(value, error), predicted, at["label"].item(), at["cause"].item())
+
+
+def ends(row, key):
+    """Ends of an interval."""
+    return [row[f"{key}_{end}"].item() for end in ("low", "high")]
+
+
+PARTS = (coverage, faults, balanced)
 
 if __name__ == "__main__":
     main(PARTS, __doc__)

@@ -112,6 +112,10 @@ def calls(made):
             {"network": made["network"], "limit": made["limit"], "finite": None, "level": 0.1, "strict": True},
         ),
         (ln.convergence, {"system": Toy(), "times": TIMES, "n": [20, 40], "realisations": 2, "observable": None}),
+        (
+            lambda **given: ln.convergence(Toy(), TIMES, n=[20, 40], realisations=2, **given),
+            {"tolerance": None, "scale": None, "finished": None},
+        ),
         (ln.Grid, {"values": {"tau[e]": [1.0, 2.0]}}),
         (lambda given: ln.Grid({"tau[e]": given}), {"given": [1.0, 2.0]}),
         (ln.Random, {"ranges": {"tau[e]": (1.0, 2.0)}, "count": 2, "seed": 0}),

@@ -101,8 +101,31 @@ def test_convergence_on_the_command_line(tmp_path, capsys):
     assert code == 0
     plain = json.loads(out)
     assert plain["n"] == [100, 200]
-    assert "exponent" not in plain
+    assert "observables" not in plain
+    assert len(plain["components"]["rate[e]"]["label"]) == 2
     assert set(os.listdir(folder)) == {"model.yaml", "convergence.nc", "convergence.json", "figure.png"}
+
+
+def test_sizes_that_had_finished_before_ctrl_c_are_taken_over(tmp_path, capsys, monkeypatch):
+    words = f"convergence correlated --n 20,40,80 -r 3 --times 0:4:1 --out {tmp_path / 'c'}".split()
+    run = []
+
+    def simulated(*args, **given):
+        run.append(given["n"])
+        if run == [20, 40, 80]:
+            raise KeyboardInterrupt
+        return ln.simulate(*args, **given)
+
+    monkeypatch.setattr("largen.comparison.scaling.simulate", simulated)
+    code, _, err = called(capsys, *words)
+    assert code == 130
+    assert "2 of 3 sizes are finished" in err
+    code, out, err = called(capsys, *words, "--json")
+    assert code == 0
+    assert run == [20, 40, 80, 80]
+    plain = json.loads(out)
+    assert plain["components"]["mean"]["offset_label"] in ("within tolerance", "undecided", "beyond tolerance")
+    assert plain["observables"]["mean"]["distance_exponent_low"] < plain["observables"]["mean"]["distance_exponent"]
 
 
 def test_parameters_and_options_can_be_changed(capsys):

@@ -85,3 +85,7 @@ def test_a_convergence_study_shows_its_exponent():
     ax = figure.axes[0]
     assert ax.get_xscale() == "log"
     assert any("n^-0." in text.get_text() for text in ax.get_legend().get_texts())
+    other = plot.figure_of(plot.convergence, study, observable="second").axes[0]
+    assert other.get_ylabel().startswith("second")
+    with pytest.raises(ln.InputError, match="observable"):
+        plot.figure_of(plot.convergence, study, observable="rate")

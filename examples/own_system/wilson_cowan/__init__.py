@@ -38,6 +38,7 @@ class WilsonCowan(AbstractSystem):
     presets: ClassVar[tuple[str, ...]] = ()
     default_times: ClassVar[tuple[float, float, float]] = (0.0, 60.0, 0.5)
     default_record: ClassVar[tuple[str, ...]] = ()
+    bias_order: ClassVar[float | None] = 1.0
     observables: ClassVar[tuple[Observable, ...]] = (
         Observable("active", ("population", "time"), "1", "active fraction"),
     )

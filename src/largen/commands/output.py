@@ -80,6 +80,11 @@ class Results(NamedTuple):
     folder: Path
     path: Path
 
+    @property
+    def stopped(self) -> Path:
+        """Where a run that was stopped left what it had finished."""
+        return _kept(self.path)
+
 
 @contextlib.contextmanager
 def results_folder(out: Path | None, name: str, overwrite: bool) -> Iterator[Results]:

@@ -28,6 +28,8 @@ from largen.system import AbstractSystem
 
 WIDTH = 100
 """Columns of a table at most, also where the output is no terminal."""
+MOST_SIZES = 6
+"""Sizes of a convergence study that fit beside each other."""
 MOST_DECIMALS = 8
 """Decimals of an error beyond which numbers are written with exponents."""
 
@@ -198,20 +200,76 @@ def show_dataset(dataset: xr.Dataset, out: Path | None) -> None:
         print(f"Saved in {out}.")
 
 
-def show_convergence(study: xr.Dataset, folder: Path) -> None:
-    """Print a convergence study."""
-    out = console()
-    word = study["error"].attrs["units"]
-    rows = table("n", with_unit("error", word), with_unit("95 % interval", word))
-    for k, n in enumerate(study["n"].values.tolist()):
-        row = {str(key): value.item() for key, value in study.isel(n=k).items() if value.ndim == 0}
-        interval = f"{row['ci_low']:.3g} to {row['ci_high']:.3g}"
-        rows.add_row(str(n), plus_minus(row["error"], row["standard_error"]), interval)
-    out.print(rows)
-    if "exponent" in study:
-        low, high = study["exponent_low"].item(), study["exponent_high"].item()
-        print(f"error ~ n^{study['exponent'].item():.3f}, 95 % interval {low:.3f} to {high:.3f}")
+def show_convergence(study: xr.Dataset, folder: Path, everything: bool = False) -> None:
+    """Print a convergence study: its headline, the differences at each n, and the four statements.
+
+    Args:
+        study: What `convergence` returned.
+        folder: Where it is saved.
+        everything: All observables; otherwise the first, or, without an infinite limit, what is not within tolerance.
+    """
+    from largen.comparison.statements import components_of, headline_of, sentences, verdict_of
+
+    first = str(study.attrs["observable"])
+    if "distance" not in study:
+        _show_sizes(study, _rows_shown(study, everything))
+        print(f"{study.attrs['sentences'].capitalize()}: {study.attrs['verdict']}.\nResults: {folder}{os.sep}")
+        return
+    print(headline_of(study, first))
+    names = study["observable"].values.tolist() if everything else [first]
+    for name in names:
+        _show_sizes(study, [str(row) for row in components_of(study, name)["component"].values], name)
+        print(*sentences(study, name), sep="\n")
+    others = [str(name) for name in study["observable"].values if name not in names]
+    if others and "offset_label" in study:
+        labels = [f"{name} {verdict_of(study, name)}" for name in others]
+        print(f"At infinite n: {', '.join(labels)}. All of them: --all")
     print(f"Results: {folder}{os.sep}")
+
+
+def _rows_shown(study: xr.Dataset, everything: bool) -> list[str]:
+    """The rows of a study without an infinite limit that people see."""
+    rows = [str(row) for row in study["component"].values]
+    within = [set(study["label"].sel(component=row).values) <= {"within tolerance", ""} for row in rows]
+    if everything or all(within):
+        return rows
+    print(f"{sum(within)} of {len(rows)} comparisons are within tolerance at every n; the others (all: --all):")
+    return [row for row, good in zip(rows, within, strict=True) if not good]
+
+
+def _show_sizes(study: xr.Dataset, components: list[str], observable: str = "") -> None:
+    """Print differences from the limit at each n, in percent of their scale, a few sizes beside each other."""
+    out, sizes = console(), study["n"].values.tolist()
+    for start in range(0, len(sizes), MOST_SIZES):
+        part = study.isel(n=slice(start, start + MOST_SIZES))
+        scales = {str(word) for word in part["scale_words"].sel(component=components).values}
+        what = f"% of {scales.pop() or 'the limit'}" if observable and len(scales) == 1 else "% of its scale"
+        rows = table(f"network - limit, {what}", *(f"n = {n}" for n in part["n"].values.tolist()))
+        if observable:
+            distance = part["distance"].sel(observable=observable).values
+            rows.add_row(f"{observable}: one network, rms", *(f"{100 * value:.1f}  " for value in distance))
+        for name in components:
+            row = part.sel(component=name)
+            shares = (row["difference"] / row["scale"]).values
+            rows.add_row(name, *map(_marked, shares, row["label"].values, row["cause"].values))
+            if "predicted" in part and observable:
+                shares = (row["predicted"] / row["scale"]).values
+                rows.add_row("  theory of n neurons", *(f"{_signed(share)}  " for share in shares))
+        out.print(rows)
+    if components:
+        print("? undecided, ! beyond tolerance, f beyond by a finite-size effect, T the theory of n neurons differs")
+
+
+def _marked(share: float, label: str, cause: str) -> str:
+    """A difference as a share of its scale, marked by its label or cause."""
+    mark = {"undecided": "?", "beyond tolerance": "!"}.get(label, " ")
+    mark = {"finite-size effect": "f", "theory differs": "T"}.get(cause, mark)
+    return f"{_signed(share)} {mark}" if math.isfinite(share) else "-  "
+
+
+def _signed(share: float) -> str:
+    """A share in per cent with its sign, zero as `+0.0`."""
+    return f"{100 * share:+.1f}".replace("-0.0", "+0.0") if abs(share) < 5e-4 else f"{100 * share:+.1f}"
 
 
 def show_examples(found: dict[str, str]) -> None:

@@ -175,18 +175,67 @@ def _intervals(
     ax.errorbar(middle, at, xerr=np.nan_to_num(half), fmt="o", ms=3.5, lw=1.0, color=colour, mfc=face, label=name)
 
 
-def convergence(study: xr.Dataset, *, ax: Axes) -> Axes:
-    """Draw a convergence study on logarithmic axes, with the fitted line where there is an exponent."""
-    dataset("study", study, numbers=("error", "ci_low", "ci_high"), dims=("n",), remedy=_OF["convergence"])
-    n, error = study["n"].values.astype(float), study["error"].values
-    low = np.maximum(study["ci_low"].values, error * 0.05)
-    ax.errorbar(n, error, yerr=[error - low, study["ci_high"].values - error], fmt="o", color="black", label="network")
-    if "exponent" in study:
-        slope = float(study["exponent"])
-        centre = np.exp(np.mean(np.log(error) - slope * np.log(n)))
-        interval = f"[{float(study['exponent_low']):.2f}, {float(study['exponent_high']):.2f}]"
-        ax.plot(n, centre * n**slope, color=EXCITATORY[0], label=f"n^{slope:.3f} {interval}")
+def convergence(study: xr.Dataset, *, observable: str | None = None, ax: Axes) -> Axes:
+    """Draw how networks approach their limit as they grow.
+
+    With an infinite limit, on logarithmic axes: distances of single networks (dots), their mean with its 95 % interval
+    and the power law where there is one; open marks are the biases of the components. Without one: the differences of
+    the components at each n with their intervals, the band being the tolerance.
+
+    Args:
+        study: What `convergence` returned.
+        observable: Which observable; None is the first.
+        ax: Where to draw.
+    """
+    numbers = ("difference", "scale", "ci_low", "ci_high", "tolerance")
+    dataset("study", study, numbers=numbers, dims=("n",), remedy=_OF["convergence"])
+    name = str(study.attrs["observable"]) if observable is None else observable
+    rows = [str(row) for row in study["component"].values if str(row).partition("[")[0] == name]
+    require(bool(rows), "observable", "be one that was compared", observable)
+    draw = _power_law if "distance" in study else _differences
+    draw(study, name, rows, ax)
     ax.set_xscale("log")
+    ax.set_xticks(study["n"].values, [f"{n:g}" for n in study["n"].values])
+    ax.set_xticks([], minor=True)
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def _power_law(study: xr.Dataset, name: str, rows: list[str], ax: Axes) -> None:
+    one, n = study.sel(observable=name), study["n"].values.astype(float)
+    single = one["network_distance"].values
+    ax.plot(np.repeat(n[:, None], single.shape[1], axis=1).ravel(), single.ravel(), ".", color="0.8", ms=2, zorder=0)
+    centre, low, high = (one[key].values for key in ("distance", "distance_low", "distance_high"))
+    ax.errorbar(n, centre, yerr=[centre - low, high - centre], fmt="o", color="black", label="one network")
+    slope, p = one["distance_exponent"].item(), one["distance_lack_of_fit"].item()
+    if np.isfinite(slope) and not p < 0.05:
+        interval = f"[{one['distance_exponent_low'].item():.2f}, {one['distance_exponent_high'].item():.2f}]"
+        level = np.exp(np.mean(np.log(centre) + slope * np.log(n)))
+        ax.plot(n, level * n**-slope, color=EXCITATORY[0], label=f"n^-{slope:.2f} {interval}")
+    for row, mark, colour in zip(rows, _MARKS * len(rows), _WHEEL * len(rows), strict=False):
+        part = study.sel(component=row)
+        share = np.abs((part["difference"] / part["scale"]).values)
+        error = (part["standard_error"] / part["scale"]).values
+        lower = share - np.maximum(share - 2 * error, share / 20)
+        ax.errorbar(
+            n, share, yerr=[lower, 2 * error], fmt=mark, ls=":", lw=0.8, color=colour, mfc="white",
+            label=f"mean of networks, {row}",
+        )  # fmt: skip
     ax.set_yscale("log")
-    ax.legend(frameon=False)
-    return tidy(ax, x="number of neurons n", y=str(study["error"].attrs.get("long_name", "error")))
+    tidy(ax, x="number of neurons n", y=f"{name}: distance from the limit / scale")
+
+
+def _differences(study: xr.Dataset, name: str, rows: list[str], ax: Axes) -> None:
+    n = study["n"].values.astype(float)
+    tolerance = 100 * float(study["tolerance"].sel(component=rows[0]).max())
+    ax.axhspan(-tolerance, tolerance, color="0.92", label=f"tolerance {tolerance:g} %")
+    for row, mark, colour in zip(rows, _MARKS * len(rows), _WHEEL * len(rows), strict=False):
+        part = 100 * study.sel(component=row)[["difference", "ci_low", "ci_high"]] / study["scale"].sel(component=row)
+        value = part["difference"].values
+        ends = [value - part["ci_low"].values, part["ci_high"].values - value]
+        ax.errorbar(n, value, yerr=ends, fmt=mark, ls=":", lw=0.8, color=colour, mfc="white", label=row)
+    tidy(ax, x="number of neurons n", y="network minus limit (% of its scale)")
+
+
+_MARKS = ("s", "^", "D", "v")
+_WHEEL = (INHIBITORY[0], EXCITATORY[1], EXCITATORY[2], INHIBITORY[2])

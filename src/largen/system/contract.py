@@ -93,7 +93,9 @@ class AbstractSystem(AbstractComponent):
 
     What follows `limit` is optional: a system that has a statistic, a theory or a picture of its own says so here, and
     what it does not have is refused with a message. `overview` are the rows of the figure of a run, `views` the
-    explorer's tabs (both by default made from the observables), `opening` how the explorer begins.
+    explorer's tabs (both by default made from the observables), `opening` how the explorer begins. `bias_order` is the
+    power b with which the mean of networks approaches the infinite limit at leading order, n^-b: `convergence`
+    extrapolates with it. None: it is not known, or there is no infinite limit.
     """
 
     system: eqx.AbstractClassVar[str]
@@ -103,6 +105,7 @@ class AbstractSystem(AbstractComponent):
     presets: eqx.AbstractClassVar[tuple[str, ...]]
     default_times: eqx.AbstractClassVar[tuple[float, float, float]]
     default_record: eqx.AbstractClassVar[tuple[str, ...]]
+    bias_order: ClassVar[float | None] = None
     overview: ClassVar[tuple[tuple[Picture, ...], ...]] = ()
     views: ClassVar[Mapping[str, tuple[Picture, ...]]] = {}
     opening: ClassVar[Opening | None] = None

@@ -63,6 +63,7 @@ class BalancedNetwork(AbstractFlowSystem):
     default_times: ClassVar[tuple[float, float, float]] = (0.0, 5.0, 0.05)
     default_record: ClassVar[tuple[str, ...]] = ("state",)
     limit_batch: ClassVar[int] = 256
+    bias_order: ClassVar[float | None] = 0.5  # terms of order n^(-1/2) in the equations of n neurons
     opening: ClassVar[Opening | None] = Opening(10.0, 0.05, 200.0, branches=("drive[e]", 1.1), example="balanced")
     views: ClassVar[Mapping[str, tuple[Picture, ...]]] = {
         "Means and variances": (Series("mean"), Series("variance")),

@@ -66,6 +66,7 @@ class RateNetwork(AbstractSystem):
     presets: ClassVar[tuple[str, ...]] = ("correlated", "chaotic", "independent", "diffusion")
     default_times: ClassVar[tuple[float, float, float]] = (0.0, 20.0, 1.0)
     default_record: ClassVar[tuple[str, ...]] = ()
+    bias_order: ClassVar[float | None] = 1.0  # of averages over draws of the weights
     observables: ClassVar[tuple[Observable, ...]] = (
         Observable("mean", ("time",), "1", "mean state", yardstick=_NEURON_SD),
         Observable(
