@@ -16,7 +16,6 @@ def test_every_random_input_gives_a_value_or_a_message():
 
 def test_a_fault_is_seen(monkeypatch):
     """An injected crash, a NaN without a word, a warning of NumPy, another model and a hang are each a fault."""
-    import time
     import warnings
 
     import numpy as np
@@ -33,7 +32,7 @@ def test_a_fault_is_seen(monkeypatch):
         "not finite": lambda: xr.Dataset({"x": ("time", [np.nan])}),
         "warning": warns,
         "was asked for": lambda: ln.RateNetwork(gamma=0.25),
-        "longer than": lambda: time.sleep(5),
+        "longer than": lambda: all(iter(lambda: True, False)),
     }
     fuzz.prepare(memory=None)
     monkeypatch.setitem(fuzz.SECONDS, "parsed", 1)

@@ -383,6 +383,27 @@ DRAWINGS = (
 )
 
 
+def compared_how(rng: random.Random) -> dict[str, Any]:
+    """Arguments of `compare`: tolerances, scales and levels, reasonable or not; often none."""
+    if rng.random() < 0.5:
+        return {}
+    shares = (
+        0.05,
+        0.5,
+        {"rate": 0.1},
+        {"mean": 0.2, "variance": 0.3},
+        {"synchrony": 0.2},
+        {"rate[e]": 0.1},
+        {"x": 1.0},
+    )
+    good = {
+        "level": (0.05, 0.001, 0.5), "tolerance": shares, "scale": ({"rate": 5.0}, {"mean": 1.0}, {"covariance": 0.1}),
+        "strict": (False, True),
+    }  # fmt: skip
+    name = one_of(rng, tuple(good))
+    return {name: one_of(rng, good[name] if rng.random() < 0.6 else AWKWARD_VALUES)}
+
+
 def datasets(rng: random.Random) -> Case:
     """A function of one or two Datasets that were changed."""
     system = one_of(rng, tuple(SYSTEMS))
@@ -406,7 +427,9 @@ def datasets(rng: random.Random) -> Case:
             f"analysis.{name}", f"{name}({system} network {one}, {keywords!r})", lambda: function(first, **keywords)
         )
     if how < 7:
-        return Case("compare", f"compare({system} network {one}, limit {two})", lambda: ln.compare(first, second))
+        given = compared_how(rng) | ({"finite": second} if rng.random() < 0.1 else {})
+        words = f"compare({system} network {one}, limit {two}, {', '.join(map(str, given.items()))[:300]})"
+        return Case("compare", words, lambda: ln.compare(first, second, **given))
     if how == 7:
         return Case("to_neo", f"to_neo({system} {one})", lambda: ln.to_neo(first) and None)
     if how == 8:
@@ -565,7 +588,11 @@ def whole_call(rng: random.Random) -> Case:
             {"model": model},
         )
     if how == "compare":
-        return Case("compare", text, lambda: ln.compare(network(), ln.solve_limit(model, times)))
+        given = compared_how(rng)
+        if n and rng.random() < 0.3:
+            given["finite"] = n
+        text += f"; {', '.join(map(str, given.items()))[:300]}"
+        return Case("compare", text, lambda: _compared(network(), model, times, given))
     if how == "stationary":
         return Case("fixed_points", text, lambda: ln.analysis.fixed_points(model))
     if how == "statistics":
@@ -577,6 +604,12 @@ def whole_call(rng: random.Random) -> Case:
         "lyapunov": {"duration": 5.0, "n": n},
     }.get(name, {})
     return Case(name, f"{name} {text}", lambda: getattr(ln.analysis, name)(model, **more))
+
+
+def _compared(network: xr.Dataset, model: Any, times: np.ndarray, given: dict[str, Any]) -> xr.Dataset:
+    if "finite" in given:
+        given = given | {"finite": ln.solve_limit(model, times, n=given["finite"])}
+    return ln.compare(network, ln.solve_limit(model, times), **given)
 
 
 def whole_command(rng: random.Random) -> Case:
