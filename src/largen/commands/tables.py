@@ -97,6 +97,8 @@ def show_comparison(report: xr.Dataset, everything: bool = False, again: str = "
         _say(_next(report, *step, again))
     if report.attrs["not_compared"]:
         _say(f"Not compared: {report.attrs['not_compared']}.")
+    if report.attrs["unusual"] and not everything:
+        _say(f"Note: {report.attrs['unusual']}.")
     if everything:
         _say(f"{report.attrs['method']}; {report.attrs['assumptions']}.")
         level = plain_percent(report.attrs["level"])

@@ -5,19 +5,23 @@ bistable: every run is in one of two states, as where a run is shorter than the 
 """
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
+from scipy import stats
 
 FEWEST = 8
 """Runs from which bistable values can be told from normal ones; with fewer nothing can be checked."""
 FEWEST_SKEWED = 16
 """Runs from which a skewness is estimated."""
 SKEWED = 1.0
-"""Sample skewness above which a component is called skewed."""
-FALSE_ALARM = 1e-3
-"""Probability of calling normal values bistable."""
-_SMALLEST = 2  # runs in the smaller of two groups
+"""Sample skewness above which values are called skewed, if that is no chance."""
+FALSE_ALARM = 0.05
+"""Probability of calling any row of a table skewed whose values are normal."""
+_MOST_NAMED = 4
+SMALLER_GROUP = 0.125
+"""Share of the runs in the smaller of two groups, at least: a few far values are skewness."""
+_SMALLEST = 2
 _SIZES = np.array([8, 9, 10, 12, 14, 16, 20, 24, 32, 48, 64, 96, 128, 256, 512, np.inf])
 _CRITICAL = np.array(
     [0.970, 0.959, 0.948, 0.928, 0.911, 0.895, 0.871, 0.852, 0.824, 0.791, 0.770, 0.746, 0.731, 0.703, 0.684, 2 / np.pi]
@@ -34,15 +38,17 @@ class Shape(enum.StrEnum):
     BISTABLE = "bistable"
 
 
-def shape_of(values: np.ndarray) -> Shape:
+def shape_of(values: np.ndarray, level: float = FALSE_ALARM) -> Shape:
     """The shape of a sample, as far as it can be seen.
 
     Bistable: the best split of the sorted values into two groups explains more of their variance than it does in all
-    but 0.1 % of normal samples (Engelman & Hartigan 1969, J. Am. Stat. Assoc. 64:1647), and the gap between the groups
-    is wider than their standard deviation, so that evenly spread values are not called so.
+    but 0.1 % of normal samples (Engelman & Hartigan 1969, J. Am. Stat. Assoc. 64:1647), the gap between the groups
+    is wider than their standard deviation, so that evenly spread values are not called so, and neither group is small.
+    Skewed: a sample skewness above 1 that is no chance at this level (D'Agostino 1970, Biometrika 57:679).
 
     Args:
         values: One value a run, shape (run,).
+        level: Probability of calling normal values skewed.
     """
     count = len(values)
     centred = np.sort(values) - values.mean()
@@ -54,10 +60,12 @@ def shape_of(values: np.ndarray) -> Shape:
     best = int(np.argmax(between))
     within = np.sqrt(max(total - between[best], 0.0) / (count - 2))
     gap = centred[sizes[best]] - centred[sizes[best] - 1]
-    if between[best] > critical_share(count) * total and gap > within:
+    many = min(sizes[best], count - sizes[best]) >= SMALLER_GROUP * count
+    if many and between[best] > critical_share(count) * total and gap > within:
         return Shape.BISTABLE
     skewness = np.mean(centred**3) / np.mean(centred**2) ** 1.5
-    return Shape.SKEWED if count >= FEWEST_SKEWED and abs(skewness) > SKEWED else Shape.NORMAL
+    skewed = count >= FEWEST_SKEWED and abs(skewness) > SKEWED and stats.skewtest(values).pvalue < level
+    return Shape.SKEWED if skewed else Shape.NORMAL
 
 
 def critical_share(count: int) -> float:
@@ -65,30 +73,29 @@ def critical_share(count: int) -> float:
     return float(np.interp(-1 / np.sqrt(count), -1 / np.sqrt(_SIZES), _CRITICAL))
 
 
-def assumptions(realisations: int, shapes: Mapping[str, Shape]) -> str:
-    """What a table assumes, in words, and where that seems not to hold.
+def assumptions(realisations: int, runs: Mapping[str, np.ndarray]) -> tuple[str, str]:
+    """What the errors of a table assume, in words, and which rows speak against it (empty if none does).
 
     Args:
         realisations: Number of runs.
-        shapes: Shape of the runs' values by component.
+        runs: Values of the runs by the name of their row, shape (run,).
     """
-    said = "realisations independent; run values roughly normal"
+    if realisations == 1:
+        return "errors from within this one network; other graphs, weights or thresholds may differ", ""
+    text = "realisations independent; run values roughly normal"
     if realisations < FEWEST:
-        return f"{said} (cannot be checked with {realisations} realisation{'s' if realisations > 1 else ''})"
-    notes = [said]
+        return f"{text} (cannot be checked with {realisations} realisations)", ""
+    shapes = {name: shape_of(values, FALSE_ALARM / len(runs)) for name, values in runs.items()}
+    notes = []
     for shape, advice in _ADVICE.items():
         named = [name for name, found in shapes.items() if found is shape]
         if named:
-            notes.append(f"{_listed(named)} {shape}: {advice}")
-    return "; ".join(notes)
+            listed = f"{', '.join(named[:_MOST_NAMED])}{', ...' if len(named) > _MOST_NAMED else ''}"
+            notes.append(f"{listed} {'is' if len(named) == 1 else 'are'} {shape}: {advice}")
+    return text, "; ".join(notes)
 
 
 _ADVICE = {
     Shape.SKEWED: "the level is not kept there",
-    Shape.BISTABLE: "the level is not kept there, take longer runs, so that each visits both states, or many more",
+    Shape.BISTABLE: "the level is not kept there; take longer runs, so that each visits both states, or many more",
 }
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Names with the verb that follows them."""
-    return f"{names[0]} is" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} are"

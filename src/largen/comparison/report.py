@@ -9,6 +9,7 @@ import xarray as xr
 
 from largen.checks import InputError, dataset, flag, neurons_of, real, require
 from largen.comparison.alignment import aligned
+from largen.comparison.assumptions import assumptions
 from largen.comparison.decisions import (
     Cause,
     Label,
@@ -21,7 +22,7 @@ from largen.comparison.decisions import (
 )
 from largen.comparison.rows import Measured, Rows, Yardsticks, measure, rows_of, scales_of, yardsticks
 from largen.comparison.samples import Sample, Side, features, network_side, time_mean
-from largen.comparison.words import assumptions, headline
+from largen.comparison.words import headline
 from largen.datasets import versions
 from largen.system.values import COMPLETED
 
@@ -39,10 +40,10 @@ def compare(
     """Measure the distance between a network and its limit, and say whether it is within a tolerance.
 
     Compared are the time mean of every observable that both have, the statistics of rhythm of a spiking system
-    (synchrony, events, power, orbit area), and the course of every observable in time. Each realisation gives one
-    number, whose scatter is the error; a theory that is itself sampled brings its own error in (Welch). From one
-    realisation the error is that of the system's own theory of fluctuations where it has one, else that of groups of
-    whole cycles, or of blocks of time, left out in turn.
+    (synchrony, events, power, orbit area; dwells in two states where both sides switch), and the course of every
+    observable in time. Each realisation gives one number, whose scatter is the error; a theory that is itself sampled
+    brings its own error in (Welch). From one realisation the error is that of the system's own theory of fluctuations
+    where it has one, else that of groups of whole cycles, or of blocks of time, left out in turn.
 
     A row is *within tolerance* or *beyond tolerance* where the data show it, else *undecided*: two one-sided tests
     against the tolerance, with Hochberg's and Holm's corrections over all rows. A difference beyond the tolerance is a
@@ -210,12 +211,14 @@ class _Comparison(NamedTuple):
         main = measure(rows, ours, theirs)
         finite = self._against_finite(rows, names, counted, ours_side, ours)
         report = _dataset(self, rows, main, finite, ours_side, theirs_side)
+        assumed, against = assumptions(ours_side.dataset.sizes["realisation"], _runs(rows, ours))
         report.attrs |= {
             "other": other,
             "from_time": float(self.limit["time"].values[counted][0]),
             "not_compared": _not_compared(rows, why),
             "clause": rows.clause,
-            "assumptions": assumptions(ours_side.dataset.sizes["realisation"], _runs(rows, ours)),
+            "assumptions": f"{assumed}, but {against}" if against else assumed,
+            "unusual": against,
         }
         report.attrs["headline"] = headline(report)
         return report

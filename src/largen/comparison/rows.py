@@ -169,7 +169,7 @@ def rows_of(
     Raises:
         InputError: A tolerance or scale for something that is not compared, or a difference without any scale.
     """
-    names = [name for name in ours if name in theirs]
+    names = [name for name in ours if name in theirs and not _both_lack(ours[name], theirs[name])]
     plain = [name for name in names if ours[name].feature is None]
     scales = scales_of(theory, plain, theirs)
     left_out: dict[str, str] = {}
@@ -213,10 +213,15 @@ def _quantity(
     return _Kept(name, labels, unit, words, scale, share, np.arange(len(labels)), course)
 
 
+def _both_lack(*sides: Sample) -> bool:
+    """Whether neither side has a statistic of which nothing is said then."""
+    return all(side.feature is not None and side.feature.rare and np.isnan(side.runs).all() for side in sides)
+
+
 def _missing(one: _Kept, ours: Sample, theirs: Sample, left_out: dict[str, str], other: str) -> np.ndarray:
     """Which entries one side has and the other lacks, shape (entry,); what is left out is noted with its reason."""
     lacking = [~(np.isfinite(side.measured.value) & np.isfinite(side.runs).all(0)) for side in (ours, theirs)]
-    what = (theirs.feature.lacks if theirs.feature is not None else "") or "value"
+    what = _lacks(ours if lacking[0].any() else theirs) or "value"
     for k, label in enumerate(one.labels):
         if lacking[0][k] and lacking[1][k]:
             left_out[label] = f"neither side has {what}"
@@ -227,11 +232,15 @@ def _missing(one: _Kept, ours: Sample, theirs: Sample, left_out: dict[str, str],
     return lacking[0] ^ lacking[1]
 
 
+def _lacks(side: Sample) -> str:
+    return side.feature.lacks if side.feature is not None else ""
+
+
 def _clause(one: _Kept, ours: Sample, theirs: Sample, k: int, other: str) -> str:
     """Say in words what one side has and the other has not."""
-    what = (theirs.feature.lacks if theirs.feature is not None else "") or one.labels[k]
-    with_it = np.isfinite(ours.runs[:, k])
-    if not np.isfinite(theirs.measured.value[k]):
+    with_it, theirs_lacks = np.isfinite(ours.runs[:, k]), not np.isfinite(theirs.measured.value[k])
+    what = _lacks(theirs if theirs_lacks else ours) or one.labels[k]
+    if theirs_lacks:
         seen = f"{float(ours.runs[with_it, k].mean()):.3g} {one.unit}".strip()
         return f"the {other} has no {what}, the network has ({one.name} {seen})"
     runs = f" in {int((~with_it).sum())} of {len(with_it)} realisations" if with_it.any() else ""

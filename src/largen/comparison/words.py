@@ -6,15 +6,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from largen.comparison.decisions import Cause, Label
 from largen.comparison.rows import COURSE
-
-SKEWED = 1.0
-"""Skewness of run values beyond which the stated level of a row is not kept."""
-FEWEST_TO_CHECK = 16
-FEWEST_TO_TRUST = 8
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -102,34 +96,6 @@ def difference_in_words(row: xr.Dataset, other: str, prefix: str = "") -> str:
     where = "lower" if share < 0 else "higher"
     of = f" of {words}" if words else ""
     return f"{name} is {abs(100 * share):.1f} %{of} {where} in the network than in {other} {tolerance}"
-
-
-def assumptions(realisations: int, runs: dict[str, np.ndarray]) -> str:
-    """What the errors assume, and where the run values speak against it.
-
-    Args:
-        realisations: Networks.
-        runs: Run values by the name of their row, shape (run,).
-    """
-    if realisations == 1:
-        return "errors from within this one network; other graphs, weights or thresholds may differ"
-    text = "realisations independent; run values roughly normal"
-    if realisations < FEWEST_TO_TRUST:
-        return f"{text} (cannot be checked with {realisations} realisations)"
-    if realisations < FEWEST_TO_CHECK:
-        return text
-    skewed = [name for name, values in runs.items() if is_skewed(values, 0.05 / len(runs))]
-    if not skewed:
-        return text
-    named = f"{', '.join(skewed[:4])}{', ...' if len(skewed) > 4 else ''}"
-    return f"{text}, but {named} {'is' if len(skewed) == 1 else 'are'} skewed: the level is not kept there"
-
-
-def is_skewed(values: np.ndarray, level: float) -> bool:
-    """Whether run values, shape (run,), are skewed by more than 1, and by more than chance (D'Agostino 1970)."""
-    if np.ptp(values) == 0:
-        return False
-    return bool(abs(stats.skew(values)) > SKEWED and stats.skewtest(values).pvalue < level)
 
 
 def next_step(report: xr.Dataset, most: float = 16.0) -> tuple[int, str] | None:

@@ -15,6 +15,7 @@ from largen.statistics.events import Cycles, find_cycles, has_both
 from largen.statistics.rates import network_rate
 from largen.statistics.signals import FINEST, SMOOTHING, Signals, read, smooth
 from largen.statistics.spectra import SEGMENT, gamma_frequency, gamma_frequency_values, segment_steps
+from largen.statistics.switching import switching
 from largen.statistics.synchrony import synchrony_index
 from largen.system import Feature
 
@@ -42,7 +43,8 @@ def rhythm(dataset: xr.Dataset, parts: np.ndarray | None = None) -> dict[str, Fe
 
     `event_rate`, `gamma_frequency`, `synchrony` (without the spike itself), `event_size`, `event_size_sd`,
     `event_height` by population, `event_interval_sd`, `orbit_area`, and `power` of the whole network's rate in three
-    bands. Values are NaN where a run has no events; a deterministic limit has them only if its rhythm lasts.
+    bands. Values are NaN where a run has no events; a deterministic limit has them only if its rhythm lasts. Where runs
+    switch between bursts and quiet also `dwell` and `switching_rate`; see `statistics.switching`.
 
     Args:
         dataset: What `simulate` or `solve_limit` returned for the spiking system.
@@ -62,7 +64,7 @@ def rhythm(dataset: xr.Dataset, parts: np.ndarray | None = None) -> dict[str, Fe
     if signals.stochastic and len(rows) == 1:
         values = _left_out(signals, found[0], estimate, parts, dataset["time"].values)
     estimate["gamma_frequency"], values["gamma_frequency"] = _gamma(signals, estimate, values, parts is not None)
-    return _features(signals, estimate, values)
+    return _features(signals, estimate, values) | switching(signals)
 
 
 def cycle_groups(dataset: xr.Dataset) -> np.ndarray | None:

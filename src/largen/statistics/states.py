@@ -9,6 +9,8 @@ from largen.numerics.hidden_markov import HiddenMarkov, fit, most_likely_path, o
 from largen.statistics.signals import Signals, smooth
 
 QUIET, BURSTING = 0, 1
+GAP = 1.5
+"""Bursts belong together up to so many median intervals."""
 
 
 class Rule(NamedTuple):
@@ -66,7 +68,7 @@ def find_rule(
         )
     if gap is None:
         intervals = np.concatenate([np.diff(bursts(row, low, high)[0]) for row in rate])
-        gap = 1.5 * float(np.median(intervals)) * step if intervals.size else 0.0
+        gap = GAP * float(np.median(intervals)) * step if intervals.size else 0.0
     return Rule(float(low), float(high), float(gap), between)
 
 

@@ -154,6 +154,7 @@ class Feature(NamedTuple):
         unit: Unit.
         words: What the scale is, for people; empty for the statistic's own size.
         lacks: What a run without this statistic lacks, such as "events"; empty where every run has it.
+        rare: Whether nothing is said of it where neither side has it.
     """
 
     labels: tuple[str, ...]
@@ -164,3 +165,4 @@ class Feature(NamedTuple):
     unit: str
     words: str = ""
     lacks: str = ""
+    rare: bool = False
