@@ -1,6 +1,8 @@
 """Arrays -> labelled `xarray.Dataset`, and Datasets to and from files. Nothing else in largen makes labels."""
 
 import functools
+import hashlib
+import importlib
 import importlib.metadata
 import json
 import platform
@@ -30,6 +32,35 @@ def versions() -> str:
     return ", ".join(
         [f"largen {largen.__version__}", *found, f"python {platform.python_version()}", platform.machine()]
     )
+
+
+SOURCES = (
+    "comparison", "datasets", "numerics", "parameters", "simulation", "statistics", "sweeps", "system", "systems",
+)  # fmt: skip
+"""Parts of largen on which computed numbers depend."""
+
+
+def class_name(model: AbstractSystem) -> str:
+    """The model's class as `module:name`."""
+    return f"{type(model).__module__}:{type(model).__qualname__}"
+
+
+@functools.cache
+def code_version(system: str) -> str:
+    """Versions of everything that computed numbers depend on, with a hash of largen's (and the system's) own source.
+
+    Args:
+        system: The class of the system, as `class_name` gives it.
+    """
+    root = Path(largen.__file__).parent
+    files = [path for name in SOURCES for path in [*root.glob(f"{name}.py"), *(root / name).rglob("*.py")]]
+    digest = hashlib.blake2b(digest_size=6)
+    for path in sorted(files):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    module = importlib.import_module(system.partition(":")[0])
+    if not module.__name__.startswith("largen.") and getattr(module, "__file__", None):
+        digest.update(Path(str(module.__file__)).read_bytes())
+    return f"{versions()}, source {digest.hexdigest()}"
 
 
 def label(

@@ -123,6 +123,11 @@ def test_sizes_that_had_finished_before_ctrl_c_are_taken_over(tmp_path, capsys, 
     code, out, err = called(capsys, *words, "--json")
     assert code == 0
     assert run == [20, 40, 80, 80]
+    (tmp_path / "d.stopped").mkdir()
+    (tmp_path / "c" / "convergence.nc").rename(tmp_path / "d.stopped" / "convergence.nc")
+    words[-1] = str(tmp_path / "d")
+    assert called(capsys, *words, "--seed", "2")[0] == 0  # another study: nothing is taken over
+    assert run[4:] == [20, 40, 80]
     plain = json.loads(out)
     assert plain["components"]["mean"]["offset_label"] in ("within tolerance", "undecided", "beyond tolerance")
     assert plain["observables"]["mean"]["distance_exponent_low"] < plain["observables"]["mean"]["distance_exponent"]

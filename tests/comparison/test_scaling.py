@@ -269,5 +269,5 @@ def test_finished_sizes_are_not_run_again_and_give_the_same_study(tmp_path, monk
     again = ln.convergence(Toy(bias=3.0), TIMES, **options, finished=kept)
     assert again.identical(whole)
     assert run == [200]
-    with pytest.raises(ln.InputError, match="must come from a call with the same arguments"):
+    with pytest.raises(ln.InputError, match="must come from a call with the same arguments and program"):
         ln.convergence(Toy(bias=2.0), TIMES, **options, finished=kept)

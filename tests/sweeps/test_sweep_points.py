@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import largen as ln
+from largen.datasets import SOURCES
 from largen.parameters.plain import to_plain
 from largen.sweeps.family import Family
 from largen.sweeps.points import MOST_POINTS, from_plain
-from largen.sweeps.tasks import SOURCES
 
 MODEL = ln.BalancedNetwork(fractions=(0.5, 0.5))
 

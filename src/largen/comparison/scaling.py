@@ -14,7 +14,7 @@ from largen.comparison.report import after_layer, compare
 from largen.comparison.rows import yardsticks
 from largen.comparison.samples import as_series
 from largen.comparison.statements import headline_of, sentences, statements, verdict_of
-from largen.datasets import component_labels, netcdf_attrs, versions
+from largen.datasets import class_name, code_version, component_labels, netcdf_attrs, versions
 from largen.parameters.plain import to_plain
 from largen.runtime.progress import showing
 from largen.simulation import Interrupted, simulate, solve_limit
@@ -80,6 +80,7 @@ def convergence(
         tolerance: As in `compare`.
         scale: As in `compare`.
         finished: What an interrupted call with the same arguments left in `.partial`: its sizes are not run again.
+            Refused where an argument, a version or the system's source differs.
         workers: Spawned processes.
         progress: As in `simulate`.
         options: The system's own options, for the network, the limit, or both.
@@ -116,9 +117,8 @@ def convergence(
     from_time = float(times[0] if counted is None else times[counted][0])
     sticks = {"tolerance": tolerance, "scale": scale}
     plain = json.dumps(to_plain(system, strict=False))
-    asked = _digest(
-        plain, times.tolist(), observable, seed, method, yardsticks(**sticks), options, from_time, versions()
-    )
+    judged, code = yardsticks(**sticks), code_version(class_name(system))
+    asked = _digest(plain, times.tolist(), observable, seed, method, judged, options, from_time, code)
     study = _Study(system, times, observable, names, seed, theirs, sticks, from_time, asked)
     parts = _finished(study, finished, dict(zip(ns, counts, strict=True)))
     with showing(progress, "convergence") as tick:
@@ -157,8 +157,8 @@ def _finished(study: "_Study", finished: xr.Dataset | None, counts: Mapping[int,
         return {}
     dataset("finished", finished, kinds=("convergence",), dims=("n",), attrs=("asked",))
     if finished.attrs["asked"] != study.asked:
-        raise InputError(
-            "Argument `finished` must come from a call with the same arguments. Leave it out to start anew."
+        raise OtherStudy(
+            "Argument `finished` must come from a call with the same arguments and program. Leave it out to start anew."
         )
     found = {}
     for n, count in counts.items():

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError, increasing_times, integer, known_keys, one_of, real, require, seed_number, shown
-from largen.datasets import digits
+from largen.datasets import class_name, code_version, digits
 from largen.io.folders import mend
 from largen.io.model_files import time_grid
 from largen.io.zarr import need_zarr
@@ -22,7 +22,7 @@ from largen.sweeps.family import Family
 from largen.sweeps.observables import choose
 from largen.sweeps.points import AbstractPoints, Table
 from largen.sweeps.store import Block, Status, Store
-from largen.sweeps.tasks import RUNS, Settings, Task, class_name, code_version, payload, plan, seed_of
+from largen.sweeps.tasks import RUNS, Settings, Task, payload, plan, seed_of
 from largen.sweeps.work import run_task
 from largen.system import AbstractSystem, options_of
 

@@ -5,20 +5,13 @@ import hashlib
 import importlib
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import largen
-from largen.datasets import versions
 from largen.sweeps.family import Family
 from largen.sweeps.observables import Wanted
 from largen.system import AbstractSystem, options_of
 
 RUNS = ("limit", "network", "compare")
-SOURCES = (
-    "comparison", "datasets", "numerics", "parameters", "simulation", "statistics", "sweeps", "system", "systems",
-)  # fmt: skip
-"""Parts of largen on which a task's bytes depend."""
 
 
 class Settings(NamedTuple):
@@ -71,25 +64,6 @@ class Task(NamedTuple):
     key: str
     kind: str
     points: tuple[int, ...]
-
-
-def class_name(model: AbstractSystem) -> str:
-    """The model's class as `module:name`."""
-    return f"{type(model).__module__}:{type(model).__qualname__}"
-
-
-@functools.cache
-def code_version(system: str) -> str:
-    """Versions of everything that a task's bytes depend on, with a hash of largen's (and the system's) own source."""
-    root = Path(largen.__file__).parent
-    files = [path for name in SOURCES for path in [*root.glob(f"{name}.py"), *(root / name).rglob("*.py")]]
-    digest = hashlib.blake2b(digest_size=6)
-    for path in sorted(files):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    module = importlib.import_module(system.partition(":")[0])
-    if not module.__name__.startswith("largen.") and getattr(module, "__file__", None):
-        digest.update(Path(str(module.__file__)).read_bytes())
-    return f"{versions()}, source {digest.hexdigest()}"
 
 
 def batch_size(model: AbstractSystem) -> int:

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from largen.checks import InputError, LimitError
-from largen.datasets import label
+from largen.datasets import code_version, label
 from largen.parameters.plain import from_plain
 from largen.simulation import simulate
 from largen.sweeps.family import Family
 from largen.sweeps.observables import Source, Wanted, coords_of, of_dataset, over_realisations, reduced
 from largen.sweeps.store import Block, Status, Variable, encode
-from largen.sweeps.tasks import Settings, class_at, code_version, seed_of
+from largen.sweeps.tasks import Settings, class_at, seed_of
 from largen.system import AbstractSystem, Arrays, options_of
 from largen.system.values import COMPLETED
 
