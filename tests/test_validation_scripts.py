@@ -86,6 +86,19 @@ def test_no_page_names_a_script_that_is_gone():
             assert (ROOT / script).is_file(), f"{name}: {script}"
 
 
+def test_every_test_that_a_page_names_exists():
+    files = list((ROOT / "tests").rglob("test_*.py"))
+    known = {name for path in files for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)}
+    known |= {path.stem for path in files}
+    for name, path in PAGES.items():
+        named = set(re.findall(r"\b(test_\w+)", " ".join(re.findall(r"`([^`]+)`", path.read_text()))))
+        assert named <= known, f"{name}: {named - known}"
+    page = PAGES["docs/validation/inputs.md"].read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| what")]
+    assert len(rows) > 30
+    assert all(re.search(r"`test_\w+`", row) for row in rows)
+
+
 def test_every_command_line_that_a_page_names_can_be_parsed():
     from largen.commands.main import app
 

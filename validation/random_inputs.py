@@ -427,7 +427,7 @@ def datasets(rng: random.Random) -> Case:
             f"analysis.{name}", f"{name}({system} network {one}, {keywords!r})", lambda: function(first, **keywords)
         )
     if how < 7:
-        given = compared_how(rng) | ({"finite": second} if rng.random() < 0.1 else {})
+        given: dict[str, Any] = compared_how(rng) | ({"finite": second} if rng.random() < 0.1 else {})
         words = f"compare({system} network {one}, limit {two}, {', '.join(map(str, given.items()))[:300]})"
         return Case("compare", words, lambda: ln.compare(first, second, **given))
     if how == 7:

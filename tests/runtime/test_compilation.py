@@ -3,10 +3,13 @@
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
 
+from largen.commands import main
+from largen.runtime import compilation
 from largen.runtime.compilation import keep_compiled_programs
 
 PROGRAM = """
@@ -103,3 +106,16 @@ def test_a_home_that_is_not_there_is_no_error(monkeypatch):
 
     with pytest.warns(RuntimeWarning, match="cannot be written: set XDG_CACHE_HOME"):
         assert writable_folder().is_dir()
+
+
+def test_a_kept_program_that_a_killed_process_left_half_written_is_removed(tmp_path, monkeypatch, capsys):
+    """By the next command that cannot read it, without a word; the others stay."""
+    whole = zlib.compress(os.urandom(1000))
+    for name, content in {"whole": whole, "half": whole[:500], "empty": b""}.items():
+        (tmp_path / f"jit_{name}-cache").write_bytes(content)
+    (tmp_path / "notes.txt").write_text("of somebody else")
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    words = f"{compilation.UNREADABLE} for 'jit_half': error: incomplete or truncated stream"
+    main._show_warning(words)
+    assert sorted(os.listdir(tmp_path)) == ["jit_whole-cache", "notes.txt"]
+    assert capsys.readouterr().err == ""

@@ -23,6 +23,7 @@ from largen.commands.show import show
 from largen.commands.simulate import simulate
 from largen.commands.sweep import sweep
 from largen.runtime import signals
+from largen.runtime.compilation import UNREADABLE, forget_damaged_programs
 
 COMMANDS = (
     run,
@@ -136,6 +137,9 @@ def _written_out(code: int) -> int:
 
 
 def _show_warning(message: Any, *_: Any) -> None:
+    if str(message).startswith(UNREADABLE):
+        forget_damaged_programs()
+        return
     tell(f"largen: note: {' '.join(str(message).split())}")
 
 

@@ -1,12 +1,15 @@
 """Compiled JAX programs kept on disk between processes (Numba keeps its own beside the source), and messages."""
 
 import atexit
+import contextlib
 import hashlib
+import importlib
 import os
 import platform
 import shutil
 import tempfile
 import warnings
+import zlib
 from importlib.metadata import version
 from pathlib import Path
 
@@ -34,6 +37,32 @@ def keep_compiled_programs() -> None:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", str(QUICK))
     os.environ.setdefault("EQX_ON_ERROR", "nan")
+
+
+UNREADABLE = "Error reading persistent compilation cache entry"
+"""How the warning begins with which JAX passes over a kept program that it cannot read."""
+
+
+def forget_damaged_programs() -> None:
+    """Remove the kept programs that cannot be read, such as one that a killed process was writing: JAX keeps them."""
+    for file in Path(os.environ.get("JAX_COMPILATION_CACHE_DIR", os.devnull)).glob("*-cache"):
+        with contextlib.suppress(OSError):
+            if not _readable(file.read_bytes()):
+                file.unlink()
+
+
+def _readable(content: bytes) -> bool:
+    """Whether compressed content is whole."""
+    try:
+        if content.startswith(b"\x28\xb5\x2f\xfd"):
+            importlib.import_module("zstandard").ZstdDecompressor().decompress(content)  # JAX's, where it is installed
+        else:
+            zlib.decompress(content)
+    except ImportError:
+        return True
+    except Exception:
+        return False
+    return True
 
 
 def temporary_folder(variable: str) -> str | None:
