@@ -308,13 +308,13 @@ def pair(results: Results, small: bool) -> None:
 
 
 def level(results: Results, small: bool) -> None:
-    """How often the check, a test at 5 %, parts two networks of one model: every pair of S1's targets."""
-    table = results.table("level", "networks", "parted", "pairs", ("parted (%)", ".1f"))
+    """What the check says of two networks of one model, at a level of 5 %: every pair of S1's targets."""
+    table = results.table("level", "networks", "pairs", "within tolerance", "undecided", "beyond tolerance")
     model, count = ln.BalancedNetwork.rank_one(), 3 if small else 24
     targets = [ln.simulate(model, seed=3000 + seed, **BALANCED) for seed in range(count)]
-    words = [_by_comparison(model, one, two, "")[0] for one, two in itertools.combinations(targets, 2)]
-    parted = words.count("differs")
-    table.add(f"of the true S1, 40 x 2000, all pairs of {count}", parted, len(words), 100 * parted / len(words))
+    words = [_by_comparison(model, one, two, None, "")[0] for one, two in itertools.combinations(targets, 2)]
+    counts = [sum(word.startswith(label) for word in words) for label in ("within", "undecided", "beyond")]
+    table.add(f"of the true S1, 40 x 2000, all pairs of {count}", len(words), *counts)
 
 
 PARTS = (recovery, command, derivatives, coverage, goodness, pair, level)

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,10 @@ import failure_modes
 import largen as ln
 from largen.commands import main as cli
 from largen.sweeps import executors, status
+from largen.sweeps.gather import gather
+from largen.sweeps.store import Block, Status, Store, Variable, encode
+from largen.sweeps.tasks import Task
+from largen.sweeps.work import CODES
 
 TIMES = np.arange(0.0, 2.0, 0.1)
 OVER = ln.Grid({"tau[a]": [0.5, 1.0, 2.0, 4.0], "noise": [0.5, 1.0]})
@@ -238,13 +243,100 @@ def test_comparisons_and_a_function_of_one_s_own(tmp_path):
         observables=["second.max", failure_modes.largest],
         **given,
     )
-    assert found["compare_z"].dims == ("point", "component")
-    verdicts = {"agrees", "differs by a finite-size effect", "theory off", "simulation too short to tell"}
-    assert set(found["compare_verdict"].values.ravel()) <= verdicts
-    assert np.isfinite(found["compare_finite_z"]).all()
     assert found["network_largest"].dims == ("point",)
     assert found["network_second_max"].dims == ("point", "population")
     assert found["tau[a]"].dims == ("point",)
+    check_verdicts(found, level=0.05)
+
+
+def check_verdicts(found, **options):
+    """Every point of a sweep has the verdict of its network against its limit."""
+    for k in range(found.sizes["point"]):
+        point = found.isel(point=k)
+        model = failure_modes.Failing().replace(**{"tau[a]": float(point["tau[a]"])})
+        network = ln.simulate(model, TIMES, n=20, realisations=8, seed=int(point["seed"]))
+        finite = ln.solve_limit(model, TIMES, n=20)
+        report = ln.compare(network, ln.solve_limit(model, TIMES), finite=finite, **options)
+        ratio = np.abs(report["difference"]) / (report["tolerance"] * report["scale"])
+        assert point["compare_label"] == report.attrs["verdict"]
+        assert CODES[int(point["compare_label_code"])] in report.attrs["verdict"]
+        assert point["compare_worst"] == report["component"].values[int(np.argmax(ratio.values))]
+        assert float(point["compare_worst_ratio"]) == pytest.approx(float(ratio.max()), rel=1e-12)
+        np.testing.assert_equal(float(point["compare_needed"]), float(report["needed"].max()))
+        for name in ("label", "cause", "difference", "p_within"):
+            np.testing.assert_array_equal(point[f"compare_row_{name}"], report[name])
+
+
+def test_a_tolerance_and_the_sweep_as_the_family_reach_every_comparison(tmp_path):
+    over = ln.Sobol({"tau[a]": (1.0, 2.0)}, count=4)
+    given = {**ALL, "run": "compare", "realisations": 8, "tolerance": {"mean": 0.2, "second": 0.5}}
+    model, store = failure_modes.Failing(), tmp_path / "s.nc"
+    found = ln.sweep(model, over, store=store, family="sweep", **given)
+    check_verdicts(found, tolerance=given["tolerance"], level=0.05 / 4)
+    about = status(store)
+    assert about["about"]["level"] == 0.05 / 4
+    assert sum(about["labels"].values()) == 4
+    with pytest.raises(ln.InputError, match="holds another sweep: its level is"):
+        ln.sweep(model, over, store=store, **given)
+
+
+def test_rows_that_a_point_lacks_leave_the_others_at_their_labels():
+    """Points whose comparisons have other rows, as networks with and without a rhythm."""
+
+    def block(words, values):
+        rows = {"compare_row_difference": Variable(("component",), np.array([values]), {})}
+        rows["compare_row_label"] = Variable(("component",), np.array([[word.upper() for word in words]]), {})
+        return Block((Status.COMPLETED,), ("",), rows, {"component": Variable(("component",), np.array(words), {})})
+
+    model = failure_modes.Failing()
+    table = ln.Grid({"noise": [0.5, 1.0, 1.5]}).table(model)
+    blocks = [block(["a", "c"], [1.0, 3.0]), block(["a", "b", "c"], [1.0, 2.0, 3.0]), block(["b"], [2.0])]
+    tasks = [Task(str(k), "network", (k,)) for k in range(3)]
+    found = gather(model, table, zip(tasks, blocks, [""] * 3, strict=True), None, {})
+    expected = {"a": [1, 1, np.nan], "b": [np.nan, 2, 2], "c": [3, 3, np.nan]}
+    for word, values in expected.items():
+        row = found.sel(component=word)
+        np.testing.assert_array_equal(row["compare_row_difference"], values)
+        said = [word.upper() if np.isfinite(value) else "" for value in values]
+        assert row["compare_row_label"].values.tolist() == said
+
+
+def test_a_store_of_the_older_words_is_read(tmp_path):
+    """Its verdicts, one an observable, stay what they were."""
+    place = Store(tmp_path / "old.nc")
+    place.folder.mkdir()
+    rows = {"compare_verdict": Variable(("observable",), np.array([["agrees", "theory off"]]), {})}
+    names = {"observable": Variable(("observable",), np.array(["mean", "second"]), {})}
+    key = "0" * 32
+    place.write(key, encode(key, Block((Status.COMPLETED,), ("",), rows, names)))
+    about = {"over": "noise (1 points, 0)", "run": "compare", "code": "largen 0.1.0"}
+    place.keep_record({"about": about, "tasks": [[key, 1]]})
+    now = status(place.path)
+    assert (now["done"], now["points"]["completed"], now["labels"]) == (1, 1, {})
+    assert cli.main(["sweep", "--store", str(place.path), "--status"]) == 0
+    table = ln.Grid({"noise": [0.5]}).table(failure_modes.Failing())
+    block = [(Task(key, "network", (0,)), place.read(key), "")]
+    old = gather(failure_modes.Failing(), table, block, None, {"kind": "sweep"})
+    ln.save(old, tmp_path / "result.nc")
+    kept = ln.load(tmp_path / "result.nc")
+    assert kept["compare_verdict"].values.tolist() == [["agrees", "theory off"]]
+
+
+def test_the_command_line_says_how_many_labels_may_be_false(tmp_path, capsys):
+    file = tmp_path / "holds.yaml"
+    file.write_text(
+        "system: balanced\nrun: {times: {stop: 0.5, step: 0.25}, realisations: 3, n: 60, seed: 1}\n"
+        'sweep:\n  over: {kind: grid, values: {"drive[e]": [0.65, 0.7]}}\n  run: [compare]\n  tolerance: 0.5\n'
+    )
+    words = ["sweep", str(file), "--store", str(tmp_path / "s.nc")]
+    assert cli.main(words) == 0
+    said = capsys.readouterr().out
+    assert "At level 0.05 about 1 of 20 points may carry a false label" in said
+    assert re.search(r"^verdicts: \d ", said, re.M)
+    assert cli.main([*words, "--family", "sweep", "--tolerance", "mean=0.5", "--extend"]) == 0
+    assert "about 1 of 20 such sweeps" in capsys.readouterr().out
+    assert cli.main([*words, "--tolerance", "-1", "--extend"]) == 2
+    assert "`tolerance` must be greater than 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -259,6 +351,10 @@ def test_comparisons_and_a_function_of_one_s_own(tmp_path):
         ({"run": ()}, "name some of"),
         ({"run": "network", "n": None}, "Try n=2000"),
         ({"run": "compare", "realisations": 1}, "at least 2"),
+        ({"run": "compare", "family": "table"}, "must be one of 'point', 'sweep'"),
+        ({"run": "compare", "tolerance": {"mean": 0.0}}, "must be greater than 0"),
+        ({"run": "network", "tolerance": 0.1}, '`tolerance` must go with run="compare"'),
+        ({"run": "network", "family": "sweep"}, '`family` must go with run="compare"'),
         ({"start": 3.0}, "at most the last time"),
         ({"stpo": 3.0}, "Did you mean `stop`"),
         ({"store": "x.txt"}, "must end in .zarr or .nc"),

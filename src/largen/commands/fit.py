@@ -8,7 +8,7 @@ import typer
 
 from largen.checks import InputError, known_keys, path_of, require
 from largen.commands.limit import COMPILES
-from largen.commands.options import AsJson, JobOptions, OutFolder, Overwrite, takes_job
+from largen.commands.options import AsJson, JobOptions, OutFolder, Overwrite, Tolerance, takes_job
 from largen.commands.output import Output, Results, results_folder
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def fit(
         typer.Option("--model-error", help="The theory's own error: a share such as 0.05, or rate=0.05; repeatable."),
     ] = None,
     errors: Annotated[str, typer.Option("--errors", help="data, or scaled (by a small misfit).")] = "data",
+    tolerance: Tolerance = None,
     check: Annotated[bool, typer.Option(help="Simulate the fitted network and compare it.")] = True,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -63,6 +64,7 @@ def fit(
                     model_error=shares("--model-error", model_error),
                     errors=errors,
                     check=check,
+                    tolerance=shares("--tolerance", tolerance),
                     **job.options,
                 )
             except FitError as error:

@@ -90,10 +90,7 @@ def first_given(*values: Any) -> Any:
 
 def tolerances_of(tolerance: Sequence[str] | None, scale: Sequence[str] | None) -> dict[str, Any]:
     """The arguments `tolerance` and `scale` of `compare` from the options of a command."""
-    given = list(tolerance or ())
-    if len(given) == 1 and "=" not in given[0]:
-        return {"tolerance": parse_value(given[0]), "scale": _pairs("--scale", scale or ())}
-    return {"tolerance": _pairs("--tolerance", given) or None, "scale": _pairs("--scale", scale or ())}
+    return {"tolerance": shares("--tolerance", tolerance), "scale": _pairs("--scale", scale or ())}
 
 
 def _pairs(flag: str, given: Sequence[str]) -> dict[str, Any]:

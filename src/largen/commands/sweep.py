@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from largen.checks import InputError, Stopped, path_of
-from largen.commands.options import AsJson, Functions, Realisations, Seed, Size
+from largen.commands.options import AsJson, Functions, Realisations, Seed, Size, Tolerance
 from largen.commands.output import Output, save_figure
 
 
@@ -23,16 +23,22 @@ def sweep(
     n: Size = None,
     realisations: Realisations = None,
     seed: Seed = None,
+    tolerance: Tolerance = None,
+    family: Annotated[
+        str | None, typer.Option("--family", help="Level of comparisons: of each point, or of the sweep.")
+    ] = None,
     functions: Functions = False,
     as_json: AsJson = False,
 ) -> None:
     """Visit many parameters; run the same again after whatever stopped it, and it goes on."""
+    from largen.commands.job import shares
     from largen.sweeps.study import status as status_of
 
     output, place = Output(as_json), store_of(file, store)
     if not status:
         how = {"workers": workers, "retry_failed": retry_failed, "extend": extend, "progress": output.progress}
-        sizes = {"n": n, "realisations": realisations, "seed": seed}
+        sizes = {"n": n, "realisations": realisations, "seed": seed, "family": family}
+        sizes["tolerance"] = shares("--tolerance", tolerance)
         sweep_file(file or "", functions, place, how | {key: v for key, v in sizes.items() if v is not None})
     found = status_of(place)
     if draw is not None:
@@ -74,6 +80,9 @@ def show_status(found: dict[str, Any]) -> None:
     print(f"points of these tasks: {', '.join(counts) or 'none'}")
     for message, count in found["messages"].items():
         print(f"  {count} x failed: {message}")
+    if found["labels"]:
+        print(f"verdicts: {', '.join(f'{count} {label}' for label, count in found['labels'].items())}")
+        print(about_level(found["about"]))
     if found["busy"]:
         print(f"being swept now by {found['busy']}")
     elif points[Status.MISSING]:
@@ -82,6 +91,16 @@ def show_status(found: dict[str, Any]) -> None:
         print("Do failed points again with --retry-failed.")
     if "map" in found:
         print(f"Picture: {found['map']}")
+
+
+def about_level(about: dict[str, Any]) -> str:
+    """How many of these verdicts may be false."""
+    from largen.sweeps.study import LEVEL
+
+    level, expected = float(about["level"]), round(1 / LEVEL)
+    if level < LEVEL:
+        return f"At level {LEVEL:g} about 1 of {expected} such sweeps may carry a false label at some point."
+    return f"At level {LEVEL:g} about 1 of {expected} points may carry a false label (family: sweep holds it for all)."
 
 
 def draw_map(store: Path, name: str) -> Path:

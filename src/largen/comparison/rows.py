@@ -111,11 +111,11 @@ def scales_of(side: Side, names: Sequence[str], samples: Mapping[str, Sample]) -
     for name in names:
         stick = sticks.get(name, Yardstick())
         own = np.abs(samples[name].measured.value)
-        found[name] = (own, "") if stick.scale is None else (_scale(stick, theory, name), stick.words)
+        found[name] = (own, "") if stick.scale is None else (natural_scale(stick, theory, name), stick.words)
     return found
 
 
-def _scale(stick: Yardstick, theory: xr.Dataset, name: str) -> np.ndarray:
+def natural_scale(stick: Yardstick, theory: xr.Dataset, name: str) -> np.ndarray:
     """A scale that the system declares, shape (entry,); NaN where the theory lacks what it is made from."""
     dims = [dim for dim in theory[name].dims if dim not in ("realisation", "time", "time_")]
     shape = [theory.sizes[dim] for dim in dims]

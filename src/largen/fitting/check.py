@@ -1,16 +1,26 @@
 """The fitted model's network against the target, and what its networks are simulated with."""
 
-import enum
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
-from largen.checks import InputError, LimitError, integer
-from largen.comparison.decisions import Cause, Label
+from largen.checks import InputError, LimitError, integer, known_keys
+from largen.comparison.decisions import (
+    Cause,
+    Differences,
+    Label,
+    headline_of,
+    interval,
+    labels_of,
+    p_beyond,
+    p_within,
+    welch,
+)
 from largen.comparison.report import compare
+from largen.comparison.rows import tolerance_of, yardsticks
+from largen.comparison.words import headline
 from largen.datasets import seed_of
 from largen.fitting.measured import FEWEST, Data, measure
 from largen.simulation import simulate, solve_limit
@@ -42,13 +52,6 @@ class Networks(NamedTuple):
     options: dict[str, Any]
 
 
-class Agreement(enum.StrEnum):
-    """Whether the fitted model's network and the target agree."""
-
-    AGREES = "agrees"
-    DIFFERS = "differs"
-
-
 class Check(NamedTuple):
     """The fitted model's network against the target.
 
@@ -56,15 +59,27 @@ class Check(NamedTuple):
         value: Observables of the network, shape (datum,).
         error: Their standard errors, shape (datum,).
         z: Differences from the target in combined standard errors, shape (datum,).
-        agreement: Whether they agree.
+        verdict: As in `compare`: within or beyond tolerance, or undecided.
         message: The same in words.
     """
 
     value: np.ndarray
     error: np.ndarray
     z: np.ndarray
-    agreement: Agreement
+    verdict: str
     message: str
+
+
+class Tolerated(NamedTuple):
+    """What differences are tolerated.
+
+    Attributes:
+        given: A share of each scale, shares by observable, or None for the usual ones.
+        scale: Natural size of a difference of each datum, shape (datum,).
+    """
+
+    given: Any
+    scale: np.ndarray
 
 
 def networks_like(
@@ -120,15 +135,17 @@ def judge(
     network: xr.Dataset,
     data: Data,
     names: tuple[str, ...],
+    tolerated: Tolerated,
 ) -> Check:
     """Compare the fitted model's network with the target.
 
     Args:
         model: The fitted model.
-        target: The target.
+        target: The target; one with realisations is a theory that is itself sampled.
         network: The network's Dataset.
         data: The target as a vector.
         names: The theory's observables.
+        tolerated: What differences are tolerated.
     """
     rows = rows_of(data, measure(model, network, names))
     value, error = rows.mean(0), rows.std(0, ddof=1) / np.sqrt(len(rows))
@@ -136,9 +153,10 @@ def judge(
     with np.errstate(invalid="ignore", divide="ignore"):
         z = np.where(combined > 0, (value - data.value) / combined, 0.0)
     where = f"The fitted model's network ({network.sizes['realisation']} of {network.attrs['n']} neurons)"
-    if not isinstance(target, xr.Dataset):
-        return Check(value, error, z, *_by_numbers(data, z, len(rows), where))
-    return Check(value, error, z, *_by_comparison(model, target, network, where))
+    if isinstance(target, xr.Dataset):
+        return Check(value, error, z, *_by_comparison(model, target, network, tolerated.given, where))
+    ours = Differences(value, error, np.full(len(value), len(rows) - 1.0))
+    return Check(value, error, z, *_by_numbers(model, network, data, ours, tolerated, where))
 
 
 def rows_of(data: Data, measured: FitData) -> np.ndarray:
@@ -152,32 +170,52 @@ def rows_of(data: Data, measured: FitData) -> np.ndarray:
     return data.take(measured)
 
 
-def _by_numbers(data: Data, z: np.ndarray, count: int, where: str) -> tuple[Agreement, str]:
-    """Each datum by itself, with Bonferroni's correction."""
-    p = np.minimum(2.0 * stats.t.sf(np.abs(z), count - 1) * len(z), 1.0)
-    off = [f"{data.labels[k]} (z = {z[k]:+.1f})" for k in np.argsort(p) if p[k] < LEVEL]
-    if not off:
-        return (
-            Agreement.AGREES,
-            f"{where} agrees with the target: the largest difference is {np.abs(z).max():.1f} standard errors.",
-        )
-    return (
-        Agreement.DIFFERS,
-        f"{where} differs from the target in {', '.join(off[:4])}{', ...' if len(off) > 4 else ''}.",
-    )
+def _by_numbers(
+    model: AbstractSystem, network: xr.Dataset, data: Data, ours: Differences, tolerated: Tolerated, where: str
+) -> tuple[str, str]:
+    """Every number of a target by itself, as `compare` does its rows."""
+    known = np.zeros(len(data.value)) if data.error is None else data.error
+    found = welch(ours, Differences(data.value, known, np.full(len(known), np.inf)))
+    shares, scale = _shares(model, network, data, tolerated), tolerated.scale
+    kept = np.flatnonzero(scale > 0)
+    if not len(kept):
+        return str(Label.UNDECIDED), f"{where} cannot be compared with the target, whose values are all 0."
+    found = Differences(*(column[kept] for column in found))
+    shares, scale = shares[kept], scale[kept]
+    labels = labels_of(p_within(found, shares * scale), p_beyond(found, shares * scale), LEVEL)
+    verdict = headline_of(labels, [Cause.NONE] * len(labels))
+    within, beyond, undecided = (labels.count(one) for one in (Label.WITHIN, Label.BEYOND, Label.UNDECIDED))
+    counted = f"{within} of {len(labels)} within tolerance, {undecided or 'none'} undecided, {beyond or 'none'} beyond"
+    worst = int(np.argmax(np.abs(found.value) / (shares * scale)))
+    share, low, high = (100 * float(part[worst] / scale[worst]) for part in (found.value, *interval(found)))
+    name, tolerance = data.labels[kept[worst]], 100 * shares[worst]
+    largest = f"{name} {share:+.1f} % [{low:+.1f}, {high:+.1f}], tolerance {tolerance:.3g} %"
+    return verdict, f"{where} against the target: {verdict} ({counted}; largest difference {largest})."
 
 
-def _by_comparison(model: AbstractSystem, target: xr.Dataset, network: xr.Dataset, where: str) -> tuple[Agreement, str]:
+def _shares(model: AbstractSystem, network: xr.Dataset, data: Data, tolerated: Tolerated) -> np.ndarray:
+    """The tolerated share of each datum, shape (datum,)."""
+    try:
+        features = model.features(network)
+    except InputError:  # times too coarse for them
+        features = {}
+    sticks = yardsticks(tolerated.given, None)
+    known_keys("observable in `tolerance`", sticks.shares, data.index)
+    usual = {name: features[name].tolerance if name in features else tolerance_of(model, name) for name in data.index}
+    return np.concatenate([np.full(len(k), sticks.share_of(name, usual[name])) for name, k in data.index.items()])
+
+
+def _by_comparison(
+    model: AbstractSystem, target: xr.Dataset, network: xr.Dataset, tolerance: Any, where: str
+) -> tuple[str, str]:
     """Whole observables over time, by `compare`."""
-    if target.attrs.get("kind") == "network":
-        theory, finite = target.assign_attrs(kind="limit", layer=0.0), None
-    else:
-        theory, finite = target, _at_size(model, target, network)
-        theory = theory if finite is None else theory[list(finite.data_vars)]
-    found = compare(network, theory, finite=finite, strict=False)
-    off = found.attrs["verdict"] not in (Label.WITHIN, Label.UNDECIDED, Cause.FINITE_SIZE)
-    said = f"{where}: {found.attrs['verdict']}. {found.attrs['headline']}"
-    return Agreement.DIFFERS if off else Agreement.AGREES, said
+    finite = None
+    if target.attrs.get("kind") != "network":
+        finite = _at_size(model, target, network)
+        target = target if finite is None else target[list(finite.data_vars)]
+    found = compare(network, target, finite=finite, tolerance=tolerance, strict=False).assign_attrs(other="target")
+    said = headline(found)
+    return found.attrs["verdict"], f"{where} against the target: {found.attrs['verdict']}. {said[0].upper()}{said[1:]}"
 
 
 def _at_size(model: AbstractSystem, target: xr.Dataset, network: xr.Dataset) -> xr.Dataset | None:

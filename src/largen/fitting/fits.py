@@ -8,7 +8,8 @@ import xarray as xr
 from scipy import linalg
 
 from largen.checks import FitError, LimitError, integer, names, one_of, real, seed_number
-from largen.fitting.check import Networks, judge, networks_like, rows_of, simulated
+from largen.comparison.rows import yardsticks
+from largen.fitting.check import Networks, Tolerated, judge, networks_like, rows_of, simulated
 from largen.fitting.measured import in_order, measure
 from largen.fitting.model_error import shares
 from largen.fitting.problem import End, Problem, Request, conclude, lowest, pose, times_of
@@ -44,6 +45,7 @@ def fit(
     model_error: float | Mapping[str, float] | None = None,
     errors: str = "data",
     check: bool = True,
+    tolerance: float | Mapping[str, float] | None = None,
     strict: bool = True,
     **options: Any,
 ) -> xr.Dataset:
@@ -77,6 +79,7 @@ def fit(
         errors: "data"; or "scaled" to multiply the parameters' errors by the misfit, with t of as many degrees of
             freedom as are left, which needs 3 of these and a misfit of at most 3.
         check: Simulate the fitted model's network and compare it with the target.
+        tolerance: Tolerated shares in this comparison, as in `compare`.
         strict: Raise where no start converges or the model does not fit; otherwise say so in `attrs["status"]` and
             `attrs["verdict"]`.
         options: The limit's own options, such as `bin_width`.
@@ -88,7 +91,8 @@ def fit(
         cost and outcome. `attrs`: status; verdict ("no misfit found"; "does not fit", p-value below 0.01, whose values
         are the least bad ones, not estimates, and have no errors; "not tested") and fit_message, the same in words;
         dof and, where it can be tested, chi2 or T2, p_value and misfit, the root of it per degree of freedom;
-        identifiability, condition_number, check (a message), check_verdict, and the fitted model's parameters.
+        identifiability, condition_number, check (a message), check_verdict (in the words of `compare`), and the fitted
+        model's parameters.
         `model.replace(**dict(zip(result.parameter.values, result.value.values)))` is the fitted model.
 
     Raises:
@@ -100,6 +104,7 @@ def fit(
     scaled = one_of("errors", errors, ERRORS) == "scaled"
     if model_error is not None:
         shares(model_error)
+    yardsticks(tolerance, None)
     starts, iterations = integer("starts", starts, low=1), integer("iterations", iterations, low=2)
     spread, seed = real("spread", spread, above=0.0), seed_number("seed", seed)
     check_options(require_model("model", model), "smooth", options)
@@ -127,7 +132,8 @@ def fit(
     checked = None
     if check:
         network = simulated(fitted, networks, fresh=1)
-        checked = judge(fitted, target, network, problem.data, problem.limit.names)
+        tolerated = Tolerated(tolerance, problem.scale)
+        checked = judge(fitted, target, network, problem.data, problem.limit.names, tolerated)
     return report(problem, end, minimum, checked, fitted, through=through, rounds=rounds)
 
 

@@ -7,7 +7,9 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import known_keys, real, require
+from largen.comparison.rows import natural_scale
 from largen.fitting.measured import Data
+from largen.system import AbstractSystem, Yardstick
 
 
 def shares(given: Any, names: tuple[str, ...] = ()) -> dict[str, float]:
@@ -24,13 +26,13 @@ def shares(given: Any, names: tuple[str, ...] = ()) -> dict[str, float]:
     return found
 
 
-def model_errors(given: Any, data: Data, limit: xr.Dataset) -> np.ndarray:
-    """The theory's error of each datum, shape (datum,): its share times the observable's scale.
+def model_errors(given: Any, data: Data, scale: np.ndarray) -> np.ndarray:
+    """The theory's error of each datum, shape (datum,): its share times the scale.
 
     Args:
         given: A share for all observables, or shares by observable.
         data: The target; where it has no errors, every observable needs a share.
-        limit: The limit of the starting model at the same times, which gives the scales.
+        scale: Natural size of a difference of each datum, shape (datum,).
 
     Raises:
         InputError: An unknown observable, no positive share, or an observable without a scale.
@@ -41,41 +43,40 @@ def model_errors(given: Any, data: Data, limit: xr.Dataset) -> np.ndarray:
         missing = [name for name in data.index if name not in share]
         must = "give a share for each observable of a target without errors"
         require(not missing, "model_error", must, given, f"Missing: {', '.join(missing)}.")
-    errors, start = [], 0
+    each = np.concatenate([np.full(len(entries), share.get(name, 0.0)) for name, entries in data.index.items()])
+    without = [label for label, size, part in zip(data.labels, scale, each, strict=True) if part > 0 and not size > 0]
+    must = f"be a share of a scale, but `{without[0] if without else ''}` is 0 and has none"
+    require(not without, "model_error", must, given, "Leave its observable out of a mapping.")
+    return each * np.where(each > 0, scale, 0.0)
+
+
+def natural_scales(model: AbstractSystem, data: Data, limit: xr.Dataset) -> np.ndarray:
+    """Natural size of a difference of each datum, as in `compare`, shape (datum,); NaN where there is none.
+
+    Args:
+        model: The model.
+        data: The target.
+        limit: The limit of the starting model at the same times, from which sizes that change in time come.
+    """
+    sticks = {o.name: o.yardstick for o in model.observables}
+    scales, start = [], 0
     for name, entries in data.index.items():
-        part = data.value[start : start + len(entries)]
+        value = data.value[start : start + len(entries)]
         start += len(entries)
-        scale = _scale(name, entries, part, limit) if name in share else np.zeros(len(entries))
-        if name in share:
-            good = bool(np.all(np.isfinite(scale) & (scale > 0)))
-            must = f"be a share of a scale, but `{name}` is 0 and has none"
-            require(good, "model_error", must, given, f"Leave `{name}` out of a mapping.")
-        errors.append(share.get(name, 0.0) * scale)
-    return np.concatenate(errors)
+        if name in limit and "time" in limit[name].dims:
+            scale = _in_time(sticks.get(name, Yardstick()), limit, name)[entries]
+        else:
+            scale = np.abs(value)
+        scales.append(np.where(scale > 0, scale, np.nan))
+    return np.concatenate(scales)
 
 
-def _scale(name: str, entries: np.ndarray, value: np.ndarray, limit: xr.Dataset) -> np.ndarray:
-    """Natural scale of some entries of an observable: a neuron's s.d. for means, own size for what else there is."""
-    if name not in limit or "time" not in limit[name].dims:
-        return np.abs(value)
+def _in_time(stick: Yardstick, limit: xr.Dataset, name: str) -> np.ndarray:
+    """The scale of an observable at all its times, flattened: what the system declares, else its mean size."""
     variable = limit[name]
-    spread = _variance(limit)
-    if name in ("mean", "third_cumulant") and spread is not None:
-        scale = spread ** (0.5 if name == "mean" else 1.5)
-    elif "time_" in variable.dims and spread is not None:
-        scale = spread
-    else:
-        mean = variable.mean([dim for dim in ("time", "time_") if dim in variable.dims])
-        scale = xr.where(mean < 0, -mean, mean)
-    full = (xr.zeros_like(variable) + scale).transpose(*variable.dims)
-    return full.values.reshape(-1)[entries]
-
-
-def _variance(limit: xr.Dataset) -> xr.DataArray | None:
-    """Time mean of a neuron's variance, by population where there are several; None where the limit has none."""
-    if "variance" in limit:
-        return limit["variance"].mean("time")
-    if "covariance" in limit:
-        at_once = limit["covariance"].isel(lag=0).values
-        return xr.DataArray(np.mean(np.diagonal(at_once)))
-    return None
+    over = [dim for dim in ("time", "time_") if dim in variable.dims]
+    mean = variable.mean(over)
+    own = mean.copy(data=np.abs(mean.values))
+    if stick.scale is not None:
+        own = own.copy(data=natural_scale(stick, limit, name).reshape(own.shape))
+    return (xr.zeros_like(variable) + own).transpose(*variable.dims).values.reshape(-1)

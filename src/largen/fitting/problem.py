@@ -12,7 +12,7 @@ from largen.checks import InputError, LimitError, dataset, increasing_times, neu
 from largen.fitting.errors import Identifiability, covariance, identify, response
 from largen.fitting.evaluation import evaluate
 from largen.fitting.measured import Data, from_dataset, from_mapping, measure
-from largen.fitting.model_error import model_errors
+from largen.fitting.model_error import model_errors, natural_scales
 from largen.fitting.quality import FEWEST_TO_SCALE, Quality, Remainder, judge_fit
 from largen.fitting.unknowns import Unknowns, unknowns
 from largen.io.model_files import time_grid
@@ -32,6 +32,7 @@ class Problem(NamedTuple):
         free: The free parameters.
         data: The target.
         weight: One over the standard error, or over the observable's size where there are none, shape (datum,).
+        scale: Natural size of a difference of each datum, shape (datum,); NaN where there is none.
         model_error: The theory's own error, shape (datum,); None where none was said. It is part of the weights.
         scaled: Whether a small misfit is to scale the parameters' errors.
     """
@@ -41,6 +42,7 @@ class Problem(NamedTuple):
     free: Unknowns
     data: Data
     weight: np.ndarray
+    scale: np.ndarray
     model_error: np.ndarray | None = None
     scaled: bool = False
 
@@ -179,10 +181,12 @@ def pose(request: Request) -> Problem:
     count = len(unknown.names)
     must = f"have at least as many numbers as there are free parameters ({count})"
     require(len(data.value) >= count, "target", must, len(data.value))
-    theirs = None if request.model_error is None else model_errors(request.model_error, data, reference)
+    scale = natural_scales(model, data, reference)
+    theirs = None if request.model_error is None else model_errors(request.model_error, data, scale)
     if request.scaled:
         _can_scale(data, theirs, count)
-    return Problem(model, limit, unknown, data, 1.0 / _errors_or_sizes(data, theirs), theirs, request.scaled)
+    weight = 1.0 / _errors_or_sizes(data, theirs)
+    return Problem(model, limit, unknown, data, weight, scale, theirs, request.scaled)
 
 
 def _can_scale(data: Data, model_error: np.ndarray | None, count: int) -> None:

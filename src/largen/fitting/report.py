@@ -101,7 +101,7 @@ def report(
     if not np.isnan(test.p_value):
         attrs |= {statistic_name(test): test.statistic, "p_value": test.p_value, "misfit": test.misfit}
     if check is not None:
-        attrs |= {"check_verdict": check.agreement.value, "check": check.message}
+        attrs |= {"check_verdict": check.verdict, "check": check.message}
     labelled = {name: (dims, values, {"long_name": text}) for name, (dims, values, text) in variables.items()}
     labelled["directions"] = labelled.pop("direction")
     return xr.Dataset(labelled, coords, attrs)

@@ -9,7 +9,7 @@ from largen.io.model_files import RunSettings, read_blocks
 from largen.sweeps.points import AbstractPoints, from_plain
 from largen.system import AbstractSystem
 
-KEYS = ("over", "run", "observables", "start", "options")
+KEYS = ("over", "run", "observables", "start", "tolerance", "family", "options")
 
 
 class SweepFile(NamedTuple):
@@ -46,7 +46,7 @@ def read_sweep(path: str | os.PathLike, *, functions: bool = False) -> SweepFile
         _no_functions(plain.get("observables"), functions)
         over = from_plain(plain["over"])
         over.table(model)
-        arguments = {key: plain[key] for key in ("run", "observables", "start") if plain.get(key) is not None}
+        arguments = {key: plain[key] for key in KEYS[1:-1] if plain.get(key) is not None}
         options = plain.get("options") or {}
         require(isinstance(options, Mapping), "sweep.options", "be a mapping", options)
         known_keys("option", [str(key) for key in options if key in _RESERVED], ())
@@ -55,7 +55,10 @@ def read_sweep(path: str | os.PathLike, *, functions: bool = False) -> SweepFile
         raise InputError(f"File `{os.fspath(path)}`: {error}") from error
 
 
-_RESERVED = ("store", "workers", "client", "times", "run", "over", "observables", "progress", "extend", "retry_failed")
+_RESERVED = (
+    "store", "workers", "client", "times", "run", "over", "observables", "progress", "extend", "retry_failed",
+    "tolerance", "family",
+)  # fmt: skip
 
 
 def _of_run(settings: RunSettings) -> dict[str, Any]:

@@ -48,11 +48,9 @@ def gather(
             statuses[k] = max(statuses[k], status, key=lambda one: one.rank)
             if message:
                 messages[k].setdefault(message, []).append(task.kind)
-        for name, coord in block.coords.items():
-            if name not in coords or len(coord.data) > len(coords[name].data):
-                coords[name] = coord
+        places = {name: _placed(coords, name, coord) for name, coord in block.coords.items()}
         for name, variable in block.variables.items():
-            _fill(columns, name, variable, task.points, count)
+            _fill(columns, name, variable, task.points, count, places)
     variables: dict[str, Any] = {}
     for name, (variable, data) in sorted(columns.items()):
         data = _padded(data, [len(coords[dim].data) if dim in coords else 0 for dim in variable.dims])
@@ -72,11 +70,36 @@ def gather(
     return xr.Dataset(variables, _coords(model, table, coords, seeds), dict(attrs))
 
 
+def _placed(coords: dict[str, Variable], name: str, coord: Variable) -> np.ndarray:
+    """Enter one task's coordinate among the known ones; where its entries stand in the whole, shape (entry,).
+
+    Labels are found by their words, for a point may lack some (as a network without rhythm lacks events), and numbers
+    by their position.
+    """
+    known = coords.get(name)
+    if known is None or (coord.data.dtype.kind != "U" and len(coord.data) > len(known.data)):
+        coords[name] = known = coord
+    if coord.data.dtype.kind != "U":
+        return np.arange(len(coord.data))
+    words = known.data.tolist()
+    new = [word for word in coord.data.tolist() if word not in words]
+    if new:
+        words += new
+        coords[name] = known._replace(data=np.array(words, dtype=np.str_))
+    return np.array([words.index(word) for word in coord.data.tolist()], dtype=int)
+
+
 def _fill(
-    columns: dict[str, tuple[Variable, np.ndarray]], name: str, part: Variable, points: tuple[int, ...], count: int
+    columns: dict[str, tuple[Variable, np.ndarray]],
+    name: str,
+    part: Variable,
+    points: tuple[int, ...],
+    count: int,
+    places: Mapping[str, np.ndarray],
 ) -> None:
-    """Enter one task's array; a size that differs between points is padded with NaN."""
-    shape = part.data.shape[1:]
+    """Enter one task's array where its labels stand; what a point lacks is NaN."""
+    at = [places.get(dim, np.arange(size))[:size] for dim, size in zip(part.dims, part.data.shape[1:], strict=True)]
+    shape = tuple(int(place.max(initial=-1)) + 1 for place in at)
     words = part.data.dtype.kind == "U"
     if name not in columns:
         empty = np.full((count, *shape), "" if words else np.nan, dtype=object if words else np.float64)
@@ -88,7 +111,7 @@ def _fill(
         )
     data = _padded(data, shape)
     columns[name] = known, data
-    data[(list(points), *map(slice, shape))] = part.data
+    data[np.ix_(list(points), *(place.tolist() for place in at))] = part.data
 
 
 def _padded(data: np.ndarray, shape: Sequence[int]) -> np.ndarray:

@@ -27,6 +27,8 @@ from largen.sweeps.work import run_task
 from largen.system import AbstractSystem, options_of
 
 NOT_YET = "not done yet: run the same again"
+LEVEL = 0.05
+FAMILIES = ("point", "sweep")
 
 
 class Request(NamedTuple):
@@ -44,6 +46,8 @@ class Request(NamedTuple):
     method: str | None
     rtol: float
     atol: float
+    tolerance: Any
+    family: str
     options: Mapping[str, Any]
 
 
@@ -99,6 +103,8 @@ def sweep(
     method: str | None = None,
     rtol: float = 1e-8,
     atol: float = 1e-10,
+    tolerance: float | Mapping[str, float] | None = None,
+    family: str = "point",
     store: Any = "sweep.zarr",
     workers: int = 1,
     client: Any = None,
@@ -126,6 +132,9 @@ def sweep(
         method: Network method.
         rtol: Relative tolerance of limits.
         atol: Absolute tolerance of limits.
+        tolerance: Tolerated shares of comparisons, as in `compare`.
+        family: What a comparison's level of 0.05 is the chance of a false label in: each "point", or the whole "sweep",
+            whose points then share it (other points make other comparisons).
         store: Name of the result, ending in .zarr or .nc.
         workers: Spawned worker processes of one thread each; 1 runs in this process.
         client: A Dask client, whose workers are then used.
@@ -135,16 +144,20 @@ def sweep(
         options: The system's own options.
 
     Returns:
-        Dataset: `limit_<name>`, `network_<name>` (with `_se` over realisations), `compare_<name>`, `status` and
-        `message` for every point, with coordinates for every parameter. A point that failed is NaN with status
-        "failed" and the message why; a limit lost on the way is "stopped".
+        Dataset: `limit_<name>`, `network_<name>` (with `_se` over realisations), `status` and `message` for every
+        point, with coordinates for every parameter. A point that failed is NaN with status "failed" and the message
+        why; a limit lost on the way is "stopped". Of a comparison `compare_label` (the verdict of the point),
+        `compare_label_code` (0 within tolerance to 4 theory differs), `compare_worst` (the row whose difference is the
+        largest in tolerances), `compare_worst_ratio` (how many), `compare_needed` (realisations in all that would
+        decide what is undecided), and its rows as `compare_row_<name>`.
 
     Raises:
         InputError: An argument cannot be used; the store is in use, full, unwritable, or holds another sweep.
         Interrupted: Ctrl-C; what had finished is kept in the store and in `.partial`.
     """
     request = Request(
-        model, over, times, run, observables, start, n, realisations, seed, method, rtol, atol, options
+        model, over, times, run, observables, start, n, realisations, seed, method, rtol, atol, tolerance, family,
+        options,
     )  # fmt: skip
     design = prepare(request)
     execution = Execution(integer("workers", workers, low=1), client, retry_failed, progress)
@@ -190,6 +203,8 @@ def prepare(request: Request) -> Design:
     require(isinstance(over, AbstractPoints), "over", "be a Grid, Random or Sobol", over)
     settings, times = _settings(request)
     table = over.table(model)
+    if request.family == "sweep":
+        settings = settings._replace(level=LEVEL / len(table))
     settings = settings._replace(names=table.names)
     family = Family(model, table.names)
     values = list(zip(*(column.tolist() for column in table.columns), strict=True))
@@ -205,8 +220,13 @@ def _settings(request: Request) -> tuple[Settings, np.ndarray]:
     require(first <= times[-1], "start", f"be at most the last time {times[-1]:g}", request.start)
     if request.method is not None:
         one_of("method", request.method, model.methods)
+    one_of("family", request.family, FAMILIES)
     if "compare" in runs:
         require(request.realisations >= 2, "realisations", "be at least 2 for a comparison", request.realisations)
+    else:
+        given = request.tolerance if request.family == "point" else request.family
+        name = "tolerance" if request.family == "point" else "family"
+        require(given is None, name, 'go with run="compare"', given)
     offered = {key for verb in ("network", "limit") for key in options_of(model, verb)}
     known_keys(f"option of the {model.system} system", request.options, offered - {"seed", "realisations", "record"})
     settings = Settings(
@@ -223,6 +243,8 @@ def _settings(request: Request) -> tuple[Settings, np.ndarray]:
         start=float(first),
         options=_plain_options(request.options),
         observables=choose(model, request.observables),
+        level=LEVEL,
+        tolerance=_plain_tolerance(request.tolerance),
         times=times.tobytes().hex(),
         code=code_version(class_name(model)),
     )
@@ -246,6 +268,15 @@ def _size(model: AbstractSystem, n: int | None, runs: Sequence[str]) -> int | No
     return None
 
 
+def _plain_tolerance(given: Any) -> Any:
+    """Tolerances as plain numbers; whether a name is compared, the comparison itself says."""
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        return {str(name): real(f"tolerance[{name}]", share, above=0.0) for name, share in given.items()}
+    return real("tolerance", given, above=0.0)
+
+
 def _plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
     plain = {}
     for key, value in options.items():
@@ -262,6 +293,7 @@ def _about(settings: Settings, table: Table, times: np.ndarray, tasks: Sequence[
     points = hashlib.blake2b(digest_size=8)
     for column in table.columns:
         points.update(json.dumps(column.tolist()).encode())
+    compares = "compare" in settings.run
     return {
         "system": settings.system.rpartition(":")[2],
         "parameters": json.dumps(settings.parameters, sort_keys=True),
@@ -276,6 +308,8 @@ def _about(settings: Settings, table: Table, times: np.ndarray, tasks: Sequence[
         "method": settings.method,
         "tolerances": [settings.rtol, settings.atol],
         "options": json.dumps(settings.options, sort_keys=True),
+        "level": settings.level if compares else None,
+        "tolerance": None if settings.tolerance is None else json.dumps(settings.tolerance, sort_keys=True),
         "code": settings.code,
         "tasks": len(tasks),
     }
@@ -370,7 +404,8 @@ def status(store: Any) -> dict[str, Any]:
 
     Returns:
         `tasks`, `done`, and how many points of its tasks are "completed", "stopped", "failed" or "missing"; `busy`,
-        who sweeps into it now; `messages`, how often each message of a failed point came; and the record of the sweep.
+        who sweeps into it now; `messages`, how often each message of a failed point came; `labels`, how many points
+        have each verdict of a comparison; and the record of the sweep.
 
     Raises:
         InputError: There is no sweep in this store.
@@ -381,6 +416,7 @@ def status(store: Any) -> dict[str, Any]:
         raise InputError(f"There is no sweep in `{place.path}`: it has no `{Path(place.folder.name, 'sweep.json')}`.")
     counts: dict[str, int] = {str(each): 0 for each in Status}
     messages: dict[str, int] = {}
+    labels: dict[str, int] = {}
     done = 0
     for key, points in _listed(record):
         block = place.read(key)
@@ -392,6 +428,9 @@ def status(store: Any) -> dict[str, Any]:
             counts[word] += 1
             if word is Status.FAILED:
                 messages[message] = messages.get(message, 0) + 1
+        if "compare_label" in block.variables:
+            for label in block.variables["compare_label"].data.tolist():
+                labels[label] = labels.get(label, 0) + 1
     most = sorted(messages.items(), key=lambda item: (-item[1], item[0]))[:10]
     return {
         "store": str(place.path),
@@ -400,6 +439,7 @@ def status(store: Any) -> dict[str, Any]:
         "points": counts,
         "busy": place.busy(),
         "messages": dict(most),
+        "labels": dict(sorted(labels.items())),
         "about": record["about"],
     }
 

@@ -31,6 +31,8 @@ class Settings(NamedTuple):
         start: Time from which observables are averaged.
         options: The system's own options.
         observables: What to keep, see `observables.Wanted`.
+        level: Chance of a false label in the comparison of a point.
+        tolerance: Tolerated shares, as in `compare`.
         times: Output times, as bytes of float64 in hexadecimal.
         code: Version of the code, see `code_version`.
     """
@@ -48,6 +50,8 @@ class Settings(NamedTuple):
     start: float
     options: dict[str, Any]
     observables: tuple[Wanted, ...]
+    level: float
+    tolerance: float | dict[str, float] | None
     times: str
     code: str
 
@@ -91,6 +95,8 @@ def _identity(settings: Settings, kind: str) -> str:
     plain = settings._asdict()
     plain = {key: plain[key] for key in plain if key not in ("parameters", "names")} | {"kind": kind}
     plain["run"] = [word for word in settings.run if (word == "limit") == (kind == "limit")]
+    if "compare" not in plain["run"]:
+        plain |= {"level": None, "tolerance": None}
     if kind == "limit":
         plain |= {"n": None, "realisations": 0, "method": None}
         plain["seed"] = settings.seed if "finite_size" in settings.options else 0

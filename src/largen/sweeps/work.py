@@ -262,10 +262,11 @@ def _network_row(here: Context, values: Sequence[Any]) -> _Row:
         variables = {f"network_{name}": variable for name, variable in variables.items()}
     if "compare" in settings.run:
         report, why = _compared(here, model, network, n, seed, theirs)
-        kept = {f"compare_{name}": report[name] for name in _of_report(report)}
+        kept = {f"compare_row_{name}": report[name] for name in _of_report(report)}
         variables |= {
             name: Variable(tuple(map(str, v.dims)), _plain_array(v.values), _attrs(v)) for name, v in kept.items()
         }
+        variables |= _verdict(report)
         coords |= coords_of(report, {str(k): Variable(tuple(map(str, v.dims)), v.values, {}) for k, v in kept.items()})
         remark = _joined(remark, why)
     return _Row(Status.COMPLETED, remark, variables, coords)
@@ -278,7 +279,33 @@ def _requested(model: AbstractSystem, settings: Settings) -> tuple[str, ...]:
 
 
 def _of_report(report: Any) -> list[str]:
-    return [str(name) for name, v in report.data_vars.items() if v.dims in (("component",), ("observable",))]
+    return [str(name) for name, v in report.data_vars.items() if v.dims == ("component",)]
+
+
+def _verdict(report: Any) -> dict[str, Variable]:
+    """The verdict of a comparison on its point: the label, its code for maps, the worst row, what would decide it."""
+    ratio = np.abs(report["difference"].values) / (report["tolerance"] * report["scale"]).values
+    worst = int(np.nanargmax(ratio))
+    needed = report["needed"].values
+    verdict = str(report.attrs["verdict"])
+    found = {
+        "label": (np.array(verdict), "verdict on the point"),
+        "label_code": (np.array(float(code_of(verdict))), f"verdict on the point: {CODES_IN_WORDS}"),
+        "worst": (np.array(str(report["component"].values[worst])), "row with the largest difference in tolerances"),
+        "worst_ratio": (np.array(float(ratio[worst])), "largest difference in tolerances"),
+        "needed": (np.array(float(np.nanmax(needed, initial=0.0)) or np.nan), "realisations in all that would decide"),
+    }
+    return {f"compare_{name}": Variable((), data, {"long_name": words}) for name, (data, words) in found.items()}
+
+
+CODES = ("within tolerance", "undecided", "finite-size effect", "beyond tolerance", "theory differs")
+"""Verdicts by their code, the mildest first; a cause that is open is "beyond tolerance"."""
+CODES_IN_WORDS = ", ".join(f"{code} {words}" for code, words in enumerate(CODES))
+
+
+def code_of(verdict: str) -> int:
+    """The code of a verdict."""
+    return next(code for code, words in enumerate(CODES) if verdict.startswith(words))
 
 
 def _plain_array(values: Any) -> np.ndarray:
@@ -307,4 +334,5 @@ def _compared(
         finite = solve_limit(model, here.times, n=n, strict=False, **tolerances, **(dict(options) | more))
     except (InputError, LimitError) as error:
         remark = _joined(remark, f"No theory at this size: {error}")
-    return compare(network, limit, finite=finite), remark
+    settings = here.settings
+    return compare(network, limit, finite=finite, level=settings.level, tolerance=settings.tolerance), remark
