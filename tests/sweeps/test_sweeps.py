@@ -322,21 +322,32 @@ def test_a_store_of_the_older_words_is_read(tmp_path):
     assert kept["compare_verdict"].values.tolist() == [["agrees", "theory off"]]
 
 
-def test_the_command_line_says_how_many_labels_may_be_false(tmp_path, capsys):
-    file = tmp_path / "holds.yaml"
+@pytest.mark.parametrize(
+    ("family", "said"), [("point", "about 1 of 20 points"), ("sweep", "about 1 of 20 such sweeps")]
+)
+def test_the_command_line_says_how_many_labels_may_be_false(tmp_path, capsys, family, said):
+    store = tmp_path / "s.nc"
+    given = {**ALL, "run": "compare", "realisations": 3, "family": family}
+    ln.sweep(failure_modes.Failing(), ln.Grid({"tau[a]": [1.0, 2.0]}), store=store, **given)
+    assert cli.main(["sweep", "--store", str(store), "--status"]) == 0
+    out = capsys.readouterr().out
+    assert f"At level 0.05 {said} may carry a false label" in out
+    assert re.search(r"^verdicts: \d ", out, re.M)
+
+
+def test_the_command_line_and_the_file_hand_tolerances_on(tmp_path, monkeypatch, capsys):
+    file, asked = tmp_path / "holds.yaml", []
     file.write_text(
         "system: balanced\nrun: {times: {stop: 0.5, step: 0.25}, realisations: 3, n: 60, seed: 1}\n"
         'sweep:\n  over: {kind: grid, values: {"drive[e]": [0.65, 0.7]}}\n  run: [compare]\n  tolerance: 0.5\n'
     )
     words = ["sweep", str(file), "--store", str(tmp_path / "s.nc")]
-    assert cli.main(words) == 0
-    said = capsys.readouterr().out
-    assert "At level 0.05 about 1 of 20 points may carry a false label" in said
-    assert re.search(r"^verdicts: \d ", said, re.M)
-    assert cli.main([*words, "--family", "sweep", "--tolerance", "mean=0.5", "--extend"]) == 0
-    assert "about 1 of 20 such sweeps" in capsys.readouterr().out
-    assert cli.main([*words, "--tolerance", "-1", "--extend"]) == 2
+    assert cli.main([*words, "--tolerance", "-1"]) == 2
     assert "`tolerance` must be greater than 0" in capsys.readouterr().err
+    monkeypatch.setattr("largen.sweeps.sweep", lambda *_, **given: asked.append(given))
+    cli.main(words)
+    cli.main([*words, "--family", "sweep", "--tolerance", "mean=0.5"])
+    assert [(given["tolerance"], given.get("family")) for given in asked] == [(0.5, None), ({"mean": 0.5}, "sweep")]
 
 
 @pytest.mark.parametrize(
