@@ -105,9 +105,9 @@ def show_comparison(report: xr.Dataset, everything: bool = False, again: str = "
         _say(f"At most {level} of such tables carry a false label, at most {level} a false cause.")
 
 
-def _say(sentence: str) -> None:
+def _say(message: str) -> None:
     """Print a sentence in lines of at most 100 columns."""
-    print(textwrap.fill(sentence, WIDTH, break_long_words=False, break_on_hyphens=False))
+    print(textwrap.fill(message, WIDTH, break_long_words=False, break_on_hyphens=False))
 
 
 def _open_rows(report: xr.Dataset, chosen: list[int]) -> None:

@@ -24,6 +24,8 @@ LASTING = 2.0
 UNCLEAR = 0.1
 """Share of peaks in the middle third between the two kinds above which there are no two kinds of peak."""
 TOLERANCE = 0.1
+SWITCHING = "switching between two states"
+_NOTHING = np.full(3, np.nan)
 _KINDS = (states.QUIET, states.BURSTING)
 _LABELS = ("quiet", "bursting")
 
@@ -50,15 +52,15 @@ def switching(signals: Signals) -> dict[str, Feature]:
     """
     seen = _seen(signals) if signals.stochastic else None
     if seen is None or not _switches(seen):
-        return _features(*(np.full(k, np.nan) for k in (2, 1)), np.full((1, 3), np.nan), "switching between two states")
+        return _features(_NOTHING, _NOTHING[None], SWITCHING)
     runs = len(seen.time)
     if runs < FEWEST:
         lacks = f"dwell times (they need {FEWEST} realisations)"
-        return _features(*(np.full(k, np.nan) for k in (2, 1)), np.full((1, 3), np.nan), lacks, rare=False)
+        return _features(_NOTHING, _NOTHING[None], lacks, rare=False)
     time, exits = seen.time.sum(0), seen.exits.sum(0)
     whole = _estimate(time, exits)
     without = np.stack([_estimate(time - seen.time[r], exits - seen.exits[r]) for r in range(runs)])
-    return _features(whole[:2], whole[2:], pseudo_values(whole, without), "switching between two states")
+    return _features(whole, pseudo_values(whole, without), SWITCHING)
 
 
 def _seen(signals: Signals) -> _Seen | None:
@@ -90,9 +92,8 @@ def _estimate(time: np.ndarray, exits: np.ndarray) -> np.ndarray:
         return np.append(time / exits, 500.0 * exits.sum() / time.sum())
 
 
-def _features(
-    dwell: np.ndarray, rate: np.ndarray, values: np.ndarray, lacks: str, *, rare: bool = True
-) -> dict[str, Feature]:
+def _features(whole: np.ndarray, values: np.ndarray, lacks: str, *, rare: bool = True) -> dict[str, Feature]:
+    dwell, rate = whole[:2], whole[2:]
     return {
         "dwell": Feature(_LABELS, dwell, values[:, :2], dwell, TOLERANCE, "ms", "", lacks, rare),
         "switching_rate": Feature(("",), rate, values[:, 2:], rate, TOLERANCE, "Hz", "", lacks, rare),
