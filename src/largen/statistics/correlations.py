@@ -44,8 +44,8 @@ def asynchrony(
     require(many, "networks", "hold a Dataset", networks, remedy)
     rows = []
     for network in many:
-        over = {name: dims_with_population(network, name, "realisation", "time") for name in ("mean", "variance")}
-        over["state"] = ("realisation", "neuron", "time")
+        over = {"state": ("realisation", "neuron", "time")}
+        over |= {name: dims_with_population(network, name, "realisation", "time") for name in ("mean", "variance")}
         dataset("networks", network, arrays=over, attrs=("system", "n"), remedy=remedy)
         count = network.sizes.get("realisation", 1)
         require(count >= 3, "networks", "have 3 realisations", count)

@@ -147,7 +147,7 @@ def spikes_of(dataset: xr.Dataset) -> Spikes:
     known = known and all(dataset[name].dtype.kind in "iu" or name == "spike_time" for name in names)
     what = list(dataset.data_vars) if isinstance(dataset, xr.Dataset) else type(dataset).__name__
     require(known, "network", "hold spikes", what, 'Simulate with record="spikes".')
-    times = np.asarray(checked("network", dataset, dims=("time",))["time"].values, float)
+    times = np.atleast_1d(np.asarray(checked("network", dataset, variables=("time",))["time"].values, float))
     require(times.size >= 2, "network", "have at least two times", times.size, "Select a range of times.")
     first, last = float(times[0]), float(times[-1])
     slack = SLACK * float(np.diff(times).min())
