@@ -65,7 +65,7 @@ def closed_test(p: np.ndarray, level: float, rejects) -> np.ndarray:
     return np.array([all(k not in s for s in bad) for k in range(m)])
 
 
-def test_holm_is_the_closed_test_with_bonferroni_and_hochberg_never_rejects_more_than_that_with_simes() -> None:
+def test_holm_and_hochberg_are_the_closed_tests_of_their_intersections_and_hochberg_is_within_simes() -> None:
     rng = np.random.default_rng(3)
     different = 0
     for _ in range(200):
@@ -73,7 +73,9 @@ def test_holm_is_the_closed_test_with_bonferroni_and_hochberg_never_rejects_more
         by_bonferroni = closed_test(p, 0.05, lambda s, a: s[0] <= a / len(s))
         by_simes = closed_test(p, 0.05, lambda s, a: np.any(s <= a * np.arange(1, len(s) + 1) / len(s)))
         assert np.array_equal(holm(p) <= 0.05, by_bonferroni)
-        assert np.all(by_simes | ~(hochberg(p) <= 0.05))
+        by_steps = closed_test(p, 0.05, lambda s, a: np.any(s <= a / (len(s) - np.arange(len(s)))))
+        assert np.array_equal(hochberg(p) <= 0.05, by_steps)
+        assert np.all(by_simes | ~by_steps)
         different += int(np.any((hochberg(p) <= 0.05) != (holm(p) <= 0.05)))
     assert different > 5  # Hochberg rejects more than Holm
 

@@ -37,26 +37,20 @@ class Cycles(NamedTuple):
 
 def find_cycles(signals: Signals) -> Cycles:
     """Find the events of the first realisation; see `firing_events`."""
-    network = smooth(network_rate(signals)[0], signals.step)
+    rate, smoothed = signals.rate[0], smooth(signals.rate[0], signals.step)
+    smooth_signals = signals._replace(rate=smoothed[None])  # smoothing is linear: pooled rates need none of their own
+    network = network_rate(smooth_signals)[0]
     onsets = upward_crossings(network)
     onset, following = onsets[:-1], onsets[1:]
     below = np.flatnonzero(network <= network.mean())
     end = below[np.searchsorted(below, onset)] if onset.size else onset
-    rate, smoothed = signals.rate[0], smooth(signals.rate[0], signals.step)
     spikes = np.concatenate([np.zeros((len(rate), 1)), np.cumsum(rate, axis=1)], axis=1) * signals.step / 1000.0
-    height = [smoothed[:, a:b].max(1) for a, b in zip(onset, following, strict=True)]
+    last = following[-1] if onset.size else 0  # each cycle begins where the one before it ends
+    height = np.maximum.reduceat(smoothed[:, :last], onset, axis=1) if onset.size else np.empty((len(rate), 0))
     area = np.empty(0)
     if has_both(signals):
-        e, i = (smooth(signals.pooled(kind)[0], signals.step) for kind in (False, True))
-        area = np.array([signed_area(e[a:b], i[a:b]) for a, b in zip(onset, following, strict=True)])
-    return Cycles(
-        onset,
-        end,
-        following,
-        spikes[:, end] - spikes[:, onset],
-        np.array(height).T if height else np.empty((len(rate), 0)),
-        area,
-    )
+        area = _areas(*(smooth_signals.pooled(kind)[0] for kind in (False, True)), onset, following)
+    return Cycles(onset, end, following, spikes[:, end] - spikes[:, onset], height, area)
 
 
 def has_both(signals: Signals) -> bool:
@@ -66,7 +60,20 @@ def has_both(signals: Signals) -> bool:
 
 def signed_area(x: np.ndarray, y: np.ndarray) -> float:
     """Area of the closed polygon through the points (x, y); positive if it is run counter-clockwise."""
-    return float(0.5 * np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
+    return float(_areas(x, y, np.array([0]), np.array([len(x)]))[0])
+
+
+def _areas(x: np.ndarray, y: np.ndarray, first: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Signed areas of the closed polygons through the points first..after-1, shape (polygon,), each of two or more.
+
+    Half the sum of x_k y_{k+1} - x_{k+1} y_k over the edges, the last of which leads back to the first point.
+    """
+    if not first.size:
+        return np.empty(0)
+    edges = np.append(x[:-1] * y[1:] - x[1:] * y[:-1], 0.0)
+    inner = np.add.reduceat(edges, np.stack([first, after - 1], axis=1).ravel())[::2]
+    last = after - 1
+    return 0.5 * (inner + x[last] * y[first] - x[first] * y[last])
 
 
 def firing_events(dataset: xr.Dataset, *, start: float | None = None) -> xr.Dataset:

@@ -63,8 +63,10 @@ def synchrony_index(signals: Signals, *, self_count: str = "included") -> np.nda
     if counts.shape[-1] < 2 * cut + 1:
         return np.full(len(signals.size), np.nan)
     last = counts.shape[-1] - cut
-    window = np.lib.stride_tricks.sliding_window_view(counts, 2 * whole + 1, axis=-1).sum(-1)
-    window = window[:, len(beyond) : window.shape[-1] - len(beyond)]
+    window = counts[:, cut:last].copy()
+    for k in range(1, whole + 1):
+        window += counts[:, cut - k : last - k]
+        window += counts[:, cut + k : last + k]
     for k, weight in enumerate(beyond, whole + 1):
         window = window + weight * (counts[:, cut - k : last - k] + counts[:, cut + k : last + k])
     inner = counts[:, cut:last]
