@@ -13,10 +13,8 @@ from largen.datasets import label_recording
 from largen.runtime.memory import require_memory
 from largen.statistics.labels import SLACK
 from largen.system import Arrays
-from largen.systems import system_class
+from largen.systems import RECORDED, system_class
 
-SYSTEM = "spiking"
-"""The system whose networks are recorded."""
 _ROUNDING = 1e-6
 """Share of a step up to which a spike after an output time counts as being at it: times in double precision round."""
 _LIKE = "Such as populations={'e': range(0, 300), 'i': range(300, 400)}."
@@ -119,7 +117,7 @@ def recording(
     parts = _parts(spikes, place[order], everyone, size, grid, len(labels))
     attrs = {"method": "recorded spikes", "sizes": size, "inhibitory": inhibits.astype(np.int64)}
     attrs |= {"origin": origin} if origin else {}
-    made = label_recording(system_class(SYSTEM), [one.label for one in everyone], grid, parts, attrs)
+    made = label_recording(system_class(RECORDED), [one.label for one in everyone], grid, parts, attrs)
     if labels == list(range(len(labels))):
         return made
     return made.assign_coords(trial=("realisation", np.array(labels), {"units": "1", "long_name": "trial"}))

@@ -18,6 +18,9 @@ _OWN = {
 }
 SYSTEMS = _OWN | {entry.name: entry.value for entry in entry_points(group="largen.systems") if entry.name not in _OWN}
 
+RECORDED = "spiking"
+"""The system as whose network spikes from elsewhere are labelled, for its statistics and comparisons."""
+
 
 def system_class(name: str) -> Any:
     """Import the model class of a system by the system's name."""
