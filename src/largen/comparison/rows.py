@@ -13,7 +13,7 @@ import xarray as xr
 
 from largen.checks import InputError, known_keys, mapping, real
 from largen.comparison.decisions import Differences, p_beyond, p_within, welch
-from largen.comparison.samples import Sample, Side
+from largen.comparison.samples import Sample, Side, spread
 from largen.datasets import component_labels
 from largen.system import Yardstick
 from largen.systems import class_of
@@ -341,6 +341,6 @@ def _cells(side: Sample, entries: list[int]) -> Differences:
     if runs < 2:
         return Differences(flat[0], np.zeros(flat.shape[1]), np.full(flat.shape[1], np.inf))
     same = np.repeat(side.same[entries], stretches)
-    error = flat.std(0, ddof=1) / np.sqrt(runs)
-    error = np.where(np.ptp(flat, axis=0) == 0, np.where(same, 0.0, np.nan), error)
+    error = spread(flat)
+    error = np.where(error == 0, np.where(same, 0.0, np.nan), error)
     return Differences(flat.mean(0), error, np.full(flat.shape[1], runs - 1.0))

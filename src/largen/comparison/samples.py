@@ -24,6 +24,8 @@ from largen.systems import SYSTEMS, class_of, system_class
 
 STRETCHES = 5
 """Stretches of time in which the course of an observable is compared."""
+ROUNDING = 1e-12
+"""Relative range of run values up to which they are equal."""
 BLOCKS = 8
 LONG = 5.0
 """Integrated correlation times that a block of time must outlast."""
@@ -197,6 +199,13 @@ def _exact(value: np.ndarray) -> Differences:
     return Differences(value, np.zeros(value.shape), np.full(value.shape, np.inf))
 
 
+def spread(runs: np.ndarray) -> np.ndarray:
+    """Standard error of the mean of (run, entry); exactly 0 where the runs are equal up to rounding."""
+    count = len(runs)
+    error = runs.std(0, ddof=1) / np.sqrt(count)
+    return np.where(np.ptp(runs, axis=0) <= ROUNDING * np.abs(runs).max(0), 0.0, error)
+
+
 def _of_runs(runs: np.ndarray, same: np.ndarray) -> Differences:
     """Mean over runs with its error, which is not known where values are equal by chance only.
 
@@ -208,8 +217,8 @@ def _of_runs(runs: np.ndarray, same: np.ndarray) -> Differences:
     dof = np.full(runs.shape[1], max(count - 1.0, 1.0))
     if count < 2:
         return Differences(runs.mean(0), np.where(same, 0.0, np.nan), dof)
-    error = runs.std(0, ddof=1) / np.sqrt(count)
-    error = np.where(np.ptp(runs, axis=0) == 0, np.where(same, 0.0, np.nan), error)
+    error = spread(runs)
+    error = np.where(error == 0, np.where(same, 0.0, np.nan), error)
     return Differences(runs.mean(0), error, dof)
 
 
