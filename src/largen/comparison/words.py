@@ -62,9 +62,9 @@ def _found(report: xr.Dataset, labels: list[str], causes: list[str], verdict: st
         prefix = "finite_" if "finite_difference" in report else ""
         row = _largest(report, [cause == Cause.THEORY for cause in causes], prefix)
         return difference_in_words(row, n if prefix else f"the {_other(report)}", prefix)
-    wanted = Cause.FINITE_SIZE if verdict == Cause.FINITE_SIZE else None
+    cause_meant = next((cause for cause in (Cause.UNDECIDED, Cause.FINITE_SIZE) if cause in verdict), None)
     chosen = [
-        label == Label.BEYOND and (wanted is None or cause == wanted)
+        label == Label.BEYOND and (cause_meant is None or cause == cause_meant)
         for label, cause in zip(labels, causes, strict=True)
     ]
     row = _largest(report, chosen, "")
