@@ -82,11 +82,11 @@ def test_a_system_of_ones_own_costs_a_folder_and_a_line(tmp_path):
     (tmp_path / "own.yaml").write_text("system: wilson_cowan\nrun: {n: 50, realisations: 100, seed: 1}\n")
     paths = os.pathsep.join([str(tmp_path), str(own), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     done = subprocess.run(
-        [sys.executable, "-m", "largen.commands.main", "run", "own.yaml"],
+        [sys.executable, "-m", "largen.commands.main", "run", "own.yaml", "--all"],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "network - theory at this n" in done.stdout
+    assert "At n: difference from the theory of 50 neurons." in done.stdout
     assert "level[e]" in done.stdout  # a statistic of its own, with its error
     assert (tmp_path / "largen-results" / "own" / "figure.png").stat().st_size > 10_000
 

@@ -335,7 +335,7 @@ def test_a_recording_that_does_not_fit_says_what_does(monkeypatch):
 
 
 def test_the_observables_are_those_of_the_spiking_system():
-    system = recordings.system_class(recordings.SYSTEM)
+    system = recordings.system_class(recordings.RECORDED)
     rec = ln.recording([1.0], [0], **TWO)
     known = {observable.name for observable in system.observables} | {"spike_realisation"}
     assert isinstance(rec, xr.Dataset)
