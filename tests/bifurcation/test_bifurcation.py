@@ -88,6 +88,7 @@ def morris_lecar(x, q):
     return jnp.array([current / 20, 0.04 * rate * (end - w)])
 
 
+@pytest.mark.long
 def test_a_morris_lecar_orbit_is_found_and_followed():
     # Hopf set (Rinzel & Ermentrout 1989): the stationary state loses stability at I = 93.86 and regains it at 212.
     flow = Flow(morris_lecar, [-26.0, 0.13], {"i": 150.0}, components=("v", "w"), scale=[60.0, 1.0], time_unit="ms")

@@ -106,6 +106,11 @@ def _with_realisations(network: xr.Dataset, name: str) -> xr.Dataset:
     neurons_of(name, network)
     if "lag" in network.indexes:
         network = network.sortby("lag")
+    run = str(network.attrs.get("populations", "")).split(", ")  # so that sums over populations round the same
+    for dim in ("population", "source"):
+        labels = network[dim].values.tolist() if dim in network.indexes else []
+        if len(set(labels)) == len(labels) and set(labels) <= set(run):
+            network = network.sel({dim: [label for label in run if label in labels]}) if labels else network
     timed = {key: network[key] for key in network.data_vars if "time" in network[key].dims}
     if "realisation" not in network.dims and "realisation" in network.coords:
         timed = {key: variable.expand_dims("realisation") for key, variable in timed.items()}

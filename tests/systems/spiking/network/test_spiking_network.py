@@ -309,7 +309,7 @@ FAST = SpikingNetwork(decay=((0.3, 4.5), (0.02, 0.05)), strength=((0.9, 4.0), (1
     ("model", "n", "duration", "seeds"),
     [
         pytest.param(SpikingNetwork(), 400, 150.0, 16, marks=pytest.mark.long),
-        (SpikingNetwork(), 12_000, 20.0, 4),
+        pytest.param(SpikingNetwork(), 12_000, 20.0, 4, marks=pytest.mark.long),
         (FAST, 400, 150.0, 16),
     ],
 )

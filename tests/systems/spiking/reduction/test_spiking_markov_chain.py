@@ -15,7 +15,12 @@ def copied(state):
 
 
 @pytest.mark.parametrize(
-    "refractory", [pytest.param(("exponential", 4.0), marks=pytest.mark.long), ("fixed", 4.0), ("fixed", 0.23)]
+    "refractory",
+    [
+        pytest.param(("exponential", 4.0), marks=pytest.mark.long),
+        pytest.param(("fixed", 4.0), marks=pytest.mark.long),
+        ("fixed", 0.23),
+    ],
 )
 @pytest.mark.parametrize("linear", [False, True])
 def test_chain_moves_in_the_mean_as_the_reduction(linear, refractory):
