@@ -23,6 +23,8 @@ POWER = 0.8
 """Probability with which `detectable` differences would have been called beyond, and plans come true."""
 SHARES = (0.5, 1.5)
 """Share of a difference that the theory of n neurons must explain for a finite-size effect."""
+FEWEST = 8
+"""Runs of one side below which Welch's degrees of freedom are too many where the other side has twice as many."""
 _NODES = 128
 _MOST = 2.0**50
 
@@ -62,13 +64,18 @@ class Differences(NamedTuple):
 def welch(ours: Differences, theirs: Differences) -> Differences:
     """Ours minus theirs: independent means with variances of their own (Welch 1947, Biometrika 34:28).
 
-    The degrees of freedom are (v + w)^2/(v^2/nu_v + w^2/nu_w) for the variances v and w of the two means.
+    The degrees of freedom are (v + w)^2/(v^2/nu_v + w^2/nu_w) for the variances v and w of the two means. That is too
+    many where one side has fewer than 8 runs and the other at least twice as many: two runs agree so well by chance so
+    often that with eight on the other side a level of 0.025 is 0.045, and more in the tails. There the degrees of
+    freedom are those of the smaller side, which keep the level (Mickey & Brown 1966, Ann. Math. Stat. 37:639).
     """
     v, w = ours.error**2, theirs.error**2
     total = v + w
     with np.errstate(divide="ignore", invalid="ignore"):
         dof = np.where(total > 0, 1.0 / ((v / total) ** 2 / ours.dof + (w / total) ** 2 / theirs.dof), ours.dof)
-    return Differences(ours.value - theirs.value, np.sqrt(total), dof)
+    fewer, more = np.minimum(ours.dof, theirs.dof), np.maximum(ours.dof, theirs.dof)
+    unequal = (v > 0) & (w > 0) & (fewer + 1 < FEWEST) & (more + 1 >= 2 * (fewer + 1))
+    return Differences(ours.value - theirs.value, np.sqrt(total), np.where(unequal, fewer, dof))
 
 
 def interval(differences: Differences, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
