@@ -186,6 +186,11 @@ def share(labels, label) -> float:
     return float(np.mean([label in row for row in labels]))
 
 
+def table_named(results, name, *columns):
+    """A table of a part, the same for all systems of the part."""
+    return results[name] if name in results else results.table(name, *columns)
+
+
 def operate(results: Results, small: bool, name: str, table: Table, pool: Pool, theory: Pool, at_size: Pool | None):
     """Fill all tables of one system.
 
@@ -210,8 +215,8 @@ def operate(results: Results, small: bool, name: str, table: Table, pool: Pool, 
 
 def false_labels(results, name, table, pool, counts, runs):
     """Every row exactly at its tolerance, and each sampled side with its own runs."""
-    found = results.table(
-        "false labels", "system", "theory", "networks", ("within", ".3f"), ("beyond", ".3f"), ("either", ".3f")
+    found = table_named(
+        results, "false labels", "system", "theory", "networks", ("within", ".3f"), ("beyond", ".3f"), ("either", ".3f")
     )
     kinds = {"deterministic": 0, "as many samples": 1, "four times as many samples": 4}
     for kind, times in kinds.items():
@@ -233,8 +238,15 @@ def false_labels(results, name, table, pool, counts, runs):
 
 def coverage(results, name, table, pool, counts, runs):
     """95 % intervals of the plain rows against the pool's means."""
-    found = results.table(
-        "coverage", "system", "networks", ("mean over rows", ".3f"), ("lowest", ".3f"), "row", ("its skewness", ".1f")
+    found = table_named(
+        results,
+        "coverage",
+        "system",
+        "networks",
+        ("mean over rows", ".3f"),
+        ("lowest", ".3f"),
+        "row",
+        ("its skewness", ".1f"),
     )
     for count in counts:
         ours = draws(pool, stream(2, name, count), runs, count)
@@ -250,7 +262,7 @@ def coverage(results, name, table, pool, counts, runs):
 def power(results, name, table, pool, counts, runs):
     """One row off by a known number of tolerances and the others true; means over the rows, courses apart."""
     heads = [(f"{label} at {at:g}", ".2f") for at in (0, 0.5, 1, 1.5, 2) for label in ("within", "beyond")]
-    found = results.table("power", "system", "rows", "networks", *heads, ("all within, theory true", ".2f"))
+    found = table_named(results, "power", "system", "rows", "networks", *heads, ("all within, theory true", ".2f"))
     m = len(table.tolerance)
     courses = table.owner.max(initial=-1) + 1
     for count in counts:
@@ -302,7 +314,7 @@ def headlines(results, name, table, pool, theory, at_size, counts, runs):
         "beyond tolerance, cause undecided",
         "theory differs",
     )
-    found = results.table("headlines", "system", "networks", *[(kind, ".2f") for kind in kinds])
+    found = table_named(results, "headlines", "system", "networks", *[(kind, ".2f") for kind in kinds])
     complete = not table.rows.clause
     for count in counts:
         rng = stream(4, name, count)
@@ -315,7 +327,7 @@ def headlines(results, name, table, pool, theory, at_size, counts, runs):
 def false_causes(results, name, table, pool, counts, runs):
     """The limit off by two tolerances and the theory at the network's size by exactly one, and by none."""
     heads = ("system", "theory at n off by", "networks", ("finite-size effect", ".3f"), ("theory differs", ".3f"))
-    found = results.table("causes", *heads)
+    found = table_named(results, "causes", *heads)
     for off in (0.0, 0.5, 1.0, 1.5):
         for count in counts:
             ours = draws(pool, stream(5, name, count), runs, count)
@@ -326,7 +338,8 @@ def false_causes(results, name, table, pool, counts, runs):
 
 def plans(results, name, table, pool, counts, runs):
     """`detectable` differences, and decisions after as many fresh networks as were `needed`, at half a tolerance."""
-    found = results.table(
+    found = table_named(
+        results,
         "plans",
         "system",
         "networks",
