@@ -39,7 +39,12 @@ def test_the_statuses_are_documented():
 
 
 WAITING = """
-import importlib.abc, sys, time
+import importlib.abc, signal, sys, time
+
+# A shell starts what runs in its background with these signals ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 class Waiting(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
@@ -65,12 +70,7 @@ def test_a_signal_before_the_command_has_begun_gives_one_line_and_its_status(tmp
     (tmp_path / "sitecustomize.py").write_text(WAITING.format(module=module))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     words, pipe = [sys.executable, "-m", "largen", "show", "gamma"], subprocess.PIPE
-
-    def heed() -> None:  # a shell starts what runs in its background with these signals ignored
-        for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(one, signal.SIG_DFL)
-
-    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=environment, preexec_fn=heed) as process:
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "here\n"
         process.send_signal(number)
