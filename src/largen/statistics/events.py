@@ -49,7 +49,8 @@ def find_cycles(signals: Signals) -> Cycles:
     height = np.maximum.reduceat(smoothed[:, :last], onset, axis=1) if onset.size else np.empty((len(rate), 0))
     area = np.empty(0)
     if has_both(signals):
-        area = _areas(*(smooth_signals.pooled(kind)[0] for kind in (False, True)), onset, following)
+        e, i = (smooth_signals.pooled(kind)[0] for kind in (False, True))
+        area = _areas(e, i, onset, following)
     return Cycles(onset, end, following, spikes[:, end] - spikes[:, onset], height, area)
 
 
