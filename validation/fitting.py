@@ -233,7 +233,7 @@ def goodness(results: Results, small: bool) -> None:
     )  # fmt: skip
     for realisations, theory in itertools.product((4, 8, 16, 32), (0.0, 1.0, 3.0)):
         fits = [linear_fit(0.3, realisations, seed, theory=theory) for seed in range(repetitions)]
-        name = f"theory off by {theory:g} errors of the data, said as `model_error`" if theory else "of the data"
+        name = f"of the data and the theory (`model_error`), {theory:g} times theirs" if theory else "of the data"
         table.add(name, realisations, accused(fits), covered(fits), 0.0)
     for factor in (0.5, 1.0, 2.0):
         fits = [linear_fit(0.0, np.inf, seed, factor=factor) for seed in range(repetitions)]

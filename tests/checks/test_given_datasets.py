@@ -43,7 +43,8 @@ def test_a_variable_over_other_dims_is_refused_by_name(changed, words):
 
 
 def test_numbers_that_are_missing_are_no_infinite_ones():
-    dataset("data", TABLE.assign(rate=TABLE["rate"] * np.nan), arrays={"rate": ("population", "time")})
+    missing = TABLE.assign(rate=TABLE["rate"] * np.nan)
+    assert dataset("data", missing, arrays={"rate": ("population", "time")}) is missing
 
 
 RUNS = {

@@ -151,6 +151,8 @@ def test_two_networks_are_compared_as_two_samples():
     assert [float(row["ci_low"]), float(row["ci_high"])] == pytest.approx([low, high], abs=1e-12)
     same = ln.compare(one, ln.simulate(model, TIMES, n=200, realisations=7, seed=3))
     assert same.attrs["verdict"] == "within tolerance"
+    assert same.attrs["headline"].startswith("12 networks of 200 neurons and the second network do not differ")
+    assert same.attrs["theory_realisations"] == 7
 
 
 def test_tolerances_and_scales_may_be_given_for_all_rows_or_by_name():

@@ -330,7 +330,7 @@ def _dataset(
         "n": what.network.attrs["n"],
         "limit_n": what.limit.attrs["n"],
         "realisations": realisations,
-        "theory_realisations": 0 if what.finite is None else int(what.finite.sizes.get("realisation", 1)),
+        "theory_realisations": _sampled(theirs, what.finite),
         "theory_at_network_size": "yes" if finite is not None or what.own_size else "no",
         "level": level,
         "method": _method(ours, theirs, what.finite),
@@ -363,11 +363,17 @@ def _numbers(measured: Measured, prefix: str) -> dict[str, np.ndarray]:
     }
 
 
+def _sampled(theirs: Side, finite: xr.Dataset | None) -> int:
+    """Realisations of the limit or of the theory at the network's size; 0 where both are deterministic."""
+    sizes = [part.sizes.get("realisation", 0) for part in (theirs.dataset, finite) if part is not None]
+    return max(sizes)
+
+
 def _method(ours: Side, theirs: Side, finite: xr.Dataset | None) -> str:
     """Where the errors come from."""
     count = ours.dataset.sizes["realisation"]
-    sampled = [part for part in (theirs.dataset, finite) if part is not None and "realisation" in part.dims]
-    both = f" + {sampled[0].sizes['realisation']}" if sampled else ""
+    runs = _sampled(theirs, finite)
+    both = f" + {runs}" if runs else ""
     if count > 1:
         return f"{count}{both} realisations, errors from their scatter"
     if ours.law:

@@ -40,6 +40,8 @@ def headline(report: xr.Dataset) -> str:
         nearest = f"{row['component'].item()} {percent(float(row['difference'] / row['scale']))}"
         tolerance = plain_percent(float(row["tolerance"]))
         said = f"the {_other(report)} holds for {networks} of {n:g} neurons in all {len(labels)} comparisons"
+        if _other(report) != "limit":
+            said = f"{networks} of {n:g} neurons and the {_other(report)} do not differ by more than the tolerance"
         return f"{said}; nearest to its tolerance is {nearest} (tolerance {tolerance})."
     if verdict == Label.UNDECIDED:
         return f"{counts}{clause}."
