@@ -111,8 +111,8 @@ class _Announcement(event.Listener):
         self.count += 1
         if self.count > 1 and time.monotonic() - self.said < EVERY:
             return
-        so_far = f"; {self.count} so far" if self.count > 1 else ""
-        print(f"Compiling largen's kernels: once on this machine, about 20 s{so_far}.", file=sys.stderr, flush=True)
+        so_far = f"; {self.count} kernels so far" if self.count > 1 else ""
+        print(f"Compiling largen's kernels: once on this machine, about half a minute{so_far}.", file=sys.stderr, flush=True)
         self.said = time.monotonic()
 
     def on_end(self, event: Any) -> None:
