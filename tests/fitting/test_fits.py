@@ -129,7 +129,10 @@ def test_standard_errors_cover_the_truth_and_the_fitted_network_is_within_tolera
         if seed == 0:
             assert result.attrs["verdict"] == "no misfit found", result.attrs["fit_message"]
             assert result.attrs["check_verdict"] == "within tolerance", result.attrs["check"]
-            assert "neurons) against the target: within tolerance. 30 networks of 20000 neurons and the target" in result.attrs["check"]
+            assert (
+                "neurons) against the target: within tolerance. 30 networks of 20000 neurons and the target"
+                in result.attrs["check"]
+            )
             assert np.abs(result["network_z"]).max() < 6
     assert np.abs(scores).max() < 5  # 15 values, t with 29 degrees: false alarm 4e-4
     assert 0.3 < np.sqrt(np.mean(np.square(scores))) < 2.0

@@ -1,6 +1,7 @@
 """Compiled programs are kept between processes, and the user's own settings are kept."""
 
 import os
+import re
 import subprocess
 import sys
 import zlib
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import layout
 from largen.commands import main
 from largen.runtime import compilation
 from largen.runtime.compilation import keep_compiled_programs
@@ -119,3 +121,57 @@ def test_a_kept_program_that_a_killed_process_left_half_written_is_removed(tmp_p
     main._show_warning(words)
     assert sorted(os.listdir(tmp_path)) == ["jit_whole-cache", "notes.txt"]
     assert capsys.readouterr().err == ""
+
+
+USER = """
+from largen.numerics.compiled import kernel
+from {folder}.parts import FACTOR, shifted
+
+@kernel
+def scaled(x):
+    return FACTOR * shifted(x)
+
+print(scaled(2.0))
+"""
+PARTS = """
+from largen.numerics.compiled import kernel
+
+FACTOR = {factor}
+
+@kernel
+def shifted(x):
+    return x + {shift}
+"""
+
+
+def test_a_kernel_is_compiled_again_when_a_file_that_it_imports_has_changed(tmp_path):
+    """Its own file stays: the parts' function changes, then the constant; Numba alone would load what it has."""
+    package = tmp_path / "changed"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "user.py").write_text(USER.format(folder="changed"))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    seen = []
+    for factor, shift in ((3.0, 1.0), (3.0, 5.0), (10.0, 5.0), (10.0, 5.0)):
+        (package / "parts.py").write_text(PARTS.format(factor=factor, shift=shift))
+        command = [sys.executable, "-c", "import changed.user as u; print(sum(u.scaled.stats.cache_hits.values()))"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        seen.append(done.stdout.split())
+    assert seen == [["9.0", "0"], ["21.0", "0"], ["70.0", "0"], ["70.0", "1"]]
+
+
+def test_kernels_are_built_from_their_own_folder_and_numerics_only():
+    """What decides when they are compiled again; `checks` and `runtime` serve the code around them."""
+    root = Path(layout.__file__).parents[1] / "src" / "largen"
+    arrows, files = layout.graph(root), layout.modules(root)
+    for name, path in files.items():
+        if re.search(r"^@(kernel|entry|part|inlined|njit)\b", path.read_text(), re.MULTILINE):
+            home = ".".join(name.split(".")[: 2 if name.startswith("systems.") else 1])
+            foreign = {
+                other
+                for other in arrows[name]
+                if other.split(".")[0] not in ("numerics", "checks", "runtime")
+                and not f"{other}.".startswith(f"{home}.")
+            }
+            assert not foreign, f"{name} imports {sorted(foreign)}"

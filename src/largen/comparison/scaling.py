@@ -306,8 +306,8 @@ def _whole(study: _Study, parts: Sequence[xr.Dataset]) -> xr.Dataset:
     }
     if system.reference_size is not None:
         none = "no infinite limit, so no exponents; the verdict is that at the largest n"
-        return whole.assign_attrs(verdict=whole["verdict"].values[-1].item(), sentences=none)
-    whole = whole.assign(statements(whole, order, LEVEL))
+        return _explained(whole).assign_attrs(verdict=whole["verdict"].values[-1].item(), sentences=none)
+    whole = _explained(whole.assign(statements(whole, order, LEVEL)))
     lines = [headline_of(whole, first), *sentences(whole, first)]
     return whole.assign_attrs(verdict=verdict_of(whole, first), sentences="\n".join(lines))
 
@@ -319,3 +319,11 @@ def _fill(rows: xr.Dataset) -> dict[str, Any]:
         for key, variable in rows.variables.items()
         if key not in rows.dims
     }
+
+
+def _explained(whole: xr.Dataset) -> xr.Dataset:
+    """The study, with a comment at the variables in which numbers are missing."""
+    for variable in whole.data_vars.values():
+        if variable.dtype.kind == "f" and np.isnan(variable.values).any():
+            variable.attrs["comment"] = "NaN: a row or a network that this size has not, or too few of them to tell"
+    return whole

@@ -1,11 +1,13 @@
 """How kernels are compiled, and a message while they are."""
 
+import hashlib
 import os
 import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -38,9 +40,42 @@ KEPT = _can_be_kept()
 """Whether compiled code is kept on disk."""
 
 
+@lru_cache
+def _sources(folder: Path) -> bytes:
+    """Digest of every Python file in a folder and below it."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.rglob("*.py")):
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.digest()
+
+
+def _home(file: str) -> Path:
+    """The folder whose files a kernel may be built from, besides this one's: its system's, or its own."""
+    path = Path(file)
+    return next((folder for folder in path.parents if folder.parent.name == "systems"), path.parent)
+
+
+def _recompile_with_imports(compiled: Any, function: Callable[..., Any]) -> None:
+    """Let compiled code count as old once any file has changed that it may have been built from.
+
+    Numba looks at the kernel's own file only, but compiles in the functions and constants that this file imports:
+    after an update of another file it would load, without a word, a kernel of before. A kernel's parts and constants
+    come from its own folder (its system's) and from this one; see `tests/test_compilation.py`.
+    """
+    kept = getattr(compiled._cache, "_cache_file", None)  # none where nothing is kept on disk
+    if kept is not None:
+        file = function.__code__.co_filename
+        kept._source_stamp = (kept._source_stamp, _sources(_home(file)), _sources(Path(__file__).parent))
+
+
 def njit(*function: Any, cache: bool = False, **options: Any) -> Any:
-    """`numba.njit` that keeps what it compiled where it can."""
-    return _numba_njit(*function, cache=cache and KEPT, **options)
+    """`numba.njit` that keeps what it compiled where it can, until a file changes that this was built from."""
+    if not function:
+        return partial(njit, cache=cache, **options)
+    compiled = _numba_njit(*function, cache=cache and KEPT, **options)
+    if cache:
+        _recompile_with_imports(compiled, *function)
+    return compiled
 
 
 _njit: Any = njit
@@ -112,7 +147,11 @@ class _Announcement(event.Listener):
         if self.count > 1 and time.monotonic() - self.said < EVERY:
             return
         so_far = f"; {self.count} kernels so far" if self.count > 1 else ""
-        print(f"Compiling largen's kernels: once on this machine, about half a minute{so_far}.", file=sys.stderr, flush=True)
+        print(
+            f"Compiling largen's kernels: once on this machine, about half a minute{so_far}.",
+            file=sys.stderr,
+            flush=True,
+        )
         self.said = time.monotonic()
 
     def on_end(self, event: Any) -> None:
