@@ -34,7 +34,7 @@ def a_drive(time):
         ({"threshold": -1.0}, "`threshold` must be greater than 0"),
         ({"reversal": 5.0}, "`reversal` must be at most 0"),
         ({"strength": a_drive}, "`strength` must be a constant, but is the function"),
-        ({"refractory_time": -4.0}, "`refractory_time` must be greater than 0"),
+        ({"refractory_time": -4.0}, "`refractory_time` must be at least 0"),
     ],
 )
 def test_a_wrong_field_gives_one_message(arguments, message):

@@ -285,7 +285,7 @@ def arguments(rng: random.Random) -> Case:
     if rng.random() < 0.5:
         value = one_of(rng, AWKWARD_VALUES)
     else:
-        value = perturbed(rng, to_plain(model)[name])
+        value = perturbed(rng, to_plain(model).get(name, table[name].default))
         value = value if not index else value[0] if isinstance(value, list) and value else value
         intended = {} if isinstance(value, str | dict) or index else {name: value}
     how = rng.randrange(4)

@@ -28,7 +28,7 @@ def parameter_table(model: "AbstractSystem") -> list[dict[str, Any]]:
     return [
         {
             "name": info.name,
-            "value": json_safe(plain[info.name]),
+            "value": json_safe(plain.get(info.name, info.default)),
             "unit": info.unit,
             "symbol": info.symbol,
             "dims": list(info.dims),

@@ -305,7 +305,7 @@ def _parameter_rows(
         value = getattr(component, info.name)
         entries = (
             {f"[{label}]": part for label, part in zip(labels, value, strict=True)}
-            if isinstance(value, tuple)
+            if isinstance(value, tuple) and info.kind == "component"
             else {"": value}
         )
         for index, part in entries.items():

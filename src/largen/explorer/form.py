@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from largen.parameters import indexed_name, parameters
+from largen.parameters import indexed_name, parameters, unsaid
 from largen.system import AbstractSystem
 
 
@@ -56,7 +56,8 @@ class Choice(NamedTuple):
 def choices(model: AbstractSystem) -> list[Choice]:
     """List the model's own choices."""
     table = [info for info in parameters(model).values() if info.kind == "choice"]
-    return [Choice(info.name, info.doc, getattr(model, info.name), info.choices) for info in table]
+    values = [(info, getattr(model, info.name)) for info in table]
+    return [Choice(info.name, info.doc, value, info.choices) for info, value in values if not unsaid(info, value)]
 
 
 def numbers(model: AbstractSystem) -> list[Number]:
@@ -67,6 +68,8 @@ def numbers(model: AbstractSystem) -> list[Number]:
 def _numbers(component: Any, labels: tuple[str, ...], prefix: str) -> Any:
     for info in parameters(component).values():
         value = getattr(component, info.name)
+        if unsaid(info, value):
+            continue
         if info.kind == "component":
             entries = enumerate(value) if isinstance(value, tuple) else [(None, value)]
             for index, entry in entries:

@@ -12,7 +12,9 @@ from largen.parameters.names import set_to as set_to
 from largen.parameters.table import AbstractComponent as AbstractComponent
 from largen.parameters.table import ParameterInfo as ParameterInfo
 from largen.parameters.table import indexed_name as indexed_name
+from largen.parameters.table import is_default as is_default
 from largen.parameters.table import parameter as parameter
 from largen.parameters.table import parameters as parameters
 from largen.parameters.table import traced as traced
+from largen.parameters.table import unsaid as unsaid
 from largen.parameters.time_series import TimeSeries as TimeSeries

@@ -76,6 +76,7 @@ def get(component: Any, field: str, inside: tuple[str, ...], rest: str, labels: 
     value = getattr(component, field)
     if inside and not callable(value):
         index = index_in(info, inside, labels)
+        _require_said(info, value)
         if isinstance(value, tuple):
             value = value[index[0]]
         elif not (info.scalar and np.ndim(value) == 0):
@@ -84,6 +85,13 @@ def get(component: Any, field: str, inside: tuple[str, ...], rest: str, labels: 
     if rest:
         return get(value, *parse(rest), labels)
     return value
+
+
+def _require_said(info: ParameterInfo, value: Any) -> None:
+    if value is None:
+        raise InputError(
+            f"Parameter `{info.name}` has no entries, for this model does not use it: give all of it first."
+        )
 
 
 def _within(info: ParameterInfo, index: tuple[int, ...], shape: tuple[int, ...]) -> None:
@@ -101,6 +109,7 @@ def set_to(component: Any, field: str, inside: tuple[str, ...], rest: str, value
         value = _whole(info, value, labels)
     else:
         index = index_in(info, inside, labels)
+        _require_said(info, old)
         _within(info, index, np.shape(old) if not isinstance(old, tuple) else (len(old),))
         if callable(old):
             raise InputError(f"Parameter `{field}` is a function of time: give the whole of it, not one entry.")
@@ -116,7 +125,7 @@ def set_to(component: Any, field: str, inside: tuple[str, ...], rest: str, value
             array[index] = number
             value = array
     fields = {name: getattr(component, name) for name in parameters(component)}
-    return type(component)(**(fields | {field: value}))
+    return type(component)(**component._with(fields, field, value))
 
 
 def _converter(info: ParameterInfo, name: str) -> Converter:

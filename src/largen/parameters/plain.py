@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from largen.checks import InputError, known_keys, nearest, require, sentence, shown
-from largen.parameters import AbstractComponent, ParameterInfo, parameters
+from largen.parameters import AbstractComponent, ParameterInfo, parameters, unsaid
+from largen.parameters.units import in_own_unit
 
 
 def to_plain(component: AbstractComponent, *, strict: bool = True) -> dict[str, Any]:
@@ -18,7 +19,12 @@ def to_plain(component: AbstractComponent, *, strict: bool = True) -> dict[str, 
         component: A model or a part of one.
         strict: Refuse a function that cannot be imported by name; otherwise write its name with a remark.
     """
-    return {name: _plain(getattr(component, name), name, strict) for name in parameters(component)}
+    values = {name: getattr(component, name) for name in parameters(component)}
+    return {
+        name: _plain(values[name], name, strict)
+        for name, info in parameters(component).items()
+        if not unsaid(info, values[name])
+    }
 
 
 def _plain(value: Any, name: str, strict: bool) -> Any:
@@ -60,7 +66,12 @@ def from_plain(cls: type, plain: Mapping[str, Any], *, functions: bool = False) 
     """
     table = parameters(cls)
     known_keys("parameter", plain, table)
-    return cls(**{name: _unplain(table[name], value, functions) for name, value in plain.items()})
+    said: dict[str, dict[str, set[str]]] = {}
+    numbers = {name: in_own_unit(table[name], value, said.setdefault(name, {})) for name, value in plain.items()}
+    made = cls(**{name: _unplain(table[name], value, functions) for name, value in numbers.items()})
+    if any(kinds.keys() - {""} for kinds in said.values()):
+        made._check_quantities(said)
+    return made
 
 
 def _unplain(info: ParameterInfo, value: Any, functions: bool) -> Any:

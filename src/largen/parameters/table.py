@@ -6,6 +6,9 @@ transformation they may be tracers, and then checks are skipped.
 """
 
 import dataclasses
+import functools
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -35,6 +38,9 @@ class ParameterInfo(NamedTuple):
     choices: tuple[str, ...]
     components: tuple[type, ...]
     doc: str
+    optional: bool = False
+    quiet: bool = False
+    quantities: tuple[str, ...] = ()
 
 
 WIDEST_LINE = 100
@@ -95,6 +101,33 @@ class Chooser:
         return one_of(self.name, value, self.choices)
 
 
+LABEL = re.compile(r"\w[\w.+-]*")
+"""What a label of a population looks like: names, files and the command line separate them by commas and brackets."""
+
+
+class Labels:
+    """Turns a sequence of words into a tuple of labels; None stays."""
+
+    def __init__(self) -> None:
+        self.name = "value"
+
+    def __call__(self, value: Any) -> Any:
+        """The labels, each one a word that no name of a parameter can misread."""
+        if value is None:
+            return None
+        listed = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
+        require(listed, self.name, "be a list of labels", value, 'Such as ("E", "I").')
+        for word in value:
+            require(isinstance(word, str), self.name, "be made of words", value)
+            good = LABEL.fullmatch(str(word)) and not re.fullmatch("[0-9]+", str(word))
+            must = "be made of letters, digits, '_', '.', '+' and '-', and not of digits alone"
+            require(good, self.name, must, word, "Such as L23E.")
+        labels = tuple(str(word) for word in value)
+        twice = [word for word in labels if labels.count(word) > 1]
+        require(not twice, self.name, "differ from each other", labels)
+        return labels
+
+
 def parameter(
     default: Any,
     *,
@@ -111,6 +144,10 @@ def parameter(
     choices: tuple[str, ...] = (),
     components: tuple[type, ...] = (),
     doc: str = "",
+    optional: bool = False,
+    quiet: bool = False,
+    filled: bool = False,
+    quantities: tuple[str, ...] = (),
 ) -> Any:
     """Declare one field of a model.
 
@@ -119,8 +156,9 @@ def parameter(
         unit: Unit, empty where dimensionless.
         symbol: The field's symbol in the papers, as LaTeX without dollar signs.
         dims: Dimensions; `population` and `source` have one entry per population.
-        kind: "real", "integer", "flag" (booleans), "choice" (one of `choices`, static) or "component" (an
-            instance of one of `components`, or a tuple of one per population where dims is `("population",)`).
+        kind: "real", "integer", "flag" (booleans), "choice" (one of `choices`, static), "labels" (words, one per
+            population, static) or "component" (an instance of one of `components`, or a tuple of one per population
+            where dims is `("population",)`).
         low: Smallest value allowed.
         above: Value that must be exceeded.
         high: Largest value allowed.
@@ -130,6 +168,11 @@ def parameter(
         choices: The words a "choice" may take.
         components: The classes a "component" may have, or that may stand for a function.
         doc: One sentence.
+        optional: Whether None is a value; then files leave the field out.
+        quiet: Whether files, `repr` and the explorer leave the field out while it has its default.
+        filled: Whether the class itself fills in the default, knowing the other fields, where None is given.
+        quantities: What the numbers are: "potential", "current", "capacitance", "drift" (potential per time), "noise"
+            (potential per root of time), "time", "rate" (by default what the unit says). Files may say their unit.
     """
     info = ParameterInfo(
         "",
@@ -147,17 +190,37 @@ def parameter(
         choices,
         components,
         doc,
+        optional,
+        quiet,
+        quantities,
     )
     metadata = {"parameter": info}
     if kind == "choice":
         return eqx.field(default=default, converter=Chooser(choices), static=True, metadata=metadata)
+    if kind == "labels":
+        return eqx.field(default=default, converter=Labels(), static=True, metadata=metadata)
     if kind == "component":
         return eqx.field(default=default, metadata=metadata)
-    return eqx.field(default=default, converter=Converter(kind, unit, dims), metadata=metadata)
+    return eqx.field(default=None if filled else default, converter=Converter(kind, unit, dims), metadata=metadata)
 
 
 def parameters(component: Any) -> dict[str, ParameterInfo]:
-    """Return the parameter table of a component or its class, by field name, in order."""
+    """Return the parameter table of a component or its class, by field name, in order.
+
+    The bounds of a component that depend on its other fields are those of its present values.
+    """
+    if isinstance(component, type):
+        return dict(_declared(component))
+    table = dict(_declared(type(component)))
+    if isinstance(component, AbstractComponent):
+        for name, bounds in component._relative_bounds().items():
+            table[name] = table[name]._replace(**bounds)
+    return table
+
+
+@functools.cache
+def _declared(component: Any) -> dict[str, ParameterInfo]:
+    """The parameter table as the class declares it."""
     return {
         field.name: field.metadata["parameter"]._replace(name=field.name)
         for field in dataclasses.fields(component)
@@ -165,8 +228,23 @@ def parameters(component: Any) -> dict[str, ParameterInfo]:
     }
 
 
+def is_default(info: ParameterInfo, value: Any) -> bool:
+    """Whether a field has the value that it has when nothing is said; what JAX traces is not known to."""
+    if value is None or info.default is None or isinstance(value, str | tuple) or callable(value) or traced(value):
+        return value is info.default or (isinstance(value, str | tuple) and value == info.default)
+    default = np.asarray(info.default)
+    return np.shape(value) == default.shape and bool(np.all(np.asarray(value) == default))
+
+
+def unsaid(info: ParameterInfo, value: Any) -> bool:
+    """Whether files, `repr` and the explorer leave a field with this value out."""
+    return (info.optional and value is None) or (info.quiet and is_default(info, value))
+
+
 def traced(value: Any) -> bool:
     """Whether a value is being traced by JAX, so that it cannot be looked at."""
+    if value is None or isinstance(value, np.ndarray | str):  # most fields
+        return False
     return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
 
 
@@ -177,7 +255,7 @@ class AbstractComponent(eqx.Module):
         super().__init_subclass__(**options)
         for name, field in vars(cls).items():
             converter = field.metadata.get("converter") if isinstance(field, dataclasses.Field) else None
-            if isinstance(converter, Converter | Chooser):
+            if isinstance(converter, Converter | Chooser | Labels):
                 converter.name = name
 
     def __delattr__(self, name: str):
@@ -185,13 +263,19 @@ class AbstractComponent(eqx.Module):
 
     def __check_init__(self):
         table = parameters(self)
-        if any(traced(getattr(self, name)) for name in table):
+        values = {name: getattr(self, name) for name in table}
+        if any(map(traced, values.values())):
             return
         count = self._population_count()
-        for info in table.values():
-            check_form(info, getattr(self, info.name), count)
-        for info in table.values():
-            check_bounds(info, getattr(self, info.name), self._labels())
+        for name, value in values.items():
+            check_form(table[name], value, count)
+        labels = self._labels()
+        for name, value in values.items():
+            check_bounds(table[name], value, labels)
+        self._check_relations()
+
+    def _check_relations(self) -> None:
+        """Check what fields must be together, each of them right by itself."""
 
     def _population_count(self) -> int | None:
         """Length of the first field with a `population` dimension (None without one)."""
@@ -204,11 +288,23 @@ class AbstractComponent(eqx.Module):
     def _labels(self) -> tuple[str, ...]:
         return tuple(str(i) for i in range(self._population_count() or 0))
 
+    def _relative_bounds(self) -> Mapping[str, dict[str, float]]:
+        """Bounds of a field that its other fields decide, such as {"threshold": {"above": 10.0}}."""
+        return {}
+
+    def _with(self, fields: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
+        """The values of all fields where one is set to another value."""
+        return fields | {field: value}
+
+    def _check_quantities(self, said: Mapping[str, Mapping[str, set[str]]]) -> None:
+        """Check the units that a file gave together; by field, what the numbers with a unit were, "" those without."""
+
     def __repr__(self) -> str:
         """The name and the values: on one line where they fit, else one line a field."""
-        values = {name: getattr(self, name) for name in parameters(self)}
-        words = [f"{name}={value!r}" if isinstance(value, str) else f"{name}={written(value)}"
-                 for name, value in values.items()]  # fmt: skip
+        table = parameters(self)
+        values = {name: getattr(self, name) for name in table if not unsaid(table[name], getattr(self, name))}
+        plain = {name for name, info in table.items() if info.kind in ("choice", "labels")}
+        words = [f"{name}={value!r}" if name in plain else f"{name}={written(value)}" for name, value in values.items()]
         line = f"{type(self).__name__}({', '.join(words)})"
         if len(line) <= WIDEST_LINE:
             return line
@@ -221,6 +317,12 @@ def check_form(info: ParameterInfo, value: Any, count: int | None) -> None:
     if info.kind == "choice":
         one_of(name, value, info.choices)
         return
+    if info.optional and value is None:
+        return
+    if info.kind == "labels":
+        must = f"have {count} labels, one per population"
+        require(isinstance(value, tuple) and len(value) == count, name, must, value)
+        return
     if info.kind == "component":
         _check_component(info, value, count)
         return
@@ -230,6 +332,7 @@ def check_form(info: ParameterInfo, value: Any, count: int | None) -> None:
         return
     noun = {"real": "numbers", "integer": "integers", "flag": "booleans"}[info.kind]
     require(isinstance(value, np.ndarray) and value.dtype == _DTYPES[info.kind], name, f"hold {noun}", value)
+    assert isinstance(value, np.ndarray)
     if info.scalar and value.ndim == 0:
         return
     sizes = {"population": count, "source": count}
@@ -259,7 +362,7 @@ def _check_component(info: ParameterInfo, value: Any, count: int | None) -> None
 
 def check_bounds(info: ParameterInfo, value: Any, labels: tuple[str, ...]) -> None:
     """Check every entry; the message names the first wrong one, as `strength[e,i]`."""
-    if info.kind in ("choice", "component", "flag") or callable(value):
+    if info.kind in ("choice", "component", "flag", "labels") or callable(value) or value is None:
         return
     with np.errstate(invalid="ignore"):
         rules = [(~np.isnan(value), "be a number")]

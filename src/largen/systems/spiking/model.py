@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import numpy as np
 
 import largen.numerics.compiled  # noqa: F401 (all kernels are Numba's: loaded with largen, not by the first of them)
-from largen.checks import InputError, names, require
+from largen.checks import InputError, names
 from largen.numerics.lyapunov import TangentMap
-from largen.parameters import TimeSeries, parameter
 from largen.system import (
-    AbstractFlowSystem,
     Arrays,
     Dynamics,
     Feature,
@@ -24,11 +22,10 @@ from largen.system import (
     Portrait,
     Yardstick,
     check_options,
-    labels_of,
-    split,
 )
 from largen.system.pictures import Density, Distance, Opening, Orbit, Picture, Raster, Series, Spectrum
 from largen.systems.spiking.discretisation import MIN_SUPPORT, Discretisation
+from largen.systems.spiking.fields import AbstractIntegrateAndFire
 
 if TYPE_CHECKING:
     from largen.systems.spiking.smooth import SmoothLimit
@@ -41,11 +38,8 @@ _FULLEST_BIN = Yardstick(
     needs=("voltage_density",),
 )
 
-LARGEST = 1e15
-"""Largest potential, strength and drive: a thousandfold of what any model needs, and still exact enough."""
 
-
-class SpikingNetwork(AbstractFlowSystem):
+class SpikingNetwork(AbstractIntegrateAndFire):
     """Populations of integrate-and-fire neurons coupled by pending spikes (CLWTX 2024).
 
     Between spikes a neuron of population a follows, with V in units where reset is 0,
@@ -106,107 +100,6 @@ class SpikingNetwork(AbstractFlowSystem):
         "Voltage": (Density("voltage_density", "voltage density", "voltage"),),
     }
 
-    size: Any = parameter(
-        (300, 100), symbol="N_a", dims=("population",), kind="integer", low=1, doc="Neurons per population."
-    )
-    inhibitory: Any = parameter(
-        (False, True), dims=("population",), kind="flag", doc="Whether a population inhibits its targets."
-    )
-    strength: Any = parameter(
-        ((0.95, 2.71), (1.25, 2.45)),
-        symbol="s_{ab}",
-        dims=("population", "source"),
-        low=0.0,
-        doc="Strength of one spike's synaptic kick, [target][source], in units of the potential.",
-    )
-    probability: Any = parameter(
-        ((0.8, 0.8), (0.8, 0.8)),
-        symbol="p_{ab}",
-        dims=("population", "source"),
-        low=0.0,
-        high=1.0,
-        doc="Probability that a spike of the source reaches a neuron of the target, [target][source].",
-    )
-    decay: Any = parameter(
-        ((1.4, 4.5), (1.2, 4.5)),
-        unit="ms",
-        symbol=r"\tau_{ab}",
-        dims=("population", "source"),
-        above=0.0,
-        doc="Synaptic time constant: mean time for which a received spike is pending, [target][source].",
-    )
-    external_rate: Any = parameter(
-        (7.0, 7.0),
-        unit="1/ms",
-        symbol=r"\lambda_a",
-        dims=("population",),
-        low=0.0,
-        scalar=True,
-        function=True,
-        components=(TimeSeries,),
-        doc="Rate of unit external kicks, constant or a function of time.",
-    )
-    membrane_time: Any = parameter(
-        np.inf,
-        unit="ms",
-        symbol=r"\tau_m",
-        dims=("population",),
-        above=0.0,
-        infinite=True,
-        scalar=True,
-        doc="Membrane (leak) time constant; infinite means no leak. The external drive is divided by it if finite.",
-    )
-    refractory_time: Any = parameter(
-        4.0,
-        unit="ms",
-        symbol=r"\tau_r",
-        dims=("population",),
-        above=0.0,
-        scalar=True,
-        doc="Mean duration of the refractory period.",
-    )
-    threshold: Any = parameter(100.0, symbol="M", above=0.0, doc="Threshold; the reset is 0.")
-    reversal: Any = parameter(-66.0, symbol="V_I", high=0.0, doc="Reversal potential of inhibition (-M_r).")
-    refractory: str = parameter(
-        "exponential",
-        kind="choice",
-        choices=("exponential", "fixed"),
-        doc="Law of the refractory period's duration.",
-    )
-    connectivity: str = parameter(
-        "annealed",
-        kind="choice",
-        choices=("annealed", "quenched"),
-        doc="Targets drawn afresh at every spike, or one fixed random graph (self-links kept).",
-    )
-
-    @property
-    def populations(self) -> tuple[str, ...]:
-        """Labels: `e` and `i`, numbered from 1 where there are several of a kind."""
-        return labels_of(self.inhibitory)
-
-    @property
-    def reference_size(self) -> int:
-        """Total number of neurons of the model as given."""
-        return int(np.sum(self.size))
-
-    def sizes(self, n: int) -> np.ndarray:
-        """Split n as `size` does, by largest remainders; every population must get a neuron."""
-        return split(n, self.size, 1, self.populations)
-
-    def scaled(self, n: int) -> "SpikingNetwork":
-        """Return the model with n neurons: sizes split as here, strengths times reference_size/n."""
-        if n == self.reference_size:
-            return self
-        return self.replace(size=self.sizes(n), strength=self.strength * (self.reference_size / n))
-
-    def require_moderate(self) -> None:
-        """Refuse potentials and drives so large that single precision (network) and squares (reduction) lose them."""
-        for name in ("strength", "threshold", "reversal", "external_rate"):
-            value = getattr(self, name)
-            if not callable(value):
-                require(np.all(np.abs(value) <= LARGEST), name, f"be at most {LARGEST:g} in size", value)
-
     def finite_options(self, *, realisations: int, seed: int) -> dict[str, Any]:
         """The finite-size theory is the coarse-grained Markov chain, sampled as often as the network."""
         return {"finite_size": True, "realisations": realisations, "seed": seed}
@@ -238,6 +131,7 @@ class SpikingNetwork(AbstractFlowSystem):
     ) -> Plan:
         """Check dt against the times and estimate memory and CPU time; see `network.run.plan`."""
         self.require_moderate()
+        self.require_basic("The network")
         from largen.systems.spiking.network.run import plan
 
         return plan(self.scaled(n), times, record=record, dt=dt, graph=graph)
@@ -255,6 +149,7 @@ class SpikingNetwork(AbstractFlowSystem):
         graph: str = "auto",
     ) -> Arrays:
         """Run the network with n neurons in steps of dt (ms); exact in law at that dt. See `network.run.run`."""
+        self.require_basic("The network")
         from largen.systems.spiking.network.run import run
 
         return run(self.scaled(n), times, rng=rng, record=record, tick=tick, dt=dt, graph=graph)
@@ -278,6 +173,7 @@ class SpikingNetwork(AbstractFlowSystem):
     ) -> Arrays:
         """Solve the discrete-state reduction (dsODE) at n neurons; see `Discretisation` and `solve.solve`."""
         self.require_moderate()
+        self.require_basic("The reduction")
         from largen.systems.spiking.solve import solve
 
         return solve(
@@ -305,6 +201,7 @@ class SpikingNetwork(AbstractFlowSystem):
     ) -> "SmoothLimit":
         """The limit as a differentiable function of the model; see `Discretisation` and `smooth.prepare`."""
         self.require_moderate()
+        self.require_basic("The differentiable reduction")
         from largen.systems.spiking.smooth import prepare
 
         return prepare(
@@ -313,6 +210,7 @@ class SpikingNetwork(AbstractFlowSystem):
 
     def equations(self, n: int | None = None) -> str:
         """The limit's equations with this model's numbers, as LaTeX."""
+        self.require_basic("The text of the equations")
         from largen.systems.spiking import latex
 
         return latex.write(self, n)
@@ -331,6 +229,7 @@ class SpikingNetwork(AbstractFlowSystem):
     ) -> Dynamics:
         """The reduction as a map of one step dt at n neurons; see `Discretisation` and `dynamics.build`."""
         self.require_moderate()
+        self.require_basic("The reduction as a map")
         from largen.systems.spiking import dynamics
 
         return dynamics.build(

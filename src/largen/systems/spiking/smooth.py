@@ -15,11 +15,13 @@ import numpy as np
 
 from largen.checks import integer, one_of, real, require
 from largen.numerics.roots import implicit_root
+from largen.parameters import parameters
 from largen.statistics.signals import FINEST
 from largen.statistics.synchrony import window_steps
 from largen.system import AbstractSmoothLimit
 from largen.systems.spiking.discretisation import Discretisation
 from largen.systems.spiking.drive import sample_drive
+from largen.systems.spiking.fields import AbstractIntegrateAndFire as SpikingFields
 from largen.systems.spiking.reduction.bin_width import with_bins
 from largen.systems.spiking.reduction_jax.run import run, scheme
 from largen.systems.spiking.time_step import check_step
@@ -72,8 +74,9 @@ class SmoothLimit(AbstractSmoothLimit):
 
     @property
     def fixed(self) -> Mapping[str, str]:
-        """The threshold; the drive where it is a function of time."""
-        held = {"threshold": "it is an edge of the voltage bins"}
+        """The threshold; the drive where it is a function of time; what only the network has."""
+        held = {name: "this limit does not have it" for name, info in parameters(SpikingFields).items() if info.quiet}
+        held |= {"threshold": "it is an edge of the voltage bins"}
         return held if self.drive is None else held | {"external_rate": "it is a function of time"}
 
     def __call__(self, model: "SpikingNetwork") -> tuple[dict[str, jax.Array], jax.Array]:
