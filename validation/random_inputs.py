@@ -55,10 +55,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "spiking": {"size": [12, 4], "external_rate": [7.0, 7.0]},
     "balanced": {},
     "rate": {"dynamics": "discrete"},
+    "rate_populations": {"dynamics": "discrete"},
 }
 """Parameters of the small models, beyond the defaults."""
-SIZES = {"spiking": (16, 32), "balanced": (20, 60), "rate": (13, 25)}
-TIMES = {"spiking": "0:20:1", "balanced": "0:1:0.1", "rate": "0:6:1"}
+SIZES = {"spiking": (16, 32), "balanced": (20, 60), "rate": (13, 25), "rate_populations": (30, 50)}
+TIMES = {"spiking": "0:20:1", "balanced": "0:1:0.1", "rate": "0:6:1", "rate_populations": "0:6:1"}
 AWKWARD_TEXTS = (
     "", " ", "1e3", "1_000", "½", "１", "yes", "no", "on", "null", "~", "nan", ".nan", ".inf", "-.inf", "1e400", "-0.0",
     "5e-324", "0x" + "f" * 300, "0o17", "1:30", "2001-01-01", "!!float 1", "!!python/object:os.system x", "[1, [2]]",
@@ -242,7 +243,9 @@ def options(rng: random.Random) -> Case:
             given["times"] = option_text(rng, "--times", system)
         given["changes"] = [option_text(rng, "--set", system) for _ in range(rng.randrange(3))]
         given["options"] = [option_text(rng, "--option", system) for _ in range(rng.randrange(2))]
-        example = {"spiking": "gamma", "balanced": "balanced", "rate": "correlated"}[system]
+        example = {"spiking": "gamma", "balanced": "balanced", "rate": "correlated", "rate_populations": "populations"}[
+            system
+        ]
         return Case("options of a job", f"{example} {given}", lambda: read_job(JobOptions(example, **given)).model)
     name = one_of(rng, ("show", "examples", "equations"))
     example = one_of(rng, ("gamma", "balanced", "correlated", "no_such", "", ".", "é"))
@@ -563,7 +566,9 @@ def times_of(rng: random.Random, system: str) -> np.ndarray:
     """Output times of a few shapes."""
     start, stop, step = map(float, TIMES[system].split(":"))
     grid = np.arange(start, stop + step / 2, step)
-    return one_of(rng, (grid, grid, grid + 3.0, grid[:2], grid[:4], grid * 0.5 if system != "rate" else grid))
+    return one_of(
+        rng, (grid, grid, grid + 3.0, grid[:2], grid[:4], grid * 0.5 if not system.startswith("rate") else grid)
+    )
 
 
 def whole_call(rng: random.Random) -> Case:
@@ -600,7 +605,7 @@ def whole_call(rng: random.Random) -> Case:
     names = ("fluctuations", "stationary", "phase_portrait", "lyapunov")
     name = one_of(rng, names)
     more = {
-        "fluctuations": {"n": n or 16, **({"times": times} if system == "rate" else {})},
+        "fluctuations": {"n": n or 16, **({"times": times} if system.startswith("rate") else {})},
         "lyapunov": {"duration": 5.0, "n": n},
     }.get(name, {})
     return Case(name, f"{name} {text}", lambda: getattr(ln.analysis, name)(model, **more))

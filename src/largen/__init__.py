@@ -39,7 +39,10 @@ if TYPE_CHECKING:
     from largen.systems.balanced import CustomGain as CustomGain
     from largen.systems.balanced import Logistic as Logistic
     from largen.systems.balanced import Probit as Probit
+    from largen.systems.rate import LowRank as LowRank
+    from largen.systems.rate import Patterns as Patterns
     from largen.systems.rate import RateNetwork as RateNetwork
+    from largen.systems.rate import RatePopulations as RatePopulations
     from largen.systems.rate import SeparableKernel as SeparableKernel
     from largen.systems.rate import TableKernel as TableKernel
     from largen.systems.rate import UncorrelatedKernel as UncorrelatedKernel
@@ -75,7 +78,10 @@ _HOME = {
     "CustomGain": "systems.balanced",
     "Logistic": "systems.balanced",
     "Probit": "systems.balanced",
+    "LowRank": "systems.rate",
+    "Patterns": "systems.rate",
     "RateNetwork": "systems.rate",
+    "RatePopulations": "systems.rate",
     "SeparableKernel": "systems.rate",
     "TableKernel": "systems.rate",
     "UncorrelatedKernel": "systems.rate",
@@ -91,9 +97,12 @@ __all__ = (
     "Interrupted",
     "LimitError",
     "Logistic",
+    "LowRank",
+    "Patterns",
     "Probit",
     "Random",
     "RateNetwork",
+    "RatePopulations",
     "SeparableKernel",
     "Sobol",
     "SpikingNetwork",

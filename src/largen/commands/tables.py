@@ -22,7 +22,7 @@ from largen.comparison.words import (
     what_is_said,
 )
 from largen.datasets import describe
-from largen.parameters import AbstractComponent, ParameterInfo, parameters
+from largen.parameters import AbstractComponent, ParameterInfo, entries, indexed_name, parameters
 from largen.parameters.text import written
 from largen.system import AbstractSystem
 
@@ -303,15 +303,11 @@ def _parameter_rows(
     """Name, row of the parameter table and value of each parameter, those inside components included."""
     for info in parameters(component).values():
         value = getattr(component, info.name)
-        entries = (
-            {f"[{label}]": part for label, part in zip(labels, value, strict=True)}
-            if isinstance(value, tuple) and info.kind == "component"
-            else {"": value}
-        )
-        for index, part in entries.items():
-            yield f"{stem}{info.name}{index}", info, part
+        for index, part in entries(value) if info.kind == "component" else (((), value),):
+            name = stem + indexed_name(info, index, labels)
+            yield name, info, part
             if isinstance(part, AbstractComponent):
-                yield from _parameter_rows(part, labels, f"{stem}{info.name}{index}.")
+                yield from _parameter_rows(part, labels, f"{name}.")
 
 
 def bounds(info: ParameterInfo) -> str:

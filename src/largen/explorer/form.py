@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from largen.parameters import indexed_name, parameters, unsaid
+from largen.parameters import entries, indexed_name, parameters, unsaid
 from largen.system import AbstractSystem
 
 
@@ -71,11 +71,9 @@ def _numbers(component: Any, labels: tuple[str, ...], prefix: str) -> Any:
         if unsaid(info, value):
             continue
         if info.kind == "component":
-            entries = enumerate(value) if isinstance(value, tuple) else [(None, value)]
-            for index, entry in entries:
+            for index, entry in entries(value):
                 if hasattr(entry, "__dataclass_fields__"):
-                    place = info.name if index is None else indexed_name(info, (index,), labels)
-                    yield from _numbers(entry, labels, f"{prefix}{place}.")
+                    yield from _numbers(entry, labels, f"{prefix}{indexed_name(info, index, labels)}.")
         elif info.kind == "real" and isinstance(value, np.ndarray):
             group = prefix.split("[")[0].rstrip(".") or info.name
             for index in np.ndindex(value.shape):

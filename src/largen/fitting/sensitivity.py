@@ -13,7 +13,7 @@ from largen.fitting.evaluation import evaluate
 from largen.fitting.measured import measure
 from largen.fitting.unknowns import unknowns
 from largen.io.model_files import time_grid
-from largen.parameters import AbstractComponent, parameters
+from largen.parameters import AbstractComponent, entries, indexed_name, parameters
 from largen.simulation import solve_limit
 from largen.system import AbstractSmoothLimit, AbstractSystem, check_options, options_of, require_model
 
@@ -127,9 +127,9 @@ def _all(model: AbstractSystem, limit: AbstractSmoothLimit) -> list[str]:
             if not stem and info.name in limit.fixed:
                 continue
             if isinstance(value, tuple) and info.kind == "component":
-                for word, part in zip(labels, value, strict=True):
+                for index, part in entries(value):
                     if isinstance(part, AbstractComponent):
-                        collect(part, f"{name}[{word}].")
+                        collect(part, f"{stem}{indexed_name(info, index, labels)}.")
             elif isinstance(value, AbstractComponent):
                 if info.kind == "component":
                     collect(value, f"{name}.")

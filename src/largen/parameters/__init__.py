@@ -11,6 +11,7 @@ from largen.parameters.names import parse as parse
 from largen.parameters.names import set_to as set_to
 from largen.parameters.table import AbstractComponent as AbstractComponent
 from largen.parameters.table import ParameterInfo as ParameterInfo
+from largen.parameters.table import entries as entries
 from largen.parameters.table import indexed_name as indexed_name
 from largen.parameters.table import is_default as is_default
 from largen.parameters.table import parameter as parameter

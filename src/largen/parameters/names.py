@@ -78,7 +78,7 @@ def get(component: Any, field: str, inside: tuple[str, ...], rest: str, labels: 
         index = index_in(info, inside, labels)
         _require_said(info, value)
         if isinstance(value, tuple):
-            value = value[index[0]]
+            value = _component_at(value, index)
         elif not (info.scalar and np.ndim(value) == 0):
             _within(info, index, np.shape(value))
             value = value[index]
@@ -92,6 +92,19 @@ def _require_said(info: ParameterInfo, value: Any) -> None:
         raise InputError(
             f"Parameter `{info.name}` has no entries, for this model does not use it: give all of it first."
         )
+
+
+def _component_at(value: tuple, index: tuple[int, ...]) -> Any:
+    for position in index:
+        value = value[position]
+    return value
+
+
+def _with_component(value: tuple, index: tuple[int, ...], new: Any) -> tuple:
+    """The (nested) tuple with one entry replaced."""
+    first, *rest = index
+    inner = _with_component(value[first], tuple(rest), new) if rest else new
+    return tuple(inner if i == first else entry for i, entry in enumerate(value))
 
 
 def _within(info: ParameterInfo, index: tuple[int, ...], shape: tuple[int, ...]) -> None:
@@ -110,11 +123,13 @@ def set_to(component: Any, field: str, inside: tuple[str, ...], rest: str, value
     else:
         index = index_in(info, inside, labels)
         _require_said(info, old)
-        _within(info, index, np.shape(old) if not isinstance(old, tuple) else (len(old),))
+        if info.kind == "component" and info.scalar and not isinstance(old, tuple):
+            old = (old,) * len(labels)
+        _within(info, index, np.shape(old) if not isinstance(old, tuple) else (len(old),) * len(index))
         if callable(old):
             raise InputError(f"Parameter `{field}` is a function of time: give the whole of it, not one entry.")
         if isinstance(old, tuple):
-            value = tuple(value if i == index[0] else entry for i, entry in enumerate(old))
+            value = _with_component(old, index, value)
         elif isinstance(value, Tracer) or isinstance(old, Tracer):
             value = _every_entry(jax.numpy, info, old, labels).at[index].set(value)
         else:

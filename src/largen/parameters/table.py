@@ -8,7 +8,7 @@ transformation they may be tracers, and then checks are skipped.
 import dataclasses
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -157,8 +157,8 @@ def parameter(
         symbol: The field's symbol in the papers, as LaTeX without dollar signs.
         dims: Dimensions; `population` and `source` have one entry per population.
         kind: "real", "integer", "flag" (booleans), "choice" (one of `choices`, static), "labels" (words, one per
-            population, static) or "component" (an instance of one of `components`, or a tuple of one per population
-            where dims is `("population",)`).
+            population, static) or "component" (an instance of one of `components`; a tuple of one per population where
+            dims is `("population",)`, and of such tuples, [target][source], where it is `("population", "source")`).
         low: Smallest value allowed.
         above: Value that must be exceeded.
         high: Largest value allowed.
@@ -345,19 +345,21 @@ def check_form(info: ParameterInfo, value: Any, count: int | None) -> None:
 
 
 def _check_component(info: ParameterInfo, value: Any, count: int | None) -> None:
-    many = info.dims == ("population",)
-    if many:
-        require(isinstance(value, tuple), info.name, "be a tuple with one entry per population", value)
-        require(
-            count is None or len(value) == count,
-            info.name,
-            f"have {count} entries, one per population",
-            value,
-        )
+    depth = 0 if info.scalar and not isinstance(value, tuple) else len(info.dims)
     names = " or ".join(cls.__name__ for cls in info.components) or "a function"
-    for entry in value if many else (value,):
+    for entry in _entries(info, value, count, depth):
         right = isinstance(entry, info.components) or (info.function and callable(entry))
-        require(right, info.name, f"be {'made of ' if many else ''}{names}", entry)
+        require(right, info.name, f"be {'made of ' if depth else ''}{names}", entry)
+
+
+def _entries(info: ParameterInfo, value: Any, count: int | None, depth: int) -> list[Any]:
+    """The components in tuples of this depth."""
+    if not depth:
+        return [value]
+    inside = "tuple with one entry" if depth == 1 else "tuple with one tuple"
+    require(isinstance(value, tuple), info.name, f"be a {inside} per population", value)
+    require(count is None or len(value) == count, info.name, f"have {count} entries, one per population", value)
+    return [part for entry in value for part in _entries(info, entry, count, depth - 1)]
 
 
 def check_bounds(info: ParameterInfo, value: Any, labels: tuple[str, ...]) -> None:
@@ -378,6 +380,16 @@ def check_bounds(info: ParameterInfo, value: Any, labels: tuple[str, ...]) -> No
         if not np.all(good):
             index = tuple(int(i) for i in np.argwhere(~np.atleast_1d(good))[0]) if value.ndim else ()
             require(False, indexed_name(info, index, labels), must, float(value[index]))
+
+
+def entries(value: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
+    """Position and value of every entry of nested tuples; a value that is no tuple has the position ()."""
+    if not isinstance(value, tuple):
+        yield (), value
+        return
+    for k, part in enumerate(value):
+        for index, entry in entries(part):
+            yield (k, *index), entry
 
 
 def indexed_name(info: ParameterInfo, index: tuple[int, ...], labels: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from largen.checks import InputError, sentence
-from largen.parameters import AbstractComponent, indexed_name, parameters
+from largen.parameters import AbstractComponent, entries, indexed_name, parameters
 
 EXTREME = 1e12
 """Factor from 1 beyond which a parameter is called extreme."""
@@ -47,7 +47,6 @@ def _numbers(component: Any, stem: str) -> Iterator[tuple[str, float]]:
         if isinstance(value, np.ndarray):
             for index in np.ndindex(value.shape):
                 yield f"{stem}{indexed_name(info, index, labels)}", float(value[index])
-        for k, part in enumerate(value) if isinstance(value, tuple) else (("", value),):
+        for index, part in entries(value):
             if isinstance(part, AbstractComponent):
-                where = f"[{labels[k] if isinstance(k, int) and k < len(labels) else k}]" if k != "" else ""
-                yield from _numbers(part, f"{stem}{info.name}{where}.")
+                yield from _numbers(part, f"{stem}{indexed_name(info, index, labels)}.")

@@ -330,8 +330,10 @@ class AbstractSystem(AbstractComponent):
             index = index_in(info, inside, self.populations) if inside else ()
             steps.append(field)
             if isinstance(value, tuple) and index:
-                steps.append(index[0])
-                value, index = value[index[0]], ()
+                steps.extend(index)
+                for position in index:
+                    value = value[position]
+                index = ()
             if not rest:
                 return Place(tuple(steps), index, info, value)
             component = value

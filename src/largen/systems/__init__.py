@@ -15,6 +15,7 @@ _OWN = {
     "spiking": "largen.systems.spiking:SpikingNetwork",
     "balanced": "largen.systems.balanced:BalancedNetwork",
     "rate": "largen.systems.rate:RateNetwork",
+    "rate_populations": "largen.systems.rate:RatePopulations",
 }
 SYSTEMS = _OWN | {entry.name: entry.value for entry in entry_points(group="largen.systems") if entry.name not in _OWN}
 

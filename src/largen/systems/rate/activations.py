@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 NAMES = ("logistic", "probit", "tanh", "erf", "linear")
 
 
-def check(activation: Any) -> None:
+def check(activation: Any, name: str = "activation", names: tuple[str, ...] = NAMES) -> None:
     """Refuse what is neither a known name nor a function."""
-    good = callable(activation) or (isinstance(activation, str) and activation in NAMES)
-    listed = ", ".join(repr(name) for name in NAMES)
-    require(good, "activation", f"be one of {listed} or a JAX function of one number", activation)
+    good = callable(activation) or (isinstance(activation, str) and activation in names)
+    listed = ", ".join(repr(name) for name in names)
+    require(good, name, f"be one of {listed} or a JAX function of one number", activation)
 
 
 class Activation:
@@ -104,6 +104,7 @@ def _function(kind: str | Callable) -> Callable[[np.ndarray], np.ndarray]:
         "tanh": np.tanh,
         "erf": special.erf,
         "linear": lambda x: np.array(x),
+        "relu": lambda x: np.maximum(x, 0.0),
     }[kind]
 
 
@@ -136,4 +137,5 @@ def jax_function(kind: str | Callable) -> Callable:
         "tanh": jnp.tanh,
         "erf": jax.scipy.special.erf,
         "linear": lambda x: x,
+        "relu": jax.nn.relu,
     }[kind]

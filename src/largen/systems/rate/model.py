@@ -18,6 +18,7 @@ from largen.systems.rate import activations
 from largen.systems.rate.kernels import SeparableKernel, TableKernel, UncorrelatedKernel
 
 if TYPE_CHECKING:
+    from largen.systems.rate.populations import RatePopulations
     from largen.systems.rate.smooth import SmoothLimit
 
 _COVARIANCES = ("covariance", "frozen_covariance")
@@ -173,6 +174,22 @@ class RateNetwork(AbstractSystem):
     def diffusion(cls) -> "RateNetwork":
         """Correlated weights in continuous time, logistic activation (arXiv 1901.10248)."""
         return cls(dynamics="continuous", tau=0.5, activation="logistic", gain=2.0)
+
+    def as_populations(self) -> "RatePopulations":
+        """The same network as one population of `RatePopulations`, which has other analyses."""
+        from largen.systems.rate.populations import RatePopulations
+
+        names = ("threshold_mean", "threshold_variance", "noise", "initial_mean", "initial_variance", "gain")
+        return RatePopulations(
+            dynamics=self.dynamics,
+            fractions=(1.0,),
+            tau=self.tau,
+            gamma=self.gamma,
+            mean_weight=((float(self.mean_weight),),),
+            kernels=((self.kernel,),),
+            activation=self.activation,
+            **{name: getattr(self, name) for name in names},
+        )
 
     def plan(
         self,

@@ -1,0 +1,48 @@
+"""Pictures of a run of populations."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from largen.system.pictures import Curves, Distance, Picture, Series
+
+
+def variances(run: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Variance of a neuron against time by population, and the part that is frozen."""
+    curves = {}
+    for name, words in (("covariance", ""), ("frozen_covariance", ", frozen")):
+        if name not in run:
+            continue
+        both = run[name].sel(lag=0).transpose("population", "time", "time_")
+        for label, part in zip(both["population"].values, both.values, strict=True):
+            curves[f"{label}{words}"] = (run["time"].values, part.diagonal())
+    return curves
+
+
+def autocorrelations(run: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Covariance of a neuron's last state with its earlier ones by population, with the frozen level."""
+    curves = {}
+    for name, words in (("covariance", ""), ("frozen_covariance", ", frozen")):
+        if name not in run:
+            continue
+        last = run[name].sel(lag=0).isel(time=-1).transpose("population", "time_")
+        back = float(run["time"][-1]) - last["time_"].values[::-1]
+        for label, part in zip(last["population"].values, last.values, strict=True):
+            curves[f"{label}{words}"] = (back, part[::-1])
+    return curves
+
+
+_VARIANCES = Curves("variance of a neuron", "time", "variance", variances)
+_AUTOCORRELATIONS = Curves("covariance with the last state", "time between", "covariance", autocorrelations)
+
+OVERVIEW: tuple[tuple[Picture, ...], ...] = (
+    (Series("mean"), Series("rate")),
+    (Series("latent"), _VARIANCES),
+    (_AUTOCORRELATIONS, Distance()),
+)
+VIEWS: Mapping[str, tuple[Picture, ...]] = {
+    "Mean": (Series("mean"), Series("rate")),
+    "Latent": (Series("latent"),),
+    "Variance": (_VARIANCES, _AUTOCORRELATIONS),
+}
