@@ -24,6 +24,7 @@ from largen.system import (
     check_options,
 )
 from largen.system.pictures import Density, Distance, Opening, Orbit, Picture, Raster, Series, Spectrum
+from largen.systems.spiking import presets
 from largen.systems.spiking.discretisation import MIN_SUPPORT, Discretisation
 from largen.systems.spiking.fields import AbstractIntegrateAndFire
 
@@ -40,22 +41,25 @@ _FULLEST_BIN = Yardstick(
 
 
 class SpikingNetwork(AbstractIntegrateAndFire):
-    """Populations of integrate-and-fire neurons coupled by pending spikes (CLWTX 2024).
+    """Populations of integrate-and-fire neurons (CLWTX 2024, and the networks of Brunel, Potjans and others).
 
-    Between spikes a neuron of population a follows, with V in units where reset is 0,
+    By default they are coupled by pending spikes: between spikes a neuron of population a follows
 
         dV/dt = sum_b(exc) s_ab H_ab/tau_ab - g(V) sum_b(inh) s_ab H_ab/tau_ab - V/tau_m + external drive,
 
     where H_ab counts the spikes received from population b that are still pending, each released after an
     exponential time of mean tau_ab, and g(V) = (V - V_I)/(M - V_I) makes inhibition a conductance. At V > M it
-    spikes, is reset to 0 and stays refractory. `n` is the total number of neurons; `scaled(n)` says how sizes and
-    strengths follow it.
+    spikes, is reset to 0 and stays refractory. `neuron`, `synapse` and `inhibition` say otherwise, as do potentials of
+    rest and reset, delays, in-degrees, external kicks and adaptation. `n` is the total number of neurons; `scaled(n)`
+    says how sizes and strengths follow it.
     """
 
     system: ClassVar[str] = "spiking"
     time_unit: ClassVar[str] = "ms"
     methods: ClassVar[tuple[str, ...]] = ("time_step",)
-    presets: ClassVar[tuple[str, ...]] = ("gamma", "asynchronous", "leaky")
+    presets: ClassVar[tuple[str, ...]] = (
+        "gamma", "asynchronous", "leaky", "brunel", "microcircuit", "kicks", "sheet_mean",
+    )  # fmt: skip
     default_times: ClassVar[tuple[float, float, float]] = (0.0, 1000.0, 0.1)
     default_record: ClassVar[tuple[str, ...]] = ("spikes",)
     observables: ClassVar[tuple[Observable, ...]] = (
@@ -118,6 +122,46 @@ class SpikingNetwork(AbstractIntegrateAndFire):
     def leaky(cls) -> "SpikingNetwork":
         """A membrane time constant of 20 ms with a matching drive."""
         return cls(membrane_time=20.0, external_rate=(160.0, 160.0))
+
+    @classmethod
+    def brunel(
+        cls, g: float = 5.0, eta: float = 2.0, J: float = 0.1, delay: float = 1.5, n_e: int = 10_000,
+        epsilon: float = 0.1,
+    ) -> "SpikingNetwork":  # fmt: skip
+        """Brunel's network A in mV: delta synapses, a fixed in-degree and one delay (J. Comput. Neurosci. 8, 2000).
+
+        Args:
+            g: Strength of inhibition over that of excitation.
+            eta: External rate over the one that brings the mean potential to the threshold.
+            J: Strength of excitation (mV).
+            delay: Delay of all spikes (ms).
+            n_e: Excitatory neurons, a multiple of 4; there are a quarter as many inhibitory ones.
+            epsilon: In-degree over the size of the source.
+        """
+        return cls(**presets.brunel(g, eta, J, delay, n_e, epsilon))
+
+    @classmethod
+    def microcircuit(
+        cls, scale: float = 1.0, background: str = "poisson", delays: str = "distributed"
+    ) -> "SpikingNetwork":
+        """The cortical microcircuit in mV and pA: four layers, 77 169 neurons (Potjans & Diesmann 2014).
+
+        Args:
+            scale: Sizes and in-degrees are multiplied by it, strengths divided by its root; the mean input is kept.
+            background: "poisson" or "dc", its mean alone.
+            delays: "distributed" (standard deviation half the mean) or "fixed", with which the network oscillates.
+        """
+        return cls(**presets.microcircuit(scale, background, delays))
+
+    @classmethod
+    def kicks(cls) -> "SpikingNetwork":
+        """Synchronous gamma; synapses kick when they release, and no neuron is refractory (Cai et al. 2021)."""
+        return cls(**presets.kicks())
+
+    @classmethod
+    def sheet_mean(cls) -> "SpikingNetwork":
+        """A sparse network of 40 000 neurons under white noise: the sheet of Chang et al., averaged over space."""
+        return cls(**presets.sheet_mean())
 
     def plan(
         self,
