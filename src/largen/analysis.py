@@ -45,6 +45,7 @@ __all__ = (
     "limit_cycle",
     "lyapunov",
     "metastability",
+    "onset",
     "orbit",
     "phase_portrait",
     "power_spectrum",
@@ -83,7 +84,8 @@ def fluctuations(system: AbstractSystem, *, n: int, times: Any = None, **options
 def stationary(system: AbstractSystem, **options: Any) -> xr.Dataset:
     """Solve the stationary regime of a rate network: `covariance` (lag, time), `frozen_covariance` (lag), `mean`.
 
-    `time` is the time between the two states. Options: `lags`, `rtol`, `atol`.
+    `time` is the time between the two states. Options: `lags`, `rtol`, `atol`. Of a RatePopulations by population, with
+    `rate`, `latent`, `variance` and `frozen`, and the option `start`; see `RatePopulations.stationary`.
 
     Raises:
         InputError: The system has no theory of a stationary regime.
@@ -92,6 +94,32 @@ def stationary(system: AbstractSystem, **options: Any) -> xr.Dataset:
     check_options(require_model("system", system), "stationary", options)
     with finite_arithmetic(system):
         return _labelled(system, "stationary", system.stationary(**options))
+
+
+def onset(system: AbstractSystem, parameter: str, *, low: float, high: float, **options: Any) -> xr.Dataset:
+    """Find by theory (n to infinity) where a static state of populations of rate neurons becomes unstable.
+
+    The state is followed from the end of the interval where it is stable. `chaos_onset` is the same for one ring and
+    the standard deviation of its weights.
+
+    Args:
+        system: A RatePopulations without noise, with independent weights.
+        parameter: A number of the model, such as `weight_variance[e,i]`, or `mean_weight*`, a factor of a whole field.
+        low: One end of the interval that is searched.
+        high: The other end.
+        options: `steps` in which the interval is searched.
+
+    Returns:
+        `onset`, `static_mean` and `static_variance` (population); `attrs["by"]` says whether the "bulk" of the
+        spectrum (chaos) or an "outlier" crosses.
+
+    Raises:
+        InputError: A system without this theory, noise or correlated weights, a name that means several numbers.
+        LimitError: There is no onset in the interval.
+    """
+    check_options(require_model("system", system), "onset", options)
+    with finite_arithmetic(system):
+        return _labelled(system, "onset", system.onset(parameter, low=low, high=high, **options))
 
 
 def rate_function(system: AbstractSystem, mean: Any, covariance: Any) -> xr.Dataset:
@@ -137,5 +165,7 @@ def chaos_onset(system: AbstractSystem, *, gains: Any = None) -> xr.Dataset:
         return _labelled(system, "chaos onset", system.chaos_onset(values))
 
 
-def _labelled(system: AbstractSystem, kind: str, table: Table, **attrs: Any) -> xr.Dataset:
+def _labelled(system: AbstractSystem, kind: str, table: Table | xr.Dataset, **attrs: Any) -> xr.Dataset:
+    if isinstance(table, xr.Dataset):  # labelled by the system itself
+        return table
     return labelled(table.variables, table.coords, {"kind": kind, "system": system.system, **attrs, **table.attrs})

@@ -251,9 +251,13 @@ class AbstractSystem(AbstractComponent):
         """Theory of the fluctuations of a network of n neurons, for `analysis.fluctuations`."""
         self._refuse("no fluctuation theory")
 
-    def stationary(self, **options: Any) -> Table:
-        """The stationary regime, for `analysis.stationary`."""
+    def stationary(self, **options: Any) -> Any:
+        """The stationary regime, for `analysis.stationary`: a Table, or a Dataset."""
         self._refuse("no theory of a stationary regime")
+
+    def onset(self, parameter: str, *, low: float, high: float, **options: Any) -> Any:
+        """Where a parameter makes a static state unstable, for `analysis.onset`: a Table, or a Dataset."""
+        self._refuse("no theory of the onset of instability in a parameter")
 
     def rate_function(self, mean: np.ndarray, covariance: np.ndarray) -> Table:
         """Rate function of large deviations, for `analysis.rate_function`."""
@@ -440,6 +444,7 @@ _SHARED = {
     "dynamics": {"self", "parameter", "n", "options"},
     "fluctuations": {"self", "n", "times"},
     "stationary": {"self"},
+    "onset": {"self", "parameter", "low", "high"},
     "tangent_dynamics": {"self", "n", "dt", "rng"},
     "phase_portrait": {"self", "runs", "n", "window", "points", "start"},
 }

@@ -24,6 +24,7 @@ from largen.systems.rate.activations import Activation, jax_function
 
 _FEWEST_NODES, _MOST_NODES = 768, 768 * 2**9
 _SQRT_2PI = math.sqrt(2.0 * math.pi)
+_LEAST = 1e-22  # variance of a rate that does not count
 
 
 class Response(Activation):
@@ -80,12 +81,12 @@ class Law:
 
     def __init__(self, response: Response, mean: float, variance: float, tolerance: float = 1e-15):
         self.response, self.mean, self.variance = response, mean, max(variance, 0.0)
-        terms, found = 64, response.expand(mean, self.variance, 64, 0.0)
+        terms, found = 64, response.expand(mean, self.variance, 64, _LEAST)
         if response.kind == "relu":
             terms = MOST_TERMS  # the closed form is taken
-        while found.remainder[-1] > tolerance * found.variance and terms < MOST_TERMS:
+        while found.remainder[-1] > max(tolerance * found.variance, _LEAST) and terms < MOST_TERMS:
             terms *= 2
-            found = response.expand(mean, self.variance, terms, tolerance * found.variance)
+            found = response.expand(mean, self.variance, terms, max(tolerance * found.variance, _LEAST))
         self.rate, self.spread = found.mean, found.variance
         self.coefficients = found.coefficients
         self.squares = np.ascontiguousarray(found.coefficients**2)
@@ -139,7 +140,7 @@ class Law:
     def _finest(self) -> np.ndarray:
         """a_n^2 with enough terms for the derivative, whose series converges more slowly."""
         terms = min(max(4 * len(self.squares), 512), MOST_TERMS)
-        return self.response.expand(self.mean, self.variance, terms, 0.0).coefficients ** 2
+        return self.response.expand(self.mean, self.variance, terms, _LEAST).coefficients ** 2
 
     @functools.cached_property
     def slope_square(self) -> float:

@@ -51,6 +51,7 @@ class Fields(NamedTuple):
         sources: The series by source population.
         mix: By source, shape (field, series).
         total: Sum of Lambda over ALL pre lags, shape (field, source).
+        at_zero: What each field contributes to each population's covariance at lag 0, shape (population, field).
     """
 
     target: np.ndarray
@@ -59,19 +60,18 @@ class Fields(NamedTuple):
     sources: tuple[Source, ...]
     mix: tuple[np.ndarray, ...]
     total: np.ndarray
+    at_zero: np.ndarray
 
     @property
     def count(self) -> int:
         """Number of fields."""
         return len(self.target)
 
-    def shape(self, k: int) -> np.ndarray:
-        """What each field contributes at ring lag k, shape (field,)."""
-        return _shape(self.ratio, self.lag, k)
-
     def of(self, population: int, k: int = 0) -> np.ndarray:
         """The combination of fields that is a population's driven covariance at ring lag k, shape (field,)."""
-        return np.where(self.target == population, self.shape(k), 0.0)
+        if k == 0:
+            return self.at_zero[population]
+        return np.where(self.target == population, _shape(self.ratio, self.lag, k), 0.0)
 
 
 def _shape(ratio: np.ndarray, lag: np.ndarray, k: int) -> np.ndarray:
@@ -116,7 +116,9 @@ def fields_of(kernels: tuple[tuple[AbstractKernel, ...], ...]) -> Fields:
                 mix[place[a, repr(rho), k]] += _by_lag(kernel, k, len(reads), pair)
         mixes.append(mix)
         sources.append(Source(reads, weights, pair))
-    return Fields(target, ratio, lag, tuple(sources), tuple(mixes), total)
+    shape = _shape(ratio, lag, 0)
+    at_zero = np.array([np.where(target == a, shape, 0.0) for a in range(len(kernels))])
+    return Fields(target, ratio, lag, tuple(sources), tuple(mixes), total, at_zero)
 
 
 def _total(kernel: AbstractKernel, k: int) -> float:

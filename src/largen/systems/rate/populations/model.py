@@ -12,12 +12,13 @@ import numpy as np
 
 from largen.checks import InputError, known_keys, require
 from largen.parameters import TimeSeries, entries, indexed_name, parameter, parameters
-from largen.system import AbstractSystem, Arrays, Observable, Plan
+from largen.system import Arrays, Observable, Plan
 from largen.system.contract import split
 from largen.system.pictures import Opening, Picture
 from largen.systems.rate import activations
 from largen.systems.rate.kernels import SeparableKernel, TableKernel, UncorrelatedKernel
 from largen.systems.rate.populations import numbers
+from largen.systems.rate.populations.analyses import AbstractAnalyses
 from largen.systems.rate.populations.parts import LowRank, Patterns
 from largen.systems.rate.populations.pictures import OVERVIEW, VIEWS
 from largen.systems.rate.populations.yardsticks import NEURON_SD, VARIANCE
@@ -25,7 +26,7 @@ from largen.systems.rate.populations.yardsticks import NEURON_SD, VARIANCE
 _COVARIANCE = ("population", "lag", "time", "time_")
 
 
-class RatePopulations(AbstractSystem):
+class RatePopulations(AbstractAnalyses):
     """N rate neurons in populations, with random, correlated and low-rank weights (eqs. P1 to P3).
 
     Continuous time:
@@ -111,7 +112,7 @@ class RatePopulations(AbstractSystem):
         dims=("population", "source"),
         low=0.0,
         optional=True,
-        doc="Independent weights: neurons of the source times the variance of a weight, [target][source]; None for 0.",
+        doc="Independent weights: source neurons times the variance of a weight, [target][source]; None for 0.",
     )
     kernels: Any = parameter(
         None,
