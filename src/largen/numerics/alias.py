@@ -101,13 +101,8 @@ def poisson(x: Law, mean: float) -> None:
 
 
 @kernel
-def binomial_less_poisson(x: Law, n: int, p: float, mean: float) -> None:
-    """Make the distribution of Bin(n, p) - Poisson(mean), the two independent."""
-    poisson(x, mean)
-    first_less, count_less = x.extent[0], x.extent[1]
-    for j in range(count_less):
-        x.less[count_less - 1 - j] = x.pmf[j]
-    binomial(x, n, p)
+def _convolve(x: Law, first_less: int, count_less: int) -> None:
+    """Convolve x.pmf with x.less, which has so many values from first_less on; the result is in x.pmf."""
     first, count = x.extent[0], x.extent[1]
     for i in range(count, count + count_less - 1):
         x.pmf[i] = 0.0
@@ -116,7 +111,54 @@ def binomial_less_poisson(x: Law, n: int, p: float, mean: float) -> None:
         shifted[0] = 0.0
         for j in range(uint64(count_less)):
             shifted[j] += weight * x.less[j]
-    x.extent[0], x.extent[1] = first - first_less - count_less + 1, count + count_less - 1
+    x.extent[0], x.extent[1] = first + first_less, count + count_less - 1
+
+
+@kernel
+def binomial_less_poisson(x: Law, n: int, p: float, mean: float) -> None:
+    """Make the distribution of Bin(n, p) - Poisson(mean), the two independent."""
+    poisson(x, mean)
+    first_less, count_less = x.extent[0], x.extent[1]
+    for j in range(count_less):
+        x.less[count_less - 1 - j] = x.pmf[j]
+    binomial(x, n, p)
+    _convolve(x, -(first_less + count_less - 1), count_less)
+
+
+@kernel
+def nothing(x: Law) -> None:
+    """Make the distribution that is 0 for certain."""
+    x.pmf[0] = 1.0
+    x.extent[0], x.extent[1] = 0, 1
+
+
+@kernel
+def _hold(x: Law) -> tuple[int, int]:
+    """Put the distribution into x.less, without the values below 1e-16 at its ends; returns where it lies."""
+    low, high = 0, x.extent[1]
+    while high - low > 1 and x.pmf[high - 1] < 1e-16:
+        high -= 1
+    while high - low > 1 and x.pmf[low] < 1e-16:
+        low += 1
+    for j in range(low, high):
+        x.less[j - low] = x.pmf[j]
+    return x.extent[0] + low, high - low
+
+
+@kernel
+def add_binomial(x: Law, n: int, p: float) -> None:
+    """Make the distribution of what it is now plus an independent Bin(n, p)."""
+    first, count = _hold(x)
+    binomial(x, n, p)
+    _convolve(x, first, count)
+
+
+@kernel
+def add_poisson(x: Law, mean: float) -> None:
+    """Make the distribution of what it is now plus an independent Poisson(mean)."""
+    first, count = _hold(x)
+    poisson(x, mean)
+    _convolve(x, first, count)
 
 
 @kernel
@@ -146,6 +188,22 @@ def bits_for(columns: int) -> int:
     while 1 << bits < columns:
         bits += 1
     return bits
+
+
+@kernel
+def alias_row(x: Law, row: np.ndarray) -> tuple[int, int]:
+    """Fill the alias row of the distribution; returns its smallest value and its bits, 0 where that value is certain.
+
+    Args:
+        x: The distribution; what is in it is used up.
+        row: Output, uint32, with room for it; a draw gives the value less the smallest.
+    """
+    to_integers(x)
+    if x.extent[1] == 1:
+        return x.extent[0], 0
+    bits = bits_for(x.extent[1])
+    fill_row(x, x.extent[0], row, bits)
+    return x.extent[0], bits
 
 
 @kernel

@@ -14,8 +14,12 @@ plane (two exclusive-ors) and a carry plane; seven of them add eight rows (Warre
 Seeds: SplitMix64 (Steele, Lea & Flood 2014), whose increment is 2^64 (sqrt(5) - 1)/2, rounded to an odd integer.
 """
 
+from typing import Any
+
 import numpy as np
-from numba import int32, uint32, uint64
+from llvmlite import ir
+from numba import int32, int64, types, uint32, uint64
+from numba.extending import intrinsic
 
 from largen.numerics.compiled import kernel
 from largen.numerics.xoshiro import LANES, next_word
@@ -108,6 +112,46 @@ def draw_row(state: np.ndarray, edge: np.ndarray, fractions: np.ndarray, row: np
             part = row[start : start + count]
             for i in range(uint64(count)):
                 part[i] |= links[i]
+
+
+def _trailing_zeros(context: Any, word: Any) -> Any:
+    """Zeros below the lowest 1 of a uint64 that is not 0."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), codegen
+
+
+_lowest: Any = intrinsic(_trailing_zeros)
+
+
+@kernel
+def places(row: np.ndarray, first: int, last: int, found: np.ndarray, start: int) -> int:
+    """List the places first..last - 1 of a bit row that hold a 1.
+
+    Args:
+        row: Bits, uint64.
+        first: First place.
+        last: One beyond the last.
+        found: Output, int32.
+        start: Where in `found` the list starts.
+
+    Returns:
+        Where it ends.
+    """
+    count = uint64(start)
+    for q in range(uint64(first >> 6), uint64((last + 63) >> 6)):
+        word = row[q]
+        if q == uint64(first >> 6):
+            word &= _ALL << uint64(first & 63)
+        if q == uint64((last - 1) >> 6):
+            word &= _ALL >> uint64((-last) & 63)
+        while word != uint64(0):
+            found[count] = int32(uint64(q << uint64(6)) + _lowest(word))
+            word &= word - uint64(1)
+            count += uint64(1)
+    return int64(count)  # pyright: ignore[reportReturnType]
 
 
 @kernel

@@ -92,6 +92,12 @@ def kernel(function: Callable[..., Any]) -> Any:
     return _njit(cache=True, error_model="numpy", fastmath=False, _nrt=False)(function)
 
 
+def inner(function: Callable[..., Any]) -> Any:
+    """As `kernel`, for what is called by kernels only: without the way in from Python it is quicker to compile."""
+    options: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return _njit(cache=True, error_model="numpy", fastmath=False, _nrt=False, **options)(function)
+
+
 def inlined(function: Callable[..., Any]) -> Any:
     """Compile a small function into each kernel that calls it."""
     return _njit(cache=True, error_model="numpy", _nrt=False, inline="always")(function)

@@ -22,8 +22,8 @@ def test_drive_is_sampled_at_the_start_of_each_step():
     [
         (lambda t: jnp.array([1.0, jnp.nan]), "finite"),
         (lambda t: np.array([1.0, 0.05 - float(t)]), "at least 0"),
-        (lambda t: jnp.ones(3), "one rate per population"),
-        (np.ones(3), "one rate per population"),
+        (lambda t: jnp.ones(3), "one number per population"),
+        (np.ones(3), "one number per population"),
     ],
 )
 def test_drive_errors(rate, message):

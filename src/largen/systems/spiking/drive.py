@@ -9,8 +9,17 @@ import numpy as np
 from largen.checks import InputError, require, shown
 
 
-def sample_drive(external_rate: Any, start: float, steps: int, dt: float, populations: int) -> np.ndarray:
-    """Sample the external rate at the start of every step.
+def sample_drive(
+    external_rate: Any,
+    start: float,
+    steps: int,
+    dt: float,
+    populations: int,
+    *,
+    name: str = "external_rate",
+    low: float = 0.0,
+) -> np.ndarray:
+    """Sample the external rate, or another field of the drive, at the start of every step.
 
     Args:
         external_rate: Kicks per ms: one number, one per population, or a function of time (ms) with such a
@@ -19,16 +28,18 @@ def sample_drive(external_rate: Any, start: float, steps: int, dt: float, popula
         steps: Number of steps.
         dt: Step (ms); step i goes from start + i dt to start + (i + 1) dt and uses the value at its start.
         populations: Number of populations.
+        name: Name of the field.
+        low: Smallest value that it may have.
 
     Returns:
         Rates per ms, float64, shape (steps, populations), or (1, populations) for a constant.
 
     Raises:
-        InputError: A value is not finite, is negative, or has the wrong shape.
+        InputError: A value is not finite, is too small, or has the wrong shape.
     """
     if callable(external_rate):
         times = start + dt * np.arange(steps)
-        rates = _sampled(external_rate, times)
+        rates = _sampled(external_rate, times, name)
         if rates.ndim == 1:
             rates = rates[:, None]
         wrong = rates.shape[1:] not in ((populations,), (1,))
@@ -40,20 +51,21 @@ def sample_drive(external_rate: Any, start: float, steps: int, dt: float, popula
         shape = rates.shape[1:]
     if wrong:
         raise InputError(
-            f"Argument `external_rate` must give one rate per population ({populations}), but gives shape {shape}."
+            f"Argument `{name}` must give one number per population ({populations}), but gives shape {shape}."
         )
     rates = np.array(np.broadcast_to(rates, (len(times), populations)))
-    good = np.isfinite(rates) & (rates >= 0.0)
+    good = np.isfinite(rates) & (rates >= low)
     if not np.all(good):
+        words = f" and at least {low:g}" if np.isfinite(low) else ""
         step, population = (int(i) for i in np.argwhere(~good)[0])
         raise InputError(
-            f"Argument `external_rate` must be finite and at least 0 at all times, but is "
+            f"Argument `{name}` must be finite{words} at all times, but is "
             f"{rates[step, population]:g} for population {population} at time {times[step]:g}."
         )
     return rates
 
 
-def _sampled(function: Any, times: np.ndarray) -> np.ndarray:
+def _sampled(function: Any, times: np.ndarray, name: str) -> np.ndarray:
     """Values of a function of time, shape (time, ...): at once if it is JAX, else one by one."""
     if not len(times):
         return np.empty((0, 1))
@@ -64,5 +76,5 @@ def _sampled(function: Any, times: np.ndarray) -> np.ndarray:
         except jax.errors.JAXTypeError:  # a NumPy function cannot be traced
             values = [np.asarray(function(float(time)), dtype=np.float64) for time in times]
     shapes = {value.shape for value in values}
-    require(len(shapes) == 1, "external_rate", "give the same shape at all times", shown(sorted(shapes)))
+    require(len(shapes) == 1, name, "give the same shape at all times", shown(sorted(shapes)))
     return np.stack(values)

@@ -175,8 +175,10 @@ class SpikingNetwork(AbstractIntegrateAndFire):
     ) -> Plan:
         """Check dt against the times and estimate memory and CPU time; see `network.run.plan`."""
         self.require_moderate()
-        self.require_basic("The network")
-        from largen.systems.spiking.network.run import plan
+        if self.is_basic:
+            from largen.systems.spiking.network.run import plan
+        else:
+            from largen.systems.spiking.network.general.run import plan
 
         return plan(self.scaled(n), times, record=record, dt=dt, graph=graph)
 
@@ -192,9 +194,14 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         dt: float = 0.1,
         graph: str = "auto",
     ) -> Arrays:
-        """Run the network with n neurons in steps of dt (ms); exact in law at that dt. See `network.run.run`."""
-        self.require_basic("The network")
-        from largen.systems.spiking.network.run import run
+        """Run the network with n neurons in steps of dt (ms), exact in law at that dt.
+
+        A network of Chang et al. takes the kernels of `network.run`, any other those of `network.general`.
+        """
+        if self.is_basic:
+            from largen.systems.spiking.network.run import run
+        else:
+            from largen.systems.spiking.network.general.run import run
 
         return run(self.scaled(n), times, rng=rng, record=record, tick=tick, dt=dt, graph=graph)
 

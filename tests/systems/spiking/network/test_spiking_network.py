@@ -549,7 +549,7 @@ def test_too_many_pending_spikes_are_refused():
     world = network.at_rest(one_population(10), 0.1, lambda *names: stream(1, *names), np.full((1, 1), 7.0))
     world.state.reach[0, 0, 0] = 2**31 - 5
     with pytest.raises(InputError, match="below 2\\^31"):
-        network._check_pending(world.state, 100)
+        network.check_pending(world.state.reach, 100 * world.state.voltage.size)
 
 
 def test_voltage_is_double_where_a_step_is_small():

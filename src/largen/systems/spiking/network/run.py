@@ -19,11 +19,13 @@ from largen.systems.spiking.network.graph import Graph, empty_graph, store_rows
 from largen.systems.spiking.network.state import Constants, Output, Scratch, State, Streams, sample, scratch
 from largen.systems.spiking.network.step import advance
 from largen.systems.spiking.network.tables import (
+    LONG_STEP,
     Arrivals,
     Release,
     arrival_bytes,
     arrival_rows,
     release_bytes,
+    release_probabilities,
     release_rows,
 )
 from largen.systems.spiking.time_step import check_step, output_steps, refractory_steps, release
@@ -37,26 +39,15 @@ VOLTAGES = 10  # neurons per population whose voltage is recorded
 BINS = 25  # voltage bins between reset and threshold
 _CHUNK = 20_000_000  # neuron-steps between two ticks: about .2 s
 _LINKS = 1_000_000_000  # synapses drawn between two ticks
-LONG_STEP = 0.1
-"""From this dt/tau on the lifetimes of released spikes are drawn; below, they are all of the mean length. What that
-leaves out of the variance of a spike's charge is (dt/tau)^2/12 of it, less than 0.1 %."""
 _ROOM = 1 << 16  # spikes recorded between two returns to Python
 
 
-def _resolve(
-    model: "SpikingNetwork", times: np.ndarray, record: tuple[str, ...], dt: float
-) -> tuple[float, np.ndarray]:
+def resolve(model: "SpikingNetwork", times: np.ndarray, record: tuple[str, ...], dt: float) -> tuple[float, np.ndarray]:
     """Check the options of a run; returns (dt, step of each time)."""
     for word in record:
         one_of("record", word, RECORDABLE)
     dt = check_step(model, dt)
     return dt, output_steps(times, dt)
-
-
-def _release_probabilities(release: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct probabilities of a release, and for each class its position there."""
-    distinct, where = np.unique(np.where(probability > 0, release, 0.0), return_inverse=True)
-    return distinct, where.reshape(release.shape).astype(np.int64)
 
 
 def plan(
@@ -74,9 +65,9 @@ def plan(
     Raises:
         InputError: An unknown word in `record` or `graph`, a bad dt, or a time that is not a multiple of dt.
     """
-    dt, steps = _resolve(model, times, record, dt)
+    dt, steps = resolve(model, times, record, dt)
     populations, neurons = len(model.size), int(np.sum(model.size))
-    distinct, _ = _release_probabilities(release(dt, model.decay).probability, np.asarray(model.probability))
+    distinct, _ = release_probabilities(release(dt, model.decay).probability, np.asarray(model.probability))
     tables = release_bytes(distinct, int(np.max(model.size))) + arrival_bytes(model.size, model.probability)
     state = neurons * (8.0 + 4.0 * populations + 4.0 + 4.0)
     stored, words = _graph_rows(model, graph)
@@ -122,7 +113,7 @@ def _constants(model: "SpikingNetwork", dt: float) -> tuple[Constants, np.ndarra
     membrane = np.array(np.broadcast_to(model.membrane_time, (populations,)))
     probability, strength = np.array(model.probability), np.array(model.strength)
     spike = release(dt, model.decay)
-    distinct, table = _release_probabilities(spike.probability, probability)
+    distinct, table = release_probabilities(spike.probability, probability)
     constants = Constants(
         edge=np.concatenate([[0], np.cumsum(model.size)]).astype(np.int64),
         inhibitory=np.array(model.inhibitory),
@@ -248,7 +239,7 @@ def run(
         `refractory_fraction` (population, time) adds up to 1; `voltage` (neuron, time) of the first 10
         neurons of every population.
     """
-    dt, steps = _resolve(model, times, record, dt)
+    dt, steps = resolve(model, times, record, dt)
     total = int(steps[-1])
     drive = sample_drive(model.external_rate, float(times[0]), total, dt, len(model.size))
     network = at_rest(model, dt, rng, drive, graph=graph)
@@ -264,60 +255,74 @@ def run(
     chunk = max(1, _CHUNK // neurons)
     step = 0
     while step < total:
-        _check_pending(network.state, chunk)
+        check_pending(network.state.reach, chunk * neurons)
         step = advance(*network, drive, out, step, min(step + chunk, total), False)
         heard.append((out.spike_step[: out.cursor[1]].copy(), out.spike_neuron[: out.cursor[1]].copy()))
         out.cursor[1] = 0
         tick(step / total)
     advance(*network, drive, out, total, total, True)
-    return _arrays(model, times, constants, out, heard, record)
+    return to_arrays(model, times, constants.edge, dt, out, heard, record)
 
 
-def _check_pending(state: State, steps: int) -> None:
-    """Refuse to go on where counts of pending spikes could pass the range of 32 bits."""
-    most = int(state.reach[:, :, 0].max())
-    if most + steps * state.voltage.size >= 2**31:
+def check_pending(reach: np.ndarray, more: int) -> None:
+    """Refuse to go on where counts of pending spikes could pass the range of 32 bits; more: spikes that may come."""
+    most = int(reach[:, :, 0].max())
+    if most + more >= 2**31:
         raise InputError(f"Argument `decay` must keep the pending spikes of a neuron below 2^31, but one has {most}.")
 
 
-def _arrays(
+def to_arrays(
     model: "SpikingNetwork",
     times: np.ndarray,
-    constants: Constants,
+    edge: np.ndarray,
+    dt: float,
     out: Output,
     heard: list[tuple[np.ndarray, np.ndarray]],
     record: tuple[str, ...],
+    lowest: float = 0.0,
 ) -> Arrays:
-    """Turn counts into rates, means and fractions."""
-    size = np.diff(constants.edge)
+    """Turn counts into rates, means and fractions.
+
+    Args:
+        model: The network.
+        times: Output times (ms), shape (time,).
+        edge: First neuron of each population, and N.
+        dt: Step (ms).
+        out: What was recorded; `pending` is left out where nothing was.
+        heard: Steps and neurons of the spikes, in the order of the steps.
+        record: Any of "spikes", "voltage", "voltage_density".
+        lowest: Potential at the lower edge of bin `out.bins[1]`.
+    """
+    size = np.diff(edge)
     values: dict[str, np.ndarray] = {}
     coords: dict[str, Any] = {}
-    seconds = np.concatenate([[1.0], np.diff(out.steps) * constants.dt / 1000.0])
+    seconds = np.concatenate([[1.0], np.diff(out.steps) * dt / 1000.0])
     values["rate"] = out.spikes / (size[:, None] * seconds)
-    values["pending"] = out.pending / size[:, None, None]
+    if out.pending.size:
+        values["pending"] = out.pending / size[:, None, None]
     if "voltage_density" in record:
         values["voltage_density"] = out.histogram / size[:, None, None]
         values["refractory_fraction"] = out.refractory / size[:, None]
         width, below = out.bins
-        centre = width * (np.arange(out.histogram.shape[1]) - below + 0.5)
+        centre = lowest + width * (np.arange(out.histogram.shape[1]) - below + 0.5)
         coords["bin"] = ("bin", centre, {"units": "1", "long_name": "centre of a voltage bin"})
     if "voltage" in record:
         values["voltage"] = out.voltage
-        labels = _neuron_labels(model.populations, size)
+        labels = neuron_labels(model.populations, size)
         coords["neuron"] = ("neuron", labels, {"units": "1", "long_name": "neuron"})
     if "spikes" in record:
         neuron = np.concatenate([pair[1] for pair in heard])
-        population = np.searchsorted(constants.edge, neuron, side="right") - 1
+        population = np.searchsorted(edge, neuron, side="right") - 1
         values["spike_population"] = population.astype(np.int32)
-        values["spike_neuron"] = (neuron - constants.edge[population]).astype(np.int32)
-        values["spike_time"] = times[0] + constants.dt * np.concatenate([pair[0] for pair in heard])
-    attrs = {"dt": constants.dt}
+        values["spike_neuron"] = (neuron - edge[population]).astype(np.int32)
+        values["spike_time"] = times[0] + dt * np.concatenate([pair[0] for pair in heard])
+    attrs = {"dt": dt}
     if "voltage_density" in record:
         attrs["bin_width"] = out.bins[0]
     return Arrays(values, coords, attrs)
 
 
-def _neuron_labels(populations: tuple[str, ...], size: np.ndarray) -> np.ndarray:
+def neuron_labels(populations: tuple[str, ...], size: np.ndarray) -> np.ndarray:
     """Labels such as e0, or e1:0 where population labels end in a digit."""
     labels = []
     for population, count in zip(populations, size.tolist(), strict=True):

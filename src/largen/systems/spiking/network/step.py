@@ -61,18 +61,19 @@ def _prepare(c: Constants, s: State, arrivals: Arrivals, share, nf: np.ndarray, 
 
 
 @kernel
-def _clear(values: np.ndarray, count: int) -> None:
+def clear(values: np.ndarray, count: int) -> None:
+    """Set the first `count` to 0."""
     for i in range(uint64(count)):
         values[i] = 0
 
 
 @kernel
-def _release(release: Release, r: int, most: int, lanes: np.ndarray, k: Scratch, count: int) -> None:
+def draw_releases(release: Release, r: int, most: int, lanes: np.ndarray, k: Scratch, count: int) -> None:
     """Draw k.released[i] from Bin(k.rest[i], q), i < count; most: the largest rest. The rests are used up."""
     digit, rest, high, draw, released = release.digit[r], k.rest, k.high, k.draw, k.released
     beyond, last = most >> digit > 0, release.first.shape[1] - 1
     if beyond:
-        _clear(released, count)
+        clear(released, count)
     while most >> digit > 0:  # the upper digit, again where it does not hold all
         shift, first = int32(digit), release.first[r]
         for i in range(uint64(count)):
@@ -139,7 +140,7 @@ def lifetimes(count: int, q: float, lanes: np.ndarray) -> float:
 
 
 @kernel
-def _spread(released: np.ndarray, count: int, q: float, strength: float, leave: float, lanes, charge) -> None:
+def spread_charges(released: np.ndarray, count: int, q: float, strength: float, leave: float, lanes, charge) -> None:
     """Give what was released the charges of its own lifetimes in place of their mean (S1)."""
     for i in range(count):
         if released[i] > 0:
@@ -277,8 +278,8 @@ def advance(
             for low in range(c.edge[a], c.edge[a + 1], CHUNK):
                 high = min(low + CHUNK, c.edge[a + 1])
                 count, steepest = high - low, c.leak[a]
-                _clear(k.excitation, count)
-                _clear(k.inhibition, count)
+                clear(k.excitation, count)
+                clear(k.inhibition, count)
                 for b in range(populations):
                     if c.probability[a, b] == 0.0 or share[b, BEFORE] + nf[b] == 0:
                         continue
@@ -287,7 +288,7 @@ def advance(
                         fill(streams.synapses, k.lanes, count)
                         draw_all(k.words, arrivals.rows, share[b, START], bits, k.arrived, k.entry, count)
                     else:
-                        _clear(k.arrived, count)
+                        clear(k.arrived, count)
                     if c.quenched and nf[b] > 0:
                         _add(graph.arrivals, b, low, count, k.arrived)
                     most, total = _arrive(s.pending, b, low, count, k, share[b, FIRST])
@@ -295,12 +296,12 @@ def advance(
                     reach[a, b, TOTAL] += total
                     if most == 0 or step >= stop:
                         continue
-                    _release(release, c.table[a, b], most, streams.synapses, k, count)
+                    draw_releases(release, c.table[a, b], most, streams.synapses, k, count)
                     charge, leave = k.inhibition if c.inhibitory[b] else k.excitation, c.leave[a, b]
                     _act(s.pending, b, low, count, k.released, c.stay[a, b], leave, charge)
                     if c.spread[a, b]:
                         q, strength = c.release[a, b], c.strength[a, b]
-                        _spread(k.released, count, q, strength, leave, streams.synapses, charge)
+                        spread_charges(k.released, count, q, strength, leave, streams.synapses, charge)
                     if c.inhibitory[b]:
                         steepest += form[1] * c.stay[a, b] * most
                 if step < stop:
@@ -308,7 +309,7 @@ def advance(
                         fill(streams.noise, k.lanes, count)
                         normals(k.words, k.normal, count)
                     else:
-                        _clear(k.normal, count)
+                        clear(k.normal, count)
                     if steepest <= GENTLE:
                         _move(s, low, count, k, kicks, c.leak[a], form)
                     else:

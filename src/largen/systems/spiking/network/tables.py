@@ -18,6 +18,9 @@ _ROOM = 2**18  # bytes for the lower digit's rows of one probability: they stay 
 _ALL_ROOM = 2**26
 _CACHED = 1024  # spikes in a step up to which the rows of Bin(nf, p) are kept
 _CACHE_BYTES = 2**27
+LONG_STEP = 0.1
+"""From this dt/tau on the lifetimes of released spikes are drawn; below, they are all of the mean length. What that
+leaves out of the variance of a spike's charge is (dt/tau)^2/12 of it, less than 0.1 %."""
 _VARIANCE = 0.25  # per source: Bin(n, p) has n/4 at most
 
 
@@ -64,6 +67,12 @@ class Arrivals(NamedTuple):
     kept: int
     own: int
     law: Law
+
+
+def release_probabilities(release: np.ndarray, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct probabilities of a release, and for each class its position there."""
+    distinct, where = np.unique(np.where(probability > 0, release, 0.0), return_inverse=True)
+    return distinct, where.reshape(release.shape).astype(np.int64)
 
 
 @kernel
