@@ -224,8 +224,10 @@ class SpikingNetwork(AbstractIntegrateAndFire):
     ) -> Arrays:
         """Solve the discrete-state reduction (dsODE) at n neurons; see `Discretisation` and `solve.solve`."""
         self.require_moderate()
-        self.require_basic("The reduction")
-        from largen.systems.spiking.solve import solve
+        if self.is_basic:
+            from largen.systems.spiking.solve import solve
+        else:
+            from largen.systems.spiking.reduction.direct.solve import solve
 
         return solve(
             self.scaled(self.reference_size if n is None else n),

@@ -174,7 +174,7 @@ def _clear(state, work, a, first, channels):
 
 
 @inlined
-def _transfer(layout, state, work, chain, a, rng):
+def transfer_neurons(layout, state, work, chain, a, rng):
     """Draw where the neurons of all bins of a population go; in the mean as `step` transfers them."""
     x, edges, bins, noise = work.bins, chain.edges, state.number.shape[1], chain.noise
     first, blocks = occupied_blocks(x, bins, 0.0)
@@ -235,7 +235,7 @@ def _update_pending(layout, state, work, noise):
 
 
 @inlined
-def _leaving(layout, state, a, rng):
+def due_neurons(layout, state, a, rng):
     """Neurons whose fixed refractory period ends in this step; between two steps each takes either at random (S3)."""
     queue, clock, delay, back = state.queue[a], state.clock[0], layout.delay[a], 0.0
     length = len(queue)
@@ -255,9 +255,9 @@ def _step(layout, state, work, chain, drive, rng):
     sum_classes(layout, state, work)
     for a in range(len(layout.size)):
         prepare_bins(layout, state, work, a, drive[a])
-        _transfer(layout, state, work, chain, a, rng)
+        transfer_neurons(layout, state, work, chain, a, rng)
         if layout.delay[a] >= 0:
-            back = _leaving(layout, state, a, rng)
+            back = due_neurons(layout, state, a, rng)
         else:
             back = binomial(rng, state.refractory[a] + state.spikes[a], layout.leave[a])
         refract(layout, state, work, a, back)

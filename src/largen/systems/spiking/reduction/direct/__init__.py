@@ -1,0 +1,1 @@
+"""The reduction of networks whose spikes act on the potential at once: delta synapses, any neuron, delays."""
