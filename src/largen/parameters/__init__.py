@@ -9,6 +9,7 @@ from largen.parameters.names import index_in as index_in
 from largen.parameters.names import info_of as info_of
 from largen.parameters.names import parse as parse
 from largen.parameters.names import set_to as set_to
+from largen.parameters.names import set_whole as set_whole
 from largen.parameters.table import AbstractComponent as AbstractComponent
 from largen.parameters.table import ParameterInfo as ParameterInfo
 from largen.parameters.table import entries as entries

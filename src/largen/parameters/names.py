@@ -1,7 +1,7 @@
 """Entries of a model by name: `tau`, `tau[e]`, `probability[e,i]` (target, source), `gain[i].slope`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -141,6 +141,14 @@ def set_to(component: Any, field: str, inside: tuple[str, ...], rest: str, value
             value = array
     fields = {name: getattr(component, name) for name in parameters(component)}
     return type(component)(**component._with(fields, field, value))
+
+
+def set_whole(component: Any, values: Mapping[str, Any], labels: tuple[str, ...]) -> Any:
+    """The component with whole fields replaced together, so that only the end must be a possible model."""
+    fields = {name: getattr(component, name) for name in parameters(component)}
+    for field, value in values.items():
+        fields = component._with(fields, field, _whole(info_of(component, field), value, labels))
+    return type(component)(**fields)
 
 
 def _converter(info: ParameterInfo, name: str) -> Converter:

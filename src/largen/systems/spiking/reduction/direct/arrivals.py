@@ -84,7 +84,7 @@ def _spread_of_all(layout, work, a, base):
 
 
 @part
-def take(layout, work, a, rate, mean, sd, gaussian, out):
+def take(layout, work, a, rate, sd, out):
     """Sort what arrives at population a into moments of small kicks and jumps by large ones.
 
     Args:
@@ -92,9 +92,7 @@ def take(layout, work, a, rate, mean, sd, gaussian, out):
         work: Its `jumps` are written.
         a: The population.
         rate: External kicks per ms.
-        mean: Constant drive (unit/ms).
         sd: White noise (unit/root ms).
-        gaussian: Whether large kicks are Gaussian noise too, and steps with such are counted.
         out: DRIFT and NOISE, mean and variance of what V gains after inhibition; FIRST and SECOND, the moments of the
             factor of V - V_I.
 
@@ -111,7 +109,7 @@ def take(layout, work, a, rate, mean, sd, gaussian, out):
     whole = _spread_of_all(layout, work, a, noise + kick * kick * outside)
     size = abs(kick)
     if outside > 0.0 and layout.poisson and size > 1.0 and size > LARGE * whole:
-        made = 0 if gaussian else _combine(work, count, outside, 0.0, kick, 0.0, 0.0)
+        made = 0 if layout.gaussian else _combine(work, count, outside, 0.0, kick, 0.0, 0.0)
         count, outside = (made, 0.0) if made > 0 else (count, outside)
         work.coarse[0] += int(made == 0)
     out[DRIFT] += kick * outside
@@ -123,7 +121,7 @@ def take(layout, work, a, rate, mean, sd, gaussian, out):
         thinning, size = max(1.0 - work.variance_of[j] / arrived, 0.0), abs(weight)
         own = weight * weight * layout.spread[j]
         if size > 1.0 and size > LARGE * whole and thinning < 1.0:
-            made = 0 if gaussian else _combine(work, count, arrived, thinning, weight, pull, own)
+            made = 0 if layout.gaussian else _combine(work, count, arrived, thinning, weight, pull, own)
             work.coarse[0] += int(made == 0)
             if made > 0:
                 count = made

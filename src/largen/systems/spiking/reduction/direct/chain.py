@@ -20,7 +20,7 @@ def _step(layout, state, work, chain, drive, moments, rng):
         rate = drive.rate[min(done, len(drive.rate) - 1), a]
         mean = drive.mean[min(done, len(drive.mean) - 1), a]
         sd = drive.sd[min(done, len(drive.sd) - 1), a]
-        prepare(layout, state, work, a, rate, mean, sd, True, moments)
+        prepare(layout, state, work, a, rate, mean, sd, moments)
         set_jump(layout, work, a, work.jumps[0], moments)
         transfer_neurons(layout, state, work, chain, a, rng)
         if layout.delay[a] >= 0:

@@ -52,6 +52,7 @@ class DirectLayout(NamedTuple):
         kick: Size of an external kick, shape (P,).
         diffuse: 1 where external kicks are a drift with noise during the step, 0 where they come after it, shape (P,).
         poisson: Whether external kicks have Poisson's law.
+        gaussian: Whether large kicks are Gaussian noise too; a run says in how many steps there were such.
         reversal: Reversal potential of inhibition, shape (P,).
         classes: First class of each population, shape (P + 1,).
         source: Population that spikes, shape (J,).
@@ -88,6 +89,7 @@ class DirectLayout(NamedTuple):
     kick: np.ndarray
     diffuse: np.ndarray
     poisson: bool
+    gaussian: bool
     reversal: np.ndarray
     classes: np.ndarray
     source: np.ndarray
@@ -115,7 +117,7 @@ def edges_of(model: "SpikingNetwork", grid: Grid) -> np.ndarray:
     return low[:, None] + np.arange(-grid.below, grid.above + 1) * ((high - low) / grid.above)[:, None]
 
 
-def build_layout(model: "SpikingNetwork", dt: float, grid: Grid) -> DirectLayout:
+def build_layout(model: "SpikingNetwork", dt: float, grid: Grid, *, gaussian: bool = False) -> DirectLayout:
     """Return the constants of a reduction; `model` is scaled to its number of neurons."""
     count, bins = constants.count(model), grid.above + grid.below
     threshold, reset = (constants.per_population(model, value) for value in (model.threshold, model.reset))
@@ -141,6 +143,7 @@ def build_layout(model: "SpikingNetwork", dt: float, grid: Grid) -> DirectLayout
         kick=constants.external_kicks(model).size / unit,
         diffuse=np.full(count, int(model.external_strength is None and model.external == "gaussian")),
         poisson=model.external == "poisson",
+        gaussian=gaussian,
         reversal=bins + (model.reversal - threshold) / unit,
         **_classes(model, dt, unit),
         leave=leave,
@@ -176,7 +179,7 @@ def _flow(model: "SpikingNetwork", dt: float, edges: np.ndarray, step: constants
 def _classes(model: "SpikingNetwork", dt: float, unit: np.ndarray) -> dict[str, np.ndarray]:
     """Synapses that can ever act, by target and source."""
     weight, kappa = constants.weights(model), constants.in_degrees(model)
-    target, source = np.nonzero((weight != 0.0) & (kappa > 0.0))
+    target, source = map(np.ascontiguousarray, np.nonzero((weight != 0.0) & (kappa > 0.0)))
     pairs = (target, source)
     span = constants.per_population(model, model.threshold) - model.reversal
     pulls = np.asarray(model.inhibitory)[source] & (model.inhibition == "conductance")

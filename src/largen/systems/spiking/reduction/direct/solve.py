@@ -25,6 +25,7 @@ from largen.systems.spiking.reduction.direct.state import (
 )
 from largen.systems.spiking.reduction.direct.step import run_steps
 from largen.systems.spiking.reduction.markov_chain import new_chain_work
+from largen.systems.spiking.relations import refuse
 from largen.systems.spiking.time_step import check_step, output_steps
 
 if TYPE_CHECKING:
@@ -91,8 +92,10 @@ def _check(
     record: tuple[str, ...],
 ) -> None:
     """Refuse what this reduction does not have."""
-    require(model.synapse == "delta", "synapse", "be 'delta' for the reduction of this network", model.synapse,
-            "Its other new fields are not known with other synapses yet. Run its network with `simulate`.")  # fmt: skip
+    if model.synapse == "pending":
+        refuse(model, model.extensions, "The reduction of pending synapses")
+    remedy = "Run its network with `simulate`."
+    require(model.synapse == "delta", "synapse", "be 'delta' or 'pending' for the reduction", model.synapse, remedy)
     through = not np.any(np.asarray(model.external_decay) > 0.0)
     require(through, "external_decay", "be 0 for the reduction", model.external_decay)
     one_of("engine", engine, ("auto", "numba", "jax"))
@@ -197,7 +200,7 @@ def _runs(
 ) -> tuple[dict[str, np.ndarray], DirectLayout, Grid]:
     """The reduction or, with (seed, realisations), the chain, on bins that reach as low as the potentials."""
     while True:
-        layout = build_layout(model, dt, grid)
+        layout = build_layout(model, dt, grid, gaussian=chain is not None)
         runs = []
         for r in range(1 if chain is None else chain[1]):
             rng = None if chain is None else stream(chain[0], "realisation", r, "chain")

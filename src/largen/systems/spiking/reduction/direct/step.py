@@ -252,9 +252,9 @@ def adapt(layout, state, a, carried, back):
 
 
 @inlined
-def prepare(layout, state, work, a, rate, mean, sd, gaussian, moments):
+def prepare(layout, state, work, a, rate, mean, sd, moments):
     """Put densities into the bins of population a and move them by all but large kicks; returns the jumps by those."""
-    count = take(layout, work, a, rate, mean, sd, gaussian, moments)
+    count = take(layout, work, a, rate, sd, moments)
     empty = MIN_OCCUPANCY * layout.size[a]
     reconstruct(
         work.bins, layout.bins, state.number, state.moment, a, 1.0, layout.min_support, False, empty
@@ -294,7 +294,7 @@ def _step(layout, state, work, drive, moments):
         rate = drive.rate[min(done, len(drive.rate) - 1), a]
         mean = drive.mean[min(done, len(drive.mean) - 1), a]
         sd = drive.sd[min(done, len(drive.sd) - 1), a]
-        count = prepare(layout, state, work, a, rate, mean, sd, False, moments)
+        count = prepare(layout, state, work, a, rate, mean, sd, moments)
         carried = transfer(layout, state, work, a, moments, count)
         back = leaving(layout, state, a)
         refract(layout, state, a, back)
