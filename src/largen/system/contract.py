@@ -418,9 +418,9 @@ class AbstractFlowSystem(AbstractSystem):
         if rest:  # an entry of a component, such as gain[e].slope
             component = get(self, *parse(parameter)[:2], "", self.populations)
             info = info_of(component, parse(rest)[0])
-        known = value is not None and not callable(value) and np.size(value)
-        numbers = np.unique(np.asarray(value)) if known else np.zeros(0)
-        several = known and np.ndim(value) > 0 and not info.scalar
+        array = np.zeros(0) if value is None or callable(value) else np.asarray(value)
+        numbers = np.unique(array)
+        several = array.ndim > 0 and not info.scalar
         if info.kind != "real" or len(numbers) != 1 or several:
             raise InputError(
                 f"Argument `parameter` must name one number, but `{parameter}` is {shown(value)}. "

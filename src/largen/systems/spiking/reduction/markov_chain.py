@@ -14,7 +14,7 @@ Source: largen's own, beyond CLWTX 2024 (arXiv 2411.14801); derived in docs/spik
 chain").
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import int64, uint64
@@ -52,6 +52,9 @@ from largen.systems.spiking.reduction.transfer_noise import (
     transfer_with_noise,
 )
 
+if TYPE_CHECKING:
+    from largen.systems.spiking.reduction.direct.layout import DirectLayout
+
 FEW = 64
 """Up to so many neurons of a bin are drawn one by one."""
 BYTES = 8
@@ -88,7 +91,7 @@ class ChainWork(NamedTuple):
     next: np.ndarray
 
 
-def new_chain_work(layout: Layout, rng: np.random.Generator) -> ChainWork:
+def new_chain_work(layout: "Layout | DirectLayout", rng: np.random.Generator) -> ChainWork:
     """Scratch space for `chain_step`, with random numbers of its own seeded from `rng`."""
     words = np.zeros(WORDS // 2, dtype=np.uint64)
     bins = layout.bins

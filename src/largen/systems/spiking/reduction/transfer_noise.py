@@ -28,7 +28,7 @@ All of it is derived in docs/spiking.md ("The noise of the finite chain"). Loops
 that they become vector instructions.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numba import uint64
@@ -53,6 +53,9 @@ from largen.systems.spiking.reduction.transfer import (
     U,
     W,
 )
+
+if TYPE_CHECKING:
+    from largen.systems.spiking.reduction.direct.layout import DirectLayout
 
 NEGLIGIBLE = 1e-9
 """Of transfers with less than this probability the conditional moments are lost in rounding."""
@@ -108,7 +111,7 @@ class TransferNoise(NamedTuple):
     normals: np.ndarray
 
 
-def new_transfer_noise(layout: Layout, bins: int, rng: np.random.Generator) -> TransferNoise:
+def new_transfer_noise(layout: "Layout | DirectLayout", bins: int, rng: np.random.Generator) -> TransferNoise:
     """Room for the transfers of a population, with random numbers of their own seeded from `rng`."""
     most = int(np.diff(layout.channels).max(initial=0))
     numbers = max((2 + most) * CAPACITY, len(layout.source)) + WORDS  # only what is used is ever touched
