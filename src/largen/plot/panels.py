@@ -150,7 +150,7 @@ _KINDS: dict[type, tuple[Callable[[Any, Run], bool], Callable[[Any, Run, Axes], 
         _surface,
     ),
     pictures.AgainstLag: (lambda picture, run: _has(run, picture.whole), _against_lag),
-    pictures.Curves: (lambda picture, run: True, _curves),
+    pictures.Curves: (lambda picture, run: bool(picture.of(run.limit)), _curves),
     pictures.Distance: (lambda picture, run: run.report is not None, _distance),
 }
 """By kind: whether the run has what the picture shows, and how it is drawn."""

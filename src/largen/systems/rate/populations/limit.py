@@ -10,6 +10,7 @@ from largen.system import Arrays
 from largen.systems.rate.limit import discrete_times
 from largen.systems.rate.populations.numbers import spread
 from largen.systems.rate.populations.recursion import Law, Setting, forward, prepare
+from largen.systems.rate.populations.yardsticks import BRANCH, UNSTABLE
 from largen.systems.rate.recursion import grid_points
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _MOST_LEVELS = 9
 _MOST_POINTS = 20_000
+_PUSH = 1e-4  # mean of the states that breaks a symmetry
 _ARRAYS = ("mean", "rate", "latent", "covariance", "frozen")
 
 
@@ -70,6 +72,8 @@ def solve(model: "RatePopulations", times: np.ndarray, options: Options) -> Arra
         "expectation_tail": found.tail,
         "grid_points": found.points,
     }
+    if _leaves_symmetry(model, times, found, options):
+        attrs[BRANCH] = UNSTABLE
     values = {"mean": found.mean, "rate": found.rate, "covariance": found.covariance}
     values["frozen_covariance"] = found.frozen
     coords = {"lag": np.arange(options.lags + 1), "time_": times}
@@ -77,6 +81,18 @@ def solve(model: "RatePopulations", times: np.ndarray, options: Options) -> Arra
         values["latent"] = found.latent
         coords["rank"] = np.arange(len(found.latent))
     return Arrays(values, coords, attrs)
+
+
+def _leaves_symmetry(model: "RatePopulations", times: np.ndarray, found: Solution, options: Options) -> bool:
+    """Whether means that vanish by symmetry grow from a small start: then networks go to one of two sides."""
+    structured = model.low_rank is not None or np.any(np.asarray(model.mean_weight))
+    if not structured or np.abs(found.mean).max() > 1e-12 or np.abs(found.latent).max(initial=0.0) > 1e-12:
+        return False
+    count = len(found.mean)
+    pushed = model.replace(initial_mean=_PUSH * np.cos(np.arange(1.0, count + 1.0)))
+    moved = moments(pushed, times, options._replace(lags=0, rtol=max(options.rtol, 1e-5), atol=1e-4 * _PUSH))
+    size = np.abs(moved.mean).max(axis=0)
+    return bool(size[-1] > size[0])
 
 
 def moments(model: "RatePopulations", times: np.ndarray, options: Options) -> Solution:

@@ -21,7 +21,7 @@ from largen.systems.rate.populations import numbers
 from largen.systems.rate.populations.analyses import AbstractAnalyses
 from largen.systems.rate.populations.parts import LowRank, Patterns
 from largen.systems.rate.populations.pictures import OVERVIEW, VIEWS
-from largen.systems.rate.populations.yardsticks import NEURON_SD, VARIANCE
+from largen.systems.rate.populations.yardsticks import LATENT, NEURON_SD, RATE, VARIANCE
 
 _COVARIANCE = ("population", "lag", "time", "time_")
 
@@ -56,8 +56,8 @@ class RatePopulations(AbstractAnalyses):
     bias_order: ClassVar[float | None] = 1.0  # of averages over draws of the weights
     observables: ClassVar[tuple[Observable, ...]] = (
         Observable("mean", ("population", "time"), "1", "mean state", yardstick=NEURON_SD),
-        Observable("rate", ("population", "time"), "1", "mean rate"),
-        Observable("latent", ("rank", "time"), "1", "latent variable"),
+        Observable("rate", ("population", "time"), "1", "mean rate", yardstick=RATE),
+        Observable("latent", ("rank", "time"), "1", "latent variable", yardstick=LATENT),
         Observable("covariance", _COVARIANCE, "1", "covariance of neurons at a lag on the ring", False, VARIANCE),
         Observable("frozen_covariance", _COVARIANCE, "1", "covariance frozen by the weights", False, VARIANCE),
         Observable("state", ("neuron", "time"), "1", "state of the neurons (first replica)", True),

@@ -33,16 +33,25 @@ def autocorrelations(run: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return curves
 
 
+def latents(run: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Latent variables against time."""
+    if "latent" not in run:
+        return {}
+    rows = run["latent"].transpose("rank", "time")
+    return {f"rank {r}": (run["time"].values, row) for r, row in zip(rows["rank"].values, rows.values, strict=True)}
+
+
+_LATENTS = Curves("latent variable", "time", "latent variable", latents)
 _VARIANCES = Curves("variance of a neuron", "time", "variance", variances)
 _AUTOCORRELATIONS = Curves("covariance with the last state", "time between", "covariance", autocorrelations)
 
 OVERVIEW: tuple[tuple[Picture, ...], ...] = (
     (Series("mean"), Series("rate")),
-    (Series("latent"), _VARIANCES),
+    (_LATENTS, _VARIANCES),
     (_AUTOCORRELATIONS, Distance()),
 )
 VIEWS: Mapping[str, tuple[Picture, ...]] = {
     "Mean": (Series("mean"), Series("rate")),
-    "Latent": (Series("latent"),),
+    "Latent": (_LATENTS,),
     "Variance": (_VARIANCES, _AUTOCORRELATIONS),
 }
