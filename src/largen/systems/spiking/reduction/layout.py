@@ -110,7 +110,7 @@ def build_layout(model: "SpikingNetwork", discretisation: Discretisation) -> Lay
     steps = np.minimum(refractory_steps(model, dt), MOST_STEPS)
     delay = np.floor(steps).astype(np.int64) if fixed else np.full(P, -1)
     leave = dt / refractory if code == PAPER else -np.expm1(-dt / refractory)
-    target, source, starts = _merge(model)
+    target, source, starts = merge_classes(model)
     first = starts[:-1]
     decay, strength, probability = (
         np.array(x)[target, source] for x in (model.decay, model.strength, model.probability)
@@ -150,7 +150,7 @@ def build_layout(model: "SpikingNetwork", discretisation: Discretisation) -> Lay
     )
 
 
-def _merge(model: "SpikingNetwork") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def merge_classes(model: "SpikingNetwork") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Classes that can ever hold a spike, sorted by channel.
 
     Returns:
