@@ -63,6 +63,8 @@ def fluctuations(system: AbstractSystem, *, n: int, times: Any = None, **options
     Rate system, discrete time (options `lags`, `samples`, `seed`): variances of `mean` (time), `covariance` and
     `second_moment` (lag, time, time_), the part `_frozen` by the weights and the Monte Carlo `_error`. They are those
     of the law averaged over the weights; for one network most of the fluctuation is frozen.
+    Populations of rate neurons, discrete time, independent weights (options `samples`, `seed`): the same by
+    population, with `rate`, `latent`, and the variances `_field` without feedback.
 
     Args:
         system: A model whose system has a theory of fluctuations.

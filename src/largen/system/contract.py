@@ -248,8 +248,8 @@ class AbstractSystem(AbstractComponent):
         """
         return None
 
-    def fluctuations(self, *, n: int, times: Any = None, **options: Any) -> Table:
-        """Theory of the fluctuations of a network of n neurons, for `analysis.fluctuations`."""
+    def fluctuations(self, *, n: int, times: Any = None, **options: Any) -> Any:
+        """Theory of the fluctuations of a network of n neurons, for `analysis.fluctuations`: a Table, or a Dataset."""
         self._refuse("no fluctuation theory")
 
     def stationary(self, **options: Any) -> Any:

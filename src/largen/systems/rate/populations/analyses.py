@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from largen.checks import InputError, integer
+from largen.checks import InputError, increasing_times, integer
 from largen.system import AbstractSystem, Table
 
 if TYPE_CHECKING:
@@ -64,6 +64,26 @@ class AbstractAnalyses(AbstractSystem):
         from largen.systems.rate.populations import dimension, tables
 
         return tables.of_dimension(dimension.solve(self._model, start=start, rtol=rtol))
+
+    def fluctuations(self, *, n: int, times: Any = None, samples: int = 100_000, seed: int = 0) -> "xr.Dataset":
+        """Variances over draws of averages over n neurons in discrete time, total and frozen.
+
+        Args:
+            n: Neurons.
+            times: Consecutive integers, shape (time,).
+            samples: Samples of a neuron, from which covariances over neurons are estimated.
+            seed: Their seed.
+
+        Returns:
+            Dataset with variances of `mean`, `rate`, `second_moment`, `covariance` and `latent`; `_frozen` is the part
+            shared by two replicas, `_field` what would be left without feedback, `_error` the Monte Carlo error.
+        """
+        from largen.systems.rate.populations import fluctuations, tables
+
+        times = increasing_times("times", times)
+        return tables.of_fluctuations(
+            self._model, fluctuations.solve(self._model, times, samples=samples, seed=seed), times, n
+        )
 
     def onset(self, parameter: str, *, low: float, high: float, steps: int = 24) -> "xr.Dataset":
         """Where the static state becomes unstable as one parameter grows or falls; see `populations.onset.find`."""

@@ -8,6 +8,7 @@ import xarray as xr
 from largen.statistics.signals import labelled
 from largen.systems.rate.populations.dimension import Dimension
 from largen.systems.rate.populations.exponent import Exponent
+from largen.systems.rate.populations.fluctuations import Fluctuations
 from largen.systems.rate.populations.onset import Onset
 from largen.systems.rate.populations.static_states import StaticState
 from largen.systems.rate.populations.stationary import Stationary
@@ -111,6 +112,25 @@ def of_exponent(found: Exponent) -> xr.DataArray:
         "system": _SYSTEM,
     }
     return xr.DataArray(found.value, name="lyapunov_exponent", attrs=attrs)
+
+
+def of_fluctuations(model: "RatePopulations", found: Fluctuations, times: np.ndarray, n: int) -> xr.Dataset:
+    """Variances of averages over the neurons of a network of n: all, the frozen part, without feedback, the error."""
+    square = ("population", "time", "time_")
+    dims = {name: square for name in ("second_moment", "covariance")}
+    dims |= {"mean": ("population", "time"), "rate": ("population", "time"), "latent": ("rank", "time")}
+    words = {"": "", "_frozen": ", part frozen by weights and loadings", "_field": ", without feedback",
+             "_error": ", Monte Carlo error"}  # fmt: skip
+    parts = zip(words.items(), (found.total, found.frozen, found.field, found.error), strict=True)
+    rank = len(found.total["latent"])
+    variables: dict[str, Any] = {}
+    for (ending, text), values in parts:
+        for name, value in values.items():
+            if name != "latent" or rank:
+                about = f"variance of the {name.replace('_', ' ')} over draws{text}"
+                variables[name + ending] = (dims[name], value / n, "1", about)
+    coords = _coords(model, rank) | {"time": (times, "1", "time"), "time_": (times, "1", "other time")}
+    return labelled(variables, coords, {"kind": "fluctuations", "system": _SYSTEM, "n": n})
 
 
 def of_dimension(found: Dimension) -> xr.Dataset:
