@@ -358,8 +358,8 @@ class AbstractSystem(AbstractComponent):
         Raises:
             InputError: No such parameter, or a value that it cannot have; the message names both.
         """
-        single = {name for name in changes if "[" in name or "." in name}
-        whole = {name.strip(): value for name, value in changes.items() if name not in single}
+        single = {name for name in changes if any(parse(name)[1:])}
+        whole = {parse(name)[0]: value for name, value in changes.items() if name not in single}
         labelled = any(map(_has_labels, whole.values()))
         new = set_whole(self, whole, self.populations if labelled else ()) if whole else self
         for name in changes:

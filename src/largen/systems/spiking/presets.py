@@ -54,7 +54,6 @@ def brunel(g: float, eta: float, J: float, delay: float, n_e: int, epsilon: floa
         "inhibitory": (False, True),
         "strength": [[J, g * J]] * 2,
         "in_degree": [degree.tolist()] * 2,
-        "decay": np.ones((2, 2)),  # without meaning for delta synapses
         "synapse": "delta",
         "inhibition": "current",
         "delay": delay,
