@@ -158,7 +158,7 @@ def arrivals(model, spikes, draws):
     make_classes(x, s.history, step, 0, 0.0)
     found = []
     for _ in range(draws):
-        arrive(c, s, x, k, network.streams.synapses, 0, 0, 0, 300)
+        arrive(c, s, x, k, network.streams.synapses, 0, 0, 300)
         found.append(k.arrived[0, :300].copy())
     return np.concatenate(found)
 

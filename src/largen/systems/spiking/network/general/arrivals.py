@@ -1,8 +1,8 @@
 """What arrives by chance in one step, from alias rows: one draw for each neuron and class.
 
-A class is what reaches one target population in one row of the ring with one weight: of an annealed network the spikes
-of all sources with that weight, and the external Poisson kicks where they have it too. Its law is that of the sum,
-given the spikes nf_b of the steps before:
+A class is what reaches one row of one target population with one weight: of an annealed network the spikes of all
+sources with that weight, and the external Poisson kicks where they have it too. Its law is that of the sum, given the
+spikes nf_b of the steps before:
 
 - `probability`: sum over b, d of Bin(nf_b(n - d), p P(d));
 - `in_degree`: sum over b of Bin(K, sum over d of P(d) nf_b(n - d)/N_b);
@@ -35,7 +35,7 @@ class Classes(NamedTuple):
 
     Attributes:
         first: Classes of target a are first[a] to first[a + 1] - 1, shape (P + 1,).
-        row: Row of the ring, or -1 for V itself, shape (q,).
+        row: Row of what arrives, or -1 for V itself, shape (q,).
         weight: What one spike or kick brings, float32, shape (q,).
         spread: Relative standard deviation of that, shape (q,).
         external: Whether external kicks belong to it, shape (q,).
@@ -94,7 +94,7 @@ def classes(
         size: Neurons of each population.
         connections: The rule, and by [target][source] its p, K or M.
         shares: Share of the synapses with a delay of 1, 2, ... steps, [target][source][delay].
-        brings: By [target][source]: row of the ring, what a spike adds there, and the relative spread of that.
+        brings: By [target][source]: row of what arrives, what a spike adds there, and the relative spread of that.
         external: By population: row of external Poisson kicks (-1 for V itself), their size, and the largest mean
             number in a step, 0 without.
         annealed: Whether spikes arrive by chance.

@@ -1,7 +1,7 @@
 """The fixed graph of a quenched network as lists: one row of targets for each neuron, sorted by delay.
 
 Synapses of a row that reach their targets after the same number of steps and bring the same are a group; they lie one
-after another, so that a spike writes one slot of the ring after another, and neither delay nor weight is stored with a
+after another: they act in the same step (see `delivery`), and neither delay nor weight is stored with a
 synapse (the weight is, where weights are spread). A row is drawn from random words of its own, seeded by (key, row):
 
 - `probability`: the bits of `graph.make_row`, so that the graph is the one of today's bit rows;

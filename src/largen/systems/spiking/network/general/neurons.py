@@ -14,12 +14,12 @@ _BLOCK = 32  # neurons that are searched for spikes together
 
 
 @inner
-def take(ring: np.ndarray, low: int, count: int, arrived: np.ndarray) -> None:
-    """Take what has arrived for a chunk out of one row of the ring."""
+def take(arriving: np.ndarray, low: int, count: int, arrived: np.ndarray) -> None:
+    """Take what arrives at a chunk out of one row."""
     start = uint64(low)
     for i in range(uint64(count)):
-        arrived[i] = ring[start + i]
-        ring[start + i] = float32(0.0)
+        arrived[i] = arriving[start + i]
+        arriving[start + i] = float32(0.0)
 
 
 @inner

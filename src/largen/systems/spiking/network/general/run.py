@@ -114,7 +114,7 @@ def plan(
         groups = float(np.max(law.last - law.first + 1)) * (1.0 if spread else populations)
         state += (8.0 if spread else 4.0) * most_synapses(edge, connections(model))
         state += 4.0 * neurons * (groups + 2.0 + (populations if model.synapses is not None else 0))
-        state += 4.0 * neurons * most * (1.0 + law.shares.shape[2])
+        state += 4.0 * neurons * (most + 1.0 + law.shares.shape[2])
         state += 28.0 * (neurons if model.probability is not None else 2.0 * synapses / neurons)  # one row
         seconds += _BUILT * synapses * (4.0 if model.in_degree is not None else 1.0)
         seconds += 3e-9 * synapses * _RATE * 1e-3 * total * dt
@@ -210,7 +210,9 @@ def at_start(
             wait=np.zeros(neurons, np.int32),
             fired=np.zeros(neurons, np.int32),
             fired_to=np.zeros(populations + 1, np.int64),
-            ring=np.zeros((slots, most, neurons) if c.quenched else (1, most, 0), np.float32),
+            arriving=np.zeros((most, neurons if c.quenched else 0), np.float32),
+            sent=np.empty((slots, neurons) if c.quenched else (1, 0), np.int32),
+            sent_to=np.zeros((slots if c.quenched else 1, populations + 1), np.int64),
             history=np.zeros((1 if c.quenched else slots, populations), np.int64),
         ),
         Streams(lanes(rng("noise")), lanes(rng("synapses")), lanes(rng("refractory"))),

@@ -12,6 +12,8 @@ from largen.numerics.compiled import inner, kernel
 from largen.systems.spiking.network.state import Output
 
 CHUNK = 1024
+PIECES = 4096
+"""Pieces of the lists that are gone through together."""
 
 CURRENT, CONDUCTANCE, KICK, SHRINK, PENDING, RELEASE = 0, 1, 2, 3, 4, 5
 """Kinds of rows: an exponential current; an exponential inhibition times g(V); a jump of V; a factor of V - V_I (the
@@ -110,8 +112,10 @@ class State(NamedTuple):
         wait: Steps for which a neuron stays refractory, shape (N,), int32.
         fired: The neurons that spiked in the last step, shape (N,), int32.
         fired_to: Those of population b are fired[fired_to[b]:fired_to[b + 1]], shape (P + 1,).
-        ring: What arrives in the steps to come, by slot, row and neuron, float32, shape (R, C, N).
-        history: Spikes of the last steps, annealed, int64, shape (R, P).
+        arriving: What arrives in this step along the fixed graph, by row, float32, shape (C, N).
+        sent: The neurons that spiked in the last R steps, a slot for each step, int32, shape (R, N).
+        sent_to: Those of population b are sent[slot, sent_to[slot, b]:sent_to[slot, b + 1]], shape (R, P + 1).
+        history: Numbers of spikes of the last steps, annealed, int64, shape (R, P).
     """
 
     voltage: np.ndarray
@@ -122,7 +126,9 @@ class State(NamedTuple):
     wait: np.ndarray
     fired: np.ndarray
     fired_to: np.ndarray
-    ring: np.ndarray
+    arriving: np.ndarray
+    sent: np.ndarray
+    sent_to: np.ndarray
     history: np.ndarray
 
 
@@ -158,6 +164,10 @@ class Scratch(NamedTuple):
         shrink: Logarithm of a factor of V - V_I.
         normal: Standard normal numbers.
         moved: U after the flow, float64.
+        first: First synapse of each piece of the lists that acts in this step, int64, shape (PIECES,).
+        last: One beyond its last.
+        row: Row to which it adds.
+        brings: What each of its synapses adds, where no weights are stored, float32.
         before: Largest number of pending spikes of each row before the step, int64, shape (C,).
     """
 
@@ -175,6 +185,10 @@ class Scratch(NamedTuple):
     shrink: np.ndarray
     normal: np.ndarray
     moved: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    row: np.ndarray
+    brings: np.ndarray
     before: np.ndarray
 
 
@@ -197,6 +211,10 @@ def scratch(rows: int) -> Scratch:
         shrink=floats[3],
         normal=floats[4],
         moved=np.empty(CHUNK),
+        first=np.empty(PIECES, np.uint64),
+        last=np.empty(PIECES, np.uint64),
+        row=np.empty(PIECES, np.int64),
+        brings=np.empty(PIECES, np.float32),
         before=np.zeros(rows, np.int64),
     )
 

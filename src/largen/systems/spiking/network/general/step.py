@@ -2,14 +2,14 @@
 
 Step n, which ends at n dt, for all neurons of a population a:
 
-1. What was sent for this step arrives: from the ring (quenched), or drawn given the spikes of the steps before
+1. The spikes arrive whose delay ends with this step: along the lists (quenched), or drawn given their numbers
    (annealed), with the external kicks.
 2. A neuron that is not refractory moves by its own flow under its channels, its pending spikes, the drift and the
    white noise; released inhibition comes before, kicks of V after. V and H of conductances are those of before the
    step. Of a refractory neuron the channels go on; kicks that reach V are lost.
 3. Channels decay and take up what arrives; released spikes leave H before what arrives joins it, pending ones after.
 4. A neuron at the threshold (with pending synapses: above it) spikes, is reset and waits, at 0 steps not at all.
-5. Its spike goes to the slots n + d of the ring, or is counted.
+5. Its spike is remembered, or counted, and acts in the steps n + d.
 
 Steps 2 to 4 with exponential or delta synapses are those of NEST's iaf_psc_exp and iaf_psc_delta on the grid.
 """
@@ -23,6 +23,7 @@ from largen.numerics.normal_numbers import normals
 from largen.numerics.xoshiro import fill
 from largen.systems.spiking.network.general import neurons
 from largen.systems.spiking.network.general.arrivals import Classes, make_classes
+from largen.systems.spiking.network.general.delivery import deliver, remember
 from largen.systems.spiking.network.general.state import (
     CHUNK,
     CONDUCTANCE,
@@ -48,11 +49,11 @@ from largen.systems.spiking.network.tables import Release as ReleaseRows
 
 
 @kernel
-def arrive(c: Constants, s: State, x: Classes, k: Scratch, lanes: np.ndarray, slot: int, a: int, low: int, count: int):
+def arrive(c: Constants, s: State, x: Classes, k: Scratch, lanes: np.ndarray, a: int, low: int, count: int) -> None:
     """Gather what arrives at a chunk, by row, and the kicks of V."""
     for r in range(c.rows[a]):
         if c.quenched:
-            neurons.take(s.ring[slot, r], low, count, k.arrived[r])
+            neurons.take(s.arriving[r], low, count, k.arrived[r])
         else:
             clear(k.arrived[r], count)
     for q in range(x.first[a], x.first[a + 1]):
@@ -170,25 +171,6 @@ def _external(c: Constants, drive: Drive, step: int, a: int, out: np.ndarray) ->
 
 
 @inner
-def deliver(s: State, x: Links, step: int, first: int, last: int, b: int) -> None:
-    """Send the spikes fired[first:last] of population b along the lists."""
-    slots = s.ring.shape[0]
-    for j in range(first, last):
-        source = s.fired[j]
-        start, offset = uint64(x.start[source]), x.offset[source]
-        for g in range(x.groups[b]):
-            out = s.ring[(step + x.delay[b, g]) % slots, x.row[b, g]]
-            low, high = start + uint64(offset[g]), start + uint64(offset[g + 1])
-            if x.weight.size:
-                for e in range(low, high):
-                    out[uint64(x.target[e])] += x.weight[e]
-            else:
-                each = x.brings[b, g]
-                for e in range(low, high):
-                    out[uint64(x.target[e])] += each
-
-
-@inner
 def _special(c: Constants, a: int) -> tuple[int, int]:
     """What the inhibition of population a needs beside a plain flow: `pulls` and `shrinks` of `_move`."""
     pulls, shrinks = 0, 0
@@ -206,7 +188,7 @@ def _special(c: Constants, a: int) -> tuple[int, int]:
 @inner
 def _population(
     c: Constants, s: State, streams: Streams, release: ReleaseRows, x: Classes, k: Scratch, external: np.ndarray,
-    most: np.ndarray, slot: int, a: int, fired: int,
+    most: np.ndarray, a: int, fired: int,
 ) -> int:  # fmt: skip
     """Move population a; returns the spikes listed so far."""
     pulls, shrinks = _special(c, a)
@@ -220,7 +202,7 @@ def _population(
         clear(k.kicks, count)
         if pulls:
             clear(k.pull, count)
-        arrive(c, s, x, k, streams.synapses, slot, a, low, count)
+        arrive(c, s, x, k, streams.synapses, a, low, count)
         if external[2] > 0.0 or kick_noise > 0.0:
             fill(streams.noise, k.lanes, count + 1)
             normals(k.words, k.normal, count)
@@ -271,7 +253,9 @@ def advance(
         if out.spike_step.size and out.spike_step.size - out.cursor[1] < s.voltage.size:
             return step
         step += 1
-        fired, slot = np.int64(0), step % s.ring.shape[0]
+        fired = np.int64(0)
+        if c.quenched:
+            deliver(s, links, k, step)
         for a in range(populations):
             _external(c, drive, step - 1, a, work)
             rate = drive.rate[min(step - 1, drive.rate.shape[0] - 1), a]
@@ -279,18 +263,17 @@ def advance(
             for r in range(c.rows[a]):
                 k.before[r] = s.reach[a, r, MOST]
                 s.reach[a, r, MOST], s.reach[a, r, TOTAL] = 0, 0
-            fired = _population(c, s, streams, release, x, k, work, k.before, slot, a, fired)
+            fired = _population(c, s, streams, release, x, k, work, k.before, a, fired)
             s.fired_to[a + 1] = fired
         if out.steps[out.cursor[0] - 1] == step - 1:
             record_pending(c, s, out, True)
         if last:
             return step - 1
-        for b in range(populations):
-            begin, end = s.fired_to[b], s.fired_to[b + 1]
-            if c.quenched:
-                deliver(s, links, step, begin, end, b)
-            else:
-                s.history[step % s.history.shape[0], b] = end - begin
+        if c.quenched:
+            remember(s, step)
+        else:
+            for b in range(populations):
+                s.history[step % s.history.shape[0], b] = s.fired_to[b + 1] - s.fired_to[b]
         record_spikes(s, out, step)
         if step == out.steps[out.cursor[0]]:
             sample(c, s, out)

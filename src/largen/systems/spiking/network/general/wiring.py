@@ -49,7 +49,7 @@ class Links(NamedTuple):
     Attributes:
         groups: Groups of a source population's rows, shape (P,).
         delay: Steps until a group acts, shape (P, G).
-        row: Row of the ring to which it adds, shape (P, G).
+        row: Row of what arrives to which it adds, shape (P, G).
         brings: What a spike adds there, float32, shape (P, G); not read where weights are stored.
         start: First synapse of each row, and the number of all, int64, shape (N + 1,).
         offset: First synapse of each group within the row, and the length of the row, int32, shape (N, G + 1).
@@ -74,7 +74,7 @@ def group_table(
 
     Args:
         shares: Share of the synapses with a delay of 1, 2, ... steps, [target][source][delay].
-        row: Row of the ring, [target][source].
+        row: Row of what arrives, [target][source].
         weight: What a spike adds there, [target][source].
         connected: Whether there are synapses, [target][source].
         stored: Whether weights are stored, so that they do not make groups.
@@ -146,7 +146,7 @@ def wiring(
         edge: First neuron of each population, and N.
         connections: The rule, and by [target][source] its probabilities, in-degrees or numbers of synapses.
         shares: Share of the synapses with a delay of 1, 2, ... steps, [target][source][delay].
-        brings: By [target][source]: row of the ring, what a spike adds there, and the relative spread of that.
+        brings: By [target][source]: row of what arrives, what a spike adds there, and the relative spread of that.
         key: The graph's name, uint64, shape (2,).
         rng: Shares the synapses among the sources.
     """
