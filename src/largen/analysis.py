@@ -25,6 +25,7 @@ from largen.statistics.lags import correlation_against_lag as correlation_agains
 from largen.statistics.metastability import metastability as metastability
 from largen.statistics.signals import labelled
 from largen.statistics.spectra import power_spectrum as power_spectrum
+from largen.statistics.spike_trains import spike_trains as spike_trains
 from largen.statistics.summary import summary as summary
 from largen.system import AbstractSystem, Table, check_options, finite_arithmetic, require_model
 from largen.systems.rate.tables import chaotic_variance as chaotic_variance
@@ -50,6 +51,7 @@ __all__ = (
     "phase_portrait",
     "power_spectrum",
     "rate_function",
+    "spike_trains",
     "stationary",
     "summary",
 )
