@@ -6,7 +6,7 @@ import numpy as np
 
 from largen.checks import InputError, require
 
-CLOSURES = ("paper", "white", "joint")
+CLOSURES = ("paper", "white", "joint", "quadrature")
 BELOW_RESET = 0.6
 """How far the bins reach below the reset before a run asks for more, in thresholds."""
 MAX_LOWEST = 1e-5
@@ -34,7 +34,8 @@ class Discretisation(NamedTuple):
 
     Attributes:
         closure: "joint" carries the coloured synaptic noise with the potentials; "white" whitens it; "paper" is the
-            published reference implementation with all its conventions (numba engine only).
+            published reference implementation with all its conventions (numba engine only); "quadrature" has families
+            of neurons at Gauss nodes of the pending input (`reduction.quadrature`).
         bin_width: Width of the voltage bins, the threshold divided by an integer; None before the rule of
             `reduction.bin_width` has chosen it.
         linear_in_bin: Whether the deviations of pending spikes are linear within a bin ("joint" only): second order

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from largen.checks import InputError, require
+from largen.checks import InputError, one_of, require
 from largen.system import Dynamics, Form, Observable
 from largen.systems.spiking.discretisation import MIN_OCCUPANCY_VARIABLE, Discretisation
 from largen.systems.spiking.reduction.bin_width import with_bins
@@ -187,6 +187,7 @@ def build(
     name = parameter or ""
     field = name.split("[")[0].rstrip("*")
     require(not name or field in VARIABLE, "parameter", f"be an entry of {', '.join(VARIABLE)}", name)
+    one_of("closure", discretisation.closure, ("joint", "white"))
     value, bounds, unit = model.free(parameter) if parameter else (0.0, (-np.inf, np.inf), "")
     drive = np.broadcast_to(np.asarray(model.external_rate, float), (1, len(model.size)))
     given = discretisation._replace(dt=check_step(model, discretisation.dt))

@@ -221,14 +221,21 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         seed: int = 0,
         realisations: int = 1,
         record: str | tuple[str, ...] = (),
+        orders: Any = "auto",
+        error: bool = True,
     ) -> Arrays:
         """Solve the discrete-state reduction (dsODE) at n neurons; see `Discretisation` and `solve.solve`."""
         self.require_moderate()
-        if self.is_basic:
-            from largen.systems.spiking.solve import solve
-        else:
+        from largen.systems.spiking.solve import check_own_options, solve
+
+        own: dict[str, Any] = {"orders": orders, "error": error}
+        check_own_options(closure, **own)
+        if closure == "quadrature":
+            self.require_basic("The quadrature")
+        if not self.is_basic:
             from largen.systems.spiking.reduction.direct.solve import solve
 
+            own = {}
         return solve(
             self.scaled(self.reference_size if n is None else n),
             times,
@@ -238,6 +245,7 @@ class SpikingNetwork(AbstractIntegrateAndFire):
             seed=seed,
             realisations=realisations,
             record=names("record", record),
+            **own,
         )
 
     def smooth(

@@ -216,7 +216,7 @@ def _settle(x, row, cells, width, reach, by):
 
 @part
 def _drift_far(x, row, cells, width, reach, contraction, shift):
-    """As `_drift` and `_settle` where cells move by different whole numbers of cells; cell by cell."""
+    """As `_drift` and `_settle` where some cells move further than others by a cell or more; one by one."""
     for degree in range(DEGREES):
         for k in range(cells):
             row[degree * width + k] = 0.0

@@ -186,9 +186,8 @@ def build_layout(model: "SpikingNetwork", channels: Channels, grid: Grid, drive:
     families = families_of(channels, grid.orders, P)
     _check_families(families, orders)
     edges = bin_edges(float(model.threshold), grid.width, grid.depth)
-    cells, width = len(edges) - 1, float(edges[1] - edges[0])
-    reach = int(np.ceil(TAIL * float(np.max(external_sd(model, drive, dt))) / width))
-    if cells + 4 * reach + 8 > MOST_CELLS:
+    cells, width, reach = len(edges) - 1, float(edges[1] - edges[0]), _reach(model, drive, grid)
+    if not fits(model, drive, grid):
         raise InputError(
             f"Argument `bin_width` must be larger: {width:g} makes {cells} cells, and noise that reaches {reach} of "
             f"them in a step, of {MOST_CELLS} that are possible in all."
@@ -239,6 +238,18 @@ def build_layout(model: "SpikingNetwork", channels: Channels, grid: Grid, drive:
         slots=int(delay.max()) + 2 if fixed else 1,
         reach=reach,
     )
+
+
+def fits(model: "SpikingNetwork", drive: np.ndarray, grid: Grid) -> bool:
+    """Whether there is room for the cells of a grid and for what the noise reaches beyond them."""
+    cells = (1.0 + grid.depth) * float(model.threshold) / grid.width
+    return bool(cells + 1.0 + 4 * _reach(model, drive, grid) + 8 <= MOST_CELLS)
+
+
+def _reach(model: "SpikingNetwork", drive: np.ndarray, grid: Grid) -> int:
+    """Cells that the external noise reaches at most."""
+    sd = float(np.max(external_sd(model, drive, grid.dt))) / grid.width
+    return int(min(np.ceil(TAIL * sd), MOST_CELLS))
 
 
 def _check_families(families: np.ndarray, orders: np.ndarray) -> None:

@@ -45,6 +45,6 @@ def run(
     state, work = new_state(layout), new_work(layout)
     output = new_output(layout, steps, density=density)
     start(layout, state)
-    sd = np.ascontiguousarray(external_sd(model, drive, grid.dt))
-    run_steps(layout, state, work, np.ascontiguousarray(drive), sd, output)
+    kicks = np.array(drive, np.float64)  # writable, so that the kernel is compiled once
+    run_steps(layout, state, work, kicks, external_sd(model, kicks, grid.dt), output)
     return Run(layout, output, state, work.lowest / max(int(steps[-1]), 1))
