@@ -37,8 +37,8 @@ def lyapunov(
 ) -> xr.Dataset:
     """Measure the largest Lyapunov exponents: positive is chaos, 0 a limit cycle's phase, negative a fixed point.
 
-    - A RateNetwork without noise: the network of n neurons itself, the draws of weights, thresholds and initial states
-      being those of `simulate` with this seed.
+    - A RateNetwork or RatePopulations without noise: the network of n neurons itself, the draws of weights, thresholds
+      and initial states being those of `simulate` with this seed.
     - A SpikingNetwork: the deterministic reduction, a map at its dt. The conserved numbers of neurons, whose exponents
       are 0 exactly, are left out. `options` as for `follow`.
     - A BalancedNetwork: the equations of n neurons, or the limit (n None), from the model's initial state.

@@ -176,3 +176,15 @@ def test_noise_asks_for_heuns_method():
         ln.simulate(ln.RatePopulations(noise=0.1), [0.0, 1.0], n=100, method="rk4")
     assert ln.simulate(ln.RatePopulations(noise=0.1), [0.0, 1.0], n=100).attrs["method"] == "heun"
     assert ln.simulate(ln.RatePopulations(), [0.0, 1.0], n=100).attrs["method"] == "rk4"
+
+
+def test_the_exponent_by_automatic_differentiation_is_that_of_the_tangent_vector():
+    model = ln.RatePopulations.rank_one().replace(weight_variance=((25.0,),), initial_mean=0.3)
+    found = ln.analysis.lyapunov(model, duration=80.0, transient=20.0, n=120, seed=2, dt=0.1)
+    run = ln.simulate(model, np.linspace(0, 100, 6), n=120, seed=2, record="lyapunov", dt=0.1, replicas=1, lags=0)
+    assert float(found["exponent"][0, 0]) == pytest.approx(float(run["lyapunov"][0, -1]), abs=0.06)
+    assert float(run["lyapunov"][0, -1]) > 0.1
+    with pytest.raises(ln.InputError, match="`noise` must be 0"):
+        ln.analysis.lyapunov(model.replace(noise=0.1), duration=20.0, n=50)
+    with pytest.raises(ln.InputError, match="constant in time"):
+        ln.analysis.lyapunov(transient().replace(noise=0.0), duration=20.0, n=50)

@@ -1,10 +1,12 @@
 """The theories of populations, as methods of the model that give labelled results."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from largen.checks import InputError, increasing_times, integer
+from largen.numerics.lyapunov import TangentMap
 from largen.system import AbstractSystem, Table
 
 if TYPE_CHECKING:
@@ -84,6 +86,14 @@ class AbstractAnalyses(AbstractSystem):
         return tables.of_fluctuations(
             self._model, fluctuations.solve(self._model, times, samples=samples, seed=seed), times, n
         )
+
+    def tangent_dynamics(
+        self, *, n: int | None, dt: float | None, rng: Callable[..., np.random.Generator] | None
+    ) -> TangentMap:
+        """One draw of the network without noise, with tangent vectors; see `tangent.of_network`."""
+        from largen.systems.rate.populations import tangent
+
+        return tangent.of_network(self._model, n, dt, rng)
 
     def onset(self, parameter: str, *, low: float, high: float, steps: int = 24) -> "xr.Dataset":
         """Where the static state becomes unstable as one parameter grows or falls; see `populations.onset.find`."""
