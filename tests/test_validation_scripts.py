@@ -6,6 +6,7 @@ is run at a small size: the quick ones here, the others with `-m long` (both in 
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import sys
@@ -186,6 +187,7 @@ def test_results_are_written_whole_or_not_at_all(tmp_path):
 NEEDS = {
     ("validation/slurm.py", "trials"): lambda: shutil.which("sbatch"),
     ("validation/failures.py", "root"): lambda: Path("/sys/fs/cgroup").exists() and shutil.which("setpriv") and _root(),
+    **{("validation/beside_nest.py", part): lambda: "NEST_PYTHON" in os.environ for part in ("brunel", "microcircuit")},
     **{("benchmarks/explorer.py", part): lambda: Path("/usr/bin/chromium").exists()
        for part in ("latency", "pages", "pictures", "diagram")},
 }  # fmt: skip
@@ -193,8 +195,6 @@ NEEDS = {
 
 
 def _root():
-    import os
-
     return os.geteuid() == 0
 
 
