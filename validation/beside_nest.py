@@ -3,7 +3,7 @@
 Source:   Brunel 2000 (network A, g = 5, eta = 2, N = 12 500) and the cortical microcircuit (Potjans & Diesmann 2014)
           at a tenth of its size, each by `validation/simulators/nest_network.py` in a process of its own.
 Needs:    a Python that imports NEST 3, named by $NEST_PYTHON.
-Run time: brunel about 20 minutes, microcircuit about 5.
+Run time: brunel about 6 minutes, microcircuit about 3.
 Command:  NEST_PYTHON=... python validation/beside_nest.py brunel microcircuit
 """
 
@@ -107,7 +107,7 @@ def beside(results: Results, model: ln.SpikingNetwork, duration: float, warm: fl
 def brunel(results: Results, small: bool) -> None:
     """Brunel's network A at g = 5, eta = 2, quenched: a fixed number of inputs, delays of 1.5 ms."""
     model = ln.SpikingNetwork.brunel(n_e=800 if small else 10_000).replace(connectivity="quenched")
-    beside(results, model, 300.0 if small else 2000.0, 100.0 if small else 200.0, 2 if small else 4)
+    beside(results, model, 300.0 if small else 1200.0, 100.0 if small else 200.0, 2 if small else 3)
 
 
 def microcircuit(results: Results, small: bool) -> None:
