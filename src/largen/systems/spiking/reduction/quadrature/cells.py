@@ -144,13 +144,13 @@ def _smooth(x, noise, cells, reach, near):
 
 
 @part
-def _drift(x, lanes, contraction, slope, shift):
+def _drift(x, blocks, contraction, slope, shift):
     """RESULT from SMOOTH: the image of every cell, moved by slope * cell + shift, which is between -1 and 1.
 
     RESULT begins one cell below SMOOTH.
     """
     inverse, square = 1.0 / contraction, contraction * contraction
-    for i in range(uint64(lanes)):
+    for i in range(uint64(blocks) * uint64(LANES)):
         u0, u1, u2 = x[SMOOTH0 + i], _ROOT3 * x[SMOOTH1 + i], _ROOT5 * x[SMOOTH2 + i]
         moved = slope * x[POSITION + i] + shift
         down = moved < 0.0
@@ -180,7 +180,7 @@ def _drift(x, lanes, contraction, slope, shift):
         x[UP0 + i + uint64(2)] = 0.0 if down else g0
         x[UP1 + i + uint64(2)] = 0.0 if down else f1
         x[UP2 + i + uint64(2)] = 0.0 if down else f2
-    for i in range(uint64(lanes)):
+    for i in range(uint64(blocks) * uint64(LANES)):
         x[RESULT0 + i] = x[HOME0 + i + uint64(1)] + x[DOWN0 + i + uint64(2)] + x[UP0 + i]
         x[RESULT1 + i] = x[HOME1 + i + uint64(1)] + x[DOWN1 + i + uint64(2)] + x[UP1 + i]
         x[RESULT2 + i] = x[HOME2 + i + uint64(1)] + x[DOWN2 + i + uint64(2)] + x[UP2 + i]
@@ -269,12 +269,6 @@ def move(x, row, noise, near, cells, width, reach, contraction, shift):
     by = np.rint(0.5 * (shift + end))
     if abs(shift - by) < 1.0 and abs(end - by) < 1.0:
         by = min(max(by, -4.0 * MOST_CELLS), 4.0 * MOST_CELLS)
-        _drift(x, padded_lanes(cells + 2 * reach + 2), contraction, slope, shift - by)
+        _drift(x, (cells + 2 * reach + 2 + LANES - 1) // LANES, contraction, slope, shift - by)
         return _settle(x, row, cells, width, reach, int(by))
     return _drift_far(x, row, cells, width, reach, contraction, shift)
-
-
-@part
-def padded_lanes(count):
-    """The next multiple of LANES."""
-    return (count + LANES - 1) // LANES * LANES

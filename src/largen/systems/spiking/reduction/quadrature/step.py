@@ -27,7 +27,7 @@ import numpy as np
 from numba import uint64
 
 from largen.numerics.compiled import entry, inlined, part
-from largen.systems.spiking.reduction.quadrature.cells import basis, fill_noise, move
+from largen.systems.spiking.reduction.quadrature.cells import LANES, basis, fill_noise, move
 from largen.systems.spiking.reduction.quadrature.nodes import (
     fill_mixing,
     fill_polynomials,
@@ -134,7 +134,7 @@ def _update_moments(layout, state, c):
 
 
 @part
-def _four(row, x, base, step, lanes, w, i, j, last, add):
+def _four(row, x, base, step, blocks, w, i, j, last, add):
     """Row <- add * row + sum of up to four old rows, each times its weight."""
     w0 = w[i, j]
     w1 = w[i, j + 1] if j + 1 < last else 0.0
@@ -144,7 +144,7 @@ def _four(row, x, base, step, lanes, w, i, j, last, add):
     a1 = uint64(base + step if j + 1 < last else base)
     a2 = uint64(base + 2 * step if j + 2 < last else base)
     a3 = uint64(base + 3 * step if j + 3 < last else base)
-    for k in range(uint64(lanes)):
+    for k in range(uint64(blocks) * uint64(LANES)):
         row[k] = add * row[k] + w0 * x[a0 + k] + w1 * x[a1 + k] + w2 * x[a2 + k] + w3 * x[a3 + k]
 
 
@@ -164,7 +164,7 @@ def _mix(layout, state, work, a, c):
         for i in range(nodes):
             row = state.families[a, f + i * stride]
             for j in range(0, nodes, 4):
-                _four(row, x, j * length, length, length, w, i, j, nodes, 0.0 if j == 0 else 1.0)
+                _four(row, x, j * length, length, length // LANES, w, i, j, nodes, 0.0 if j == 0 else 1.0)
 
 
 @part
