@@ -121,7 +121,7 @@ def classes(
         rule == PROBABILITY and len(group) == 1 and not outside and delay[a, group[0], 0] == delay[a, group[0], 1]
         for a, _, _, _, outside, group in found
     ]
-    widest, broadest = _room(found, rule, number, size, delay, external[2])
+    widest, broadest = _widths(found, rule, number, size, delay, external[2])
     bits = bits_for(broadest)
     probability = number if any(kept) else np.zeros((1, 1))
     return Classes(
@@ -148,7 +148,7 @@ def classes(
     )
 
 
-def _room(found: list, rule: int, number: np.ndarray, size: np.ndarray, delay: np.ndarray, external: np.ndarray):
+def _widths(found: list, rule: int, number: np.ndarray, size: np.ndarray, delay: np.ndarray, external: np.ndarray):
     """Values of the widest law while it is made, and of the widest when it is done."""
     widest, broadest = 2.0 * _RESERVE, 2
     for a, _, _, _, outside, group in found:
