@@ -64,6 +64,6 @@ def test_the_command_line_runs_the_example(capsys, tmp_path, monkeypatch):
     from largen.commands.main import main
 
     monkeypatch.chdir(tmp_path)
-    assert main(["run", "populations", "-n", "60", "-r", "2", "--times", "0:1:0.5"]) == 0
+    assert main(["run", "excitatory_inhibitory", "-n", "60", "-r", "2", "--times", "0:1:0.5"]) == 0
     assert "within tolerance" in capsys.readouterr().out
-    assert main(["limit", "populations", "--times", "0:1:0.5", "--set", "activation=bad"]) == 2
+    assert main(["limit", "excitatory_inhibitory", "--times", "0:1:0.5", "--set", "activation=bad"]) == 2
