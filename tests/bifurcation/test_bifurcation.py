@@ -256,6 +256,7 @@ def test_balanced_stationary_branches_pass_a_fold_of_the_manifold():
         analysis.follow(model, "drive[e]", to=0.6)
 
 
+@pytest.mark.long
 def test_spiking_stationary_states_and_their_hopf_point():
     # The upper Hopf point of p_ei (docs/bifurcation.md): .88455 at w = 4, without slopes within a bin.
     model = ln.SpikingNetwork.asynchronous().replace(**{"probability[e,i]": 0.87})
