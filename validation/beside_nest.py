@@ -16,13 +16,14 @@ import time
 from pathlib import Path
 
 import numpy as np
-from study import Results, main
+from study import Results, estimate, main
 
 import largen as ln
 from largen.parameters.plain import to_plain
 
 SCRIPT = Path(__file__).parent / "simulators" / "nest_network.py"
 STEP = 0.1  # ms
+FEWEST = 3  # intervals of a neuron that has a CV
 
 
 def in_nest(model: ln.SpikingNetwork, duration: float, warm: float, seeds: range) -> tuple[object, list[dict]]:
@@ -52,26 +53,6 @@ def in_nest(model: ln.SpikingNetwork, duration: float, warm: float, seeds: range
     return recording, said
 
 
-def regularity(dataset: object, start: float) -> np.ndarray:
-    """Mean CV of the intervals of neurons with at least four spikes, shape (realisation, population)."""
-    owner, neuron, trial, at = (
-        dataset[name].values for name in ("spike_population", "spike_neuron", "spike_realisation", "spike_time")
-    )
-    found = np.zeros((dataset.sizes["realisation"], dataset.sizes["population"]))
-    for r, a in np.ndindex(found.shape):
-        chosen = (trial == r) & (owner == a) & (at > start)
-        order = np.lexsort((at[chosen], neuron[chosen]))
-        who, when = neuron[chosen][order], at[chosen][order]
-        gaps, same = np.diff(when), np.diff(who) == 0
-        gaps, who = gaps[same], who[1:][same]
-        count = np.bincount(who)
-        first, second = (np.bincount(who, weights) for weights in (gaps, gaps**2))
-        enough = count >= 3
-        mean = first[enough] / count[enough]
-        found[r, a] = np.mean(np.sqrt(np.maximum(second[enough] / count[enough] - mean**2, 0.0)) / mean)
-    return found
-
-
 def beside(results: Results, model: ln.SpikingNetwork, duration: float, warm: float, count: int) -> None:
     """Add the two tables of one model."""
     theirs, said = in_nest(model, duration, warm, range(1, count + 1))
@@ -92,10 +73,10 @@ def beside(results: Results, model: ln.SpikingNetwork, duration: float, warm: fl
         parts = [100.0 * float(row[part]) / scale for part in ("difference", "ci_low", "ci_high", "tolerance")]
         parts[-1] *= scale
         rows.add(str(name), float(row["network"]), float(row["theory"]), *parts, str(row["label"].values))
-    other = results.table("regularity", "population", "CV, largen", "CV, NEST")
+    other = results.table("regularity", "population", ("CV, largen", ".4f"), ("CV, NEST", ".4f"))
+    trains = [ln.analysis.spike_trains(dataset, start=warm, fewest=FEWEST) for dataset in (ours, theirs)]
     for a, name in enumerate(model.populations):
-        both = [regularity(dataset, warm)[:, a] for dataset in (ours, theirs)]
-        other.add(name, *(f"{value.mean():.4f} ± {value.std(ddof=1) / np.sqrt(count):.4f}" for value in both))
+        other.add(name, *(estimate(found["cv"][a], found["cv_se"][a]) for found in trains))
     speed = results.table(
         "speed", "simulator", "synapses", ("CPU s per biological second", ".3g"), ("building (CPU s)", ".3g")
     )

@@ -210,12 +210,10 @@ def parameters(component: Any) -> dict[str, ParameterInfo]:
     The bounds of a component that depend on its other fields are those of its present values.
     """
     if isinstance(component, type):
-        return dict(_declared(component))
-    table = dict(_declared(type(component)))
-    if isinstance(component, AbstractComponent):
-        for name, bounds in component._relative_bounds().items():
-            table[name] = table[name]._replace(**bounds)
-    return table
+        return _declared(component)
+    table = _declared(type(component))
+    bounds = component._relative_bounds() if isinstance(component, AbstractComponent) else {}
+    return table | {name: table[name]._replace(**own) for name, own in bounds.items()} if bounds else table
 
 
 @functools.cache

@@ -29,7 +29,7 @@ _NUMBER = re.compile(
 
 def quantities_of(info: ParameterInfo) -> tuple[str, ...]:
     """What the numbers of a field are: as declared, else as the field's unit says."""
-    return info.quantities or tuple(_BY_UNIT[info.unit] for _ in range(1) if info.unit in _BY_UNIT)
+    return info.quantities or ((_BY_UNIT[info.unit],) if info.unit in _BY_UNIT else ())
 
 
 def in_own_unit(info: ParameterInfo, value: Any, said: dict[str, set[str]]) -> Any:

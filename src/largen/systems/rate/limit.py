@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from largen.checks import InputError, LimitError, integer, one_of, real, require
+from largen.checks import integer, one_of, require
 from largen.runtime.memory import require_memory
 from largen.system import Arrays
 from largen.systems.rate.activations import Activation
+from largen.systems.rate.extrapolation import extrapolate
 from largen.systems.rate.input_covariance import InputCovariance
 from largen.systems.rate.kernels import Coupling
 from largen.systems.rate.recursion import (
@@ -18,15 +19,12 @@ from largen.systems.rate.recursion import (
     discrete_grid,
     fixed_point,
     forward,
-    grid_points,
 )
 
 if TYPE_CHECKING:
     from largen.systems.rate.model import RateNetwork
 
 METHODS = ("recursion", "fixed_point")
-_MOST_LEVELS = 9
-_MOST_POINTS = 20_000
 
 
 class Options(NamedTuple):
@@ -98,7 +96,13 @@ def moments(model: "RateNetwork", times: np.ndarray, coupling: Coupling, options
         require(options.step is None, "step", "be left out in discrete time", options.step)
         discrete_times(times)
         return _on_grid(model, discrete_grid(len(times), float(model.gamma), float(model.noise)), coupling, options)
-    return _extrapolated(model, times, coupling, options)
+    tau, noise = float(model.tau), float(model.noise)
+
+    def on_grid(widest: float, refine: int) -> Solution:
+        return _on_grid(model, continuous_grid(times, tau, noise, widest, refine), coupling, options)
+
+    names, accuracy = ("mean", "covariance", "frozen"), {"rtol": options.rtol, "atol": options.atol}
+    return extrapolate(on_grid, names, times, tau, step=options.step, **accuracy)
 
 
 def _on_grid(model: "RateNetwork", grid: Grid, coupling: Coupling, options: Options) -> Solution:
@@ -120,8 +124,8 @@ def _on_output(grid: Grid, law: Moments, coupling: Coupling, lags: int, tail: fl
     own, shared = law.private[at], law.shared[at]
     return Solution(
         law.mean[grid.output],
-        by_lag([_symmetric(field[at]) for field in law.driven], own, coupling.beyond, lags),
-        by_lag([_symmetric(field[at]) for field in law.frozen], shared, coupling.beyond, lags),
+        by_lag([symmetric(field[at]) for field in law.driven], own, coupling.beyond, lags),
+        by_lag([symmetric(field[at]) for field in law.frozen], shared, coupling.beyond, lags),
         0.0,
         tail,
         grid.points,
@@ -129,7 +133,8 @@ def _on_output(grid: Grid, law: Moments, coupling: Coupling, lags: int, tail: fl
     )
 
 
-def _symmetric(lower: np.ndarray) -> np.ndarray:
+def symmetric(lower: np.ndarray) -> np.ndarray:
+    """The symmetric matrix with this lower triangle."""
     return np.tril(lower) + np.tril(lower, -1).T
 
 
@@ -143,51 +148,3 @@ def by_lag(fields: list[np.ndarray], own: np.ndarray, beyond: float, lags: int) 
         elif k < len(fields):
             out[k] = fields[k]
     return out
-
-
-def _extrapolated(model: "RateNetwork", times: np.ndarray, coupling: Coupling, options: Options) -> Solution:
-    """Richardson extrapolation in even powers of the step, which is halved until two extrapolates agree."""
-    tau, rtol, atol = float(model.tau), options.rtol, options.atol
-    widest = min(float(np.diff(times).max()), 0.5 * tau)
-    widest = widest if options.step is None else min(real("step", options.step, above=0.0), widest)
-    table: list[Solution] = []
-    error = np.inf
-    for level in range(_MOST_LEVELS):
-        points = grid_points(times, widest, 2**level)
-        if points > _MOST_POINTS and level == 0:
-            raise InputError(
-                f"Argument `times` must take at most {_MOST_POINTS} time steps of tau/2 (or of `step`), but takes "
-                f"{points:.6g}. Take shorter times."
-            )
-        if points > _MOST_POINTS:
-            break
-        grid = continuous_grid(times, tau, float(model.noise), widest, 2**level)
-        latest = [_on_grid(model, grid, coupling, options)]
-        for power, coarse in enumerate(table, start=1):
-            latest.append(_combine(latest[-1], coarse, 4.0**power))
-        if level >= 2:
-            error, allowed = _distance(latest[-1], table[-1], rtol, atol)
-            if error <= allowed:
-                return latest[-1]._replace(error=error)
-        table = latest
-    raise LimitError(
-        f"The limit was not reached to rtol = {rtol:g}, atol = {atol:g}: with {points:.0f} grid points the error is "
-        f"still about {error:.1e}. Loosen the tolerances or shorten the times."
-    )
-
-
-def _combine(fine: Solution, coarse: Solution, factor: float) -> Solution:
-    """One step of Richardson extrapolation: (factor fine - coarse)/(factor - 1)."""
-    parts = {
-        name: (factor * getattr(fine, name) - getattr(coarse, name)) / (factor - 1.0)
-        for name in ("mean", "covariance", "frozen")
-    }
-    return fine._replace(**parts)
-
-
-def _distance(one: Solution, two: Solution, rtol: float, atol: float) -> tuple[float, float]:
-    """Largest difference and what is allowed, relative to the largest mean or variance."""
-    names = ("mean", "covariance", "frozen")
-    error = max(float(np.abs(getattr(one, name) - getattr(two, name)).max()) for name in names)
-    scale = max(float(np.abs(one.mean).max()), float(np.abs(one.covariance).max()))
-    return error, 10.0 * rtol * scale + atol

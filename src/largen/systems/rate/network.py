@@ -27,13 +27,13 @@ class Options(NamedTuple):
     """Options of a network run; see `RateNetwork.network`.
 
     Attributes:
-        method: "map", "heun" or None.
-        record: May hold "state".
+        method: "map", "heun", of populations "rk4", or None.
+        record: May hold "state", of populations "lyapunov".
         lags: Largest lag on the ring of the covariances.
         replicas: Runs of one draw of the weights.
         weights: "explicit", "integrated" or "auto".
         precision: "float64" or "float32".
-        dt: Largest time step of Heun's method, or None.
+        dt: Largest time step in continuous time, or None.
     """
 
     method: str | None

@@ -432,7 +432,7 @@ def test_equal_seeds_give_equal_bytes_whatever_the_chunks(connectivity, monkeypa
     first = simulate(model, grid(30.0), seed=10, record=network.RECORDABLE)
     same(first, simulate(model, grid(30.0), seed=10, record=network.RECORDABLE))
     monkeypatch.setattr(network, "_CHUNK", 400 * 7)
-    monkeypatch.setattr(network, "_ROOM", 1)
+    monkeypatch.setattr(network, "HELD_SPIKES", 1)
     same(first, simulate(model, grid(30.0), seed=10, record=network.RECORDABLE))
     other = simulate(model, grid(30.0), seed=11)
     assert other.values["rate"].tobytes() != first.values["rate"].tobytes()

@@ -4,20 +4,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from largen.checks import InputError, LimitError, integer, real, require
+from largen.checks import integer, require
 from largen.runtime.memory import require_memory
 from largen.system import Arrays
-from largen.systems.rate.limit import discrete_times
+from largen.systems.rate.extrapolation import extrapolate
+from largen.systems.rate.limit import discrete_times, symmetric
 from largen.systems.rate.populations.numbers import spread
 from largen.systems.rate.populations.recursion import Law, Setting, forward, prepare
 from largen.systems.rate.populations.yardsticks import BRANCH, UNSTABLE
-from largen.systems.rate.recursion import grid_points
 
 if TYPE_CHECKING:
     from largen.systems.rate.populations.model import RatePopulations
 
-_MOST_LEVELS = 9
-_MOST_POINTS = 20_000
 _PUSH = 1e-4  # mean of the states that breaks a symmetry
 _ARRAYS = ("mean", "rate", "latent", "covariance", "frozen")
 
@@ -101,7 +99,12 @@ def moments(model: "RatePopulations", times: np.ndarray, options: Options) -> So
         require(options.step is None, "step", "be left out in discrete time", options.step)
         discrete_times(times)
         return _on_grid(model, times, options, 1.0, 1)
-    return _extrapolated(model, times, options)
+    tau = float(spread(model.tau, len(model.fractions)).min())
+
+    def on_grid(widest: float, refine: int) -> Solution:
+        return _on_grid(model, times, options, widest, refine)
+
+    return extrapolate(on_grid, _ARRAYS, times, tau, step=options.step, rtol=options.rtol, atol=options.atol)
 
 
 def _on_grid(model: "RatePopulations", times: np.ndarray, options: Options, step: float, refine: int) -> Solution:
@@ -119,12 +122,12 @@ def _on_output(setting: Setting, law: Law, lags: int) -> Solution:
     at, count = np.ix_(output, output), len(setting.responses)
 
     def by_lag(fields: np.ndarray, own: np.ndarray) -> np.ndarray:
-        driven = np.array([_symmetric(field[at]) for field in fields])
+        driven = np.array([symmetric(field[at]) for field in fields])
         out = np.zeros((count, lags + 1, len(output), len(output)))
         for a in range(count):
             for k in range(lags + 1):
                 out[a, k] = np.tensordot(setting.fields.of(a, k), driven, 1)
-            out[a, 0] += _symmetric(own[a][at])
+            out[a, 0] += symmetric(own[a][at])
         return out
 
     return Solution(
@@ -137,52 +140,3 @@ def _on_output(setting: Setting, law: Law, lags: int) -> Solution:
         law.tail,
         setting.points,
     )
-
-
-def _symmetric(lower: np.ndarray) -> np.ndarray:
-    return np.tril(lower) + np.tril(lower, -1).T
-
-
-def _extrapolated(model: "RatePopulations", times: np.ndarray, options: Options) -> Solution:
-    """Richardson extrapolation in even powers of the step, which is halved until two extrapolates agree."""
-    rtol, atol = options.rtol, options.atol
-    tau = float(spread(model.tau, len(model.fractions)).min())
-    widest = min(float(np.diff(times).max()), 0.5 * tau)
-    widest = widest if options.step is None else min(real("step", options.step, above=0.0), widest)
-    table: list[Solution] = []
-    error = np.inf
-    points = 0.0
-    for level in range(_MOST_LEVELS):
-        points = grid_points(times, widest, 2**level)
-        if points > _MOST_POINTS and level == 0:
-            raise InputError(
-                f"Argument `times` must take at most {_MOST_POINTS} time steps of min(tau)/2 (or of `step`), but takes "
-                f"{points:.6g}. Take shorter times."
-            )
-        if points > _MOST_POINTS:
-            break
-        latest = [_on_grid(model, times, options, widest, 2**level)]
-        for power, coarse in enumerate(table, start=1):
-            latest.append(_combine(latest[-1], coarse, 4.0**power))
-        if level >= 2:
-            error, allowed = _distance(latest[-1], table[-1], rtol, atol)
-            if error <= allowed:
-                return latest[-1]._replace(error=error)
-        table = latest
-    raise LimitError(
-        f"The limit was not reached to rtol = {rtol:g}, atol = {atol:g}: with {points:.0f} grid points the error is "
-        f"still about {error:.1e}. Loosen the tolerances or shorten the times."
-    )
-
-
-def _combine(fine: Solution, coarse: Solution, factor: float) -> Solution:
-    """One step of Richardson extrapolation."""
-    parts = {name: (factor * getattr(fine, name) - getattr(coarse, name)) / (factor - 1.0) for name in _ARRAYS}
-    return fine._replace(**parts)
-
-
-def _distance(one: Solution, two: Solution, rtol: float, atol: float) -> tuple[float, float]:
-    """Largest difference and what is allowed, relative to the largest mean or variance."""
-    error = max(float(np.abs(getattr(one, name) - getattr(two, name)).max(initial=0.0)) for name in _ARRAYS)
-    scale = max(float(np.abs(one.mean).max()), float(np.abs(one.covariance).max()))
-    return error, 10.0 * rtol * scale + atol

@@ -9,7 +9,7 @@ import numpy as np
 from largen.checks import InputError, integer, one_of, real, require
 from largen.system import Arrays, Plan
 from largen.systems.rate.limit import discrete_times
-from largen.systems.rate.network import averages
+from largen.systems.rate.network import Options, averages
 from largen.systems.rate.populations.expectations import Response, responses_of
 from largen.systems.rate.populations.numbers import input_at, is_steady, loadings_of, signals_at, spread
 from largen.systems.rate.populations.weights import draw
@@ -21,28 +21,6 @@ if TYPE_CHECKING:
 _BANDWIDTH = 1e10  # bytes per second, for estimates only
 _DRAW = 2e-8  # seconds per weight, likewise
 _TRANSIENT = 0.2  # share of the run before the exponent is averaged
-
-
-class Options(NamedTuple):
-    """Options of a network run; see `RatePopulations.network`.
-
-    Attributes:
-        method: "map", "rk4", "heun" or None.
-        record: May hold "state" and "lyapunov".
-        lags: Largest lag on the ring of the covariances.
-        replicas: Runs of one draw of the weights.
-        weights: "explicit".
-        precision: "float64" or "float32".
-        dt: Largest time step, or None.
-    """
-
-    method: str | None
-    record: tuple[str, ...]
-    lags: int
-    replicas: int
-    weights: str
-    precision: str
-    dt: float | None
 
 
 class Steps(NamedTuple):

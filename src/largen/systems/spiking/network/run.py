@@ -39,7 +39,7 @@ VOLTAGES = 10  # neurons per population whose voltage is recorded
 BINS = 25  # voltage bins between reset and threshold
 _CHUNK = 20_000_000  # neuron-steps between two ticks: about .2 s
 _LINKS = 1_000_000_000  # synapses drawn between two ticks
-_ROOM = 1 << 16  # spikes recorded between two returns to Python
+HELD_SPIKES = 1 << 16  # spikes recorded between two returns to Python
 
 
 def resolve(model: "SpikingNetwork", times: np.ndarray, record: tuple[str, ...], dt: float) -> tuple[float, np.ndarray]:
@@ -82,7 +82,7 @@ def plan(
         kept += 8.0 * len(steps) * populations * VOLTAGES
     if "spikes" in record:  # at most one spike per refractory period; half of that is a lively network
         spikes = 0.5 * neurons * steps[-1] * dt / float(np.mean(model.refractory_time))
-        outputs += 40.0 * spikes + 12.0 * max(_ROOM, 2 * neurons)
+        outputs += 40.0 * spikes + 12.0 * max(HELD_SPIKES, 2 * neurons)
         kept += 6.0 * spikes  # a quarter of those
     if callable(model.external_rate):
         outputs += 8.0 * steps[-1] * populations
@@ -185,28 +185,50 @@ def at_rest(
     )
 
 
-def _output(model: "SpikingNetwork", constants: Constants, steps: np.ndarray, record: tuple[str, ...]) -> Output:
-    populations, neurons = constants.inhibitory.size, int(constants.edge[-1])
-    samples = len(steps)
-    bins, below = _bins(model)
+def output_for(
+    edge: np.ndarray,
+    steps: np.ndarray,
+    record: tuple[str, ...],
+    bins: tuple[int, int, float],
+    shift: np.ndarray,
+    *,
+    counted: bool = True,
+) -> Output:
+    """Arrays for what is recorded.
+
+    Args:
+        edge: First neuron of each population, and N.
+        steps: Steps after which to sample, shape (time,).
+        record: Any of "spikes", "voltage", "voltage_density".
+        bins: Voltage bins, how many lie below the origin, their width.
+        shift: What is added to a voltage before it is put into a bin, shape (P,).
+        counted: Whether there are pending spikes.
+    """
+    populations, neurons, samples = len(edge) - 1, int(edge[-1]), len(steps)
+    count, below, width = bins
     density = samples if "voltage_density" in record else 0
-    edge = constants.edge
     chosen = [np.arange(low, min(low + VOLTAGES, high)) for low, high in itertools.pairwise(edge)]
     chosen = np.concatenate(chosen) if "voltage" in record else np.zeros(0, np.int64)
-    room = max(_ROOM, 2 * neurons) if "spikes" in record else 0
+    room = max(HELD_SPIKES, 2 * neurons) if "spikes" in record else 0
     return Output(
         steps=steps,
         spikes=np.zeros((populations, samples), np.int64),
-        pending=np.zeros((populations, populations, samples), np.int64),
-        histogram=np.zeros((populations, bins, density), np.int32),
+        pending=np.zeros((populations if counted else 0, populations, samples if counted else 0), np.int64),
+        histogram=np.zeros((populations, count, density), np.int32),
         refractory=np.zeros((populations, density), np.int32),
-        bins=(constants.threshold / BINS, below),
+        bins=(width, below),
+        shift=shift,
         chosen=chosen,
         voltage=np.zeros((len(chosen), samples)),
         spike_step=np.zeros(room, np.int64),
         spike_neuron=np.zeros(room, np.int32),
         cursor=np.zeros(2, np.int64),
     )
+
+
+def _output(model: "SpikingNetwork", constants: Constants, steps: np.ndarray, record: tuple[str, ...]) -> Output:
+    bins = (*_bins(model), constants.threshold / BINS)
+    return output_for(constants.edge, steps, record, bins, np.zeros(len(model.size)))
 
 
 def run(
@@ -250,7 +272,7 @@ def run(
         store_rows(network.graph, first, min(first + block, stored))
         tick(0.0)
     out = _output(model, constants, steps, record)
-    sample(constants, network.state, out)
+    sample(constants.edge, network.state.wait, network.state.voltage, out)
     heard: list[tuple[np.ndarray, np.ndarray]] = []
     chunk = max(1, _CHUNK // neurons)
     step = 0

@@ -123,6 +123,7 @@ class Output(NamedTuple):
         histogram: Neurons per voltage bin, shape (P, bin, time), int32.
         refractory: Refractory neurons, shape (P, time), int32.
         bins: (width, index of the bin that holds 0) of the histogram.
+        shift: What is added to a voltage before it is put into a bin, shape (P,).
         chosen: Neurons whose voltage is recorded, by number.
         voltage: Their V, shape (neuron, time).
         spike_step: Step of each spike recorded since Python looked last, shape (room,), int64.
@@ -136,6 +137,7 @@ class Output(NamedTuple):
     histogram: np.ndarray
     refractory: np.ndarray
     bins: tuple[float, int]
+    shift: np.ndarray
     chosen: np.ndarray
     voltage: np.ndarray
     spike_step: np.ndarray
@@ -165,21 +167,28 @@ def scratch(populations: int) -> Scratch:
 
 
 @kernel
-def sample(c: Constants, s: State, out: Output) -> None:
-    """Record the state after a step that is to be sampled; its pending spikes are recorded in the next step."""
+def sample(edge: np.ndarray, wait: np.ndarray, voltage: np.ndarray, out: Output) -> None:
+    """Record the state after a step that is to be sampled; its pending spikes are recorded apart.
+
+    Args:
+        edge: First neuron of each population, and N.
+        wait: Steps for which a neuron stays refractory, shape (N,).
+        voltage: Shape (N,).
+        out: What is recorded.
+    """
     k = out.cursor[0]
     if out.histogram.size:
         width, origin = out.bins
         top = out.histogram.shape[1] - 1
-        for a in range(c.inhibitory.size):
-            for i in range(c.edge[a], c.edge[a + 1]):
-                if s.wait[i] > 0:
+        for a in range(edge.size - 1):
+            for i in range(edge[a], edge[a + 1]):
+                if wait[i] > 0:
                     out.refractory[a, k] += 1
                 else:
-                    cell = np.floor(s.voltage[i] / width) + origin
+                    cell = np.floor((voltage[i] + out.shift[a]) / width) + origin
                     out.histogram[a, int(min(max(cell, 0.0), float(top))), k] += 1
     for j in range(out.chosen.size):
-        out.voltage[j, k] = s.voltage[out.chosen[j]]
+        out.voltage[j, k] = voltage[out.chosen[j]]
     out.cursor[0] = k + 1
 
 

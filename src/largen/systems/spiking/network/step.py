@@ -324,5 +324,5 @@ def advance(
         step += 1
         record_spikes(s, out, step)
         if step == out.steps[out.cursor[0]]:
-            sample(c, s, out)
+            sample(c.edge, s.wait, s.voltage, out)
     return step

@@ -152,7 +152,7 @@ def _transfer(layout, state, work, a):
 
 
 @inlined
-def _due(queue, clock, delay, longer):
+def due(queue, clock, delay, longer):
     """What a fixed refractory period returns in this step; of a period between two steps the rest waits one more."""
     length, back = len(queue), 0.0
     if delay < length:
@@ -171,7 +171,7 @@ def leaving(layout, state, a):
     if layout.delay[a] >= 0:
         queue = state.queue[a]
         queue[state.clock[0] % len(queue)] = state.spikes[a]
-        return _due(queue, state.clock[0], layout.delay[a], layout.longer[a])
+        return due(queue, state.clock[0], layout.delay[a], layout.longer[a])
     if layout.closure == PAPER:
         return abs((state.spikes[a] - pool * layout.leave[a] / layout.dt) * layout.dt)
     return pool * layout.leave[a]
@@ -186,7 +186,7 @@ def _deviation_back(layout, state, work, a, c, stay):
     queue, clock, delay, longer = state.queue_deviation[c], state.clock[0], layout.delay[a], layout.longer[a]
     queue[clock % len(queue)] = work.spiking_deviation[c]
     later = queue[(clock - delay - 1) % len(queue)] if longer > 0.0 and delay + 1 < len(queue) else 0.0
-    back = _due(queue, clock, delay, longer)
+    back = due(queue, clock, delay, longer)
     return ((back - later) + later * stay) * stay**delay
 
 

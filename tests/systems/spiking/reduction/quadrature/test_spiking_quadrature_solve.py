@@ -211,4 +211,4 @@ def test_what_it_does_not_have_is_refused():
 def test_no_warning_without_a_flag():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        solve(ALONE, TIMES)
+        assert solve(ALONE, TIMES).attrs["flags"] == ""

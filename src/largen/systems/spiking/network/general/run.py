@@ -4,7 +4,6 @@ The network is exact in law at its time step dt; `step` has the step. Annealed: 
 what arrives, no synapse stored. Quenched: lists of targets (4 bytes a synapse, 8 with a spread of strengths).
 """
 
-import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,13 +31,21 @@ from largen.systems.spiking.network.general.state import (
     Drive,
     Scratch,
     State,
-    sample,
     scratch,
 )
 from largen.systems.spiking.network.general.step import advance
 from largen.systems.spiking.network.general.wiring import Links, expected, most_synapses, nothing, wiring
-from largen.systems.spiking.network.run import BINS, GRAPHS, VOLTAGES, check_pending, resolve, to_arrays
-from largen.systems.spiking.network.state import Output, Streams
+from largen.systems.spiking.network.run import (
+    BINS,
+    GRAPHS,
+    HELD_SPIKES,
+    VOLTAGES,
+    check_pending,
+    output_for,
+    resolve,
+    to_arrays,
+)
+from largen.systems.spiking.network.state import Output, Streams, sample
 from largen.systems.spiking.network.tables import Release as ReleaseRows
 from largen.systems.spiking.network.tables import release_bytes, release_rows
 
@@ -46,7 +53,6 @@ if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
 
 _CHUNK = 10_000_000  # neuron-steps between two ticks: about .2 s
-_ROOM = 1 << 16  # spikes recorded between two returns to Python
 _BUILT = 10e-9  # s a synapse, for `plan`; four times that for in-degrees
 _RATE = 10.0  # Hz, for `plan`
 
@@ -144,7 +150,7 @@ def _output_bytes(
     if "spikes" in record:  # half the largest rate is a lively network; without a refractory period 100 Hz are
         shortest = np.maximum(derived.per_population(model, model.refractory_time), 5.0)
         spikes = 0.5 * neurons * steps[-1] * dt / float(np.mean(shortest))
-        outputs += 40.0 * spikes + 12.0 * max(_ROOM, 2.0 * neurons)
+        outputs += 40.0 * spikes + 12.0 * max(HELD_SPIKES, 2.0 * neurons)
         kept += 6.0 * spikes
     functions = sum(callable(value) for value in (model.external_rate, model.external_mean, model.external_sd))
     return outputs + 8.0 * steps[-1] * populations * functions, kept
@@ -228,26 +234,9 @@ def at_start(
 
 
 def _output(model: "SpikingNetwork", c: Constants, steps: np.ndarray, record: tuple[str, ...]) -> Output:
-    populations, neurons, samples = len(c.rows), int(c.edge[-1]), len(steps)
-    bins, below, _, width = _bins(model)
-    density = samples if "voltage_density" in record else 0
-    chosen = [np.arange(low, min(low + VOLTAGES, high)) for low, high in itertools.pairwise(c.edge)]
-    chosen = np.concatenate(chosen) if "voltage" in record else np.zeros(0, np.int64)
-    room = max(_ROOM, 2 * neurons) if "spikes" in record else 0
-    counted = samples if model.synapse in ("pending", "release") else 0
-    return Output(
-        steps=steps,
-        spikes=np.zeros((populations, samples), np.int64),
-        pending=np.zeros((populations if counted else 0, populations, counted), np.int64),
-        histogram=np.zeros((populations, bins, density), np.int32),
-        refractory=np.zeros((populations, density), np.int32),
-        bins=(width, below),
-        chosen=chosen,
-        voltage=np.zeros((len(chosen), samples)),
-        spike_step=np.zeros(room, np.int64),
-        spike_neuron=np.zeros(room, np.int32),
-        cursor=np.zeros(2, np.int64),
-    )
+    bins, below, lowest, width = _bins(model)
+    counted = model.synapse in ("pending", "release")
+    return output_for(c.edge, steps, record, (bins, below, width), c.rest - lowest, counted=counted)
 
 
 def run(
@@ -283,12 +272,9 @@ def run(
     dt, steps = resolve(model, times, record, dt)
     total = int(steps[-1])
     network = at_start(model, dt, rng, drive_of(model, float(times[0]), total, dt), lambda: tick(0.0))
-    c, lowest = network.constants, _bins(model)[2]
-    rest = c.rest
-    c = c._replace(rest=rest - lowest)
-    network = network._replace(constants=c)
+    c = network.constants
     out = _output(model, c, steps, record)
-    sample(c, network.state, out)
+    sample(c.edge, network.state.wait, network.state.voltage, out)
     heard: list[tuple[np.ndarray, np.ndarray]] = []
     chunk = max(1, _CHUNK // int(c.edge[-1]))
     step, work = 0, np.zeros(4)
@@ -301,5 +287,5 @@ def run(
     if out.pending.size:
         advance(*network, out, total, total, True, work)
     owner = np.searchsorted(c.edge, out.chosen, side="right") - 1
-    out = out._replace(voltage=out.voltage + rest[owner, None])
-    return to_arrays(model, times, c.edge, dt, out, heard, record, lowest)
+    out = out._replace(voltage=out.voltage + c.rest[owner, None])
+    return to_arrays(model, times, c.edge, dt, out, heard, record, _bins(model)[2])

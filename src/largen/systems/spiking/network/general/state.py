@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from largen.numerics.compiled import inner, kernel
+from largen.numerics.compiled import inner
 from largen.systems.spiking.network.state import Output
 
 CHUNK = 1024
@@ -217,25 +217,6 @@ def scratch(rows: int) -> Scratch:
         brings=np.empty(PIECES, np.float32),
         before=np.zeros(rows, np.int64),
     )
-
-
-@kernel
-def sample(c: Constants, s: State, out: Output) -> None:
-    """Record the state after a step that is to be sampled."""
-    k = out.cursor[0]
-    if out.histogram.size:
-        width, origin = out.bins
-        top = out.histogram.shape[1] - 1
-        for a in range(c.rows.size):
-            for i in range(c.edge[a], c.edge[a + 1]):
-                if s.wait[i] > 0:
-                    out.refractory[a, k] += 1
-                else:
-                    cell = np.floor((s.voltage[i] + c.rest[a]) / width) + origin
-                    out.histogram[a, int(min(max(cell, 0.0), float(top))), k] += 1
-    for j in range(out.chosen.size):
-        out.voltage[j, k] = s.voltage[out.chosen[j]]
-    out.cursor[0] = k + 1
 
 
 @inner

@@ -40,10 +40,9 @@ from largen.systems.spiking.network.general.state import (
     Scratch,
     State,
     record_pending,
-    sample,
 )
 from largen.systems.spiking.network.general.wiring import Links
-from largen.systems.spiking.network.state import Output, Streams, record_spikes
+from largen.systems.spiking.network.state import Output, Streams, record_spikes, sample
 from largen.systems.spiking.network.step import clear, draw_releases, spread_charges
 from largen.systems.spiking.network.tables import Release as ReleaseRows
 
@@ -276,6 +275,6 @@ def advance(
                 s.history[step % s.history.shape[0], b] = s.fired_to[b + 1] - s.fired_to[b]
         record_spikes(s, out, step)
         if step == out.steps[out.cursor[0]]:
-            sample(c, s, out)
+            sample(c.edge, s.wait, s.voltage, out)
             record_pending(c, s, out, False)
     return step

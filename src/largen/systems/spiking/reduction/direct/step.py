@@ -13,7 +13,7 @@ from numba import uint64
 from largen.numerics.compiled import entry, inlined, part
 from largen.systems.spiking.discretisation import MIN_OCCUPANCY, MIN_OCCUPANCY_FLUX
 from largen.systems.spiking.reduction.direct.arrivals import DRIFT, FIRST, NOISE, SECOND, gather, take
-from largen.systems.spiking.reduction.step import occupied_blocks
+from largen.systems.spiking.reduction.step import due, occupied_blocks
 from largen.systems.spiking.reduction.transfer import (
     G0,
     INVERSE_NUMBER,
@@ -199,26 +199,13 @@ def transfer(layout, state, work, a, moments, count):
 
 
 @inlined
-def _due(queue, clock, delay, longer):
-    """What a fixed refractory period returns in this step; of a period between two steps the rest waits one more."""
-    length, back = len(queue), 0.0
-    if delay < length:
-        place = (clock - delay) % length
-        back = (1.0 - longer) * queue[place]
-        queue[place] *= longer
-    if longer > 0.0 and delay + 1 < length:
-        back += queue[(clock - delay - 1) % length]
-    return back
-
-
-@inlined
 def leaving(layout, state, a):
     """Mean number of neurons that leave the refractory pool in this step, this step's spikes included (S11)."""
     if layout.delay[a] < 0:
         return (state.refractory[a] + state.spikes[a]) * layout.leave[a]
     queue, clock = state.queue[a], state.clock[0]
     queue[clock % len(queue)] = state.spikes[a]
-    return _due(queue, clock, layout.delay[a], layout.longer[a])
+    return due(queue, clock, layout.delay[a], layout.longer[a])
 
 
 @inlined
@@ -246,7 +233,7 @@ def adapt(layout, state, a, carried, back):
         queue[clock % len(queue)] = gained
         longer = layout.longer[a]
         later = queue[(clock - delay - 1) % len(queue)] if longer > 0.0 and delay + 1 < len(queue) else 0.0
-        whole = _due(queue, clock, delay, longer)
+        whole = due(queue, clock, delay, longer)
         returned = ((whole - later) + later * stay) * stay**delay
     state.adaptation[a, layout.reset[a]] += returned
 
