@@ -127,6 +127,7 @@ def test_what_a_page_points_to_exists(path):
 
 
 LINKS = {
+    "https://arxiv.org/abs/1711.09672",  # Mastrogiuseppe & Ostojic
     "https://arxiv.org/abs/1901.10248",  # Faugeras, MacLaurin & Tanre
     "https://arxiv.org/abs/2411.14801",  # Chang et al.
     "https://arxiv.org/abs/2412.17273",  # MacLaurin & Vilanova
