@@ -1,7 +1,7 @@
 """Speed and memory of networks of the literature: Brunel's and the cortical microcircuit.
 
 What:     one core, CPU time of the process per second of the network, lists and all; the largest resident memory.
-Run time: about two minutes of CPU time on one core and 3 GB of memory.
+Run time: about two minutes of CPU time on one core and 2.3 GB of memory.
 Command:  OPENBLAS_NUM_THREADS=1 python benchmarks/published.py PART, one of those at the end of this file
 """
 

@@ -102,7 +102,7 @@ def synapses_of(model, links):
             first, last = links.start[source] + links.offset[source, g : g + 2]
             for k in range(first, last):
                 target = links.target[k]
-                weight = links.weight[k] if links.weight.size else brings[owner[target], b]
+                weight = links.brings[b, g] * links.level[k] if links.level.size else brings[owner[target], b]
                 row.append((int(target), int(links.delay[b, g]), float(weight)))
         rows.append(row)
     return rows

@@ -10,6 +10,7 @@ from largen.systems.spiking import constants as derived
 from largen.systems.spiking.network import graph
 from largen.systems.spiking.network import run as first_version
 from largen.systems.spiking.network.general import run as general
+from largen.systems.spiking.network.general import wiring
 from largen.systems.spiking.network.general.arrivals import make_classes
 from largen.systems.spiking.network.general.step import arrive
 
@@ -46,7 +47,7 @@ def listed(model, seed=0):
         for g in range(x.groups[b]):
             part = slice(edges[g], edges[g + 1])
             target = x.target[part].astype(float)
-            weight = x.weight[part] if x.weight.size else np.full(target.size, x.brings[b, g])
+            weight = x.brings[b, g] * (x.level[part] if x.level.size else np.ones(target.size))
             row = np.stack([np.full(target.size, source), target, np.full(target.size, x.delay[b, g]), weight], axis=1)
             rows.append(row)
     return np.concatenate(rows)
@@ -137,6 +138,17 @@ def test_delays_and_weights_of_a_graph(rule):
             assert stats.kstest(z, law.cdf).pvalue > FALSE_ALARM
     wrong = shares[0, 0] * 1.1 ** np.arange(shares.shape[2])
     assert delay_fit(between(model, found, 0, 0)[:, 2], wrong / wrong.sum()) < FALSE_ALARM
+
+
+def test_a_spread_strength_takes_two_bytes_and_is_rounded_to_a_50_000th():
+    x = at_start(model_of("synapses", strength_spread=[[0.1, 0.1], [0.0, 0.1]])).links
+    assert x.level.dtype == np.uint16
+    assert len(x.level) == len(x.target)
+    assert np.ptp(x.level) > 1000
+    unit = wiring.levels(np.array([0.1, 0.0, 30.0]))
+    assert 0.5 * unit[0] < 2e-5
+    assert unit[1] == 1.0  # exact
+    assert 0.5 * unit[2] < 30.0 * 1e-4
 
 
 def test_large_spreads_keep_the_sign():

@@ -6,7 +6,7 @@ anywhere in the lists, are asked for some pieces ahead. A ring of future input w
 77 169 neurons and delays of up to 6 ms that takes two to three times as long.
 """
 
-from numba import uint64
+from numba import float32, uint64
 
 from largen.numerics.compiled import inner
 from largen.numerics.prefetch import prefetch
@@ -19,12 +19,12 @@ _LINE = uint64(16)  # numbers of four bytes in a cache line
 
 @inner
 def _ask(x: Links, low: int, high: int) -> None:
-    """Ask for the targets and weights of a piece."""
+    """Ask for the targets and levels of a piece."""
     for e in range(low, high + _LINE, _LINE):
         prefetch(x.target, e)
-    if x.weight.size:
-        for e in range(low, high + _LINE, _LINE):
-            prefetch(x.weight, e)
+    if x.level.size:
+        for e in range(low, high + uint64(2) * _LINE, uint64(2) * _LINE):
+            prefetch(x.level, e)
 
 
 @inner
@@ -35,12 +35,11 @@ def _add_pieces(s: State, x: Links, k: Scratch, count: int) -> None:
     for p in range(count):
         if p + _AHEAD < count:
             _ask(x, k.first[p + _AHEAD], k.last[p + _AHEAD])
-        out = s.arriving[k.row[p]]
-        if x.weight.size:
+        out, each = s.arriving[k.row[p]], k.brings[p]
+        if x.level.size:
             for e in range(k.first[p], k.last[p]):
-                out[uint64(x.target[e])] += x.weight[e]
+                out[uint64(x.target[e])] += each * float32(x.level[e])
         else:
-            each = k.brings[p]
             for e in range(k.first[p], k.last[p]):
                 out[uint64(x.target[e])] += each
 

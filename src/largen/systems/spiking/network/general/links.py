@@ -1,8 +1,9 @@
 """The fixed graph of a quenched network as lists: one row of targets for each neuron, sorted by delay.
 
 Synapses of a row that reach their targets after the same number of steps and bring the same are a group; they lie one
-after another: they act in the same step (see `delivery`), and neither delay nor weight is stored with a
-synapse (the weight is, where weights are spread). A row is drawn from random words of its own, seeded by (key, row):
+after another: they act in the same step (see `delivery`), and neither delay nor strength is stored with a synapse.
+Where strengths are spread, a group is of those with the same mean, and each synapse has two bytes for its own. A row is
+drawn from random words of its own, seeded by (key, row):
 
 - `probability`: the bits of `graph.make_row`, so that the graph is the one of today's bit rows;
 - `synapses`: the sources share the M synapses of a pair of populations by a multinomial draw, and each synapse has any
@@ -19,20 +20,20 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numba import int32, uint32, uint64
+from numba import int32, uint16, uint32, uint64
 
 from largen.numerics.alias import draw_all
 from largen.numerics.bits import draw_row, places, seed_row
 from largen.numerics.compiled import inner, kernel
 from largen.numerics.normal_numbers import normals
 from largen.numerics.xoshiro import LANES, WORDS, fill, next_word
-from largen.systems.spiking.network.general.wiring import IN_DEGREE, PROBABILITY, SYNAPSES, Links, Wiring
+from largen.systems.spiking.network.general.wiring import IN_DEGREE, LEVELS, PROBABILITY, SYNAPSES, Links, Wiring
 
 _DRAWN = 20_000_000  # synapses drawn between two ticks
 
 
 class Room(NamedTuple):
-    """Room for drawing one row: bits, random words, targets, groups, weights, cursors."""
+    """Room for drawing one row: bits, random words, targets, groups, levels, cursors."""
 
     bits: np.ndarray
     lanes: np.ndarray
@@ -44,7 +45,7 @@ class Room(NamedTuple):
     target: np.ndarray
     group: np.ndarray
     normal: np.ndarray
-    weight: np.ndarray
+    level: np.ndarray
     cursor: np.ndarray
 
 
@@ -62,7 +63,7 @@ def build(w: Wiring, empty: Links, most: int, tick: Callable[[], None]) -> Links
         start=np.zeros(neurons + 1, np.int64),
         offset=np.zeros((neurons, empty.offset.shape[1]), np.int32),
         target=np.empty(most, np.int32),
-        weight=np.empty(most if w.spread.size else 0, np.float32),
+        level=np.empty(most if w.spread.size else 0, np.uint16),
     )
     k = room(w, x.offset.shape[1] - 1)
     block = max(1, int(_DRAWN * neurons / max(most, neurons)))
@@ -104,7 +105,7 @@ def room(wiring: Wiring, groups: int) -> Room:
         target=np.empty(longest, np.int32),
         group=np.empty(longest, np.int32),
         normal=np.empty(longest + 2, np.float32),
-        weight=np.empty(longest if wiring.spread.size else 0, np.float32),
+        level=np.empty(longest if wiring.spread.size else 0, np.uint16),
         cursor=np.empty(groups + 1, np.int32),
     )
 
@@ -143,16 +144,16 @@ def _normal(lanes: np.ndarray) -> float:
 
 
 @inner
-def _draw_weights(w: Wiring, a: int, b: int, k: Room, start: int, count: int) -> None:
-    """Draw the weights of k's synapses from start on: normal, again where the sign would change."""
+def _draw_levels(w: Wiring, a: int, b: int, k: Room, start: int, count: int) -> None:
+    """Draw the strengths of k's synapses from start on: normal, again where the sign would change."""
     fill(k.lanes, k.buffer, count + 1)
     normals(k.words, k.normal, count)
-    mean, spread = w.weight[a, b], w.spread[a, b]
+    spread, by = w.spread[a, b], 1.0 / w.unit[a, b]
     for i in range(count):
         factor = 1.0 + spread * k.normal[i]
         while factor <= 0.0:
             factor = 1.0 + spread * _normal(k.lanes)
-        k.weight[start + i] = mean * factor
+        k.level[start + i] = uint16(min(max(factor * by + 0.5, 1.0), float(LEVELS)))
 
 
 @inner
@@ -165,7 +166,7 @@ def _population(edge: np.ndarray, neuron: int) -> int:
 
 @inner
 def _draw_source(w: Wiring, source: int, k: Room) -> int:
-    """Draw the row of one source: targets, groups, weights; returns their number."""
+    """Draw the row of one source: targets, groups, levels; returns their number."""
     b, end = _population(w.edge, source), 0
     seed_row(w.key, source, k.lanes)
     if w.rule == PROBABILITY:
@@ -181,7 +182,7 @@ def _draw_source(w: Wiring, source: int, k: Room) -> int:
         if end > start:
             _draw_groups(w, a, b, k, start, end - start)
             if w.spread.size:
-                _draw_weights(w, a, b, k, start, end - start)
+                _draw_levels(w, a, b, k, start, end - start)
     return end
 
 
@@ -206,8 +207,8 @@ def list_sources(w: Wiring, x: Links, k: Room, first: int, last: int) -> bool:
             place = uint64(start) + uint32(cursor[g])
             cursor[g] += int32(1)
             x.target[place] = k.target[i]
-            if x.weight.size:
-                x.weight[place] = k.weight[i]
+            if x.level.size:
+                x.level[place] = k.level[i]
     return True
 
 
@@ -252,11 +253,11 @@ def fill_targets(w: Wiring, x: Links, k: Room, first: int, last: int) -> None:
         for b in range(w.edge.size - 1):
             count = _draw_target(w, target, a, b, k)
             if w.spread.size and count > 0:
-                _draw_weights(w, a, b, k, 0, count)
+                _draw_levels(w, a, b, k, 0, count)
             for i in range(uint64(count)):
                 source, g = uint64(uint32(k.target[i])), uint32(k.group[i]) + uint32(1)
                 place = uint64(x.start[source]) + uint32(x.offset[source, g])
                 x.offset[source, g] += int32(1)
                 x.target[place] = int32(target)
-                if x.weight.size:
-                    x.weight[place] = k.weight[i]
+                if x.level.size:
+                    x.level[place] = k.level[i]

@@ -1,7 +1,7 @@
 """The finite network of any integrate-and-fire model: from a model and times to the arrays of one realisation.
 
 The network is exact in law at its time step dt; `step` has the step. Annealed: one draw for each neuron and class of
-what arrives, no synapse stored. Quenched: lists of targets (4 bytes a synapse, 8 with a spread of strengths).
+what arrives, no synapse stored. Quenched: lists of targets (4 bytes a synapse, 6 with a spread of strengths).
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from largen.systems.spiking import constants as derived
 from largen.systems.spiking.drive import sample_drive
 from largen.systems.spiking.network.general.arrivals import Classes, class_bytes, classes
 from largen.systems.spiking.network.general.assemble import (
+    Rows,
     connections,
     constants,
     pulled,
@@ -34,7 +35,14 @@ from largen.systems.spiking.network.general.state import (
     scratch,
 )
 from largen.systems.spiking.network.general.step import advance
-from largen.systems.spiking.network.general.wiring import Links, expected, most_synapses, nothing, wiring
+from largen.systems.spiking.network.general.wiring import (
+    Links,
+    expected,
+    most_groups,
+    most_synapses,
+    nothing,
+    wiring,
+)
 from largen.systems.spiking.network.run import (
     BINS,
     GRAPHS,
@@ -117,8 +125,8 @@ def plan(
     synapses, _ = expected(edge, connections(model))
     if model.connectivity == "quenched":
         spread = bool(np.any(np.asarray(model.strength_spread) > 0.0))
-        groups = float(np.max(law.last - law.first + 1)) * (1.0 if spread else populations)
-        state += (8.0 if spread else 4.0) * most_synapses(edge, connections(model))
+        groups = float(most_groups(law.shares, connections(model)[1], _brings(model, rows)))
+        state += (6.0 if spread else 4.0) * most_synapses(edge, connections(model))
         state += 4.0 * neurons * (groups + 2.0 + (populations if model.synapses is not None else 0))
         state += 4.0 * neurons * (most + 1.0 + law.shares.shape[2])
         state += 28.0 * (neurons if model.probability is not None else 2.0 * synapses / neurons)  # one row
@@ -132,6 +140,11 @@ def plan(
         state += release_bytes(distinct, int(size.max()))
     outputs, kept = _output_bytes(model, steps, record, dt)
     return Plan("time_step", state + outputs, seconds, kept)
+
+
+def _brings(model: "SpikingNetwork", rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """By [target][source]: row of what arrives, what a spike adds there, and the relative spread of that."""
+    return rows.source, rows.brings, derived.per_pair(model, model.strength_spread)
 
 
 def _output_bytes(
@@ -196,7 +209,7 @@ def at_start(
     c, distinct = constants(model, rows, dt)
     populations, neurons, most = len(c.rows), int(c.edge[-1]), rows.kind.shape[1]
     size, slots = np.diff(c.edge), law.shares.shape[2] + 1
-    brings = (rows.source, rows.brings, derived.per_pair(model, model.strength_spread))
+    brings = _brings(model, rows)
     links = nothing(populations)
     if c.quenched:
         seed: Any = rng("graph").bit_generator.seed_seq

@@ -167,7 +167,7 @@ class Scratch(NamedTuple):
         first: First synapse of each piece of the lists that acts in this step, int64, shape (PIECES,).
         last: One beyond its last.
         row: Row to which it adds.
-        brings: What each of its synapses adds, where no weights are stored, float32.
+        brings: What each of its synapses adds, or a level of it, float32.
         before: Largest number of pending spikes of each row before the step, int64, shape (C,).
     """
 

@@ -9,6 +9,8 @@ from largen.numerics.bits import fraction_bits
 
 PROBABILITY, IN_DEGREE, SYNAPSES = 0, 1, 2
 """What the model says of its connections."""
+LEVELS = 65535
+"""Levels of a strength that has a spread."""
 
 
 class Wiring(NamedTuple):
@@ -26,7 +28,8 @@ class Wiring(NamedTuple):
         delay_first: Column of the smallest delay, shape (P, P).
         group_of: Group of a synapse, [target][source][delay], int32, shape (P, P, D).
         weight: What a spike brings, [target][source].
-        spread: Relative standard deviation of that, [target][source]; shape (0, 0) if no weights are stored.
+        spread: Relative standard deviation of that, [target][source]; shape (0, 0) if no levels are stored.
+        unit: Part of `weight` that a level is, [target][source].
     """
 
     edge: np.ndarray
@@ -41,6 +44,7 @@ class Wiring(NamedTuple):
     group_of: np.ndarray
     weight: np.ndarray
     spread: np.ndarray
+    unit: np.ndarray
 
 
 class Links(NamedTuple):
@@ -50,11 +54,11 @@ class Links(NamedTuple):
         groups: Groups of a source population's rows, shape (P,).
         delay: Steps until a group acts, shape (P, G).
         row: Row of what arrives to which it adds, shape (P, G).
-        brings: What a spike adds there, float32, shape (P, G); not read where weights are stored.
+        brings: What a spike adds there, or a level of what it adds, float32, shape (P, G).
         start: First synapse of each row, and the number of all, int64, shape (N + 1,).
         offset: First synapse of each group within the row, and the length of the row, int32, shape (N, G + 1).
         target: int32, shape (synapses,).
-        weight: float32, shape (synapses,), or (0,) where every synapse of a group brings the same.
+        level: What a synapse brings, in levels of its group, uint16, shape (synapses,); (0,) where all bring the same.
     """
 
     groups: np.ndarray
@@ -64,20 +68,28 @@ class Links(NamedTuple):
     start: np.ndarray
     offset: np.ndarray
     target: np.ndarray
-    weight: np.ndarray
+    level: np.ndarray
+
+
+def levels(spread: np.ndarray) -> np.ndarray:
+    """Part of the mean strength that one level is, given its relative standard deviation.
+
+    A strength is kept as a number of 1 to 65535 levels, which reach seven standard deviations above the mean: it is
+    rounded to 2e-5 of the mean with a spread of 0.1. Without a spread the mean is one level.
+    """
+    return np.where(spread > 0.0, (1.0 + 7.0 * spread) / LEVELS, 1.0)
 
 
 def group_table(
-    shares: np.ndarray, row: np.ndarray, weight: np.ndarray, connected: np.ndarray, *, stored: bool
+    shares: np.ndarray, row: np.ndarray, weight: np.ndarray, connected: np.ndarray
 ) -> tuple[np.ndarray, Links]:
     """The groups of every source population, and lists without synapses.
 
     Args:
         shares: Share of the synapses with a delay of 1, 2, ... steps, [target][source][delay].
         row: Row of what arrives, [target][source].
-        weight: What a spike adds there, [target][source].
+        weight: What a spike adds there, or a level of it, [target][source].
         connected: Whether there are synapses, [target][source].
-        stored: Whether weights are stored, so that they do not make groups.
 
     Returns:
         Group by [target][source][delay], int32, and the lists.
@@ -88,7 +100,7 @@ def group_table(
     for b in range(populations):
         keys = {}
         for a, k in np.argwhere((shares[:, b] > 0.0) & connected[:, b, None]).tolist():
-            keys[a, k] = (k + 1, int(row[a, b]), 0.0 if stored else float(np.float32(weight[a, b])))
+            keys[a, k] = (k + 1, int(row[a, b]), float(np.float32(weight[a, b])))
         mine = sorted(set(keys.values()))
         for (a, k), key in keys.items():
             group_of[a, b, k] = mine.index(key)
@@ -106,14 +118,14 @@ def group_table(
         start=none.astype(np.int64),
         offset=np.zeros((0, most + 1), np.int32),
         target=none.astype(np.int32),
-        weight=none.astype(np.float32),
+        level=none.astype(np.uint16),
     )
 
 
 def nothing(populations: int) -> Links:
     """The lists of a network without a fixed graph."""
     none = np.zeros((populations, populations))
-    return group_table(none[:, :, None], none, none, none > 0.0, stored=False)[1]
+    return group_table(none[:, :, None], none, none, none > 0.0)[1]
 
 
 def delay_tables(shares: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -154,7 +166,8 @@ def wiring(
     row, weight, spread = brings
     stored = bool(np.any((spread > 0.0) & (number > 0)))
     rows, bits, first = delay_tables(shares)
-    group_of, links = group_table(shares, row, weight, number > 0, stored=stored)
+    unit = levels(spread)
+    group_of, links = group_table(shares, row, weight * unit, number > 0)
     probability = number if rule == PROBABILITY else np.zeros(number.shape)
     found = Wiring(
         edge=edge,
@@ -169,6 +182,7 @@ def wiring(
         group_of=group_of,
         weight=np.ascontiguousarray(weight, np.float64),
         spread=np.ascontiguousarray(spread, np.float64) if stored else np.zeros((0, 0)),
+        unit=unit,
     )
     return found, links
 
@@ -181,6 +195,14 @@ def expected(edge: np.ndarray, connections: tuple[int, np.ndarray]) -> tuple[flo
         mean = number * size[:, None] * size
         return float(mean.sum()), float((mean * (1.0 - number)).sum())
     return float((number * size[:, None]).sum() if rule == IN_DEGREE else number.sum()), 0.0
+
+
+def most_groups(
+    shares: np.ndarray, number: np.ndarray, brings: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> int:  # fmt: skip
+    """Groups of the population that has most; arguments as for `wiring`."""
+    row, weight, spread = brings
+    return int(group_table(shares, row, weight * levels(spread), number > 0)[1].groups.max())
 
 
 def most_synapses(edge: np.ndarray, connections: tuple[int, np.ndarray]) -> int:
