@@ -19,12 +19,9 @@ def to_plain(component: AbstractComponent, *, strict: bool = True) -> dict[str, 
         component: A model or a part of one.
         strict: Refuse a function that cannot be imported by name; otherwise write its name with a remark.
     """
-    values = {name: getattr(component, name) for name in parameters(component)}
-    return {
-        name: _plain(values[name], name, strict)
-        for name, info in parameters(component).items()
-        if not unsaid(info, values[name])
-    }
+    table = parameters(component)
+    values = {name: getattr(component, name) for name in table}
+    return {name: _plain(values[name], name, strict) for name, info in table.items() if not unsaid(info, values[name])}
 
 
 def _plain(value: Any, name: str, strict: bool) -> Any:

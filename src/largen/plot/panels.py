@@ -7,10 +7,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from largen import analysis
 from largen.checks import dataset
 from largen.plot import covariance, spikes
 from largen.plot.common import EXCITATORY, axis_label, bands, colours, distance, tidy
+from largen.statistics.events import orbit
+from largen.statistics.spectra import power_spectrum
 from largen.system import pictures
 from largen.system.pictures import Picture
 
@@ -78,7 +79,7 @@ def _mean(network: xr.DataArray, limit: xr.DataArray, ax: Axes) -> None:
 
 
 def _smoothed(dataset: xr.Dataset | None, smoothing: float) -> Any:
-    return analysis.orbit(dataset, smoothing=smoothing) if dataset is not None and smoothing else dataset
+    return orbit(dataset, smoothing=smoothing) if dataset is not None and smoothing else dataset
 
 
 def _raster(picture: pictures.Raster, run: Run, ax: Axes) -> None:
@@ -88,7 +89,7 @@ def _raster(picture: pictures.Raster, run: Run, ax: Axes) -> None:
 
 
 def _spectrum(picture: pictures.Spectrum, run: Run, ax: Axes) -> None:
-    found = {name: analysis.power_spectrum(dataset) for name, dataset in _sources(run).items()}
+    found = {name: power_spectrum(dataset) for name, dataset in _sources(run).items()}
     spikes.spectrum(found, ax=ax)
     first = run.network["population"].values[0]
     ax.set_title(f"power spectrum of {first}", loc="left", fontsize=10)

@@ -8,6 +8,9 @@ from largen.checks import InputError
 
 REMEDY = "Take fewer neurons, fewer output times, fewer workers, or record less."
 
+LITTLE = 1e3
+"""Bytes that are never refused: a process that has begun finds them, and asking takes longer than using them."""
+
 
 def available_memory() -> float:
     """Bytes of memory that are free, on the machine and in its control group."""
@@ -40,8 +43,7 @@ def require_memory(
         smaller: Sizes that could be smaller, by their words such as "{} realisations": the size asked for, and the
             bytes of a smaller one (negative: impossible). The message names the largest that fits.
     """
-    free = available_memory()
-    if needed <= free:
+    if needed < LITTLE or needed <= (free := available_memory()):
         return
     fitting = []
     for words, (asked, size_of) in (smaller or {}).items():

@@ -4,6 +4,7 @@ A model is a final, immutable `equinox.Module` whose fields are declared in its 
 """
 
 import abc
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NoReturn, Self
@@ -460,7 +461,13 @@ _SHARED = {
 
 def options_of(system: Any, verb: str) -> dict[str, Any]:
     """Return the options of a system's method, such as `network` or `limit`, with their defaults."""
-    signature = inspect.signature(getattr(system, verb))
+    method = getattr(system, verb)
+    return dict(_options(getattr(method, "__func__", method), verb))
+
+
+@functools.cache
+def _options(function: Callable, verb: str) -> Mapping[str, Any]:
+    signature = inspect.signature(function)
     return {p.name: p.default for p in signature.parameters.values() if p.name not in _SHARED[verb]}
 
 
