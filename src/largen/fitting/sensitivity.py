@@ -1,5 +1,6 @@
 """sensitivity(): the derivatives of a limit's observables with respect to all parameters, by name."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -124,7 +125,7 @@ def _all(model: AbstractSystem, limit: AbstractSmoothLimit) -> list[str]:
     def collect(component: Any, stem: str) -> None:
         for info in parameters(component).values():
             name, value = stem + info.name, getattr(component, info.name)
-            if not stem and info.name in limit.fixed:
+            if re.sub(r"\[[^]]*\]", "", name) in limit.fixed:
                 continue
             if isinstance(value, tuple) and info.kind == "component":
                 for index, part in entries(value):
@@ -133,7 +134,7 @@ def _all(model: AbstractSystem, limit: AbstractSmoothLimit) -> list[str]:
             elif isinstance(value, AbstractComponent):
                 if info.kind == "component":
                     collect(value, f"{name}.")
-            elif info.kind == "real" and not callable(value) and np.all(np.isfinite(value)):
+            elif info.kind == "real" and not (value is None or callable(value)) and np.all(np.isfinite(value)):
                 names.append(name)
 
     collect(model, "")

@@ -130,9 +130,10 @@ def _expand(
     found = []
     for name in asked:
         place = model.locate(name)
-        field = str(place.steps[0])
-        if field in limit.fixed:
-            raise InputError(f"Parameter `{name}` cannot be free, because {limit.fixed[field]}.")
+        path = [step for step in place.steps if isinstance(step, str)]
+        held = [limit.fixed[part] for part in (path[0], ".".join(path)) if part in limit.fixed]
+        if held:
+            raise InputError(f"Parameter `{name}` cannot be free, because {held[0]}.")
         value = place.value
         if place.info.kind != "real" or callable(value) or not isinstance(value, np.ndarray):
             what = "a function" if callable(value) else f"of kind {place.info.kind!r}"

@@ -78,7 +78,10 @@ class AbstractSmoothLimit(eqx.Module):
     @property
     @abc.abstractmethod
     def fixed(self) -> Mapping[str, str]:
-        """Fields of the model that must keep their values, each with the reason (words that follow "because")."""
+        """Fields of the model, also of its components (`low_rank.covariance`), that must keep their values.
+
+        Each with the reason, words that follow "because".
+        """
 
     @abc.abstractmethod
     def __call__(self, model: Any) -> tuple[dict[str, jax.Array], jax.Array]:

@@ -70,7 +70,7 @@ class Frame(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)
-def _hermite_table(nodes: int, terms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def hermite_table(nodes: int, terms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Nodes, weights, and normalised Hermite polynomials of degree 1..terms times the weights, shape (term, node)."""
     xi = np.linspace(-_REACH, _REACH, nodes)
     weights = np.exp(-0.5 * xi**2)
@@ -151,7 +151,7 @@ def orders(
         same: Whether s = t at lag 0 is one variable (the variances are then those of `driven` and `own`).
     """
     terms = frame.weights.shape[1]
-    xi, weights, table = _hermite_table(nodes, terms)
+    xi, weights, table = hermite_table(nodes, terms)
     lagged = driven[jnp.array(frame.field)]
     lagged = lagged.at[0].add(own)
     variance = jnp.diagonal(lagged[0])

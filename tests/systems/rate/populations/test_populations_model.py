@@ -94,8 +94,3 @@ def test_the_equations_hold_the_models_numbers():
     assert r"(-0.4)^{|k|}\,(0.3)^{|l|}" in ln.equations(ln.RatePopulations.correlated_blocks())
     with pytest.raises(ln.InputError, match="those of the limit"):
         ln.equations(transient(), n=100)
-
-
-def test_derivatives_are_refused_until_they_exist():
-    with pytest.raises(ln.InputError, match="no differentiable limit"):
-        ln.RatePopulations().smooth(np.arange(3.0))

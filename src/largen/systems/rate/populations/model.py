@@ -6,7 +6,7 @@ steps (discrete), or is dimensionless in the unit of `tau` (continuous).
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from largen.systems.rate.populations.analyses import AbstractAnalyses
 from largen.systems.rate.populations.parts import LowRank, Patterns
 from largen.systems.rate.populations.pictures import OVERVIEW, VIEWS
 from largen.systems.rate.populations.yardsticks import LATENT, NEURON_SD, RATE, VARIANCE
+
+if TYPE_CHECKING:
+    from largen.systems.rate.populations.smooth import SmoothLimit
 
 _COVARIANCE = ("population", "lag", "time", "time_")
 
@@ -374,6 +377,14 @@ class RatePopulations(AbstractAnalyses):
                 "it out for the limit, or simulate the network."
             )
         return limit.solve(self, times, limit.Options(lags, rtol, atol, step))
+
+    def smooth(
+        self, times: np.ndarray, *, n: int | None = None, lags: int = 2, terms: int = 192, step: float | None = None
+    ) -> "SmoothLimit":
+        """The limit as a differentiable function of the model; see `smooth.prepare` for the options."""
+        from largen.systems.rate.populations import smooth
+
+        return smooth.prepare(self, times, n=n, lags=lags, terms=terms, step=step)
 
     def equations(self, n: int | None = None) -> str:
         """The limit's equations with this model's numbers, as LaTeX."""
