@@ -4,7 +4,7 @@ What:     pools of networks are simulated once; comparisons of R of them, drawn 
           differences (in tolerances) or as they are. Each part is one system.
 Source:   largen's own; the rule and its sources are in `largen.comparison.decisions`.
 Run time: about 40 CPU minutes.
-Command:  python validation/verdict.py balanced|correlated|gamma|other_limits|one_realisation
+Command:  python validation/verdict.py balanced|correlated|gamma|other_limits|one_realisation|wrong_theories
 """
 
 from typing import NamedTuple
@@ -451,6 +451,24 @@ def other_limits(results: Results, small: bool) -> None:
         spiking(results, small, name, ln.SpikingNetwork().replace(**changes), 128)
 
 
+def wrong_theories(results: Results, small: bool) -> None:
+    """Networks of the gamma oscillation, 256, against limits and chains of another closure and of a stronger synapse."""
+    count = 16 if small else 256
+    model, times = ln.SpikingNetwork(), np.arange(2001 if small else 10_001) * 0.1
+    stronger = model.replace(**{"strength[e,e]": 1.05 * float(model.strength[0][0])})
+    cases = {"closure white": (model, {"closure": "white"}), "strength[e,e] +5 %": (stronger, {})}
+    for name, (theory, options) in cases.items():
+        limit = ln.solve_limit(theory, times, **options)
+        few = ln.simulate(model, times, n=400, realisations=2, seed=1)
+        samples, single = sampled(model, times, limit, 400, count, 1), samples_of(limit, few, limit)
+        table = table_of(few, limit, samples, single)
+        chain = sampled(theory, times, limit, 400, count, 100_003, finite_size=True, **options)
+        pool, one, at_size = (pool_of(table, found) for found in (samples, single, chain))
+        alone = Pool(one.values[None], one.cells[None])
+        counts = [r for r in COUNTS if r <= count]
+        headlines(results, name, table, pool, alone, at_size, counts, 20 if small else 1000)
+
+
 def one_realisation(results: Results, small: bool) -> None:
     """Single networks of the gamma oscillation against the mean of a pool: coverage of the intervals, labels."""
     count = 12 if small else 200
@@ -480,7 +498,7 @@ def one_realisation(results: Results, small: bool) -> None:
         )
 
 
-PARTS = (balanced, correlated, gamma, other_limits, one_realisation)
+PARTS = (balanced, correlated, gamma, other_limits, one_realisation, wrong_theories)
 
 if __name__ == "__main__":
     main(PARTS, __doc__)
