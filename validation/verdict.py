@@ -452,7 +452,7 @@ def other_limits(results: Results, small: bool) -> None:
 
 
 def wrong_theories(results: Results, small: bool) -> None:
-    """Networks of the gamma oscillation, 256, against limits and chains of another closure and of a stronger synapse."""
+    """Networks of the gamma oscillation against limits and chains of another closure and of a stronger synapse."""
     count = 16 if small else 256
     model, times = ln.SpikingNetwork(), np.arange(2001 if small else 10_001) * 0.1
     stronger = model.replace(**{"strength[e,e]": 1.05 * float(model.strength[0][0])})
