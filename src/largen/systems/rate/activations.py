@@ -9,26 +9,52 @@ import numpy as np
 from scipy import special
 
 from largen.checks import require
+from largen.numerics import expressions
 from largen.numerics.bivariate import Expansion, covariance_by_smoothing, expand, expand_probit, probit_covariance
 
 if TYPE_CHECKING:
     from largen.systems.rate.model import RateNetwork
 
+_FORMULAS = {
+    "logistic": r"\frac{1}{1 + e^{-%s}}",
+    "probit": r"\Phi(%s)",
+    "tanh": r"\tanh(%s)",
+    "erf": r"\mathrm{erf}(%s)",
+    "linear": "%s",
+    "relu": r"\max(%s, 0)",
+}
 NAMES = ("logistic", "probit", "tanh", "erf", "linear")
 
 
 def check(activation: Any, name: str = "activation", names: tuple[str, ...] = NAMES) -> None:
-    """Refuse what is neither a known name nor a function."""
+    """Refuse what is neither a known name, nor a formula, nor a function."""
+    if isinstance(activation, str) and activation not in names and not activation.isidentifier():
+        expressions.parse(activation, name)
+        return
     good = callable(activation) or (isinstance(activation, str) and activation in names)
     listed = ", ".join(repr(name) for name in names)
-    require(good, name, f"be one of {listed} or a JAX function of one number", activation)
+    must = f"be one of {listed} or a formula such as 'x / sqrt(1 + x**2)', or a JAX function of one number"
+    require(good, name, must, activation)
+
+
+def is_formula(kind: Any) -> bool:
+    """Whether an activation is a formula of x."""
+    return isinstance(kind, str) and kind not in _FORMULAS
+
+
+def latex(kind: str | Callable, inside: str) -> str:
+    """The activation of `inside` as LaTeX."""
+    if not isinstance(kind, str):
+        name = getattr(kind, "__name__", "f").replace("_", r"\_").replace("<", "").replace(">", "")
+        return rf"\mathrm{{{name}}}({inside})"
+    return expressions.latex(kind, inside) if is_formula(kind) else _FORMULAS[kind] % inside
 
 
 class Activation:
     """f(gain x), evaluated with NumPy.
 
     Args:
-        kind: One of `NAMES`, or a JAX function.
+        kind: One of `NAMES`, a formula of x, or a JAX function.
         gain: Factor on the state.
     """
 
@@ -98,6 +124,8 @@ class Activation:
 def _function(kind: str | Callable) -> Callable[[np.ndarray], np.ndarray]:
     if not isinstance(kind, str):
         return _compiled(kind)
+    if is_formula(kind):
+        return expressions.numpy_function(kind)
     return {
         "logistic": special.expit,
         "probit": special.ndtr,
@@ -131,6 +159,8 @@ def jax_function(kind: str | Callable) -> Callable:
 
     if not isinstance(kind, str):
         return jnp.vectorize(kind)
+    if is_formula(kind):
+        return expressions.jax_function(kind)
     return {
         "logistic": jax.nn.sigmoid,
         "probit": jax.scipy.special.ndtr,

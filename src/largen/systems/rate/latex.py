@@ -6,18 +6,11 @@ import numpy as np
 
 from largen.checks import InputError
 from largen.numerics.latex import aligned, number, over, signed, total
+from largen.systems.rate import activations
 from largen.systems.rate.kernels import SeparableKernel, TableKernel, UncorrelatedKernel
 
 if TYPE_CHECKING:
     from largen.systems.rate.model import RateNetwork
-
-_FORMULAS = {
-    "logistic": r"\frac{1}{1 + e^{-%s}}",
-    "probit": r"\Phi(%s)",
-    "tanh": r"\tanh(%s)",
-    "erf": r"\mathrm{erf}(%s)",
-    "linear": "%s",
-}
 
 
 def write(model: "RateNetwork", n: int | None) -> str:
@@ -39,7 +32,7 @@ def write(model: "RateNetwork", n: int | None) -> str:
             r"\sum_l \Lambda(k,l)\,\mathrm{E}\left[f(U^0_s)\,f(U^l_t)\right]",
         ),
         (r"\Lambda(k,l)", _kernel(model.kernel)),
-        ("f(x)", _activation(model)),
+        ("f(x)", activations.latex(model.activation, total([float(model.gain)], ["x"]))),
         (r"\theta^j", *_normal(model.threshold_mean, model.threshold_variance)),
         ("U^j_0", *_normal(model.initial_mean, model.initial_variance)),
     ]
@@ -71,11 +64,3 @@ def _kernel(kernel: SeparableKernel | TableKernel | UncorrelatedKernel) -> str:
         lines = r" \\ ".join(" & ".join(number(x) for x in row) for row in table)
         return rf"\begin{{pmatrix}}{lines}\end{{pmatrix}}_{{kl}}\ \text{{(centre: }}k=l=0\text{{)}}"
     return rf"{number(kernel.variance)}\,\delta_{{k0}}\,\delta_{{l0}}"
-
-
-def _activation(model: "RateNetwork") -> str:
-    inside = total([float(model.gain)], ["x"])
-    if isinstance(model.activation, str):
-        return _FORMULAS[model.activation] % inside
-    name = getattr(model.activation, "__name__", "f").replace("_", r"\_").replace("<", "").replace(">", "")
-    return rf"\mathrm{{{name}}}({inside})"

@@ -116,7 +116,7 @@ class RateNetwork(AbstractSystem):
         kind="component",
         components=(str,),
         function=True,
-        doc="logistic, probit, tanh, erf, linear, or a JAX function of one number.",
+        doc="logistic, probit, tanh, erf, linear, a formula such as 'x / sqrt(1 + x**2)', or a JAX function.",
     )
     gain: Any = parameter(1.0, symbol="g", doc="Factor on the state inside the activation, f(x) = activation(gain x).")
     threshold_mean: Any = parameter(0.4, symbol=r"\bar\theta", doc="Mean of the thresholds (constant inputs).")

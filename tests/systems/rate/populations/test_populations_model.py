@@ -94,3 +94,27 @@ def test_the_equations_hold_the_models_numbers():
     assert r"(-0.4)^{|k|}\,(0.3)^{|l|}" in ln.equations(ln.RatePopulations.correlated_blocks())
     with pytest.raises(ln.InputError, match="those of the limit"):
         ln.equations(transient(), n=100)
+
+
+def test_a_formula_is_an_activation_everywhere(tmp_path, capsys, monkeypatch):
+    from largen.commands.main import main
+
+    model = ln.RatePopulations(activation=("x / sqrt(1 + x**2)", "tanh"), dynamics="discrete")
+    assert ln.read_model(ln.write_model(model, tmp_path / "m.yaml")) == model
+    assert r"\frac{x}{\sqrt{1 + {x}^{2}}}" in ln.equations(model)
+    assert r"\frac{2\,x}{1" in ln.equations(ln.RateNetwork(activation="x / (1 + abs(x))", gain=2.0))
+    known, named = (
+        model.replace(activation=kinds) for kinds in (("tanh(x)", "1 / (1 + exp(-x))"), ("tanh", "logistic"))
+    )
+    for run in (lambda m: ln.solve_limit(m, np.arange(3.0)), lambda m: ln.simulate(m, np.arange(3.0), n=50, seed=1)):
+        one, two = run(known), run(named)
+        for name in ("mean", "covariance"):
+            assert one[name].values == pytest.approx(two[name].values, abs=1e-10), name
+    monkeypatch.chdir(tmp_path)
+    assert main(["equations", "m.yaml", "--set", "activation=x / sqrt(1 + x**2)"]) == 0
+    assert main(["equations", "m.yaml", "--set", "activation=open(x)"]) == 2
+    assert "the function 'open'" in capsys.readouterr().err
+    with pytest.raises(ln.InputError, match=r"`activation\[i\]` must be a formula of x"):
+        model.replace(activation=("tanh", "x.real"))
+    with pytest.raises(ln.InputError, match=r"`activation` must be one of 'logistic'.* or a formula such as"):
+        ln.RateNetwork(activation="relu")

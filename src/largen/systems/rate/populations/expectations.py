@@ -20,7 +20,7 @@ from largen.checks import InputError, LimitError
 from largen.numerics.bivariate import MOST_TERMS, Expansion, probit_covariance
 from largen.numerics.compiled import njit
 from largen.numerics.gaussian import trapezoid
-from largen.systems.rate.activations import Activation, jax_function
+from largen.systems.rate.activations import Activation, is_formula, jax_function
 
 _FEWEST_NODES, _MOST_NODES = 768, 768 * 2**9
 _SQRT_2PI = math.sqrt(2.0 * math.pi)
@@ -323,7 +323,7 @@ def _probit_slopes(slope: float, mean: float, variance: float, r: np.ndarray) ->
 @functools.lru_cache(maxsize=32)
 def _derivative(kind: str | Callable) -> Callable[[np.ndarray], np.ndarray]:
     """Derivative of the activation at gain 1."""
-    if not isinstance(kind, str):
+    if not isinstance(kind, str) or is_formula(kind):
         import jax
 
         function = jax_function(kind)

@@ -4,20 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 from largen.checks import InputError
 from largen.numerics.latex import aligned, number, signed, total
+from largen.systems.rate import activations
 from largen.systems.rate.kernels import SeparableKernel, TableKernel
 from largen.systems.rate.populations.numbers import Numbers, is_independent, kernels_of, spread, variance_of
 
 if TYPE_CHECKING:
     from largen.systems.rate.populations.model import RatePopulations
-
-_FORMULAS = {
-    "logistic": r"\frac{1}{1 + e^{-%s}}",
-    "probit": r"\Phi(%s)",
-    "tanh": r"\tanh(%s)",
-    "erf": r"\mathrm{erf}(%s)",
-    "linear": "%s",
-    "relu": r"\max(%s, 0)",
-}
 
 
 def write(model: "RatePopulations", n: int | None) -> str:
@@ -62,7 +54,9 @@ def _population(model: Any, numbers: Numbers, labels: tuple[str, ...], a: int, n
     rows.append((rf"\mathrm{{cov}}({drive}^0(s), {drive}^k(t))", " + ".join(sums)))
     count = len(labels)
     kinds = model.activation if isinstance(model.activation, tuple) else (model.activation,) * count
-    rows.append((rf"\phi_{{{name}}}(x)", _activation(kinds[a], float(spread(model.gain, count)[a]))))
+    rows.append(
+        (rf"\phi_{{{name}}}(x)", activations.latex(kinds[a], total([float(spread(model.gain, count)[a])], ["x"])))
+    )
     at = loadings.rank
     mean, variance = float(loadings.mean[a, at]), float(loadings.covariance[a, at, at])
     rows.append((f"h_{{{name}}}", *_normal(mean, variance)))
@@ -83,14 +77,6 @@ def _block(kernel: Any, source: str) -> str:
     assert isinstance(kernel, TableKernel)
     lines = r" \\ ".join(" & ".join(number(x) for x in row) for row in kernel.values)
     return rf"\sum_l \begin{{pmatrix}}{lines}\end{{pmatrix}}_{{kl}}{moment}"
-
-
-def _activation(kind: Any, gain: float) -> str:
-    inside = total([gain], ["x"])
-    if isinstance(kind, str):
-        return _FORMULAS[kind] % inside
-    name = getattr(kind, "__name__", "f").replace("_", r"\_").replace("<", "").replace(">", "")
-    return rf"\mathrm{{{name}}}({inside})"
 
 
 def _normal(mean: float, variance: float) -> tuple[str, ...]:

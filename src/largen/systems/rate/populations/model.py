@@ -167,7 +167,8 @@ class RatePopulations(AbstractAnalyses):
         components=(str,),
         function=True,
         scalar=True,
-        doc="tanh, logistic, probit, erf, relu, linear, or a JAX function; one, or one per population.",
+        doc="tanh, logistic, probit, erf, relu, linear, a formula such as 'x / sqrt(1 + x**2)', or a JAX function; "
+        "one, or one per population.",
     )
     gain: Any = parameter(
         1.0, symbol="g", dims=("population",), scalar=True, doc="Factor on the state inside the activation."
