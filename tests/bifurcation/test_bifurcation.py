@@ -113,6 +113,7 @@ def turning(x, q, dt):
     return factor * jnp.array([c * x[0] - s * x[1], s * x[0] + c * x[1]])
 
 
+@pytest.mark.long
 def test_a_step_of_a_flow_is_followed_as_a_flow():
     system = Map(turning, [0.7, 0.1], {"mu": 0.5}, dt=0.013)
     orbit = analysis.limit_cycle(system, settle=20.0, window=3.0)
@@ -140,6 +141,7 @@ def bent(x, q, dt):
     return runge_kutta(lambda y, _: field(y), dt)(x, None)
 
 
+@pytest.mark.long
 def test_a_fold_of_a_steps_orbits_is_where_their_multiplier_passes_one():
     # T = 1 / r^2 goes from .83 to 3: the number of steps per period changes all along the branch.
     system = Map(bent, [1.1, 0.0], {"mu": 0.25}, dt=0.02)
@@ -155,7 +157,9 @@ def test_a_fold_of_a_steps_orbits_is_where_their_multiplier_passes_one():
     assert np.sum(np.abs(unstable)) == 1
 
 
-@pytest.mark.parametrize("dt", [0.02, 0.0205, 0.021])
+@pytest.mark.parametrize(
+    "dt", [pytest.param(0.02, marks=pytest.mark.long), 0.0205, pytest.param(0.021, marks=pytest.mark.long)]
+)
 def test_a_fold_is_located_for_the_number_of_steps_that_suits_its_period(dt):
     # Euler steps of r' = mu r + r^3 - r^5, theta' = 2 pi r^2. With k of them per period an orbit turns by 2 pi / k in
     # each: mu = s^2 - s - 2 pi s tan(pi / k), s = r^2, T = k sin(2 pi / k) / (2 pi s). Its multiplier is 1 where
@@ -186,6 +190,7 @@ def twisted(x, q):
     return jnp.array([*turn, kept[0] - jnp.pi * v, kept[1] + jnp.pi * u])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stepped", [pytest.param(False, marks=pytest.mark.long), True])
 def test_an_orbit_of_two_turns_ends_where_they_become_one(stepped):
     begin, step = [1.0, 0.0, 0.7, 0.0], {"mu": 0.4}
@@ -241,6 +246,7 @@ def test_the_folded_balanced_network_oscillates_at_finite_size():
         analysis.limit_cycle(model)
 
 
+@pytest.mark.long
 def test_balanced_stationary_branches_pass_a_fold_of_the_manifold():
     model = ln.BalancedNetwork.folded()
     diagram = analysis.follow(model, "gain[e].threshold", to=1.4)

@@ -99,6 +99,7 @@ def test_rate_network_beyond_the_transition_is_chaotic():
     assert np.all(discrete["exponent"] > 5 * discrete["exponent_se"])
 
 
+@pytest.mark.long
 def test_balanced_network_relaxes_at_its_eigenvalues():
     """At its stable state: the two largest eigenvalues of the moment equations of 200 neurons, from `fixed_points`."""
     found = analysis.lyapunov(ln.BalancedNetwork(), n=200, duration=30.0, transient=20.0, exponents=2, blocks=5)

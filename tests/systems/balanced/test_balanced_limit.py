@@ -264,6 +264,7 @@ def test_derivatives_through_projection_and_solution():
         assert np.all(np.abs(np.asarray(found)) > 1e-3)
 
 
+@pytest.mark.long
 def test_many_models_at_once_match_one_by_one():
     times = np.linspace(0, 5, 21)
     thetas = np.linspace(0.3, 0.7, 3)
@@ -299,6 +300,7 @@ def test_single_precision_and_traced_structure_are_refused():
         solve(S1, route="explicit")
 
 
+@pytest.mark.long
 def test_a_users_gain_is_the_gain_it_copies():
     """By quadrature and the general route, against the closed form."""
     copy = CustomGain(lambda x: 1.5 * jax.scipy.special.ndtr(x - 0.5), maximum=1.5, steepest=0.6)
@@ -307,6 +309,7 @@ def test_a_users_gain_is_the_gain_it_copies():
     np.testing.assert_allclose(solve(custom, times).values["mean"], solve(S3, times).values["mean"], atol=1e-10)
 
 
+@pytest.mark.long
 def test_shared_synapses_lose_their_variance():
     times = np.linspace(0, 3, 21)
     model = BalancedNetwork.shared()

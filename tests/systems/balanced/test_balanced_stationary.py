@@ -38,6 +38,7 @@ def test_unstable_states_are_found_and_named():
     assert not folded.stable.any()
 
 
+@pytest.mark.long
 def test_all_states_of_a_multistable_network_against_a_scan():
     """Rank 1, equal tau and populations alike but for input and gain: a scalar equation, scanned by hand."""
     model = BalancedNetwork(

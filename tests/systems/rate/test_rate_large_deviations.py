@@ -68,7 +68,14 @@ def test_worked_numbers_of_independent_weights():
     assert abs(found.second_moment[0, -1, -1] - 1.9182) < 4 * found.second_moment_error[0, -1, -1]
 
 
-@pytest.mark.parametrize(("steps", "expected"), [(1, 0.919715), (2, 1.473243), (3, 2.067753)])
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (1, 0.919715),
+        pytest.param(2, 1.473243, marks=pytest.mark.long),
+        pytest.param(3, 2.067753, marks=pytest.mark.long),
+    ],
+)
 def test_variance_of_the_mean_by_quadrature_to_five_digits(steps, expected):
     # independent weights: sites are independent, and Var Z(g) is the variance at one site of g + c . order parameters
     times = steps + 1

@@ -66,7 +66,7 @@ def test_synapses_faster_than_a_step(decay):
 # Strong inhibition -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strength", [400.0, 1e4])
+@pytest.mark.parametrize("strength", [400.0, pytest.param(1e4, marks=pytest.mark.long)])
 def test_strong_inhibition_silences(strength):
     pair = np.full((2, 2), 0.8)
     model = SpikingNetwork(

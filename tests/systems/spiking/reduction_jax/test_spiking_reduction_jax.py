@@ -201,6 +201,7 @@ def test_other_values_compile_nothing(monkeypatch):
     assert not np.allclose(first, second)
 
 
+@pytest.mark.long
 def test_splitting_a_population_changes_nothing():
     """Two halves of one population act through one channel."""
     whole = SpikingNetwork()
@@ -255,6 +256,7 @@ def test_overflow_is_never_silent():
     np.testing.assert_allclose(widened, right, atol=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("closure", ["white", "joint"])
 def test_agrees_with_the_numba_engine_where_a_step_is_long(closure):
     """Inhibition that relaxes V within a step, and synapses much faster than one."""
