@@ -231,11 +231,11 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         own: dict[str, Any] = {"orders": orders, "error": error}
         check_own_options(closure, **own)
         if closure == "quadrature":
-            self.require_basic("The quadrature")
-        if not self.is_basic:
-            from largen.systems.spiking.reduction.direct.solve import solve
-
+            from largen.systems.spiking.reduction.quadrature.solve import solve
+        else:
             own = {}
+            if not self.is_basic:
+                from largen.systems.spiking.reduction.direct.solve import solve
         return solve(
             self.scaled(self.reference_size if n is None else n),
             times,

@@ -27,7 +27,6 @@ from largen.systems.spiking.reduction.bin_width import (
     with_bins,
 )
 from largen.systems.spiking.reduction.layout import Layout, build_layout, edges_of
-from largen.systems.spiking.reduction.quadrature.solve import solve as by_quadrature
 from largen.systems.spiking.reduction.run import run
 from largen.systems.spiking.time_step import check_step, output_steps
 
@@ -47,8 +46,6 @@ def solve(
     seed: int = 0,
     realisations: int = 1,
     record: tuple[str, ...] = (),
-    orders: Any = "auto",
-    error: bool = True,
 ) -> Arrays:
     """Solve the reduction from rest.
 
@@ -61,8 +58,6 @@ def solve(
         seed: Seed of the chain's streams.
         realisations: Number of realisations of the chain; 1 without `finite_size`.
         record: Any of "voltage_density" (numba engine).
-        orders: Of "quadrature": those of excitation and inhibition, or "auto".
-        error: Of "quadrature": whether to estimate the error of the mean rates, as attribute `rate_error` (Hz).
 
     Returns:
         `rate` (population, time), Hz: spikes in (times[i-1], times[i]] per neuron and second, 0 at times[0];
@@ -79,17 +74,10 @@ def solve(
     for word in record:
         one_of("record", word, RECORDABLE)
     _check_combination(closure, finite_size, engine, realisations, record, model)
-    if closure == "quadrature":
-        _check_quadrature(finite_size, engine, discretisation.linear_in_bin)
     dt = _check_step(model, discretisation)
     steps = output_steps(times, dt)
     _require_memory(model, steps, _checked(discretisation, dt), realisations if finite_size else 1, record)
     drive = sample_drive(model.external_rate, float(times[0]), int(steps[-1]), dt, len(model.size))
-    if closure == "quadrature":
-        width = _checked(discretisation, dt).bin_width
-        found = by_quadrature(model, drive, steps, dt, orders=orders, bin_width=width, error=error, record=record)
-        about = {"method": "quadrature of the pending input", "dt": dt, "closure": closure, "engine": "numba"}
-        return Arrays(found[0], found[2], about | found[1] | {"finite_size": False})
     chosen = _checked(discretisation, dt)
     given = chosen.bin_width is not None and engine == "numba"  # such a run checks its own bins
     resolved = chosen if given else with_bins(chosen, model, drive)
@@ -162,14 +150,6 @@ def check_own_options(closure: str, orders: Any, error: bool) -> None:
         must, remedy = f"be absent with closure={closure!r}", "Only closure='quadrature' has it."
         require(isinstance(orders, str) and orders == "auto", "orders", must, orders, remedy)
         require(flag("error", error), "error", must, error, remedy)
-
-
-def _check_quadrature(finite_size: bool, engine: str, linear: bool) -> None:
-    """Refuse what the quadrature does not have."""
-    remedy = "Take closure='joint' for that."
-    require(not finite_size, "finite_size", "be False with closure='quadrature'", finite_size, remedy)
-    require(engine == "numba", "engine", "be 'numba' with closure='quadrature'", engine, remedy)
-    require(flag("linear_in_bin", linear), "linear_in_bin", "be absent with closure='quadrature'", linear)
 
 
 def _check_step(model: "SpikingNetwork", discretisation: Discretisation) -> float:

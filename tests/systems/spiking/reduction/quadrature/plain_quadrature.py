@@ -10,16 +10,18 @@ import numpy as np
 from numpy.polynomial.legendre import leggauss
 from scipy.linalg import eigh_tridiagonal
 
+from largen.systems.spiking.reduction.quadrature.nodes import floor_of
+
 
 def basis(y):
     """phi_l(y), shape (3, ...)."""
     return np.stack([np.ones_like(y), np.sqrt(3) * (2 * y - 1), np.sqrt(5) * (6 * y * y - 6 * y + 1)])
 
 
-def nodes(order, nu):
-    """Zeros z, weights, and polynomials [n, j] of the law with this nu."""
+def nodes(order, g):
+    """Zeros z, weights, and polynomials [n, j] of the law with this g."""
     n = np.arange(order + 1)
-    z, vectors = eigh_tridiagonal(n / np.sqrt(nu), np.sqrt(n[1:]))
+    z, vectors = eigh_tridiagonal(n * g, np.sqrt(n[1:]))
     vectors = vectors / np.sign(vectors[0])
     return z, vectors[0] ** 2, vectors / vectors[0]
 
@@ -109,8 +111,8 @@ class Plain:
         self.width, self.cells, self.lowest = 100.0 / cells, cells + below, -below * 100.0 / cells
         self.signs = np.array(model.inhibitory)
         self.moments = np.zeros((P, 2, 4))
-        self.nu = np.full((P, 2), 1e-3)
-        self.law = [[nodes(order, 1e-3) for order in orders] for _ in range(P)]
+        self.spread, self.steepest = np.zeros((P, 2)), [1.0 / np.sqrt(floor_of(order)) for order in orders]
+        self.law = [[nodes(*pair) for pair in zip(orders, self.steepest, strict=True)] for _ in range(P)]
         self.u = np.zeros((P, *(np.array(orders) + 1), 3, self.cells))
         self.pool = np.zeros((P, *(np.array(orders) + 1)))
         weight = np.multiply.outer(self.law[0][0][1], self.law[0][1][1])
@@ -128,11 +130,11 @@ class Plain:
             grown = np.expm1(2 * dt * leak) / (2 * dt * leak) if leak > 0 else 1.0
             sd = gain * np.sqrt(lam * dt * grown) / self.width
             for i, j in np.ndindex(*self.pool.shape[1:]):
-                x = [self.moments[a, s, 0] + self.jump[a, s] * np.sqrt(self.nu[a, s]) * self.law[a][s][0][k]
+                x = [self.moments[a, s, 0] + self.spread[a, s] * self.law[a][s][0][k]
                      for s, k in ((0, i), (1, j))]  # fmt: skip
                 charge = [2 * q[a, s] / (2 - q[a, s]) * x[s] for s in (0, 1)]
                 kappa = max(leak * dt + charge[1] / (100.0 - model.reversal), 0.0)
-                phi = (1 - np.exp(-kappa)) / kappa if kappa else 1.0
+                phi = -np.expm1(-kappa) / kappa if kappa > 1e-12 else 1.0
                 drift = phi * (charge[0] + lam * dt * gain + model.reversal * charge[1] / (100.0 - model.reversal))
                 shift = (drift + (np.exp(-kappa) - 1) * self.lowest) / self.width
                 u, fired[a, i, j] = move(self.u[a, i, j], sd, np.exp(-kappa), shift, int(np.ceil(6.5 * sd)))
@@ -168,10 +170,11 @@ class Plain:
             )
             variance += strength**2 * (1 - p) * arrived
         self.moments[a, s] = mean, second, third, variance
-        old, (_, _, before) = self.nu[a, s], self.law[a][s]
-        self.nu[a, s] = max(variance / self.jump[a, s] ** 2, (1 - q) ** 2 * old, 1e-3)
-        self.law[a][s] = z, weight, values = nodes(self.orders[s], self.nu[a, s])
-        rho = (1 - q) * np.sqrt(old / self.nu[a, s])
+        old, (_, _, before) = self.spread[a, s], self.law[a][s]
+        self.spread[a, s] = new = max(np.sqrt(max(variance, 0.0)), (1 - q) * old, 1e-12)
+        skew = min(self.jump[a, s] / new, self.steepest[s])
+        self.law[a][s] = z, weight, values = nodes(self.orders[s], skew)
+        rho = (1 - q) * old / new
         mixing = (weight[:, None] * values.T * rho ** np.arange(len(z))) @ before
         along = 0 if s == 0 else 1
         self.u[a] = np.moveaxis(np.tensordot(mixing, self.u[a], (1, along)), 0, along)

@@ -3,7 +3,9 @@
 import numpy as np
 
 import largen as ln
-from largen.systems.spiking.reduction.quadrature.layout import Grid, channel_orders, channels_of
+from largen.systems.spiking.reduction.quadrature.channels import channel_orders, channels_of
+from largen.systems.spiking.reduction.quadrature.drive import drive_of
+from largen.systems.spiking.reduction.quadrature.layout import Grid
 from largen.systems.spiking.reduction.quadrature.run import run
 
 
@@ -11,8 +13,8 @@ def quadrature(model, duration, orders, cells, *, depth=0.66, dt=0.1, every=10, 
     """Run from rest with so many cells between reset and threshold; records every so many steps."""
     channels = channels_of(model)
     if drive is None:
-        drive = np.broadcast_to(np.array(model.external_rate, float), (1, len(model.size)))
-    grid = Grid(channel_orders(channels, *orders), float(model.threshold) / cells, depth, dt)
+        drive = drive_of(model, 0.0, round(duration / dt), dt)
+    grid = Grid(channel_orders(channels, *orders), cells, int(np.ceil(depth * cells - 1e-9)), dt)
     return run(model, channels, grid, drive, np.arange(0, round(duration / dt) + 1, every), density=True)
 
 

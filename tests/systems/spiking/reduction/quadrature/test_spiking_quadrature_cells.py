@@ -13,7 +13,7 @@ def moved(u, sd, contraction, shift, reach=None):
     """Coefficients and spikes by the kernels."""
     reach = int(np.ceil(6.5 * sd)) if reach is None else reach
     noise = np.zeros((2 * reach + 1, 3, 3))
-    near = fill_noise(noise, sd, reach)
+    near = fill_noise(noise, sd, 0.0, 0.0, reach)
     width = padded(CELLS)
     row = np.zeros(3 * width)
     for degree in range(3):
@@ -51,7 +51,7 @@ def test_noise_keeps_mean_and_adds_variance():
     """Over all cells the noise is a normal shift: its matrices give mean 0 and its variance to every density."""
     sd, reach = 0.3, 4
     noise = np.zeros((2 * reach + 1, 3, 3))
-    assert fill_noise(noise, sd, reach) == 2
+    assert fill_noise(noise, sd, 0.0, 0.0, reach) == 2
     shift = np.arange(-reach, reach + 1)
     mass, mean = noise[:, 0, :], noise[:, 1, :] / np.sqrt(12.0)
     np.testing.assert_allclose(mass.sum(0), [1, 0, 0], atol=1e-15)

@@ -10,7 +10,7 @@ import largen as ln
 from largen.checks import InputError
 from largen.systems.spiking.reduction.quadrature import choice
 from largen.systems.spiking.reduction.quadrature import solve as solving
-from largen.systems.spiking.reduction.quadrature.layout import channels_of
+from largen.systems.spiking.reduction.quadrature.channels import channels_of
 
 TIMES = np.arange(0.0, 401.0)
 ALONE = network([True], [7.78847], [39.3], [1.86589], np.inf, 2.3209)
@@ -108,7 +108,7 @@ def test_cells_reach_as_low_as_the_potentials():
 def test_narrower_cells_where_a_run_diverges(monkeypatch):
     """Cells that the rule chose are halved, which is said; given ones are refused."""
     real = solving._diverged
-    monkeypatch.setattr(solving, "_diverged", lambda done: done.layout.width > 5.0 or real(done))
+    monkeypatch.setattr(solving, "_diverged", lambda done: done.layout.unit[0] > 5.0 or real(done))
     with pytest.raises(InputError, match="`bin_width` must be smaller for this network, but is 10"):
         solve(ALONE, orders=(0, 2), bin_width=10.0, error=False)
     with pytest.warns(UserWarning, match="cells were halved"):
@@ -159,11 +159,11 @@ def test_equal_decay_times_are_one_channel_and_others_multiply():
 
 def test_quiet_channels_get_low_orders():
     channels = channels_of(SPARSE)
-    noise = choice.Noise(np.array([0.01, 0.9]), 10.0)
+    noise = choice.Noise(np.array([0.01, 0.9]), 0.1)
     assert choice.choose_orders(channels, noise, 2) == (1, 8)
-    assert choice.choose_orders(channels, choice.Noise(np.array([0.5, 0.5]), 10.0), 2) == (3, 4)
-    assert choice.choose_cells(100.0, choice.Noise(noise.share, 5.0)) == 25
-    assert choice.choose_cells(100.0, choice.Noise(noise.share, np.inf)) == 13
+    assert choice.choose_orders(channels, choice.Noise(np.array([0.5, 0.5]), 0.1), 2) == (3, 4)
+    assert choice.choose_cells(choice.Noise(noise.share, 0.05)) == 25
+    assert choice.choose_cells(choice.Noise(noise.share, np.inf)) == 13
     assert choice.one_less((1, 8), noise) == (1, 7)
     assert choice.one_less((2, 0), noise) == (1, 0)
     assert choice.one_less((0, 0), noise) == (0, 0)
@@ -176,7 +176,7 @@ def test_quiet_channels_get_low_orders():
         ({"orders": (1, 2, 3)}, "`orders` must be 'auto' or"),
         ({"orders": (1, -1)}, "`orders`"),
         ({"orders": (0, 13), "bin_width": 10.0}, "`orders` must be at most 12"),
-        ({"bin_width": 3.0}, "`bin_width` must be the threshold 100 divided by an integer"),
+        ({"bin_width": 3.0}, "`bin_width` must be the 100 from reset to threshold divided by an integer"),
         ({"bin_width": 0.1}, "`bin_width`"),
         ({"error": "yes"}, "`error`"),
         ({"engine": "jax"}, "`engine` must be 'numba' with closure='quadrature'"),
@@ -204,7 +204,7 @@ def test_what_it_does_not_have_is_refused():
         ALONE.smooth(TIMES, closure="quadrature")
     with pytest.raises(InputError, match="`closure` must be one of"):
         ALONE.dynamics(None, n=None, closure="quadrature")
-    with pytest.raises(InputError, match="does not know `synapse`"):
+    with pytest.raises(InputError, match="`synapse` must not be 'delta'"):
         solve(ALONE.replace(synapse="delta"))
 
 

@@ -37,7 +37,7 @@ def gather(layout, state, work):
                 mean += one
                 variance += one * (1.0 - layout.chance[j] - one / layout.degree[j])
         work.mean_of[j] = mean
-        work.variance_of[j] = max(variance, 0.0)
+        work.variance_of[j] = max(variance, 0.0) if mean >= 0.0 else variance
 
 
 @inlined

@@ -51,12 +51,16 @@ def given_grid(model: "SpikingNetwork", width: float | None, depth: float) -> Gr
 
 def with_depth(model: "SpikingNetwork", above: int, depth: float) -> Grid:
     """So many bins above the reset, and those below it down to `depth` spans below the lowest potential."""
+    return checked(Grid(above, below_of(model, above, depth)))
+
+
+def below_of(model: "SpikingNetwork", above: int, depth: float) -> int:
+    """Number of bins below the reset that reach `depth` spans below the lowest potential; `above` it so many."""
     reset, span = constants.per_population(model, model.reset), spans(model)
     first = model.reset if model.initial_mean is None else model.initial_mean
     start = constants.per_population(model, first) - 4.0 * constants.per_population(model, model.initial_spread)
     lowest = np.minimum(np.minimum(constants.per_population(model, model.rest), reset), start)
-    below = int(np.ceil(np.max((reset - lowest) / span + depth) * above - 1e-9))
-    return checked(Grid(above, max(below, 1)))
+    return max(int(np.ceil(np.max((reset - lowest) / span + depth) * above - 1e-9)), 1)
 
 
 def checked(grid: Grid) -> Grid:

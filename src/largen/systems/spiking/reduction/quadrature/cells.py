@@ -16,17 +16,18 @@ Source: discontinuous Galerkin with exact evolution, also called Lagrange-Galerk
 Modelisation 22:625, 1988); derived in docs/quadrature.md.
 """
 
+import math
+
 import numpy as np
 from numba import uint64
 
 from largen.numerics.compiled import entry, part
+from largen.systems.spiking.reduction.quadrature.drive import RARE, TAIL
 
 DEGREES = 3
 LANES = 8
 MOST_CELLS = 1000
 ROW = MOST_CELLS + 40
-TAIL = 6.5
-"""Normal tails beyond this many standard deviations (8e-11) are left out, and the rest adds up to 1."""
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 _NODES, _WEIGHTS = 0.5 * (1.0 + _NODES), 0.5 * _WEIGHTS
 _THREE, _THREE_WEIGHTS = np.polynomial.legendre.leggauss(3)
@@ -76,42 +77,75 @@ def _overlap(to, source, shift):
     return total * length
 
 
-@entry
-def fill_noise(noise, sd, reach):
-    """The matrices D[shift + reach, to, source] of a normal shift with standard deviation `sd`, in cells.
+@part
+def _add_shift(noise, shift, weight, reach):
+    """Add the shift by a number of cells that need not be whole."""
+    low = int(np.floor(shift))
+    if low < -reach or low + 1 > reach:
+        return 0.0
+    inside = min(max(shift - low, 0.0), 1.0)
+    for to in range(DEGREES):
+        for source in range(DEGREES):
+            noise[low + reach, to, source] += weight * _overlap(to, source, inside)
+            noise[low + 1 + reach, to, source] += weight * _overlap(source, to, 1.0 - inside)
+    return weight
 
-    The shifts between two whole cells, and between 0 and these, are integrated with 24 Gauss points.
+
+@part
+def _add_normal(noise, mean, sd, weight, reach):
+    """Add a normal shift: 24 Gauss points between every two whole cells, and between its middle and these."""
+    if sd <= 0.0:
+        nearest = np.rint(mean)
+        if abs(mean - nearest) < 1e-12 and abs(nearest) <= reach:
+            for degree in range(DEGREES):
+                noise[int(nearest) + reach, degree, degree] += weight
+            return weight
+        return _add_shift(noise, mean, weight, reach)
+    far, total = TAIL * sd, 0.0
+    factor = weight / (sd * np.sqrt(2.0 * np.pi))
+    for low in range(int(np.floor(mean - far)), int(np.ceil(mean + far))):
+        for half in range(2):
+            start, stop = max(float(low), mean - far), min(low + 1.0, mean + far)
+            start, stop = (start, min(stop, mean)) if half == 0 else (max(start, mean), stop)
+            if stop <= start:
+                continue
+            for i in range(len(_NODES)):
+                shift = start + (stop - start) * _NODES[i]
+                density = factor * (stop - start) * _WEIGHTS[i] * np.exp(-0.5 * ((shift - mean) / sd) ** 2)
+                total += _add_shift(noise, shift, density, reach)
+    return total
+
+
+@entry
+def fill_noise(noise, sd, kick, number, reach):
+    """The matrices D[shift + reach, to, source] of the noise: a normal shift, and Poisson kicks less their mean.
 
     Args:
         noise: D, shape (2 reach + 1, 3, 3), written.
-        sd: Standard deviation, in cells.
-        reach: Cells that fit into D, at least TAIL sd.
+        sd: Standard deviation of the normal shift, in cells.
+        kick: Size of a kick, in cells.
+        number: Mean number of kicks.
+        reach: Cells that fit into D; see `drive.reach_of`.
 
     Returns:
         Cells that this noise reaches.
     """
     noise[:] = 0.0
-    if sd <= 0.0:
-        for degree in range(DEGREES):
-            noise[reach, degree, degree] = 1.0
-        return 0
-    far, total = TAIL * sd, 0.0
-    near = int(np.ceil(far))
-    for low in range(-near, near):
-        start, stop = max(float(low), -far), min(low + 1.0, far)
-        for i in range(len(_NODES)):
-            shift = start + (stop - start) * _NODES[i]
-            weight = (stop - start) * _WEIGHTS[i] * np.exp(-0.5 * (shift / sd) ** 2)
-            total += weight
-            part_of = min(max(shift - low, 0.0), 1.0)
-            for to in range(DEGREES):
-                for source in range(DEGREES):
-                    noise[low + reach, to, source] += weight * _overlap(to, source, part_of)
-                    noise[low + 1 + reach, to, source] += weight * _overlap(source, to, 1.0 - part_of)
+    total = 0.0
+    if kick == 0.0 or number <= 0.0:
+        total = _add_normal(noise, 0.0, sd, 1.0, reach)
+    else:
+        for k in range(int(number + 8.0 * np.sqrt(number)) + 12):
+            chance = np.exp(k * np.log(number) - number - math.lgamma(k + 1.0))
+            if chance > RARE:
+                total += _add_normal(noise, (k - number) * kick, sd, chance, reach)
+    near = 0
     for d in range(len(noise)):
         for to in range(DEGREES):
             for source in range(DEGREES):
                 noise[d, to, source] /= total
+                if noise[d, to, source] != 0.0:
+                    near = max(near, abs(d - reach))
     for source in range(DEGREES):  # mass is kept to rounding over any number of steps
         lost = 1.0 if source == 0 else 0.0
         for d in range(len(noise)):
@@ -187,9 +221,9 @@ def _drift(x, blocks, contraction, slope, shift):
 
 
 @part
-def _settle(x, row, cells, width, reach, by):
+def _settle(x, row, top, cells, width, reach, by):
     """Write RESULT, moved by whole cells, to the family's row; returns what lies above the cells, the spikes."""
-    last = cells + 2 * reach + 2
+    last = top + 2 * reach + 2
     first = by - reach - 1  # cell of RESULT's first entry
     low, high = min(max(first, 0), cells), max(min(first + last, cells), 0)
     below = above = 0.0
@@ -215,13 +249,13 @@ def _settle(x, row, cells, width, reach, by):
 
 
 @part
-def _drift_far(x, row, cells, width, reach, contraction, shift):
+def _drift_far(x, row, top, cells, width, reach, contraction, shift):
     """As `_drift` and `_settle` where some cells move further than others by a cell or more; one by one."""
     for degree in range(DEGREES):
         for k in range(cells):
             row[degree * width + k] = 0.0
     above = 0.0
-    for i in range(reach, cells + 2 * reach):
+    for i in range(reach, top + 2 * reach):
         low = contraction * (i - reach) + shift
         cell = int(np.floor(min(max(low, -2.0), cells + 1.0)))
         split = min(max((cell + 1.0 - low) / contraction, 0.0), 1.0)
@@ -241,6 +275,20 @@ def _drift_far(x, row, cells, width, reach, contraction, shift):
                     for degree in range(DEGREES):
                         row[degree * width + to] += mass * basis(degree, z)
     return above
+
+
+@part
+def _land(x, row, noise, near, top, cells, width, reach, contraction, shift):
+    """Noise, drift and spikes of what SOURCE holds, on `top` cells; returns the spikes."""
+    _smooth(x, noise, top, reach, near)
+    slope = contraction - 1.0
+    end = shift + slope * (top + reach)
+    by = np.rint(0.5 * (shift + end))
+    if abs(shift - by) < 1.0 and abs(end - by) < 1.0:
+        by = min(max(by, -4.0 * MOST_CELLS), 4.0 * MOST_CELLS)
+        _drift(x, (top + 2 * reach + 2 + LANES - 1) // LANES, contraction, slope, shift - by)
+        return _settle(x, row, top, cells, width, reach, int(by))
+    return _drift_far(x, row, top, cells, width, reach, contraction, shift)
 
 
 @entry
@@ -263,12 +311,20 @@ def move(x, row, noise, near, cells, width, reach, contraction, shift):
         x[SOURCE0 + to] = row[k]
         x[SOURCE1 + to] = row[uint64(width) + k]
         x[SOURCE2 + to] = row[uint64(2 * width) + k]
-    _smooth(x, noise, cells, reach, near)
-    slope = contraction - 1.0
-    end = shift + slope * (cells + reach)
-    by = np.rint(0.5 * (shift + end))
-    if abs(shift - by) < 1.0 and abs(end - by) < 1.0:
-        by = min(max(by, -4.0 * MOST_CELLS), 4.0 * MOST_CELLS)
-        _drift(x, (cells + 2 * reach + 2 + LANES - 1) // LANES, contraction, slope, shift - by)
-        return _settle(x, row, cells, width, reach, int(by))
-    return _drift_far(x, row, cells, width, reach, contraction, shift)
+    return _land(x, row, noise, near, cells, cells, width, reach, contraction, shift)
+
+
+@entry
+def move_along(x, row, flow, a, noise, near, cells, width, reach, shift):
+    """Move one family of population a by its own flow, then by noise and a shift; arguments and result as of `move`."""
+    top, first, start = cells + flow.above, flow.first[a], flow.start[a]
+    for k in range(uint64(2 * reach), uint64(2 * reach + top)):
+        x[SOURCE0 + k] = x[SOURCE1 + k] = x[SOURCE2 + k] = 0.0
+    for k in range(cells):
+        u0, u1, u2 = row[k], row[width + k], row[2 * width + k]
+        for i in range(start[k], start[k + 1]):
+            m, to = flow.entries[a, i], uint64(2 * reach + first[k] + i - start[k])
+            x[SOURCE0 + to] += m[0] * u0 + m[1] * u1 + m[2] * u2
+            x[SOURCE1 + to] += m[3] * u0 + m[4] * u1 + m[5] * u2
+            x[SOURCE2 + to] += m[6] * u0 + m[7] * u1 + m[8] * u2
+    return _land(x, row, noise, near, top, cells, width, reach, 1.0, shift)

@@ -1,12 +1,14 @@
 """Which orders and which cells the quadrature takes where they are not given, from a short trial run.
 
-With the rates r of the trial a channel has the noise intensity q_c = sum s^2 p N r, which is Var X/tau, and the
-external drive lambda'/2 (lambda' = lambda, divided by tau_m^2 where there is a leak). A potential remembers for t_e,
-the shorter of tau_m and the interval between spikes, so that its variance is about
+With the rates r of the trial a channel has the noise intensity q_c = sum s^2 kappa r (half of it for exponential
+synapses of area s), which is tau times the variance of its current, and the external drive lambda'/2 (lambda' is the
+rate of kicks times their size squared, and the white noise). A potential remembers for t_e, the shorter of tau_m and
+the interval between spikes, so that its variance is about
 
     var V = lambda' t_e/2 + sum_c q_c t_e^2/(tau_c + t_e),   half of that without leak;                          (S66)
 
-the cells are at most 0.8 of its root wide, and at most M/12.5. The orders minimise
+the cells are at most 0.8 of its root wide, at most 1/12.5 of the span from reset to threshold, and no wider than the
+slope of an exponential neuron's spike or the bottleneck of a quadratic neuron. The orders minimise
 
     share_E/(N_E + 1)^1.5 + share_I/(N_I + 1)^1.5,   share = q_c/(lambda'/2 + sum q),                            (S67)
 
@@ -17,7 +19,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from largen.systems.spiking.reduction.quadrature.layout import Channels, channel_orders, families_of
+from largen.systems.spiking import constants
+from largen.systems.spiking.reduction.quadrature.channels import Channels, channel_orders, families_of
+from largen.systems.spiking.reduction.quadrature.drive import Drive
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
@@ -42,39 +46,60 @@ class Noise(NamedTuple):
 
     Attributes:
         share: Largest share of excitation and of inhibition over the populations, shape (2,).
-        spread: Smallest standard deviation of V over the populations (S66).
+        spread: Smallest standard deviation of V over the populations (S66), in spans from reset to threshold.
+        soft: What a neuron's own flow needs of cells, in spans; infinite with a leak.
     """
 
     share: np.ndarray
     spread: float
+    soft: float = np.inf
 
 
-def measure(model: "SpikingNetwork", channels: Channels, rates: np.ndarray, kicks: np.ndarray) -> Noise:
-    """The noise at rates (Hz) and external kicks per ms, shape (P,)."""
-    P = len(model.size)
-    membrane = np.broadcast_to(np.asarray(model.membrane_time, np.float64), (P,))
-    leaky = np.isfinite(membrane)
-    external = np.where(leaky, kicks / np.where(leaky, membrane, 1.0) ** 2, kicks)
-    rates = np.maximum(rates, 1e-3)
+def measure(model: "SpikingNetwork", channels: Channels, rates: np.ndarray, drive: Drive) -> Noise:
+    """The noise at rates (Hz), shape (P,), and under a drive."""
+    P, rates = len(model.size), np.maximum(rates, 1e-3)
+    membrane = constants.per_population(model, model.membrane_time)
+    leaky, kick = np.isfinite(membrane), constants.external_kicks(model).size
+    outside = constants.per_population(model, model.external_decay) > 0.0
     memory = np.minimum(membrane, 1000.0 / rates)
+    external = np.where(outside, 0.0, kick**2 * drive.rate.mean(0)) + (drive.sd**2).mean(0)
     variance, intensity = 0.5 * external * memory, np.zeros((P, 2))
-    strength, probability = np.array(model.strength), np.array(model.probability)
+    flow = constants.in_degrees(model) * rates / 1000.0
+    area, spread = constants.weights(model), constants.per_pair(model, model.strength_spread)
     for c, target in enumerate(channels.target.tolist()):
         sources = channels.class_source[channels.classes[c] : channels.classes[c + 1]]
-        inputs = probability[target, sources] * np.array(model.size)[sources]
-        q = float(np.sum(strength[target, sources] ** 2 * inputs * rates[sources])) / 1000.0
+        brings = area[target, sources] ** 2 * (1.0 + spread[target, sources] ** 2)
+        q = float(np.sum(brings * flow[target, sources]))
+        if channels.outside[c]:
+            q += float(kick[target] ** 2 * drive.rate.mean(0)[target])
+        if not channels.counts[c]:  # the current of one spike is w exp(-t/tau), of area w tau
+            q *= 0.5 * float(channels.decay[c]) ** 2
         intensity[target, int(channels.inhibitory[c])] += q
         variance[target] += q * memory[target] ** 2 / (channels.decay[c] + memory[target])
     whole = 0.5 * external + intensity.sum(1)
     share = intensity / np.where(whole > 0.0, whole, 1.0)[:, None]
     variance = np.where(leaky, variance, 0.5 * variance)
-    positive = variance[variance > 0.0]
-    return Noise(share.max(0), float(np.sqrt(positive.min())) if len(positive) else np.inf)
+    span = constants.per_population(model, model.threshold) - constants.per_population(model, model.reset)
+    spread_of = np.sqrt(variance[variance > 0.0]) / span[variance > 0.0]
+    return Noise(share.max(0), float(spread_of.min(initial=np.inf)), _soft_width(model, whole) / span.max())
 
 
-def choose_cells(threshold: float, noise: Noise) -> int:
+def _soft_width(model: "SpikingNetwork", intensity: np.ndarray) -> float:
+    """How narrow the flow of a neuron is: the slope of a spike, or the bottleneck of a quadratic neuron."""
+    if model.neuron == "leaky":
+        return np.inf
+    slope = constants.per_population(model, model.slope)
+    if model.neuron == "exponential":
+        return float(slope.min())
+    bottleneck = np.cbrt(2.0 * intensity * constants.per_population(model, model.membrane_time) * slope)
+    soft, rest = (constants.per_population(model, value) for value in (model.soft_threshold, model.rest))
+    widths = np.concatenate([bottleneck[bottleneck > 0.0], (soft - rest)[soft > rest]])
+    return float(widths.min(initial=np.inf))
+
+
+def choose_cells(noise: Noise) -> int:
     """Number of cells between reset and threshold by (S66)."""
-    wanted = np.ceil(threshold / min(threshold / WIDEST, OF_SPREAD * noise.spread) - 1e-9)
+    wanted = np.ceil(1.0 / min(1.0 / WIDEST, OF_SPREAD * noise.spread, noise.soft) - 1e-9)
     return int(min(wanted, MOST_CELLS_ABOVE))
 
 

@@ -1,4 +1,8 @@
-"""The constants of the quadrature: cells, channels with their families, what a step needs of the model (numba)."""
+"""The constants of the quadrature: cells, channels with their families, what a step needs of the model (numba).
+
+Potentials are counted in cells from the lowest edge, where every population has a width of its own and all have as many
+cells: x = (V - lowest)/width. So the threshold is the edge K of every population, and its reset an edge below.
+"""
 
 import itertools
 from typing import TYPE_CHECKING, NamedTuple
@@ -6,14 +10,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from largen.checks import InputError, require
-from largen.systems.spiking.discretisation import bin_edges, reset_bin
-from largen.systems.spiking.reduction.layout import merge_classes
-from largen.systems.spiking.reduction.quadrature.cells import MOST_CELLS, TAIL, padded
+from largen.systems.spiking import constants
+from largen.systems.spiking.reduction.quadrature.cells import MOST_CELLS, padded
+from largen.systems.spiking.reduction.quadrature.channels import Channels, channel_orders, channels_of, families_of
+from largen.systems.spiking.reduction.quadrature.drive import MOST_LOST, Drive, in_cells, poisson_kicks, reach_of
+from largen.systems.spiking.reduction.quadrature.flow import FlowMatrix, flow_matrix
 from largen.systems.spiking.reduction.quadrature.nodes import MOST_NODES, floor_of
+from largen.systems.spiking.reduction.quadrature.start import first_density
 from largen.systems.spiking.time_step import refractory_steps, release
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
+
+__all__ = ["Channels", "Grid", "Layout", "build_layout", "channel_orders", "channels_of", "edges_of", "families_of"]
 
 MOST_FAMILIES = 128
 """Families of a population at most: the product of nodes over its channels."""
@@ -23,38 +32,16 @@ class Grid(NamedTuple):
     """What a run is computed on.
 
     Attributes:
-        orders: Order of every channel, in the order of `Layout`; see `channel_orders`.
-        width: Width of the cells, the threshold divided by an integer.
-        depth: How far the cells reach below the reset, in thresholds.
+        orders: Order of every channel, in the order of `Channels`; see `channel_orders`.
+        above: Cells from reset to threshold.
+        below: Cells below the reset.
         dt: Step (ms).
     """
 
     orders: tuple[int, ...]
-    width: float
-    depth: float
+    above: int
+    below: int
     dt: float
-
-
-class Channels(NamedTuple):
-    """The channels of a model: classes of one target that share the sign and the decay time, C of them.
-
-    Attributes:
-        target: Population that receives, shape (C,).
-        inhibitory: Whether the sources inhibit, shape (C,).
-        decay: Time constant tau (ms), shape (C,).
-        silent: Whether every strength is 0, shape (C,).
-        classes: First class of each channel, shape (C + 1,).
-        class_target: Target of every class, shape (J,).
-        class_source: Source of every class, shape (J,).
-    """
-
-    target: np.ndarray
-    inhibitory: np.ndarray
-    decay: np.ndarray
-    silent: np.ndarray
-    classes: np.ndarray
-    class_target: np.ndarray
-    class_source: np.ndarray
 
 
 class Layout(NamedTuple):
@@ -62,8 +49,15 @@ class Layout(NamedTuple):
 
     Attributes:
         size: Neurons, shape (P,).
-        leak: dt/tau_m, shape (P,).
-        gain: Mean of V per external kick, shape (P,).
+        unit: Width of the cells in units of the potential, shape (P,); what follows is in cells.
+        leak: dt/tau_m; 0 where the neuron's own flow is tabulated, shape (P,).
+        keep: exp(-dt/tau_m), shape (P,).
+        rest: Potential to which the leak goes, shape (P,).
+        reversal: Reversal potential of inhibition, shape (P,).
+        reset: Cell that starts at the reset potential, shape (P,).
+        kick: Size of Poisson kicks before the leak, 0 without such, shape (P,).
+        relaxes: Whether conductances relax the potential during a step (S64), else they act as it was before.
+        flow: The neuron's own flow, where it is tabulated.
         leave: Probability of leaving the refractory pool in a step, shape (P,).
         delay: Steps in the pool if its period is fixed, else -1, shape (P,).
         longer: Fraction that stays one step more, shape (P,).
@@ -71,32 +65,45 @@ class Layout(NamedTuple):
         families: Families of each population, shape (P,).
         nodes: Nodes of each channel, shape (C,).
         stride: Families between two nodes of a channel, shape (C,).
-        release: q, shape (C,).
-        charge: Part of X that acts in a step, 2 q/(2 - q) (S65), shape (C,).
-        floor: Smallest nu, shape (C,).
-        inhibitory: 1 or 0, shape (C,).
+        counts: 1 where spikes are pending, 0 where a current decays, shape (C,).
+        pulls: 1 where the channel is a conductance, shape (C,).
+        stay: What is left of a pending spike or of a current after a step, shape (C,).
+        charge: What X = 1 adds to the potential in a step with the leak alone, or to the pull of a conductance:
+            2 q/(2 - q) of pending spikes (S65), T of a current (S24), shape (C,).
+        steepest: Largest |g|, shape (C,).
+        jump: Typical size of a jump of X, smallest and largest, shape (C, 3).
+        outside: What an external kick adds to X, shape (C,).
+        poisson: Whether external kicks have Poisson's law.
         classes: First class of each channel, shape (C + 1,).
         source: Population that spikes, shape (J,).
         target: Population that receives, shape (J,).
-        arrivals: p N_b, spikes that a neuron receives per spike and neuron of the source, shape (J,).
-        halfway: Probability p (1 - q/2) that a spike arrives and is there halfway through the step, shape (J,).
-        strength: s, in units of the potential, shape (J,).
-        jump: Typical strength of a channel, smallest and largest, shape (C, 3).
+        counted: Whether any class has pending spikes.
+        inputs: Mean in-degree kappa, shape (J,).
+        chance: p of `probability`, which thins the number of arrivals, else 0, shape (J,).
+        degree: K of `in_degree`, else infinite, shape (J,).
+        shares: Shares of the delays of 1, 2, ... steps, shape (J, D).
+        weight: What a spike adds to X, in cells or, to a conductance, in units of the span from V_I to the threshold,
+            shape (J,).
+        spread: Squared relative spread of strengths, shape (J,).
+        halfway: Probability 1 - q/2 that a pending spike is there halfway through its first step, else 1, shape (J,).
         dt: Step (ms).
         cells: K.
         row: Length of a family's row for one degree of the density.
-        width: Width w of the cells, in units of the potential like the next ones.
-        lowest: Lowest edge.
-        reset: Cell that starts at the reset potential.
-        span: Threshold minus reversal potential of inhibition.
-        reversal: Reversal potential of inhibition.
         slots: Slots of the refractory pool: 1, or the steps of a fixed period.
         reach: Cells that the external noise reaches at most.
+        first: Density at the start, as rows of families, shape (P, 3 row).
     """
 
     size: np.ndarray
+    unit: np.ndarray
     leak: np.ndarray
-    gain: np.ndarray
+    keep: np.ndarray
+    rest: np.ndarray
+    reversal: np.ndarray
+    reset: np.ndarray
+    kick: np.ndarray
+    relaxes: bool
+    flow: FlowMatrix
     leave: np.ndarray
     delay: np.ndarray
     longer: np.ndarray
@@ -104,79 +111,47 @@ class Layout(NamedTuple):
     families: np.ndarray
     nodes: np.ndarray
     stride: np.ndarray
-    release: np.ndarray
+    counts: np.ndarray
+    pulls: np.ndarray
+    stay: np.ndarray
     charge: np.ndarray
-    floor: np.ndarray
-    inhibitory: np.ndarray
+    steepest: np.ndarray
+    jump: np.ndarray
+    outside: np.ndarray
+    poisson: bool
     classes: np.ndarray
     source: np.ndarray
     target: np.ndarray
-    arrivals: np.ndarray
+    counted: bool
+    inputs: np.ndarray
+    chance: np.ndarray
+    degree: np.ndarray
+    shares: np.ndarray
+    weight: np.ndarray
+    spread: np.ndarray
     halfway: np.ndarray
-    strength: np.ndarray
-    jump: np.ndarray
     dt: float
     cells: int
     row: int
-    width: float
-    lowest: float
-    reset: int
-    span: float
-    reversal: float
     slots: int
     reach: int
+    first: np.ndarray
 
 
-def channels_of(model: "SpikingNetwork") -> Channels:
-    """The channels of a model, sorted by target, sign and decay time."""
-    target, source, starts = merge_classes(model)
-    first = starts[:-1]
-    strength = np.array(model.strength)[target, source]
-    silent = np.array([not np.any(strength[low:high] > 0.0) for low, high in zip(first, starts[1:], strict=True)], bool)
-    return Channels(
-        target=target[first],
-        inhibitory=np.array(model.inhibitory)[source[first]],
-        decay=np.array(model.decay)[target[first], source[first]],
-        silent=silent,
-        classes=starts,
-        class_target=target,
-        class_source=source,
-    )
+def edges_of(model: "SpikingNetwork", grid: Grid) -> np.ndarray:
+    """Edges of the cells of every population in units of the potential, shape (P, K + 1)."""
+    high, low = (constants.per_population(model, value) for value in (model.threshold, model.reset))
+    return low[:, None] + np.arange(-grid.below, grid.above + 1) * ((high - low) / grid.above)[:, None]
 
 
-def channel_orders(channels: Channels, excitatory: int, inhibitory: int) -> tuple[int, ...]:
-    """The order of every channel from one for each sign; a channel without strength has order 0."""
-    orders = np.where(channels.inhibitory, inhibitory, excitatory)
-    return tuple(int(order) for order in np.where(channels.silent, 0, orders))
-
-
-def families_of(channels: Channels, orders: tuple[int, ...], populations: int) -> np.ndarray:
-    """Number of families of every population, shape (P,)."""
-    families = np.ones(populations, np.int64)
-    for target, order in zip(channels.target.tolist(), orders, strict=True):
-        families[target] *= order + 1
-    return families
-
-
-def external_sd(model: "SpikingNetwork", drive: np.ndarray, dt: float) -> np.ndarray:
-    """Standard deviation of the external noise of a step before the leak acts on it, shape (..., P).
-
-    A step contracts it by exp(-dt/tau_m), which leaves the variance phi(2 dt/tau_m) of (S2).
-    """
-    leak = dt / np.broadcast_to(model.membrane_time, (len(model.size),))
-    gain = np.where(leak > 0.0, leak / dt, 1.0)
-    grown = np.divide(np.expm1(2.0 * leak), 2.0 * leak, out=np.ones_like(leak), where=leak > 0.0)
-    return gain * np.sqrt(drive * dt * grown)
-
-
-def build_layout(model: "SpikingNetwork", channels: Channels, grid: Grid, drive: np.ndarray) -> Layout:
+def build_layout(model: "SpikingNetwork", channels: Channels, grid: Grid, drive: Drive) -> Layout:
     """Return the constants of a run.
 
     Args:
         model: The network, already scaled to its number of neurons.
         channels: Its channels.
         grid: Orders, cells and step.
-        drive: External kicks per ms at every step, shape (step, P), or (1, P) for a constant.
+        drive: The external drive.
 
     Raises:
         InputError: The cells or the families are too many.
@@ -185,71 +160,48 @@ def build_layout(model: "SpikingNetwork", channels: Channels, grid: Grid, drive:
     P, orders = len(size), np.array(grid.orders, np.int64)
     families = families_of(channels, grid.orders, P)
     _check_families(families, orders)
-    edges = bin_edges(float(model.threshold), grid.width, grid.depth)
-    cells, width, reach = len(edges) - 1, float(edges[1] - edges[0]), _reach(model, drive, grid)
+    edges, reach = edges_of(model, grid), _reach(model, drive, grid)
+    cells, unit, leaky = edges.shape[1] - 1, edges[:, 1] - edges[:, 0], model.neuron == "leaky"
     if not fits(model, drive, grid):
         raise InputError(
-            f"Argument `bin_width` must be larger: {width:g} makes {cells} cells, and noise that reaches {reach} of "
-            f"them in a step, of {MOST_CELLS} that are possible in all."
+            f"Argument `bin_width` must be larger: {unit.min():g} makes {cells} cells, and noise that reaches {reach} "
+            f"of them in a step, of {MOST_CELLS} that are possible in all."
         )
-    leak = dt / np.broadcast_to(model.membrane_time, (P,))
-    fixed, steps = model.refractory == "fixed", refractory_steps(model, dt)
-    if fixed and float(np.max(steps)) > MOST_CELLS:
-        raise InputError(
-            f"Argument `refractory_time` must be at most {MOST_CELLS} steps of dt with closure='quadrature' and a "
-            f"fixed period, but is {float(np.max(steps)):g} steps."
-        )
-    delay = np.floor(steps).astype(np.int64) if fixed else np.full(P, -1)
-    target, source = channels.class_target, channels.class_source
-    probability, strength = (np.array(x)[target, source] for x in (model.probability, model.strength))
-    q = release(dt, channels.decay).probability
-    of_class = np.repeat(np.arange(len(q)), np.diff(channels.classes))
-    bounds = np.searchsorted(channels.target, np.arange(P + 1))
+    step = constants.propagators(model, dt)
     return Layout(
         size=size,
-        leak=np.array(leak),
-        gain=np.where(leak > 0.0, leak / dt, 1.0),
-        leave=-np.expm1(-dt / np.array(np.broadcast_to(model.refractory_time, (P,)), np.float64)),
-        delay=delay,
-        longer=steps - np.floor(steps),
-        channels=bounds,
-        families=families,
-        nodes=orders + 1,
-        stride=_strides(bounds, orders + 1),
-        release=q,
-        charge=2.0 * q / (2.0 - q),
-        floor=np.array([floor_of(int(order)) for order in orders]),
-        inhibitory=channels.inhibitory.astype(np.int64),
-        classes=channels.classes,
-        source=source,
-        target=target,
-        arrivals=probability * size[source],
-        halfway=probability * (1.0 - 0.5 * q[of_class]),
-        strength=strength,
-        jump=_jumps(channels, strength, probability * size[source]),
+        unit=unit,
+        leak=dt / constants.per_population(model, model.membrane_time) if leaky else np.zeros(P),
+        keep=step.membrane,
+        rest=(constants.per_population(model, model.rest) - edges[:, 0]) / unit,
+        reversal=(model.reversal - edges[:, 0]) / unit,
+        reset=np.full(P, grid.below),
+        kick=poisson_kicks(model, dt, unit),
+        relaxes=model.synapse == "pending",
+        flow=flow_matrix(model, dt, edges, reach),
+        **_refractory(model, dt),
+        **_channels(model, channels, orders, dt, unit, families),
+        **_classes(model, channels, dt, unit),
         dt=float(dt),
         cells=cells,
         row=padded(cells),
-        width=width,
-        lowest=float(edges[0]),
-        reset=reset_bin(edges),
-        span=float(model.threshold - model.reversal),
-        reversal=float(model.reversal),
-        slots=int(delay.max()) + 2 if fixed else 1,
         reach=reach,
+        first=first_density(model, edges, padded(cells)),
     )
 
 
-def fits(model: "SpikingNetwork", drive: np.ndarray, grid: Grid) -> bool:
+def fits(model: "SpikingNetwork", drive: Drive, grid: Grid) -> bool:
     """Whether there is room for the cells of a grid and for what the noise reaches beyond them."""
-    cells = (1.0 + grid.depth) * float(model.threshold) / grid.width
-    return bool(cells + 1.0 + 4 * _reach(model, drive, grid) + 8 <= MOST_CELLS)
+    return bool(grid.above + grid.below + 1 + 6 * _reach(model, drive, grid) + 16 <= MOST_CELLS)
 
 
-def _reach(model: "SpikingNetwork", drive: np.ndarray, grid: Grid) -> int:
+def _reach(model: "SpikingNetwork", drive: Drive, grid: Grid) -> int:
     """Cells that the external noise reaches at most."""
-    sd = float(np.max(external_sd(model, drive, grid.dt))) / grid.width
-    return int(min(np.ceil(TAIL * sd), MOST_CELLS))
+    high, low = (constants.per_population(model, value) for value in (model.threshold, model.reset))
+    unit = (high - low) / grid.above
+    inputs = in_cells(model, drive, grid.dt, unit)
+    lost = MOST_LOST if model.synapse == "exponential" and model.inhibition == "conductance" else 1.0
+    return min(reach_of(lost * inputs.sd, lost * poisson_kicks(model, grid.dt, unit), inputs.number), MOST_CELLS)
 
 
 def _check_families(families: np.ndarray, orders: np.ndarray) -> None:
@@ -263,6 +215,78 @@ def _check_families(families: np.ndarray, orders: np.ndarray) -> None:
         )
 
 
+def _refractory(model: "SpikingNetwork", dt: float) -> dict:
+    """The refractory pool."""
+    fixed, steps = model.refractory == "fixed", refractory_steps(model, dt)
+    if fixed and float(np.max(steps)) > MOST_CELLS:
+        raise InputError(
+            f"Argument `refractory_time` must be at most {MOST_CELLS} steps of dt with closure='quadrature' and a "
+            f"fixed period, but is {float(np.max(steps)):g} steps."
+        )
+    delay = np.floor(steps).astype(np.int64) if fixed else np.full(len(steps), -1)
+    with np.errstate(divide="ignore"):
+        leave = -np.expm1(-dt / constants.per_population(model, model.refractory_time))
+    return {
+        "leave": leave,
+        "delay": delay,
+        "longer": steps - np.floor(steps),
+        "slots": int(delay.max()) + 2 if fixed else 1,
+    }
+
+
+def _channels(
+    model: "SpikingNetwork", channels: Channels, orders: np.ndarray, dt: float, unit: np.ndarray, families: np.ndarray
+) -> dict:
+    """The channels, their families, and what X does in a step."""
+    P, target, step = len(unit), channels.target, constants.propagators(model, dt)
+    q = release(dt, channels.decay).probability
+    leak = dt / constants.per_population(model, model.membrane_time) if model.neuron == "leaky" else np.zeros(P)
+    current = constants.channel_charge(dt, leak[target] / dt, channels.decay)
+    pending = 2.0 * q / (2.0 - q) * np.where(channels.pulls, 1.0, step.drive[target] / dt)
+    bounds = np.searchsorted(target, np.arange(P + 1))
+    return {
+        "channels": bounds,
+        "families": families,
+        "nodes": orders + 1,
+        "stride": _strides(bounds, orders + 1),
+        "counts": channels.counts.astype(np.int64),
+        "pulls": channels.pulls.astype(np.int64),
+        "stay": 1.0 - q,
+        "charge": np.where(channels.counts, pending, current),
+        "steepest": np.array([1.0 / np.sqrt(floor_of(int(order))) for order in orders]),
+        "outside": np.where(channels.outside, constants.external_kicks(model).size[target] / unit[target], 0.0),
+        "poisson": model.external == "poisson",
+    }
+
+
+def _classes(model: "SpikingNetwork", channels: Channels, dt: float, unit: np.ndarray) -> dict:
+    """The classes of synapses, and the sizes of their jumps of X."""
+    target, source = channels.class_target, channels.class_source
+    of_class = np.repeat(np.arange(len(channels.target)), np.diff(channels.classes))
+    kappa, pulls = constants.in_degrees(model), channels.pulls[of_class]
+    span = constants.per_population(model, model.threshold) - model.reversal
+    chance = constants.per_pair(model, model.probability if model.probability is not None else 0.0)
+    degree = kappa if model.in_degree is not None else np.full_like(kappa, np.inf)
+    weight = constants.weights(model)[target, source]
+    weight = np.where(pulls, np.abs(weight) / span[target], weight / unit[target])
+    inputs = kappa[target, source]
+    q = release(dt, channels.decay).probability[of_class]
+    return {
+        "classes": channels.classes,
+        "source": source,
+        "target": target,
+        "counted": bool(np.any(channels.counts)) if len(source) else False,
+        "inputs": inputs,
+        "chance": chance[target, source],
+        "degree": degree[target, source],
+        "shares": np.ascontiguousarray(constants.delays(model, dt).shares[target, source]),
+        "weight": weight,
+        "spread": constants.per_pair(model, model.strength_spread)[target, source] ** 2,
+        "halfway": np.where(channels.counts[of_class], 1.0 - 0.5 * q, 1.0),
+        "jump": _jumps(channels, weight, inputs),
+    }
+
+
 def _strides(bounds: np.ndarray, nodes: np.ndarray) -> np.ndarray:
     """Families between two nodes of every channel; the last channel of a population varies fastest."""
     stride = np.ones(len(nodes), np.int64)
@@ -272,12 +296,13 @@ def _strides(bounds: np.ndarray, nodes: np.ndarray) -> np.ndarray:
     return stride
 
 
-def _jumps(channels: Channels, strength: np.ndarray, arrivals: np.ndarray) -> np.ndarray:
-    """Mean strength by arrivals, smallest and largest of every channel, of those that are not 0; shape (C, 3)."""
+def _jumps(channels: Channels, weight: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    """Mean jump by arrivals, smallest and largest of every channel, of those that are not 0; shape (C, 3)."""
     jumps = np.ones((len(channels.target), 3))
-    for c in np.flatnonzero(~channels.silent):
+    for c in range(len(jumps)):
         chosen = slice(channels.classes[c], channels.classes[c + 1])
-        s, weight = strength[chosen], arrivals[chosen]
-        s, weight = s[s > 0.0], weight[s > 0.0]
-        jumps[c] = np.average(s, weights=weight), s.min(), s.max()
+        s, number = weight[chosen], inputs[chosen]
+        s, number = s[s != 0.0], number[s != 0.0]
+        if len(s):
+            jumps[c] = np.average(s, weights=number), s.min(), s.max()
     return jumps

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from largen.systems.spiking.reduction.quadrature.layout import Channels, Grid, Layout, build_layout, external_sd
+from largen.systems.spiking.reduction.quadrature.drive import Drive, in_cells
+from largen.systems.spiking.reduction.quadrature.layout import Channels, Grid, Layout, build_layout
 from largen.systems.spiking.reduction.quadrature.state import Output, State, new_output, new_state, new_work
 from largen.systems.spiking.reduction.quadrature.step import run_steps, start
 
@@ -29,7 +30,7 @@ class Run(NamedTuple):
 
 
 def run(
-    model: "SpikingNetwork", channels: Channels, grid: Grid, drive: np.ndarray, steps: np.ndarray, *, density: bool
+    model: "SpikingNetwork", channels: Channels, grid: Grid, drive: Drive, steps: np.ndarray, *, density: bool
 ) -> Run:
     """Run from rest.
 
@@ -37,7 +38,7 @@ def run(
         model: The network, scaled to its number of neurons.
         channels: Its channels.
         grid: Orders, cells and step.
-        drive: External kicks per ms at every step, shape (step, P), or (1, P) for a constant.
+        drive: The external drive.
         steps: Steps at which to record, increasing from 0, shape (T,).
         density: Whether to record the mass per cell.
     """
@@ -45,6 +46,5 @@ def run(
     state, work = new_state(layout), new_work(layout)
     output = new_output(layout, steps, density=density)
     start(layout, state)
-    kicks = np.array(drive, np.float64)  # writable, so that the kernel is compiled once
-    run_steps(layout, state, work, kicks, external_sd(model, kicks, grid.dt), output)
+    run_steps(layout, state, work, in_cells(model, drive, grid.dt, layout.unit), output)
     return Run(layout, output, state, work.lowest / max(int(steps[-1]), 1))

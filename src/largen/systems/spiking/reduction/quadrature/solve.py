@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from largen.checks import InputError, flag, integer, require, shown
-from largen.systems.spiking.discretisation import MAX_LOWEST, bin_edges
+from largen.checks import InputError, flag, integer, one_of, real, require, shown
+from largen.runtime.memory import require_memory
+from largen.system import Arrays
+from largen.systems.spiking import constants
+from largen.systems.spiking.discretisation import MAX_LOWEST, Discretisation
+from largen.systems.spiking.reduction.direct import bins as rules
+from largen.systems.spiking.reduction.quadrature.channels import Channels, channel_orders, channels_of
 from largen.systems.spiking.reduction.quadrature.choice import (
+    MOST_CELLS_ABOVE,
     TRIAL,
     TRIAL_CELLS,
     Noise,
@@ -20,14 +26,17 @@ from largen.systems.spiking.reduction.quadrature.choice import (
     measure,
     one_less,
 )
-from largen.systems.spiking.reduction.quadrature.layout import Channels, Grid, channel_orders, channels_of, fits
+from largen.systems.spiking.reduction.quadrature.drive import Drive, drive_of
+from largen.systems.spiking.reduction.quadrature.layout import Grid, edges_of, fits
 from largen.systems.spiking.reduction.quadrature.run import Run, run
+from largen.systems.spiking.time_step import check_step, output_steps
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
 
+RECORDABLE = ("voltage_density",)
 DEPTH = 0.66
-"""How far the cells reach below the reset at first, in thresholds."""
+"""How far the cells reach at first below the lowest of reset, rest and first potentials, in spans."""
 WIDER = 1.6
 _HALVINGS = 4
 
@@ -44,21 +53,16 @@ class Problem(NamedTuple):
     Attributes:
         model: The network, scaled to its number of neurons.
         channels: Its channels.
-        drive: External kicks per ms at every step, shape (step, P), or (1, P) for a constant.
+        drive: The external drive.
         steps: Steps at which to record, increasing from 0, shape (T,).
         dt: Step (ms).
     """
 
     model: "SpikingNetwork"
     channels: Channels
-    drive: np.ndarray
+    drive: Drive
     steps: np.ndarray
     dt: float
-
-    @property
-    def threshold(self) -> float:
-        """The threshold M."""
-        return float(self.model.threshold)
 
 
 class Solution(NamedTuple):
@@ -66,14 +70,14 @@ class Solution(NamedTuple):
 
     Attributes:
         run: The run.
-        cells: Cells between reset and threshold.
-        depth: How far they reach below the reset, in thresholds.
+        grid: What it was computed on.
+        depth: How far its cells reach below the lowest potential, in spans.
         halved: Whether they had to be finer than was wanted.
         deep: Whether they reach as low as the potentials.
     """
 
     run: Run
-    cells: int
+    grid: Grid
     depth: float
     halved: bool
     deep: bool
@@ -81,64 +85,93 @@ class Solution(NamedTuple):
 
 def solve(
     model: "SpikingNetwork",
-    drive: np.ndarray,
-    steps: np.ndarray,
-    dt: float,
+    times: np.ndarray,
+    discretisation: Discretisation,
     *,
-    orders: Any,
-    bin_width: float | None,
-    error: bool,
-    record: tuple[str, ...],
-) -> tuple[dict[str, np.ndarray], dict[str, Any], dict[str, np.ndarray]]:
+    finite_size: bool = False,
+    engine: str = "auto",
+    seed: int = 0,
+    realisations: int = 1,
+    record: tuple[str, ...] = (),
+    orders: Any = "auto",
+    error: bool = True,
+) -> Arrays:
     """Solve the quadrature from rest.
 
     Args:
         model: The network, scaled to its number of neurons.
-        drive: External kicks per ms at every step, shape (step, P), or (1, P) for a constant.
-        steps: Steps at which to record, increasing from 0, shape (T,).
-        dt: Step (ms).
-        orders: (excitatory, inhibitory), or "auto".
-        bin_width: Width of the cells, the threshold divided by an integer; None for the rule of `choice`.
-        error: Whether to estimate the error, which takes two more runs.
+        times: Output times (ms), shape (time,).
+        discretisation: Width of the cells, the span from reset to threshold divided by an integer, or None for the
+            rule of `choice`; step.
+        finite_size: False.
+        engine: "numba" or "auto".
+        seed: Not used.
+        realisations: 1.
         record: Any of "voltage_density".
+        orders: (excitatory, inhibitory), or "auto".
+        error: Whether to estimate the error, which takes two more runs.
 
     Returns:
-        Values and attributes as those of `spiking.solve.solve`, and coordinates.
+        `rate` (population, time), Hz: spikes in (times[i-1], times[i]] per neuron and second, 0 at times[0]; with
+        pending synapses `pending` (population, source, time); on request `voltage_density` (population, bin, time)
+        with `refractory_fraction` (population, time).
 
     Raises:
-        InputError: Orders or cells cannot be used, or potentials diverge on them.
+        InputError: A field or an option that it does not have, or potentials diverge.
     """
     given, error = _given_orders(orders), flag("error", error)
+    _check_options(finite_size, engine, discretisation.linear_in_bin, realisations, record)
+    _check_model(model, record)
+    dt = check_step(model, discretisation.dt) if model.neuron == "leaky" else real("dt", discretisation.dt, above=0.0)
+    steps = output_steps(times, dt)
+    width = None if discretisation.bin_width is None else real("bin_width", discretisation.bin_width, above=0.0)
+    cells = None if width is None else rules.given_grid(model, width, 0.0).above
+    _require_memory(model, steps, cells, record)
+    drive = drive_of(model, float(times[0]), int(steps[-1]), dt)
     problem = Problem(model, channels_of(model), drive, steps, dt)
-    cells = None if bin_width is None else len(bin_edges(problem.threshold, bin_width, 0.0)) - 1
     depth, noise = DEPTH, None
     if given is None or cells is None or error:
         trial = _trial(problem)
-        noise, depth = _noise(problem, trial), trial.depth
+        noise, depth = _noise(problem, trial), min(trial.depth, 2.0 * DEPTH)
     chosen = given if given is not None else choose_orders(problem.channels, _known(noise), len(model.size))
-    wanted = cells if cells is not None else choose_cells(problem.threshold, _known(noise))
-    density = "voltage_density" in record
-    best = _settle(problem, chosen, wanted, depth, density=density, fixed=cells is not None)
-    values = {"rate": _rates(best.run, dt), "pending": best.run.output.pending}
-    edges = bin_edges(problem.threshold, problem.threshold / best.cells, best.depth)
-    coords = {"bin": 0.5 * (edges[1:] + edges[:-1])} if record else {}
-    if density:
-        values |= {"voltage_density": best.run.output.density, "refractory_fraction": best.run.output.refractory}
-    attrs: dict[str, Any] = {
-        "orders": np.array(chosen),
-        "bin_width": problem.threshold / best.cells,
-        "lower_edge": float(edges[0]),
-        "lowest_cell_mass": float(np.max(np.abs(best.run.lowest))),
-    }
-    estimate, flags = None, _flags(best)
+    wanted = cells if cells is not None else choose_cells(_known(noise))
+    best = _settle(problem, chosen, wanted, depth, density="voltage_density" in record, fixed=cells is not None)
+    about: dict[str, Any] = {"method": "quadrature of the pending input", "dt": dt, "closure": "quadrature"}
+    about |= {"engine": "numba", "orders": np.array(chosen)} | _describe(problem, best)
+    flags = _flags(best)
     if error:
-        estimate, more = _estimate(problem, best, chosen, _known(noise))
+        about["rate_error"], more = _estimate(problem, best, chosen, _known(noise))
         flags += more
-        attrs["rate_error"] = estimate
-    attrs["flags"] = "; ".join(flags)
     for text in flags:
         warnings.warn(f"closure='quadrature': {text}.", stacklevel=2)
-    return values, attrs, coords
+    edges = edges_of(model, best.grid)[0]
+    coords = {"bin": 0.5 * (edges[1:] + edges[:-1])} if record else {}
+    return Arrays(_values(problem, best.run, record), coords, about | {"flags": "; ".join(flags), "finite_size": False})
+
+
+def _values(problem: Problem, done: Run, record: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """What a run recorded."""
+    values = {"rate": _rates(done, problem.dt)}
+    if problem.model.synapse == "pending":
+        values["pending"] = done.output.pending
+    if record:
+        values |= {"voltage_density": done.output.density, "refractory_fraction": done.output.refractory}
+    return values
+
+
+def _describe(problem: Problem, best: Solution) -> dict[str, Any]:
+    """Width and lowest edge of the cells, one number where they are the same for all populations."""
+    edges = edges_of(problem.model, best.grid)
+    width, lowest = edges[:, 1] - edges[:, 0], edges[:, 0]
+    same = np.ptp(width) == 0.0 and np.ptp(lowest) == 0.0
+    return {
+        "bin_width": float(width[0]) if same else width,
+        "lower_edge": float(lowest[0]) if same else lowest,
+        "lowest_cell_mass": float(np.max(np.abs(best.run.lowest))),
+    }
+
+
+# Checks ----------------------------------------------------------------------------------------------------------
 
 
 def _given_orders(orders: Any) -> tuple[int, int] | None:
@@ -152,6 +185,63 @@ def _given_orders(orders: Any) -> tuple[int, int] | None:
     return first, second
 
 
+def _check_options(finite_size: bool, engine: str, linear: bool, realisations: int, record: tuple[str, ...]) -> None:
+    """Refuse what the quadrature does not have."""
+    one_of("engine", engine, ("auto", "numba", "jax"))
+    remedy = "Take closure='joint' for that."
+    finite_size = flag("finite_size", finite_size)
+    require(not finite_size, "finite_size", "be False with closure='quadrature'", finite_size, remedy)
+    require(engine != "jax", "engine", "be 'numba' with closure='quadrature'", engine, remedy)
+    require(flag("linear_in_bin", linear), "linear_in_bin", "be absent with closure='quadrature'", linear)
+    only = "Only the chain (finite_size=True) is random."
+    require(
+        integer("realisations", realisations, low=1) == 1,
+        "realisations",
+        "be 1 without finite_size",
+        realisations,
+        only,
+    )
+    for word in record:
+        one_of("record", word, RECORDABLE)
+
+
+def _check_model(model: "SpikingNetwork", record: tuple[str, ...]) -> None:
+    """Refuse fields that the families cannot have."""
+    remedy = "Take closure='joint', which has no pending spikes to close over."
+    require(model.synapse != "delta", "synapse", "not be 'delta' with closure='quadrature'", model.synapse, remedy)
+    remedy = "Run its network with `simulate`."
+    require(model.synapse != "release", "synapse", "not be 'release' for a reduction", model.synapse, remedy)
+    still = not np.any(np.asarray(model.adaptation_step) != 0.0)
+    must = "be 0 with closure='quadrature', which does not know adaptation"
+    require(still, "adaptation_step", must, model.adaptation_step, remedy)
+    if model.neuron != "leaky" and model.inhibition == "conductance" and np.any(model.inhibitory):
+        must = f"be 'current' with closure='quadrature' and neuron={model.neuron!r}"
+        require(False, "inhibition", must, model.inhibition)
+    if model.synapse == "pending":
+        spread = float(np.max(model.strength_spread))
+        must = "be 0 with synapse='pending', where spikes are counted and all alike"
+        require(spread == 0.0, "strength_spread", must, spread, "Take exponential synapses.")
+    if record:
+        same = all(np.ptp(constants.per_population(model, x)) == 0.0 for x in (model.threshold, model.reset))
+        must = "be empty where thresholds or resets differ between populations"
+        require(same, "record", must, record, "Their cells differ.")
+
+
+def _require_memory(model: "SpikingNetwork", steps: np.ndarray, cells: int | None, record: tuple[str, ...]) -> None:
+    """Refuse a reduction that does not fit; the message names the largest numbers that do."""
+    count, bins = len(model.size), 4.0 * (cells or MOST_CELLS_ABOVE)
+    functions = sum(callable(x) for x in (model.external_rate, model.external_mean, model.external_sd))
+    drive = 64.0 * count * float(steps[-1]) * min(functions, 1)
+
+    def size(times: int) -> float:
+        outputs = 32.0 * times * count * (1 + count) + (32.0 * float(times) * count * bins if record else 0.0)
+        return 1e6 + 8.0 * 128 * 3 * count * bins + drive + outputs
+
+    smaller = {"{} output times": (len(steps), lambda k: size(k) if k > 1 else -1.0)}
+    what = f"The reduction of {int(np.sum(model.size))} neurons"
+    require_memory(size(len(steps)), what, "Take fewer output times or wider bins.", smaller=smaller)
+
+
 def _known(noise: Noise | None) -> Noise:
     assert noise is not None
     return noise
@@ -161,18 +251,19 @@ def _known(noise: Noise | None) -> Noise:
 
 
 def _trial(problem: Problem) -> Solution:
-    """A cheap run from which orders and cells are chosen: order 1 in every channel."""
+    """A cheap run from which orders and cells are chosen: order 1 in every channel, 3 where there is one only."""
     end = max(round(TRIAL / problem.dt), 2)
     halves = problem._replace(steps=np.array([0, end // 2, end]))
-    return _settle(halves, (1, 1), TRIAL_CELLS, DEPTH, density=False, fixed=False)
+    order = 3 if np.bincount(problem.channels.target, minlength=1).max() < 2 else 1
+    return _settle(halves, (order, order), TRIAL_CELLS, DEPTH, density=False, fixed=False)
 
 
 def _noise(problem: Problem, trial: Solution) -> Noise:
     """The noise at the rates of the trial's second half."""
     steps = trial.run.output.steps
     rates = trial.run.output.spikes[:, -1] * 1000.0 / ((steps[-1] - steps[-2]) * problem.dt)
-    kicks = problem.drive[: int(steps[-1])].mean(0)
-    return measure(problem.model, problem.channels, rates, kicks)
+    early = Drive(*(values[: int(steps[-1])] for values in problem.drive))
+    return measure(problem.model, problem.channels, rates, early)
 
 
 def _settle(
@@ -181,19 +272,20 @@ def _settle(
     """Run on cells that reach low enough and, unless their width is `fixed`, are narrow enough not to diverge."""
     halvings, by_channel = 0, channel_orders(problem.channels, *orders)
     while True:
-        grid = Grid(by_channel, problem.threshold / cells, depth, problem.dt)
+        bins = rules.with_depth(problem.model, cells, depth)
+        grid = Grid(by_channel, bins.above, bins.below, problem.dt)
         done = run(problem.model, problem.channels, grid, problem.drive, problem.steps, density=density)
         if _diverged(done):
             if fixed or halvings == _HALVINGS:
                 raise InputError(
-                    f"Argument `bin_width` must be smaller for this network, but is {grid.width:g}: its potentials "
-                    "diverge. Halve it, or dt, until this passes."
+                    f"Argument `bin_width` must be smaller for this network, but is {done.layout.unit.min():g}: its "
+                    "potentials diverge. Halve it, or dt, until this passes."
                 )
             halvings, cells = halvings + 1, 2 * cells
             continue
-        deep = bool(np.all(done.lowest <= MAX_LOWEST))
-        if deep or not fits(problem.model, problem.drive, grid._replace(depth=2.0 * depth)):
-            return Solution(done, cells, depth, halvings > 0, deep)
+        deep, lower = bool(np.all(done.lowest <= MAX_LOWEST)), rules.below_of(problem.model, cells, 2.0 * depth)
+        if deep or not fits(problem.model, problem.drive, grid._replace(below=lower)):
+            return Solution(done, grid, depth, halvings > 0, deep)
         depth *= 2.0
 
 
@@ -226,8 +318,8 @@ def _flags(best: Solution) -> list[str]:
 
 def _estimate(problem: Problem, best: Solution, orders: tuple[int, int], noise: Noise) -> tuple[np.ndarray, list[str]]:
     """Error of the mean rates (Hz), shape (P,), and what must be said of them."""
-    lower, wide = one_less(orders, noise), max(int(best.cells / WIDER), 2)
-    b = _settle(problem, lower, best.cells, best.depth, density=False, fixed=False)
+    lower, wide = one_less(orders, noise), max(int(best.grid.above / WIDER), 2)
+    b = _settle(problem, lower, best.grid.above, best.depth, density=False, fixed=False)
     c = _settle(problem, lower, wide, best.depth, density=False, fixed=False)
     rate, of_b, of_c = (mean_rates(solution.run, problem.dt) for solution in (best, b, c))
     by_order, by_width = np.abs(rate - of_b), np.abs(of_b - of_c)

@@ -8,8 +8,11 @@ from largen.systems.spiking.reduction.quadrature.cells import new_table, padded
 from largen.systems.spiking.reduction.quadrature.layout import Layout
 from largen.systems.spiking.reduction.quadrature.nodes import MOST_NODES
 
-MEAN, SECOND, THIRD, VARIANCE, SIZE, NU = range(6)
-"""Columns of `State.moments`: mu, m_2, m_3 and v of (S63), the size of a jump and nu."""
+MEAN, SECOND, THIRD, VARIANCE, SPREAD, SKEW = range(6)
+"""Columns of `State.moments`: mu, m_2, m_3 and v of (S63), the standard deviation of X and g of (S60).
+
+Of a current that decays, THIRD is its third cumulant, and SECOND is not used.
+"""
 
 
 class State(NamedTuple):
@@ -24,6 +27,7 @@ class State(NamedTuple):
         values: The polynomials at the nodes, shape (C, order, node).
         pending: Mean number of pending spikes, shape (J,).
         spikes: Spikes of the last step per neuron, shape (P,).
+        sent: Spikes per neuron by step, of as many steps as the delays need, shape (P, steps).
         clock: Steps done, shape (1,).
     """
 
@@ -34,24 +38,28 @@ class State(NamedTuple):
     values: np.ndarray
     pending: np.ndarray
     spikes: np.ndarray
+    sent: np.ndarray
     clock: np.ndarray
 
 
 class Work(NamedTuple):
-    """Scratch space of a step; what outlives one: `noise`, `near`, `sd`, `lowest`.
+    """Scratch space of a step; what outlives one: `noise`, `near`, `drawn`, `lowest`.
 
     Attributes:
         table: Table of one family; rows in `cells`.
         rows: The rows of the families that mix, flat.
         mixing: W of (S61), shape (new node, old node).
         values: The polynomials at the old nodes.
-        excitation: Excitatory charge of every family, shape (F,).
-        inhibition: Inhibitory charge, shape (F,).
+        push: What the channels add to the potential of every family with the leak alone, in cells, shape (F,).
+        pull: What conductances take of V - V_I, shape (F,).
+        mean_of: Mean of the arrivals by class, shape (J,).
+        variance_of: Their variance, shape (J,).
         spikes: Spikes of every family, shape (F,).
         fired: Spikes of every population, shape (P,).
         noise: Matrices of the external noise, shape (P, shift, 3, 3).
         near: Cells that it reaches, shape (P,).
-        sd: Its standard deviation, in units of the potential, shape (P,).
+        drawn: The standard deviation, in cells, and the number and relative size of kicks, that it is made for;
+            shape (P, 3).
         lowest: Mass of the lowest cell, summed over the steps, shape (P,).
     """
 
@@ -59,13 +67,15 @@ class Work(NamedTuple):
     rows: np.ndarray
     mixing: np.ndarray
     values: np.ndarray
-    excitation: np.ndarray
-    inhibition: np.ndarray
+    push: np.ndarray
+    pull: np.ndarray
+    mean_of: np.ndarray
+    variance_of: np.ndarray
     spikes: np.ndarray
     fired: np.ndarray
     noise: np.ndarray
     near: np.ndarray
-    sd: np.ndarray
+    drawn: np.ndarray
     lowest: np.ndarray
 
 
@@ -99,6 +109,7 @@ def new_state(layout: Layout) -> State:
         values=np.zeros((C, MOST_NODES, MOST_NODES)),
         pending=np.zeros(len(layout.source)),
         spikes=np.zeros(P),
+        sent=np.zeros((P, layout.shares.shape[1] if layout.shares.size else 1)),
         clock=np.zeros(1, np.int64),
     )
 
@@ -112,13 +123,15 @@ def new_work(layout: Layout) -> Work:
         rows=np.zeros(int(layout.nodes.max(initial=1)) * length),
         mixing=np.zeros((MOST_NODES, MOST_NODES)),
         values=np.zeros((MOST_NODES, MOST_NODES)),
-        excitation=np.zeros(F),
-        inhibition=np.zeros(F),
+        push=np.zeros(F),
+        pull=np.zeros(F),
+        mean_of=np.zeros(len(layout.source)),
+        variance_of=np.zeros(len(layout.source)),
         spikes=np.zeros(F),
         fired=np.zeros(P),
         noise=np.zeros((P, 2 * layout.reach + 1, 3, 3)),
         near=np.zeros(P, np.int64),
-        sd=np.full(P, -1.0),
+        drawn=np.full((P, 3), -1.0),
         lowest=np.zeros(P),
     )
 

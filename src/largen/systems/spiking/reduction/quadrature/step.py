@@ -1,20 +1,30 @@
 """One step of the quadrature: families of neurons that share their pending input (numba).
 
 State: per population, family f and cell k the three coefficients u_l of the density (S62) and the refractory pool r;
-per channel the moments of X over the whole population, halfway through the release of a step: with q = 1 - exp(-dt/tau)
-and p' = p (1 - q/2), nf being the spikes per neuron of the source in a step,
+per channel the moments of X over the whole population. Of k arriving spikes with mean n and variance v_k, of strength
+s, a channel of pending spikes takes those that are there halfway through the step, a share h = 1 - q/2 with
+q = 1 - exp(-dt/tau),
 
-    mu <- (1 - q) mu + sum s p' N nf,      m_i <- (1 - q) m_i + sum s^i p' N nf  (i = 2, 3),
-    v  <- (1 - q)^2 v + q (1 - q) m_2 + sum s^2 p' (1 - p') N nf.                                                (S63)
+    mu <- (1 - q) mu + sum s h n,      m_i <- (1 - q) m_i + sum s^i h n  (i = 2, 3),
+    v  <- (1 - q)^2 v + q (1 - q) m_2 + sum s^2 [h^2 v_k + h (1 - h) n],         g = m_3/(m_2 sqrt v),           (S63)
 
-X of family j stands at mu + a sqrt(nu) z_j, a = m_3/m_2 the size of a jump and nu = v/a^2. In a step (1) its neurons
-move as the network's do (S2), with X c as the charge of the channel, c = 2 q/(2 - q):
+and a current that decays takes all, Q = exp(-dt/tau), c_v being the relative spread of strengths:
 
-    V' = a V + phi(kappa) (sum_exc c X + lambda dt + V_I sum_inh c X/(M - V_I)) + noise,   a = exp(-kappa),
-    kappa = dt/tau_m + sum_inh c X/(M - V_I);                                                                    (S64)
+    mu <- Q mu + sum w n,   v <- Q^2 v + sum w^2 (v_k + c_v^2 n),   g = k_3/v^(3/2),
+    k_3 <- Q^3 k_3 + sum w^3 (k_3[k] + 3 c_v^2 v_k).                                                            (S68)
 
-(2) what is above M spikes, goes to the refractory pool and comes back to V = 0 (S3); (3) X is released and spikes
-arrive, which mixes the families (S61).
+X of family j stands at mu + sqrt(v) z_j with the nodes of (S60) at g. In a step (1) its neurons move as the network's
+do: with X c as the charge of a channel (c = 2 q/(2 - q) of pending spikes, T of a current),
+
+    V - E <- a (V - E) + phi(kappa) (sum c X + drive + (V_I - E) pull) + noise,   a = exp(-kappa),
+    pull = sum_conductances c X/(M - V_I),   kappa = dt/tau_m + pull                                             (S64)
+
+with pending spikes; currents and their conductances act as V was before the step,
+
+    V - E <- P (V - E) + sum T X + D drive + T_I X_I (V_I - V)/(M - V_I) + noise,                                (S69)
+
+and the neuron's own flow, where it is no leak, comes first; (2) what is above M spikes, goes to the refractory pool and
+comes back to the reset (S3); (3) X decays and spikes arrive, which mixes the families (S61).
 
 Why halfway: a spike that acts while it is pending, for its own time, brings a charge of mean s and variance s^2 (S1).
 Counted at one moment of each step, the one until which a share 1 - q/2 of the spikes stays, the sum of s c over the
@@ -27,48 +37,70 @@ import numpy as np
 from numba import uint64
 
 from largen.numerics.compiled import entry, inlined, part
-from largen.systems.spiking.reduction.quadrature.cells import LANES, basis, fill_noise, move
+from largen.systems.spiking.reduction.direct.arrivals import gather
+from largen.systems.spiking.reduction.quadrature.cells import LANES, basis, fill_noise, move, move_along
+from largen.systems.spiking.reduction.quadrature.drive import MOST_LOST
 from largen.systems.spiking.reduction.quadrature.nodes import (
     fill_mixing,
     fill_polynomials,
     find_nodes,
     follow_nodes,
 )
-from largen.systems.spiking.reduction.quadrature.state import MEAN, NU, SECOND, SIZE, THIRD, VARIANCE
+from largen.systems.spiking.reduction.quadrature.state import MEAN, SECOND, SKEW, SPREAD, THIRD, VARIANCE
 
 _STILL = 1e-14
-"""Relative change of nu below which the nodes stay."""
+"""Change of g below which the nodes stay."""
+_NOTHING = 1e-12
+"""Least standard deviation of X, in cells."""
+_FINE = 2e-4
+_LEAST = 1e-3
+"""A step contracts potentials to this part at most."""
 
 
 @part
 def _place(layout, state, work, a):
-    """Contraction and drift of every family of a population, without the external drive (S64)."""
+    """What the channels bring to every family of a population: push and pull."""
     for f in range(layout.families[a]):
-        work.excitation[f] = work.inhibition[f] = 0.0
+        work.push[f] = work.pull[f] = 0.0
     for c in range(layout.channels[a], layout.channels[a + 1]):
         nodes, stride, moments = layout.nodes[c], layout.stride[c], state.moments[c]
-        scale = moments[SIZE] * np.sqrt(moments[NU])
-        charge = work.inhibition if layout.inhibitory[c] > 0 else work.excitation
+        charge = work.pull if layout.pulls[c] > 0 else work.push
         for f in range(layout.families[a]):
             j = (f // stride) % nodes
-            x = moments[MEAN] + scale * state.nodes[c, j] if nodes > 1 else moments[MEAN]
+            x = moments[MEAN] + moments[SPREAD] * state.nodes[c, j] if nodes > 1 else moments[MEAN]
             charge[f] += layout.charge[c] * x
 
 
+@inlined
+def _map_of(layout, a, push, pull, jump):
+    """Contraction and shift of a family, in cells: (S64) or (S69)."""
+    rest, reversal = layout.rest[a], layout.reversal[a]
+    if not layout.relaxes:
+        contraction = min(max(layout.keep[a] - pull, _LEAST), 1.0)
+        pull = layout.keep[a] - contraction
+        return contraction, rest * (1.0 - layout.keep[a]) + pull * reversal + push + jump
+    leak = layout.leak[a]
+    kappa = max(leak + pull, 0.0)
+    contraction = np.exp(-kappa)
+    phi = -np.expm1(-kappa) / kappa if kappa > 1e-12 else 1.0
+    free = -np.expm1(-leak) / leak if leak > 1e-12 else 1.0
+    shift = rest * (1.0 - contraction) + phi * (push / free + (reversal - rest) * pull)
+    return contraction, shift + jump
+
+
 @part
-def _move_families(layout, state, work, a, drive):
-    """(S64) and the spikes of every family; also counts what the lowest cell holds."""
-    width, total = layout.width, 0.0
+def _move_families(layout, state, work, a, push, jump):
+    """Drift and spikes of every family; also counts what the lowest cell holds."""
+    width, total = layout.row, 0.0
     for f in range(layout.families[a]):
-        pull = work.inhibition[f] / layout.span
-        kappa = max(layout.leak[a] + pull, 0.0)
-        contraction = np.exp(-kappa)
-        phi = -np.expm1(-kappa) / kappa if kappa > 1e-12 else 1.0
-        charge = work.excitation[f] + drive * layout.dt * layout.gain[a] + layout.reversal * pull
-        shift = (phi * charge + (contraction - 1.0) * layout.lowest) / width
-        row = state.families[a, f]
-        near, cells = work.near[a], layout.cells
-        spikes = move(work.table, row, work.noise[a], near, cells, layout.row, layout.reach, contraction, shift)
+        contraction, shift = _map_of(layout, a, work.push[f] + push, work.pull[f], jump)
+        row, near, cells = state.families[a, f], work.near[a], layout.cells
+        if layout.flow.above > 0:
+            spikes = move_along(
+                work.table, row, layout.flow, a, work.noise[a], near, cells, width, layout.reach, shift
+            )  # fmt: skip
+        else:
+            spikes = move(work.table, row, work.noise[a], near, cells, width, layout.reach, contraction, shift)
         work.spikes[f] = spikes
         work.lowest[a] += row[0]
         total += spikes
@@ -99,7 +131,7 @@ def _due(layout, row, a, clock, spikes):
 @part
 def _refract(layout, state, work, a):
     """The pool takes the spikes, and returns those that are due to the reset potential."""
-    clock, reset = state.clock[0], layout.reset
+    clock, reset = state.clock[0], layout.reset[a]
     for f in range(layout.families[a]):
         row = state.families[a, f]
         back = _due(layout, row, a, clock, work.spikes[f])
@@ -108,29 +140,57 @@ def _refract(layout, state, work, a):
 
 
 @part
-def _update_moments(layout, state, c):
-    """(S63) of one channel, and the size of a jump and nu that follow; returns the old nu."""
-    moments, q = state.moments[c], layout.release[c]
+def _update_pending(layout, moments, work, c):
+    """(S63) of one channel; returns the typical size of a jump of X."""
+    stay = layout.stay[c]
     mean = second = third = fresh = 0.0
     for j in range(layout.classes[c], layout.classes[c + 1]):
-        source, s, p = layout.source[j], layout.strength[j], layout.halfway[j]
-        arrived = p * layout.size[source] * state.spikes[source]
+        s, h = layout.weight[j], layout.halfway[j]
+        arrived = h * work.mean_of[j]
         mean += s * arrived
         second += s * s * arrived
         third += s * s * s * arrived
-        fresh += s * s * (1.0 - p) * arrived
-    stay, old = 1.0 - q, moments[NU]
-    moments[VARIANCE] = stay * stay * moments[VARIANCE] + q * stay * moments[SECOND] + fresh
+        fresh += s * s * (h * h * work.variance_of[j] + (1.0 - h) * arrived)
+    moments[VARIANCE] = stay * stay * moments[VARIANCE] + (1.0 - stay) * stay * moments[SECOND] + fresh
     moments[MEAN] = stay * moments[MEAN] + mean
     moments[SECOND] = stay * moments[SECOND] + second
     moments[THIRD] = stay * moments[THIRD] + third
     typical, least, most = layout.jump[c]
-    size = typical
-    if moments[SECOND] > 0.0:
-        size = min(max(moments[THIRD] / moments[SECOND], least), most)
-    moments[SIZE] = size
-    moments[NU] = max(moments[VARIANCE] / (size * size), stay * stay * old, layout.floor[c])
-    return old
+    return min(max(moments[THIRD] / moments[SECOND], least), most) if moments[SECOND] > 0.0 else typical
+
+
+@part
+def _update_current(layout, moments, work, c, kicks):
+    """(S68) of one channel."""
+    stay = layout.stay[c]
+    mean = third = fresh = 0.0
+    for j in range(layout.classes[c], layout.classes[c + 1]):
+        w, arrived, variance, spread = layout.weight[j], work.mean_of[j], work.variance_of[j], layout.spread[j]
+        thin = 1.0 - variance / arrived if arrived > 0.0 else 0.0
+        mean += w * arrived
+        fresh += w * w * (variance + spread * arrived)
+        third += w * w * w * (arrived * (1.0 - thin) * (1.0 - 2.0 * thin) + 3.0 * spread * variance)
+    w = layout.outside[c]
+    third += w * w * w * kicks if layout.poisson else 0.0
+    moments[MEAN] = stay * moments[MEAN] + mean + w * kicks
+    moments[VARIANCE] = stay * stay * moments[VARIANCE] + fresh + w * w * kicks
+    moments[THIRD] = stay * stay * stay * moments[THIRD] + third
+
+
+@part
+def _update_moments(layout, state, work, c, kicks):
+    """Decay and arrivals of one channel; returns what is left of order 1, rho."""
+    moments, stay = state.moments[c], layout.stay[c]
+    old, jump = moments[SPREAD], 0.0
+    if layout.counts[c] > 0:
+        jump = _update_pending(layout, moments, work, c)
+    else:
+        _update_current(layout, moments, work, c, kicks)
+    spread = max(np.sqrt(max(moments[VARIANCE], 0.0)), stay * old, _NOTHING)
+    skew = jump / spread if layout.counts[c] > 0 else moments[THIRD] / (spread * spread * spread)
+    moments[SPREAD] = spread
+    moments[SKEW] = min(max(skew, -layout.steepest[c]), layout.steepest[c])
+    return min(stay * old / spread, 1.0)
 
 
 @part
@@ -168,29 +228,29 @@ def _mix(layout, state, work, a, c):
 
 
 @part
-def _update_channel(layout, state, work, a, c):
-    """Release and arrivals of a channel: its moments, its nodes, and the mixing of the families."""
-    old = _update_moments(layout, state, c)
-    nodes, nu = layout.nodes[c], state.moments[c, NU]
+def _update_channel(layout, state, work, a, c, kicks):
+    """Decay and arrivals of a channel: its moments, its nodes, and the mixing of the families."""
+    before = state.moments[c, SKEW]
+    rho = _update_moments(layout, state, work, c, kicks)
+    nodes, g = layout.nodes[c], state.moments[c, SKEW]
     if nodes == 1:
         return
-    rho = min((1.0 - layout.release[c]) * np.sqrt(old / nu), 1.0)
     values = state.values[c]
-    if abs(nu - old) <= _STILL * nu:
+    if abs(g - before) <= _STILL * (1.0 + abs(g)):
         fill_mixing(work.mixing, nodes, rho, values, state.weights[c], values)
     else:
         for n in range(nodes):
             for j in range(nodes):
                 work.values[n, j] = values[n, j]
-        place_nodes(state, c, nodes, nu)
+        place_nodes(state, c, nodes, g)
         fill_mixing(work.mixing, nodes, rho, work.values, state.weights[c], values)
     _mix(layout, state, work, a, c)
 
 
 @part
-def place_nodes(state, c, nodes, nu):
-    """Nodes, weights and polynomials of a channel for a new nu, from those of a nearby one or from none."""
-    g, z = 1.0 / np.sqrt(nu), state.nodes[c]
+def place_nodes(state, c, nodes, g):
+    """Nodes, weights and polynomials of a channel for a new g, from those of a nearby one or from none."""
+    z = state.nodes[c]
     if not follow_nodes(z, nodes, g):
         find_nodes(z, nodes, g)
     fill_polynomials(z, state.weights[c], state.values[c], nodes, g)
@@ -198,53 +258,88 @@ def place_nodes(state, c, nodes, nu):
 
 @entry
 def start(layout, state):
-    """Everybody at the reset potential, no spike pending."""
+    """The first potentials, no spike pending, no current."""
     for c in range(len(layout.nodes)):
-        moments = state.moments[c]
-        moments[NU], moments[SIZE] = layout.floor[c], layout.jump[c, 0]
-        find_nodes(state.nodes[c], layout.nodes[c], 1.0 / np.sqrt(layout.floor[c]))
-        place_nodes(state, c, layout.nodes[c], layout.floor[c])
+        jump = layout.jump[c, 0]
+        g = layout.steepest[c] if jump > 0.0 else -layout.steepest[c]
+        state.moments[c, SKEW] = g
+        find_nodes(state.nodes[c], layout.nodes[c], g)
+        place_nodes(state, c, layout.nodes[c], g)
     for a in range(len(layout.size)):
         for f in range(layout.families[a]):
             weight = 1.0
             for c in range(layout.channels[a], layout.channels[a + 1]):
                 weight *= state.weights[c, (f // layout.stride[c]) % layout.nodes[c]]
-            for degree in range(3):
-                state.families[a, f, degree * layout.row + layout.reset] = weight * basis(degree, 0.0)
+            for k in range(3 * layout.row):
+                state.families[a, f, k] = weight * layout.first[a, k]
 
 
 @inlined
-def _update_pending(layout, state):
+def _count_pending(layout, state, work):
     """Mean number of pending spikes at the end of a step, as the network counts them (S10)."""
     for c in range(len(layout.nodes)):
         for j in range(layout.classes[c], layout.classes[c + 1]):
-            arrived = layout.arrivals[j] * state.spikes[layout.source[j]]
-            state.pending[j] += arrived - layout.release[c] * state.pending[j]
+            state.pending[j] = layout.stay[c] * state.pending[j] + work.mean_of[j]
 
 
-@part
-def step(layout, state, work, drive):
-    """Advance by one step."""
+@inlined
+def _send(layout, state, work):
+    """Note the spikes of this step and that it is done."""
+    place = state.clock[0] % state.sent.shape[1]
     for a in range(len(layout.size)):
-        _place(layout, state, work, a)
-        work.fired[a] = _move_families(layout, state, work, a, drive[a])
-        _refract(layout, state, work, a)
-    for a in range(len(layout.size)):
-        state.spikes[a] = work.fired[a]
-    for a in range(len(layout.size)):
-        for c in range(layout.channels[a], layout.channels[a + 1]):
-            _update_channel(layout, state, work, a, c)
-    _update_pending(layout, state)
+        state.spikes[a] = state.sent[a, place] = work.fired[a]
     state.clock[0] += 1
 
 
 @part
-def set_noise(layout, work, sd):
-    """The matrices of the external noise for its standard deviations, shape (P,), in units of the potential."""
-    for a in range(len(sd)):
-        if sd[a] != work.sd[a]:
-            work.sd[a] = sd[a]
-            work.near[a] = fill_noise(work.noise[a], sd[a] / layout.width, layout.reach)
+def step(layout, state, work, inputs, now):
+    """Advance by one step; `now` counts the steps of the drive. A current takes its arrivals a step later (S24)."""
+    for a in range(len(layout.size)):
+        _place(layout, state, work, a)
+        push = inputs.push[min(now, len(inputs.push) - 1), a]
+        jump = inputs.jump[min(now, len(inputs.jump) - 1), a]
+        work.fired[a] = _move_families(layout, state, work, a, push, jump)
+        _refract(layout, state, work, a)
+    if layout.counted:
+        _send(layout, state, work)
+        gather(layout, state, work)
+        _count_pending(layout, state, work)
+    else:
+        gather(layout, state, work)
+        _send(layout, state, work)
+    for a in range(len(layout.size)):
+        kicks = inputs.number[min(now, len(inputs.number) - 1), a]
+        for c in range(layout.channels[a], layout.channels[a + 1]):
+            _update_channel(layout, state, work, a, c, kicks)
+
+
+@inlined
+def _lost(layout, state, a):
+    """By how much more than the leak the conductances of (S69) contract in the mean, in steps of `_FINE`.
+
+    Noise stands before the contraction, and comes after it in the network.
+    """
+    if layout.relaxes:
+        return 1.0
+    pull = 0.0
+    for c in range(layout.channels[a], layout.channels[a + 1]):
+        if layout.pulls[c] > 0:
+            pull += layout.charge[c] * state.moments[c, MEAN]
+    ratio = layout.keep[a] / max(layout.keep[a] - pull, layout.keep[a] / MOST_LOST)
+    return 1.0 + _FINE * np.rint((ratio - 1.0) / _FINE)
+
+
+@part
+def set_noise(layout, state, work, inputs, now):
+    """The matrices of the external noise of a step, where they have changed."""
+    for a in range(len(work.near)):
+        lost = _lost(layout, state, a)
+        sd = inputs.sd[min(now, len(inputs.sd) - 1), a] * lost
+        number = inputs.number[min(now, len(inputs.number) - 1), a] if layout.kick[a] != 0.0 else 0.0
+        drawn = work.drawn[a]
+        if sd != drawn[0] or number != drawn[1] or lost != drawn[2]:
+            drawn[0], drawn[1], drawn[2] = sd, number, lost
+            work.near[a] = fill_noise(work.noise[a], sd, layout.kick[a] * lost, number, layout.reach)
 
 
 @inlined
@@ -266,23 +361,21 @@ def _record(layout, state, i, output):
 
 
 @entry
-def run_steps(layout, state, work, drive, sd, output):
+def run_steps(layout, state, work, inputs, output):
     """Run from a state.
 
     Args:
         layout: Constants.
         state: Where to start; changed in place.
         work: Scratch space.
-        drive: External kicks per ms at every step, shape (step, P), or (1, P) for a constant.
-        sd: Standard deviations of the external noise of a step, likewise.
+        inputs: The external drive.
         output: What is recorded.
     """
     done = 0
     for i in range(len(output.steps)):
         while done < output.steps[i]:
-            now = min(done, len(drive) - 1)
-            set_noise(layout, work, sd[now])
-            step(layout, state, work, drive[now])
+            set_noise(layout, state, work, inputs, done)
+            step(layout, state, work, inputs, done)
             for a in range(len(layout.size)):
                 output.spikes[a, i] += state.spikes[a]
             done += 1

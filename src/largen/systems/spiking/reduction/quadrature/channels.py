@@ -1,0 +1,90 @@
+"""The channels of a model: what reaches one population through synapses of one kind and decay time.
+
+Excitation and inhibition that is a conductance are channels of their own; where inhibition is a current, both share the
+channels of their decay times, with signs. External kicks that pass an exponential synapse join such a channel, or make
+one.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from largen.systems.spiking import constants
+
+if TYPE_CHECKING:
+    from largen.systems.spiking.model import SpikingNetwork
+
+
+class Channels(NamedTuple):
+    """The channels of a model, C of them, and the classes of synapses (target, source) in them, J.
+
+    Attributes:
+        target: Population that receives, shape (C,).
+        inhibitory: Whether all that it brings inhibits, shape (C,).
+        pulls: Whether it is a conductance, shape (C,).
+        counts: Whether its spikes are pending or a current decays, shape (C,).
+        decay: Time constant tau (ms), shape (C,).
+        outside: Whether external kicks pass it, shape (C,).
+        silent: Whether every strength is 0, shape (C,).
+        classes: First class of each channel, shape (C + 1,).
+        class_target: Target of every class, shape (J,).
+        class_source: Source of every class, shape (J,).
+    """
+
+    target: np.ndarray
+    inhibitory: np.ndarray
+    pulls: np.ndarray
+    counts: np.ndarray
+    decay: np.ndarray
+    outside: np.ndarray
+    silent: np.ndarray
+    classes: np.ndarray
+    class_target: np.ndarray
+    class_source: np.ndarray
+
+
+def channels_of(model: "SpikingNetwork") -> Channels:
+    """The channels of a model, sorted by target, conductance and decay time."""
+    weight, decay = constants.weights(model), constants.per_pair(model, model.decay)
+    inhibitory, conductance = np.asarray(model.inhibitory, bool), model.inhibition == "conductance"
+    counts = model.synapse != "exponential"
+    members: dict[tuple[int, bool, float, bool], list[int]] = {}
+    for a, b in np.argwhere(constants.in_degrees(model) > 0.0).tolist():
+        members.setdefault((a, bool(inhibitory[b]) and conductance, float(decay[a, b]), counts), []).append(b)
+    outside = constants.per_population(model, model.external_decay)
+    kick, external = constants.external_kicks(model), set()
+    for a in np.flatnonzero((outside > 0.0) & (kick.size != 0.0) & (not _never(kick.rate))).tolist():
+        external.add(key := (a, False, float(outside[a]), False))
+        members.setdefault(key, [])
+    keys = sorted(members)
+    sources = [members[key] for key in keys]
+    return Channels(
+        target=np.array([key[0] for key in keys], np.int64),
+        inhibitory=np.array([key not in external and bool(np.all(inhibitory[members[key]])) for key in keys], bool),
+        pulls=np.array([key[1] for key in keys], bool),
+        counts=np.array([key[3] for key in keys], bool),
+        decay=np.array([key[2] for key in keys], np.float64),
+        outside=np.array([key in external for key in keys], bool),
+        silent=np.array([key not in external and not np.any(weight[key[0], members[key]]) for key in keys], bool),
+        classes=np.cumsum([0] + [len(mine) for mine in sources]).astype(np.int64),
+        class_target=np.array([key[0] for key in keys for _ in members[key]], np.int64),
+        class_source=np.array([b for mine in sources for b in mine], np.int64),
+    )
+
+
+def _never(rate: np.ndarray | None) -> bool:
+    return rate is not None and not np.any(rate > 0.0)
+
+
+def channel_orders(channels: Channels, excitatory: int, inhibitory: int) -> tuple[int, ...]:
+    """The order of every channel from one for each sign; a channel without strength has order 0."""
+    orders = np.where(channels.inhibitory, inhibitory, excitatory)
+    return tuple(int(order) for order in np.where(channels.silent, 0, orders))
+
+
+def families_of(channels: Channels, orders: tuple[int, ...], populations: int) -> np.ndarray:
+    """Number of families of every population, shape (P,)."""
+    families = np.ones(populations, np.int64)
+    for target, order in zip(channels.target.tolist(), orders, strict=True):
+        families[target] *= order + 1
+    return families
