@@ -4,7 +4,7 @@ What: the distance of one network from its limit (root mean square over times) a
     fitted power and its 95 % interval, and that of the mean of networks. Fluctuations of averages over n neurons are of
     order n^(-1/2), the bias of the mean n^(-1/2) in the balanced and n^(-1) in the rate system.
 Source: MacLaurin & Vilanova 2024 (arXiv 2412.17273) and Faugeras, MacLaurin & Tanre; the exponents are largen's.
-Run time: 20 s.
+Run time: 10 s.
 Command: python examples/convergence.py [--small] [--out convergence.png]
 """
 
@@ -20,7 +20,7 @@ def figure(small=False):
     # Parameters
     balanced, rate = ln.BalancedNetwork(), ln.RateNetwork()
     sizes = [100, 400] if small else [400, 1_600, 6_400, 25_600]
-    draws = [6, 4] if small else [128, 64, 32, 16]
+    draws = [6, 4] if small else [64, 32, 16, 8]
 
     # Run
     of_balanced = ln.convergence(

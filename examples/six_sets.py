@@ -3,7 +3,7 @@
 What: mean rates of networks of 400 neurons, of the deterministic reduction, and of the reduction with finite-size noise
     (the Markov chain of the bins); error bars are two standard errors over realisations.
 Source: Chang et al. 2024 (arXiv 2411.14801): the default set and one parameter moved at a time.
-Run time: 15 s.
+Run time: 10 s.
 Command: python examples/six_sets.py [--small] [--out six_sets.png]
 """
 
@@ -36,7 +36,7 @@ def rates(run):
 def figure(small=False):
     # Parameters
     times = np.arange(2_001 if small else 20_001) * 0.1  # ms
-    realisations = 2 if small else 8
+    realisations = 2 if small else 4
     sets = dict(list(SETS.items())[:2]) if small else SETS
 
     # Run
