@@ -241,6 +241,32 @@ def test_a_network_runs_is_downloaded_is_cancelled_and_ends_with_its_tab(visit, 
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("delay", [8.0, 20.0])
+def test_nothing_is_asked_of_a_foreign_host_however_slow_the_first_answers_are(server, browser, delay):
+    context = browser.new_context()
+    foreign = []
+
+    def answer(route):
+        if urllib.parse.urlsplit(route.request.url).hostname != "127.0.0.1":
+            foreign.append(route.request.url)
+            route.abort()
+        else:
+            time.sleep(0.0 if held else delay)
+            held.append(route.request.url)
+            route.continue_()
+
+    held = []
+    context.route("**/static/**", answer)
+    context.route(lambda url: "127.0.0.1" not in url, answer)
+    page = context.new_page()
+    page.goto(server.url + "rate", timeout=PATIENCE)
+    page.get_by_role("button", name="Run the network").wait_for(timeout=PATIENCE)
+    context.close()
+    assert held
+    assert foreign == []
+
+
+@pytest.mark.long
 def test_a_click_on_a_point_of_a_diagram_loads_its_parameters(visit):
     page = visit("balanced")
     page.get_by_role("button", name="Bifurcations").click()

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -25,7 +25,11 @@ from largen.systems import SYSTEMS, system_class
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POLL = 150
-"""ms between two looks at running jobs."""
+"""ms between two looks at running jobs and at closed tabs."""
+CLOSED = 5_000
+"""ms after which a tab that has gone does not come back: its session ends, and its jobs with it."""
+UNOPENED = 120_000
+"""ms that a page has to load. A session that ends before its tab connects is made again, without largen's own files."""
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 STOPPED = (
     "The explorer's server has stopped. Every finished network and diagram is kept: start `largen explore` again and "
@@ -151,7 +155,7 @@ def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, sh
         server: Any = pn.serve(
             dict(pages), port=port, address=address, show=show, start=False, title="largen", threaded=False,
             websocket_max_message_size=2_000_000, check_unused_sessions_milliseconds=2000,
-            unused_session_lifetime_milliseconds=5000, verbose=False,
+            unused_session_lifetime_milliseconds=UNOPENED, verbose=False,
         )  # fmt: skip
     except OSError as error:
         raise InputError(
@@ -159,7 +163,13 @@ def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, sh
         ) from error
     say(f"largen explores at http://{address}:{server.port}/ (Ctrl-C ends it).")
     shared.solver.attach(server.io_loop)
-    looks = PeriodicCallback(shared.jobs.look, POLL)
+    opened: set[str] = set()
+
+    def look() -> None:
+        shared.jobs.look()
+        _end_closed_tabs(server.get_sessions(), opened)
+
+    looks = PeriodicCallback(look, POLL)
     looks.start()
     if shared.portrait is not None:
         shared.solver.ask("warm", portrait_of, shared.portrait, lambda found: None)
@@ -172,6 +182,22 @@ def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, sh
         looks.stop()
         server.stop()
         say("Stopped. Finished networks and diagrams are kept for the next time.")
+
+
+def _end_closed_tabs(sessions: Iterable[Any], opened: set[str]) -> None:
+    """End the sessions of tabs that were open and have been closed for some seconds.
+
+    Args:
+        sessions: The sessions of the server.
+        opened: Of those, the ones whose tab has connected; kept up to date.
+    """
+    present = {session.id: session for session in sessions}
+    opened &= present.keys()
+    for name, session in present.items():
+        if session.connection_count:
+            opened.add(name)
+        elif name in opened and session.milliseconds_since_last_unsubscribe > CLOSED:
+            session.request_expiration()
 
 
 def _maker(name: str, model: AbstractSystem, shared: Served) -> Callable[[], Any]:
