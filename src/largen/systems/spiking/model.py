@@ -212,7 +212,7 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         n: int | None,
         rtol: float,
         atol: float,
-        closure: str = "joint",
+        closure: str = "auto",
         finite_size: bool = False,
         bin_width: float | None = None,
         linear_in_bin: bool = True,
@@ -224,10 +224,16 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         orders: Any = "auto",
         error: bool = True,
     ) -> Arrays:
-        """Solve the discrete-state reduction (dsODE) at n neurons; see `Discretisation` and `solve.solve`."""
+        """Solve the discrete-state reduction (dsODE) at n neurons; see `Discretisation` and `solve.solve`.
+
+        The closure "auto" is "joint" for the networks of Chang et al. and for delta synapses, which have nothing to
+        close over, and "quadrature" for all others, which "joint" cannot hold.
+        """
         self.require_moderate()
         from largen.systems.spiking.solve import check_own_options, solve
 
+        if isinstance(closure, str) and closure == "auto":
+            closure = "joint" if self.is_basic or self.synapse == "delta" else "quadrature"
         own: dict[str, Any] = {"orders": orders, "error": error}
         check_own_options(closure, **own)
         if closure == "quadrature":

@@ -246,3 +246,19 @@ def test_cells_differ_between_populations():
         solve(model, record="voltage_density")
     with pytest.raises(InputError, match="`bin_width` must be the 80 from reset to threshold"):
         solve(model, bin_width=3.3)
+
+
+@pytest.mark.filterwarnings("ignore:closure='quadrature'")  # 2 ms are too short for rates
+def test_it_is_the_closure_of_networks_that_the_other_cannot_hold():
+    short = np.arange(0.0, 3.0)
+    model = ln.SpikingNetwork(**ALONE, **UNCOUPLED["weak noise"][0])
+    for synapse, expected in (("pending", "quadrature"), ("exponential", "quadrature"), ("delta", None)):
+        result = ln.solve_limit(model.replace(synapse=synapse), short)
+        assert result.attrs.get("closure") == expected
+    assert ln.solve_limit(ln.SpikingNetwork(), short).attrs["closure"] == "joint"
+    with pytest.raises(InputError, match=r"`finite_size` must be False with closure='quadrature'.* Run the network"):
+        ln.solve_limit(model, short, finite_size=True)
+    with pytest.raises(InputError, match="closure='joint' does not know `reset`"):
+        ln.solve_limit(model, short, closure="joint")
+    with pytest.raises(InputError, match=r"`synapse` must be 'delta' or 'pending'.* Take closure='quadrature'"):
+        ln.solve_limit(model.replace(synapse="exponential"), short, closure="joint")

@@ -93,9 +93,9 @@ def _check(
 ) -> None:
     """Refuse what this reduction does not have."""
     if model.synapse == "pending":
-        refuse(model, model.extensions, "The reduction of pending synapses")
-    remedy = "Run its network with `simulate`."
-    require(model.synapse == "delta", "synapse", "be 'delta' or 'pending' for the reduction", model.synapse, remedy)
+        refuse(model, model.extensions, "The reduction of pending synapses with closure='joint'")
+    must, remedy = "be 'delta' or 'pending' for this reduction", "Take closure='quadrature', or run its network."
+    require(model.synapse == "delta", "synapse", must, model.synapse, remedy)
     through = not np.any(np.asarray(model.external_decay) > 0.0)
     require(through, "external_decay", "be 0 for the reduction", model.external_decay)
     one_of("engine", engine, ("auto", "numba", "jax"))

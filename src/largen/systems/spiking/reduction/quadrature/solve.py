@@ -120,7 +120,8 @@ def solve(
         InputError: A field or an option that it does not have, or potentials diverge.
     """
     given, error = _given_orders(orders), flag("error", error)
-    _check_options(finite_size, engine, discretisation.linear_in_bin, realisations, record)
+    remedy = "Take closure='joint' for that." if model.is_basic else "Run the network with `simulate` for that."
+    _check_options(finite_size, engine, discretisation.linear_in_bin, realisations, record, remedy)
     _check_model(model, record)
     dt = check_step(model, discretisation.dt) if model.neuron == "leaky" else real("dt", discretisation.dt, above=0.0)
     steps = output_steps(times, dt)
@@ -185,10 +186,11 @@ def _given_orders(orders: Any) -> tuple[int, int] | None:
     return first, second
 
 
-def _check_options(finite_size: bool, engine: str, linear: bool, realisations: int, record: tuple[str, ...]) -> None:
-    """Refuse what the quadrature does not have."""
+def _check_options(
+    finite_size: bool, engine: str, linear: bool, realisations: int, record: tuple[str, ...], remedy: str
+) -> None:
+    """Refuse what the quadrature does not have; `remedy`: for what is a matter of another closure."""
     one_of("engine", engine, ("auto", "numba", "jax"))
-    remedy = "Take closure='joint' for that."
     finite_size = flag("finite_size", finite_size)
     require(not finite_size, "finite_size", "be False with closure='quadrature'", finite_size, remedy)
     require(engine != "jax", "engine", "be 'numba' with closure='quadrature'", engine, remedy)
