@@ -17,7 +17,7 @@ import typer
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "docs" / "data"
-HELPERS = {"study", "random_inputs", "diagrams", "memory", "networks", "stores", "timing"}
+HELPERS = {"study", "random_inputs", "spiking_inputs", "diagrams", "memory", "networks", "stores", "timing"}
 SCRIPTS = sorted(
     path for folder in ("validation", "benchmarks") for path in (ROOT / folder).glob("*.py") if path.stem not in HELPERS
 )
@@ -188,6 +188,8 @@ NEEDS = {
     ("validation/slurm.py", "trials"): lambda: shutil.which("sbatch"),
     ("validation/failures.py", "root"): lambda: Path("/sys/fs/cgroup").exists() and shutil.which("setpriv") and _root(),
     **{("validation/beside_nest.py", part): lambda: "NEST_PYTHON" in os.environ for part in ("brunel", "microcircuit")},
+    ("validation/mesoscopic.py", "rates"): lambda: "NEST_PYTHON" in os.environ,
+    ("validation/spike_trains.py", "elephant"): lambda: "ELEPHANT_PYTHON" in os.environ,
     **{("benchmarks/explorer.py", part): lambda: Path("/usr/bin/chromium").exists()
        for part in ("latency", "pages", "pictures", "diagram")},
 }  # fmt: skip

@@ -39,7 +39,10 @@ COUNTS = {"parsed": (5_000, 100), "whole": (500, 8)}
 """Cases of each part, and at the small size."""
 MEMORY = 16 * 2**30
 """Bytes of address space of the process that tries."""
+TRAINS = ("cv", "lvr", "fano_factor", "rate", "rate_spread", "correlation")
+"""What `analysis.spike_trains` cannot say of few spikes."""
 DOCUMENTED = {"period", "special_period", "special_frequency", "spike_time", "needed", "finite_share"}
+DOCUMENTED |= {*TRAINS, *(f"{name}_se" for name in TRAINS)} - {"rate"}
 """Variables that hold NaN where there is no such thing, as their documentation says."""
 
 

@@ -22,6 +22,7 @@ import numpy as np
 import typer
 import xarray as xr
 import yaml
+from spiking_inputs import misfit, widened, with_units
 
 import largen as ln
 from largen.checks import InputError
@@ -114,6 +115,13 @@ def plain_model(rng: random.Random, spoil: float) -> tuple[str, dict[str, Any], 
     """A system's name, plain parameters, and those that were changed and not spoiled."""
     system = one_of(rng, tuple(SYSTEMS))
     plain = to_plain(small(system))
+    if system == "spiking" and rng.random() < 0.6:
+        plain |= widened(rng)
+        if plain.keys() & {"in_degree", "synapses"}:
+            plain.pop("probability")
+        if rng.random() < spoil:
+            misfit(rng, plain)
+            return system, plain, {}
     chosen = rng.sample(sorted(plain), min(len(plain), rng.randrange(0, 5)))
     intended = {}
     for name in chosen:
@@ -134,6 +142,8 @@ def _plain(value: Any) -> bool:
 def file_text(rng: random.Random, spoil: float = 0.25) -> tuple[str, dict[str, Any]]:
     """Text of a model file and the parameters that it must give; none where the text was damaged."""
     system, plain, intended = plain_model(rng, spoil)
+    if system == "spiking" and rng.random() < 0.3:
+        plain, intended = with_units(rng, plain), {}
     whole: dict[str, Any] = {"system": system, "parameters": plain}
     start, stop, step = map(float, TIMES[system].split(":"))
     if rng.random() < 0.6:
@@ -283,6 +293,12 @@ def arguments(rng: random.Random) -> Case:
     model = small(system)
     table = parameters(model)
     name = one_of(rng, sorted(table))
+    if system == "spiking" and rng.random() < 0.5:
+        fields = widened(rng)
+        wrong = misfit(rng, fields) if rng.random() < 0.5 else ""
+        asked = {} if wrong else {key: value for key, value in fields.items() if key in ("synapse", "external")}
+        make = model.replace if rng.random() < 0.5 else functools.partial(type(model), **SMALL[system])
+        return Case("spiking fields", f"{fields} {wrong}", lambda: make(**fields), asked)
     index = one_of(rng, ("", "", "", "[e]", "[e,i]", "[0]", "[x]", "[]", "[e,e,e]"))
     intended = {}
     if rng.random() < 0.5:
@@ -549,9 +565,13 @@ def _said(page: Any) -> None:
 def model_of(rng: random.Random) -> tuple[str, Any, str]:
     """A system, a model near its small one, and how it was made."""
     system = one_of(rng, tuple(SYSTEMS))
-    model = small(system)
-    plain = to_plain(model)
-    words = []
+    model, words = small(system), []
+    if system == "spiking" and rng.random() < 0.6:
+        fields = widened(rng)
+        with contextlib.suppress(InputError):
+            model = model.replace(**fields)
+            words.append(f"{fields}")
+    plain = to_plain(model, strict=False)
     for name in rng.sample(sorted(plain), rng.randrange(0, 4)):
         value = perturbed(rng, plain[name])
         if rng.random() < 0.05:
@@ -603,6 +623,12 @@ def whole_call(rng: random.Random) -> Case:
     if how == "statistics":
         return Case("summary", text, lambda: ln.analysis.summary(network(record=model.default_record)))
     names = ("fluctuations", "stationary", "phase_portrait", "lyapunov")
+    if system == "rate_populations" and rng.random() < 0.6:
+        name = one_of(rng, ("stationary", "static_states", "lyapunov_exponent", "dimension"))
+        return Case(name, f"{name} {words}", lambda: getattr(model, name)())
+    if system == "spiking" and rng.random() < 0.5:
+        record = {"record": "spikes"} if rng.random() < 0.9 else {}
+        return Case("spike_trains", text, lambda: ln.analysis.spike_trains(network(**record), window=5.0))
     name = one_of(rng, names)
     more = {
         "fluctuations": {"n": n or 16, **({"times": times} if system.startswith("rate") else {})},

@@ -69,6 +69,37 @@ def test_rate_and_spiking_equations_carry_the_models_numbers():
         ln.equations(ln.RateNetwork(), n=100)
 
 
+ADAPTING = ln.SpikingNetwork(
+    neuron="exponential", slope=2.0, soft_threshold=80.0, membrane_time=10.0, adaptation_step=(0.5, 0.0),
+    adaptation_time=30.0, external_sd=0.3, external_strength=(-2.0, 2.0), external_decay=1.5, initial_spread=3.0,
+    synapse="delta", strength_spread=0.0, refractory_time=(0.0, 3.0), external_mean=1.5,
+)  # fmt: skip
+
+
+def test_equations_of_integrate_and_fire_networks_carry_their_numbers():
+    text = closed(ln.equations(ln.SpikingNetwork.brunel()))
+    kicks = r"0.1\,dN_{\mathrm{E},\mathrm{E}} - 0.5\,dN_{\mathrm{E},\mathrm{I}}"
+    assert rf"- \frac{{V_{{\mathrm{{E}}}}}}{{20}}\right)dt + {kicks} + 0.1\,dN^x_{{\mathrm{{E}}}}" in text
+    assert r"N_{\mathrm{I},\mathrm{E}} &\sim \text{Poisson process of rate }1000\,r_{\mathrm{E}}(t - 1.5)" in text
+    assert r"V_{\mathrm{E}} \geq 20 &\Rightarrow" in text
+    assert r"V_{\mathrm{E}} \leftarrow 10,\ \text{refractory period }\text{of }2" in text
+    column = closed(ln.equations(ln.SpikingNetwork.microcircuit()))
+    assert r"(0.351234 \pm 0.0351234)\,dN_{\mathrm{L4E},\mathrm{L4E}}" in column
+    assert r"- (1.40494 \pm 0.140494)\,dN_{\mathrm{L5I},\mathrm{L5I}}" in column
+    assert r"d \sim \mathrm{Normal}(0.75,\ 0.375^2)" in column
+    assert r"V_{\mathrm{L6I}}(0) &\sim \mathrm{Normal}(-61.43,\ 4.48^2)" in column
+    assert r"N_{\mathrm{L4E},\mathrm{L6I}}" not in column  # no synapse
+    text = closed(ln.equations(ln.SpikingNetwork.kicks()))
+    assert r"V_{i} + 66 &\leftarrow (V_{i} + 66)\,0.970422^{dR_{ii}}" in text
+    assert r"dH_{ei} &= dN_{ei} - dR_{ei}" in text
+    text = closed(ln.equations(ADAPTING))
+    assert r"\frac{-V_{e} + 2\,e^{(V_{e} - 80)/2}}{10}" in text
+    assert r"dX_{e} &= -\frac{X_{e}}{1.5}\,dt - 1.33333\,dN^x_{e}" in text
+    assert r"\frac{dw_{e}}{dt} &= -\frac{w_{e}}{30}" in text
+    assert r"w_{e} \leftarrow w_{e} + 0.5" in text
+    assert "w_{i}" not in text
+
+
 @pytest.mark.parametrize(
     ("model", "n"),
     [
@@ -78,6 +109,10 @@ def test_rate_and_spiking_equations_carry_the_models_numbers():
         (ln.RateNetwork.diffusion(), None),
         (ln.SpikingNetwork(), 4000),
         (ln.SpikingNetwork.leaky(), None),
+        (ln.SpikingNetwork(names=("E_1", "I.2")), None),
+        (ln.SpikingNetwork.microcircuit(), None),
+        (ln.SpikingNetwork.kicks(), 800),
+        (ADAPTING, None),
     ],
 )
 def test_matplotlib_sets_every_line(model, n):

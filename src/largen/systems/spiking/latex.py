@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from largen.numerics.latex import aligned, number, over, total
+from largen.systems.spiking.latex_general import label
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
@@ -18,7 +19,7 @@ def write(model: "SpikingNetwork", n: int | None) -> str:
     voltage bins and H_ab as its mean, its variance and (closure "joint") its covariance with V_a.
     """
     scaled = model if n is None else model.scaled(n)
-    names = scaled.populations
+    names = tuple(label(name) for name in scaled.populations)
     size = np.asarray(scaled.size)
     rows: list[tuple[str, ...]] = []
     for a, name in enumerate(names):

@@ -276,11 +276,14 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         )
 
     def equations(self, n: int | None = None) -> str:
-        """The limit's equations with this model's numbers, as LaTeX."""
-        self.require_basic("The text of the equations")
-        from largen.systems.spiking import latex
+        """The limit's equations with this model's numbers, as LaTeX; see `latex` and `latex_general`."""
+        if self.is_basic:
+            from largen.systems.spiking import latex
 
-        return latex.write(self, n)
+            return latex.write(self, n)
+        from largen.systems.spiking import latex_general
+
+        return latex_general.write(self if n is None else self.scaled(n))
 
     def dynamics(
         self,

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.integrate import quad
 from scipy.special import erfcx
 
 import largen as ln
 from largen.systems.spiking.reduction.direct import solve as direct
+from largen.systems.spiking.reduction.direct.arrivals import node
 from largen.systems.spiking.reduction.direct.layout import Grid, build_layout
 from largen.systems.spiking.reduction.direct.state import new_output, new_state, new_work
 from largen.systems.spiking.reduction.direct.step import run_steps
@@ -74,7 +76,7 @@ def test_small_external_kicks_are_white_noise_of_the_same_moments():
     mean, variance = 0.1 / (1.0 - left), 0.01 / (1.0 - left**2)
     assert np.allclose(last_rates(model), siegert(mean, np.sqrt(2.0 * variance), 0.1), rtol=3e-3)
     still = model.replace(external="gaussian")
-    assert np.allclose(last_rates(model), last_rates(still), rtol=1e-12)
+    assert np.allclose(last_rates(model), last_rates(still), rtol=2e-3)
 
 
 def test_potentials_may_be_shifted_and_scaled():
@@ -137,13 +139,21 @@ def test_a_quadratic_neuron_fires_as_threshold_integration_says():
     assert np.allclose(found, wanted, rtol=1e-2)
 
 
-def test_brunels_network_fires_as_siegerts_formula_says_for_itself():
+def test_brunels_network_fires_as_siegerts_formula_says_for_itself(monkeypatch):
     found = last_rates(ln.SpikingNetwork.brunel())
     nu, left = 1e-3 * found[0], np.exp(-0.1 / 20.0)
     mean = (0.1 * 1000 * nu - 0.5 * 250 * nu + 0.1 * 20.0) * 0.1 / (1.0 - left)
     variance = (0.01 * 1000 * nu + 0.25 * 250 * nu + 0.01 * 20.0) * 0.1 / (1.0 - left**2)
-    assert np.allclose(found, siegert(mean, np.sqrt(2.0 * variance), 0.1), rtol=3e-3)
-    assert np.allclose(found, 37.311, atol=0.005)  # as another implementation had it
+    # Kicks of 0.5 mV are no Gaussian noise; for Gaussian noise another implementation has 37.311, too.
+    assert np.allclose(found, siegert(mean, np.sqrt(2.0 * variance), 0.1), rtol=1e-2)
+    assert np.allclose(found, 37.396, atol=0.005)
+    monkeypatch.setattr(direct, "build_layout", lambda *given: build_layout(*given, gaussian=True))
+    noise = last_rates(ln.SpikingNetwork.brunel())
+    nu = 1e-3 * noise[0]
+    mean = (0.1 * 1000 * nu - 0.5 * 250 * nu + 0.1 * 20.0) * 0.1 / (1.0 - left)
+    variance = (0.01 * 1000 * nu + 0.25 * 250 * nu + 0.01 * 20.0) * 0.1 / (1.0 - left**2)
+    assert np.allclose(noise, siegert(mean, np.sqrt(2.0 * variance), 0.1), rtol=3e-3)
+    assert np.allclose(noise, 37.311, atol=0.005)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +209,25 @@ def test_taking_large_kicks_as_gaussian_noise_would_be_noticed():
     assert np.all(np.abs(kicks / noise - 1.0) > 0.03)
 
 
+@pytest.mark.parametrize(("mean", "q"), [(0.02, 0.0), (0.9, 0.0), (30.0, 0.0), (2.0, 0.1), (6.0, 0.75)])
+def test_three_numbers_of_kicks_have_the_moments_of_all_up_to_the_fifth(mean, q):
+    law = stats.poisson(mean) if q == 0.0 else stats.binom(round(mean / q), q)
+    k, weight = np.array([node(mean, q, index) for index in range(3)]).T
+    for order in range(6):
+        assert weight @ (k - mean) ** order == pytest.approx(law.expect(lambda x, o=order: (x - mean) ** o), abs=1e-9)
+
+
+def test_kicks_that_are_not_small_against_the_potentials_spread_are_no_gaussian_noise():
+    # Kicks of 0.25 D, 0.4 in a step of 0.25 ms: three numbers of them stand for all. In steps of 0.05 ms they are taken
+    # one by one; of Gaussian noise the rate is 6 % lower. 4000 neurons for 300 ms: 0.5 % standard error, five of them.
+    model = ln.SpikingNetwork(**LEAKY | {"size": (2000, 2000)}, external="poisson")
+    model = model.replace(external_strength=0.5, external_rate=1.6)
+    wanted, error = plain_direct.rates(model, 0.25, 400.0, 100.0, seed=2)
+    found, noise = (last_rates(model.replace(external=law), dt=0.25) for law in ("poisson", "gaussian"))
+    assert np.all(np.abs(found - wanted) < 5.0 * error), (found, wanted, error)
+    assert np.all(np.abs(noise - wanted) > 5.0 * error), (noise, wanted, error)
+
+
 def test_mass_is_kept():
     model = ln.SpikingNetwork(**NETWORKS["large kicks of synapses given in all, no leak"])
     found = ln.solve_limit(model, np.arange(0.0, 60.5, 0.5), dt=0.25, record="voltage_density")
@@ -234,6 +263,20 @@ def test_the_chain_fires_as_the_reduction_in_the_mean_and_with_the_variance_of_i
     assert np.array_equal(again.rate.values, found.rate.values)
 
 
+def test_the_chain_takes_large_kicks_one_by_one():
+    # As above: 800 bins of 1 ms each, six standard errors. Gaussian noise would be off by twice as much.
+    model = ln.SpikingNetwork(**LEAKY | {"size": (2000, 500)}, external="poisson")
+    model = model.replace(external_strength=4.0, external_rate=0.22)
+    times = np.arange(0.0, 501.0, 1.0)
+    found = ln.solve_limit(model, times, finite_size=True, realisations=2, seed=3)
+    counts = found.rate.values[:, :, 101:] * np.array([2000, 500])[:, None] * 1e-3
+    mean, wanted = counts.mean((0, 2)), 1e-3 * last_rates(model) * np.array([2000, 500])
+    noise = 1e-3 * last_rates(model.replace(external="gaussian")) * np.array([2000, 500])
+    assert np.all(np.abs(mean - wanted) < 6.0 * np.sqrt(wanted / 800))
+    assert abs(noise[0] - wanted[0]) > 12.0 * np.sqrt(wanted[0] / 800)
+    assert np.all(np.abs(counts.var((0, 2)) / mean - 1.0) < 0.3)
+
+
 # What is refused ----------------------------------------------------------------------------------------------------
 
 
@@ -251,8 +294,6 @@ def test_the_chain_fires_as_the_reduction_in_the_mean_and_with_the_variance_of_i
         ({}, {"bin_width": 0.7}, "`bin_width` must be the 10 from reset to threshold divided by an integer"),
         ({"threshold": (20.0, 25.0)}, {"record": "voltage_density"}, "`record` must be empty where thresholds"),
         ({"adaptation_step": 0.1}, {"finite_size": True}, "`adaptation_step` must be 0 with finite_size=True"),
-        ({"external": "poisson", "external_strength": 9.0, "external_rate": 0.1}, {"finite_size": True},
-         "single kicks larger than a bin"),
     ],
 )  # fmt: skip
 def test_what_this_reduction_does_not_have_is_refused(changes, options, message):

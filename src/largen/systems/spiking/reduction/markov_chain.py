@@ -165,7 +165,7 @@ def _list_transfer(noise, listed, k, cell, transferred):
 
 
 @inlined
-def _clear(state, work, a, first, channels):
+def clear(state, work, a, first, channels):
     """All neurons have left: the table of bins knows where they were."""
     state.spikes[a] = 0.0
     for k in range(state.number.shape[1]):
@@ -179,6 +179,14 @@ def _clear(state, work, a, first, channels):
 @inlined
 def transfer_neurons(layout, state, work, chain, a, rng):
     """Draw where the neurons of all bins of a population go; in the mean as `step` transfers them."""
+    channel = layout.channels[a]
+    clear(state, work, a, channel, layout.channels[a + 1] - channel if layout.closure == JOINT else 0)
+    add_neurons(layout, state, work, chain, a, rng)
+
+
+@inlined
+def add_neurons(layout, state, work, chain, a, rng):
+    """Draw where the neurons of the table of bins go, and add them there."""
     x, edges, bins, noise = work.bins, chain.edges, state.number.shape[1], chain.noise
     first, blocks = occupied_blocks(x, bins, 0.0)
     begin, end, by = band(x, first, min(first + blocks * int(LANES), bins), layout.width, bins, COARSE_TAIL)
@@ -186,7 +194,6 @@ def transfer_neurons(layout, state, work, chain, a, rng):
     channels = layout.channels[a + 1] - channel if layout.closure == JOINT else 0
     _band_integrals(layout, work, chain, first, blocks, begin, end, by)
     _probabilities(edges, chain.below, first, blocks, begin, end, by)
-    _clear(state, work, a, channel, channels)
     listed = int64(0)  # a plain 0 would be a type of its own
     for k in range(bins):
         n = x[NUMBER + uint64(k)]

@@ -47,12 +47,13 @@ class DirectLayout(NamedTuple):
         table: Else its values at equidistant points, shape (P, point); (P, 0) with a leak.
         table_first: First point, shape (P,).
         table_by: Distance of the points, shape (P,).
+        relaxation: Time in which a potential forgets, the membrane's (ms), shape (P,).
         drive: Bins per unit/ms of a drive that is not in the flow, shape (P,).
         noise: Bins^2 per unit^2/ms of white noise, shape (P,).
         kick: Size of an external kick, shape (P,).
         diffuse: 1 where external kicks are a drift with noise during the step, 0 where they come after it, shape (P,).
         poisson: Whether external kicks have Poisson's law.
-        gaussian: Whether large kicks are Gaussian noise too; a run says in how many steps there were such.
+        gaussian: Whether large kicks are Gaussian noise too, as diffusion theories take them.
         reversal: Reversal potential of inhibition, shape (P,).
         classes: First class of each population, shape (P + 1,).
         source: Population that spikes, shape (J,).
@@ -84,6 +85,7 @@ class DirectLayout(NamedTuple):
     table: np.ndarray
     table_first: np.ndarray
     table_by: np.ndarray
+    relaxation: np.ndarray
     drive: np.ndarray
     noise: np.ndarray
     kick: np.ndarray
@@ -138,6 +140,7 @@ def build_layout(model: "SpikingNetwork", dt: float, grid: Grid, *, gaussian: bo
         unit=unit,
         reset=np.full(count, grid.below),
         **_flow(model, dt, edges_of(model, grid), step),
+        relaxation=constants.per_population(model, model.membrane_time),
         drive=step.drive / unit,
         noise=step.noise / unit**2,
         kick=constants.external_kicks(model).size / unit,

@@ -200,13 +200,13 @@ def _runs(
 ) -> tuple[dict[str, np.ndarray], DirectLayout, Grid]:
     """The reduction or, with (seed, realisations), the chain, on bins that reach as low as the potentials."""
     while True:
-        layout = build_layout(model, dt, grid, gaussian=chain is not None)
+        layout = build_layout(model, dt, grid)
         runs = []
         for r in range(1 if chain is None else chain[1]):
             rng = None if chain is None else stream(chain[0], "realisation", r, "chain")
             run = _run_once(model, drive, steps, layout, grid, rng, density)
             if check:
-                _check_run(run, layout, steps, rng is not None)
+                _check_run(run, layout, steps)
             if np.any(run.work.lowest > MAX_LOWEST * layout.size * max(int(steps[-1]), 1)):
                 break
             runs.append(_values(run.output, layout, density))
@@ -229,7 +229,7 @@ def _run_once(
     return _Run(output, work)
 
 
-def _check_run(run: _Run, layout: DirectLayout, steps: np.ndarray, chain: bool) -> None:
+def _check_run(run: _Run, layout: DirectLayout, steps: np.ndarray) -> None:
     """Refuse a result that is no number, more spikes than one a step and neuron, and kicks that were not resolved."""
     spikes = run.output.spikes / layout.size[:, None]
     if not (np.all(np.isfinite(spikes)) and np.all(spikes <= 1.001 * np.diff(steps, prepend=0))):
@@ -238,11 +238,9 @@ def _check_run(run: _Run, layout: DirectLayout, steps: np.ndarray, chain: bool) 
             "dt until this passes."
         )
     if run.work.coarse[0]:
-        how = "the chain takes them as Gaussian noise" if chain else "there are too many to take them one by one"
-        remedy = ", or its reduction without finite_size" if chain else ""
         raise InputError(
             "Argument `strength` must not make single kicks larger than a bin and than all the noise of a step here, "
-            f"for {how}. Run the network with `simulate`{remedy}."
+            "for there are too many to take them one by one. Run the network with `simulate`."
         )
 
 
