@@ -28,10 +28,10 @@ VALUES = (
 
         None, True, "", "x", "yes", "tau[e]", "a\0b", "é" * 300, b"x", 1j, object(), object, len, Ellipsis, slice(1),
         pd.NaT, pd.NA, pd.Series([1.0, 2.0], index=["i", "e"]), pd.Timedelta("1s"), datetime.timedelta(seconds=1),
-        datetime.date(2020, 1, 1), np.datetime64("2020"), np.timedelta64(5, "s"), np.array([1j, 2]), np.array(["a", "b"]),
-        np.array([None, 1]), np.ma.array([1.0, 2.0], mask=[0, 1]), np.zeros((0,)), np.zeros((2, 2)), np.array(3),
-        np.longdouble(1), np.float16(1), np.uint64(2**64 - 1), xr.DataArray([1.0, 2.0]), xr.Dataset(),
-        ln.SpikingNetwork(), ln.Probit(),
+        datetime.date(2020, 1, 1), np.datetime64("2020"), np.timedelta64(5, "s"), np.array([1j, 2]),
+        np.array(["a", "b"]), np.array([None, 1]), np.ma.array([1.0, 2.0], mask=[0, 1]), np.zeros((0,)),
+        np.zeros((2, 2)), np.array(3), np.longdouble(1), np.float16(1), np.uint64(2**64 - 1), xr.DataArray([1.0, 2.0]),
+        xr.Dataset(), ln.SpikingNetwork(), ln.Probit(),
 )  # fmt: skip
 OTHERS = st.integers(0, len(VALUES) - 1).map(VALUES.__getitem__)
 LEAVES = st.one_of(NUMBERS, OTHERS)
