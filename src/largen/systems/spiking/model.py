@@ -237,7 +237,7 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         own: dict[str, Any] = {"orders": orders, "error": error}
         check_own_options(closure, **own)
         if closure == "quadrature":
-            from largen.systems.spiking.reduction.quadrature.solve import solve
+            from largen.systems.spiking.reduction.quadrature.finite import solve
         else:
             own = {}
             if not self.is_basic:

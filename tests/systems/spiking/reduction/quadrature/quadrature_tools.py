@@ -9,13 +9,17 @@ from largen.systems.spiking.reduction.quadrature.layout import Grid
 from largen.systems.spiking.reduction.quadrature.run import run
 
 
-def quadrature(model, duration, orders, cells, *, depth=0.66, dt=0.1, every=10, drive=None):
-    """Run from rest with so many cells between reset and threshold; records every so many steps."""
+def quadrature(model, duration, orders, cells, *, depth=0.66, dt=0.1, every=10, drive=None, rng=None):
+    """Run from rest with so many cells between reset and threshold; records every so many steps.
+
+    With a generator it is the finite-size chain.
+    """
     channels = channels_of(model)
     if drive is None:
         drive = drive_of(model, 0.0, round(duration / dt), dt)
     grid = Grid(channel_orders(channels, *orders), cells, int(np.ceil(depth * cells - 1e-9)), dt)
-    return run(model, channels, grid, drive, np.arange(0, round(duration / dt) + 1, every), density=True)
+    steps = np.arange(0, round(duration / dt) + 1, every)
+    return run(model, channels, grid, drive, steps, density=True, rng=rng)
 
 
 def rates(result, start, dt=0.1):

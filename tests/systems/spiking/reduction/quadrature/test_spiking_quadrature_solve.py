@@ -107,8 +107,8 @@ def test_cells_reach_as_low_as_the_potentials():
 
 def test_narrower_cells_where_a_run_diverges(monkeypatch):
     """Cells that the rule chose are halved, which is said; given ones are refused."""
-    real = solving._diverged
-    monkeypatch.setattr(solving, "_diverged", lambda done: done.layout.unit[0] > 5.0 or real(done))
+    real = solving.diverged
+    monkeypatch.setattr(solving, "diverged", lambda done: done.layout.unit[0] > 5.0 or real(done))
     with pytest.raises(InputError, match="`bin_width` must be smaller for this network, but is 10"):
         solve(ALONE, orders=(0, 2), bin_width=10.0, error=False)
     with pytest.warns(UserWarning, match="cells were halved"):
@@ -118,10 +118,10 @@ def test_narrower_cells_where_a_run_diverges(monkeypatch):
 
 def test_a_result_that_is_no_number_has_diverged():
     done = quadrature(ALONE, 10.0, (0, 1), 10)
-    assert not solving._diverged(done)
+    assert not solving.diverged(done)
     for value in (np.nan, 400.0, -400.0):
         done.output.spikes[0, 5] = value
-        assert solving._diverged(done)
+        assert solving.diverged(done)
 
 
 def test_a_drive_may_be_a_function_of_time():
@@ -180,7 +180,6 @@ def test_quiet_channels_get_low_orders():
         ({"bin_width": 0.1}, "`bin_width`"),
         ({"error": "yes"}, "`error`"),
         ({"engine": "jax"}, "`engine` must be 'numba' with closure='quadrature'"),
-        ({"finite_size": True}, "`finite_size` must be False with closure='quadrature'"),
         ({"realisations": 2}, "`realisations` must be 1"),
         ({"linear_in_bin": False}, "`linear_in_bin` must be absent"),
         ({"record": "spikes"}, "`record`"),

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from largen.systems.spiking.reduction.quadrature.chain import new_drawn, run_chain
 from largen.systems.spiking.reduction.quadrature.drive import Drive, in_cells
 from largen.systems.spiking.reduction.quadrature.layout import Channels, Grid, Layout, build_layout
 from largen.systems.spiking.reduction.quadrature.state import Output, State, new_output, new_state, new_work
@@ -30,7 +31,14 @@ class Run(NamedTuple):
 
 
 def run(
-    model: "SpikingNetwork", channels: Channels, grid: Grid, drive: Drive, steps: np.ndarray, *, density: bool
+    model: "SpikingNetwork",
+    channels: Channels,
+    grid: Grid,
+    drive: Drive,
+    steps: np.ndarray,
+    *,
+    density: bool,
+    rng: np.random.Generator | None = None,
 ) -> Run:
     """Run from rest.
 
@@ -41,10 +49,15 @@ def run(
         drive: The external drive.
         steps: Steps at which to record, increasing from 0, shape (T,).
         density: Whether to record the mass per cell.
+        rng: Generator of the finite-size chain; None for the deterministic reduction.
     """
     layout = build_layout(model, channels, grid, drive)
     state, work = new_state(layout), new_work(layout)
     output = new_output(layout, steps, density=density)
     start(layout, state)
-    run_steps(layout, state, work, in_cells(model, drive, grid.dt, layout.unit), output)
+    inputs = in_cells(model, drive, grid.dt, layout.unit)
+    if rng is None:
+        run_steps(layout, state, work, inputs, output)
+    else:
+        run_chain(layout, state, work, new_drawn(layout, rng), inputs, output)
     return Run(layout, output, state, work.lowest / max(int(steps[-1]), 1))

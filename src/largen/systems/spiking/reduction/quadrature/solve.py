@@ -65,6 +65,28 @@ class Problem(NamedTuple):
     dt: float
 
 
+class Choice(NamedTuple):
+    """What to compute with.
+
+    Attributes:
+        orders: Of excitation and inhibition.
+        given: Whether the orders were given.
+        cells: Cells from reset to threshold.
+        fixed: Whether their width was given.
+        depth: How far they reach at first below the lowest potential, in spans.
+        noise: The noise of the trial run; None without one.
+        error: Whether to estimate the error.
+    """
+
+    orders: tuple[int, int]
+    given: bool
+    cells: int
+    fixed: bool
+    depth: float
+    noise: Noise | None
+    error: bool
+
+
 class Solution(NamedTuple):
     """A run on cells that hold it.
 
@@ -103,7 +125,7 @@ def solve(
         times: Output times (ms), shape (time,).
         discretisation: Width of the cells, the span from reset to threshold divided by an integer, or None for the
             rule of `choice`; step.
-        finite_size: False.
+        finite_size: False; see `finite.solve`.
         engine: "numba" or "auto".
         seed: Not used.
         realisations: 1.
@@ -119,40 +141,70 @@ def solve(
     Raises:
         InputError: A field or an option that it does not have, or potentials diverge.
     """
-    given, error = _given_orders(orders), flag("error", error)
+    remedy = "Only the chain (finite_size=True) is random."
+    must = "be 1 without finite_size"
+    require(integer("realisations", realisations, low=1) == 1, "realisations", must, realisations, remedy)
+    problem = prepare(model, times, discretisation, engine, record)
+    choice = choose(problem, discretisation.bin_width, orders, error)
+    density, fixed = "voltage_density" in record, choice.fixed
+    best = settle(problem, choice.orders, choice.cells, choice.depth, density=density, fixed=fixed)
+    about = {"method": "quadrature of the pending input"} | describe(problem, choice, best) | {"finite_size": False}
+    return Arrays(values_of(problem, best.run, record), coordinates(problem, best.grid, record), about)
+
+
+def prepare(
+    model: "SpikingNetwork", times: np.ndarray, discretisation: Discretisation, engine: str, record: tuple[str, ...]
+) -> Problem:
+    """Check what every run needs; arguments as of `solve`."""
     remedy = "Take closure='joint' for that." if model.is_basic else "Run the network with `simulate` for that."
-    _check_options(finite_size, engine, discretisation.linear_in_bin, realisations, record, remedy)
+    _check_options(engine, discretisation.linear_in_bin, record, remedy)
     _check_model(model, record)
     dt = check_step(model, discretisation.dt) if model.neuron == "leaky" else real("dt", discretisation.dt, above=0.0)
     steps = output_steps(times, dt)
-    width = None if discretisation.bin_width is None else real("bin_width", discretisation.bin_width, above=0.0)
-    cells = None if width is None else rules.given_grid(model, width, 0.0).above
-    _require_memory(model, steps, cells, record)
+    _require_memory(model, steps, _given_cells(model, discretisation.bin_width), record)
     drive = drive_of(model, float(times[0]), int(steps[-1]), dt)
-    problem = Problem(model, channels_of(model), drive, steps, dt)
+    return Problem(model, channels_of(model), drive, steps, dt)
+
+
+def _given_cells(model: "SpikingNetwork", width: float | None) -> int | None:
+    """Cells from reset to threshold of a given width."""
+    return None if width is None else rules.given_grid(model, real("bin_width", width, above=0.0), 0.0).above
+
+
+def choose(problem: Problem, bin_width: float | None, orders: Any, error: bool) -> Choice:
+    """Check the options of the method, and choose what was not given from a trial run; arguments as of `solve`."""
+    given, error, cells = _given_orders(orders), flag("error", error), _given_cells(problem.model, bin_width)
     depth, noise = DEPTH, None
     if given is None or cells is None or error:
         trial = _trial(problem)
         noise, depth = _noise(problem, trial), min(trial.depth, 2.0 * DEPTH)
-    chosen = given if given is not None else choose_orders(problem.channels, _known(noise), len(model.size))
+    chosen = given if given is not None else choose_orders(problem.channels, _known(noise), len(problem.model.size))
     wanted = cells if cells is not None else choose_cells(_known(noise))
-    best = _settle(problem, chosen, wanted, depth, density="voltage_density" in record, fixed=cells is not None)
-    about: dict[str, Any] = {"method": "quadrature of the pending input", "dt": dt, "closure": "quadrature"}
-    about |= {"engine": "numba", "orders": np.array(chosen)} | _describe(problem, best)
+    return Choice(chosen, given is not None, wanted, cells is not None, depth, noise, error)
+
+
+def describe(problem: Problem, choice: Choice, best: Solution) -> dict[str, Any]:
+    """What a result was computed with, and the estimate of its error; warns of what it flags."""
+    about: dict[str, Any] = {"dt": problem.dt, "closure": "quadrature", "engine": "numba"}
+    about |= {"orders": np.array(choice.orders)} | _cells_of(problem, best)
     flags = _flags(best)
-    if error:
-        about["rate_error"], more = _estimate(problem, best, chosen, _known(noise))
+    if choice.error:
+        about["rate_error"], more = _estimate(problem, best, choice.orders, _known(choice.noise))
         flags += more
     for text in flags:
         warnings.warn(f"closure='quadrature': {text}.", stacklevel=2)
-    edges = edges_of(model, best.grid)[0]
-    coords = {"bin": 0.5 * (edges[1:] + edges[:-1])} if record else {}
-    return Arrays(_values(problem, best.run, record), coords, about | {"flags": "; ".join(flags), "finite_size": False})
+    return about | {"flags": "; ".join(flags)}
 
 
-def _values(problem: Problem, done: Run, record: tuple[str, ...]) -> dict[str, np.ndarray]:
+def coordinates(problem: Problem, grid: Grid, record: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Middles of the cells, where the density is recorded."""
+    edges = edges_of(problem.model, grid)[0]
+    return {"bin": 0.5 * (edges[1:] + edges[:-1])} if record else {}
+
+
+def values_of(problem: Problem, done: Run, record: tuple[str, ...]) -> dict[str, np.ndarray]:
     """What a run recorded."""
-    values = {"rate": _rates(done, problem.dt)}
+    values = {"rate": rates(done, problem.dt)}
     if problem.model.synapse == "pending":
         values["pending"] = done.output.pending
     if record:
@@ -160,7 +212,7 @@ def _values(problem: Problem, done: Run, record: tuple[str, ...]) -> dict[str, n
     return values
 
 
-def _describe(problem: Problem, best: Solution) -> dict[str, Any]:
+def _cells_of(problem: Problem, best: Solution) -> dict[str, Any]:
     """Width and lowest edge of the cells, one number where they are the same for all populations."""
     edges = edges_of(problem.model, best.grid)
     width, lowest = edges[:, 1] - edges[:, 0], edges[:, 0]
@@ -186,23 +238,11 @@ def _given_orders(orders: Any) -> tuple[int, int] | None:
     return first, second
 
 
-def _check_options(
-    finite_size: bool, engine: str, linear: bool, realisations: int, record: tuple[str, ...], remedy: str
-) -> None:
+def _check_options(engine: str, linear: bool, record: tuple[str, ...], remedy: str) -> None:
     """Refuse what the quadrature does not have; `remedy`: for what is a matter of another closure."""
     one_of("engine", engine, ("auto", "numba", "jax"))
-    finite_size = flag("finite_size", finite_size)
-    require(not finite_size, "finite_size", "be False with closure='quadrature'", finite_size, remedy)
     require(engine != "jax", "engine", "be 'numba' with closure='quadrature'", engine, remedy)
     require(flag("linear_in_bin", linear), "linear_in_bin", "be absent with closure='quadrature'", linear)
-    only = "Only the chain (finite_size=True) is random."
-    require(
-        integer("realisations", realisations, low=1) == 1,
-        "realisations",
-        "be 1 without finite_size",
-        realisations,
-        only,
-    )
     for word in record:
         one_of("record", word, RECORDABLE)
 
@@ -257,7 +297,7 @@ def _trial(problem: Problem) -> Solution:
     end = max(round(TRIAL / problem.dt), 2)
     halves = problem._replace(steps=np.array([0, end // 2, end]))
     order = 3 if np.bincount(problem.channels.target, minlength=1).max() < 2 else 1
-    return _settle(halves, (order, order), TRIAL_CELLS, DEPTH, density=False, fixed=False)
+    return settle(halves, (order, order), TRIAL_CELLS, DEPTH, density=False, fixed=False)
 
 
 def _noise(problem: Problem, trial: Solution) -> Noise:
@@ -268,7 +308,7 @@ def _noise(problem: Problem, trial: Solution) -> Noise:
     return measure(problem.model, problem.channels, rates, early)
 
 
-def _settle(
+def settle(
     problem: Problem, orders: tuple[int, int], cells: int, depth: float, *, density: bool, fixed: bool
 ) -> Solution:
     """Run on cells that reach low enough and, unless their width is `fixed`, are narrow enough not to diverge."""
@@ -277,7 +317,7 @@ def _settle(
         bins = rules.with_depth(problem.model, cells, depth)
         grid = Grid(by_channel, bins.above, bins.below, problem.dt)
         done = run(problem.model, problem.channels, grid, problem.drive, problem.steps, density=density)
-        if _diverged(done):
+        if diverged(done):
             if fixed or halvings == _HALVINGS:
                 raise InputError(
                     f"Argument `bin_width` must be smaller for this network, but is {done.layout.unit.min():g}: its "
@@ -291,13 +331,13 @@ def _settle(
         depth *= 2.0
 
 
-def _diverged(done: Run) -> bool:
+def diverged(done: Run) -> bool:
     """Whether a result is no number, or more spikes than one a step and neuron."""
     spikes, steps = done.output.spikes, np.diff(done.output.steps, prepend=0)
     return not (np.all(np.isfinite(spikes)) and np.all(np.abs(spikes) <= 1.5 * np.maximum(steps, 1)))
 
 
-def _rates(done: Run, dt: float) -> np.ndarray:
+def rates(done: Run, dt: float) -> np.ndarray:
     """Rates (Hz) between outputs, shape (P, T); 0 at the start."""
     seconds = np.concatenate([[1.0], np.diff(done.output.steps) * dt / 1000.0])
     return done.output.spikes / seconds
@@ -321,8 +361,8 @@ def _flags(best: Solution) -> list[str]:
 def _estimate(problem: Problem, best: Solution, orders: tuple[int, int], noise: Noise) -> tuple[np.ndarray, list[str]]:
     """Error of the mean rates (Hz), shape (P,), and what must be said of them."""
     lower, wide = one_less(orders, noise), max(int(best.grid.above / WIDER), 2)
-    b = _settle(problem, lower, best.grid.above, best.depth, density=False, fixed=False)
-    c = _settle(problem, lower, wide, best.depth, density=False, fixed=False)
+    b = settle(problem, lower, best.grid.above, best.depth, density=False, fixed=False)
+    c = settle(problem, lower, wide, best.depth, density=False, fixed=False)
     rate, of_b, of_c = (mean_rates(solution.run, problem.dt) for solution in (best, b, c))
     by_order, by_width = np.abs(rate - of_b), np.abs(of_b - of_c)
     error, flags = np.maximum(by_order, by_width), []

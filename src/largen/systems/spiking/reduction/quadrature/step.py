@@ -229,12 +229,12 @@ def _mix(layout, state, work, a, c):
 
 @part
 def _update_channel(layout, state, work, a, c, kicks):
-    """Decay and arrivals of a channel: its moments, its nodes, and the mixing of the families."""
+    """Decay and arrivals of a channel: its moments, its nodes, and the mixing of the families; returns rho."""
     before = state.moments[c, SKEW]
     rho = _update_moments(layout, state, work, c, kicks)
     nodes, g = layout.nodes[c], state.moments[c, SKEW]
     if nodes == 1:
-        return
+        return rho
     values = state.values[c]
     if abs(g - before) <= _STILL * (1.0 + abs(g)):
         fill_mixing(work.mixing, nodes, rho, values, state.weights[c], values)
@@ -245,6 +245,7 @@ def _update_channel(layout, state, work, a, c, kicks):
         place_nodes(state, c, nodes, g)
         fill_mixing(work.mixing, nodes, rho, work.values, state.weights[c], values)
     _mix(layout, state, work, a, c)
+    return rho
 
 
 @part
@@ -291,15 +292,9 @@ def _send(layout, state, work):
     state.clock[0] += 1
 
 
-@part
-def step(layout, state, work, inputs, now):
-    """Advance by one step; `now` counts the steps of the drive. A current takes its arrivals a step later (S24)."""
-    for a in range(len(layout.size)):
-        _place(layout, state, work, a)
-        push = inputs.push[min(now, len(inputs.push) - 1), a]
-        jump = inputs.jump[min(now, len(inputs.jump) - 1), a]
-        work.fired[a] = _move_families(layout, state, work, a, push, jump)
-        _refract(layout, state, work, a)
+@inlined
+def exchange(layout, state, work):
+    """Send the spikes of a step and gather those that arrive. A current takes its arrivals a step later (S24)."""
     if layout.counted:
         _send(layout, state, work)
         gather(layout, state, work)
@@ -307,6 +302,18 @@ def step(layout, state, work, inputs, now):
     else:
         gather(layout, state, work)
         _send(layout, state, work)
+
+
+@part
+def step(layout, state, work, inputs, now):
+    """Advance by one step; `now` counts the steps of the drive."""
+    for a in range(len(layout.size)):
+        _place(layout, state, work, a)
+        push = inputs.push[min(now, len(inputs.push) - 1), a]
+        jump = inputs.jump[min(now, len(inputs.jump) - 1), a]
+        work.fired[a] = _move_families(layout, state, work, a, push, jump)
+        _refract(layout, state, work, a)
+    exchange(layout, state, work)
     for a in range(len(layout.size)):
         kicks = inputs.number[min(now, len(inputs.number) - 1), a]
         for c in range(layout.channels[a], layout.channels[a + 1]):

@@ -1,0 +1,184 @@
+"""`closure="quadrature"` with `finite_size=True`: realisations of the chain on the families.
+
+Its noise is Gaussian, and one spike more or less must not matter: every population has at least `FEWEST` neurons.
+Below that the chain of `closure="joint"`, which has whole numbers of neurons, is nearer to the network, and the network
+itself costs less (docs/quadrature.md has the measurements).
+
+Orders are those that the mean rates need, raised until the damping of the slowest mode stays (`damping`). Orders,
+cells and the estimated error are those of the deterministic reduction over the first `SETTLING` ms.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from largen.checks import InputError, flag, integer, require, seed_number
+from largen.numerics.streams import stream
+from largen.system import Arrays
+from largen.systems.spiking import constants
+from largen.systems.spiking.discretisation import MAX_LOWEST, Discretisation
+from largen.systems.spiking.reduction.direct import bins as rules
+from largen.systems.spiking.reduction.quadrature.channels import channel_orders, families_of
+from largen.systems.spiking.reduction.quadrature.damping import damping, raise_orders
+from largen.systems.spiking.reduction.quadrature.drive import drive_of
+from largen.systems.spiking.reduction.quadrature.layout import fits
+from largen.systems.spiking.reduction.quadrature.run import Run, run
+from largen.systems.spiking.reduction.quadrature.solve import (
+    Choice,
+    Problem,
+    Solution,
+    choose,
+    coordinates,
+    describe,
+    diverged,
+    prepare,
+    settle,
+    values_of,
+)
+from largen.systems.spiking.reduction.quadrature.solve import solve as solve_limit
+
+if TYPE_CHECKING:
+    from largen.systems.spiking.model import SpikingNetwork
+
+FEWEST = 1000
+"""Neurons of a population at least."""
+SETTLING = 500.0
+"""Length (ms) of the deterministic runs that decide orders and cells; the damping is that of its last 200 ms."""
+_LATE, _SAMPLE = 200.0, 1.0
+FAMILIES = 42
+"""Families of a population that the rule of the damping takes at most."""
+
+
+def require_many(model: "SpikingNetwork") -> None:
+    """Refuse populations of few neurons."""
+    fewest = int(np.min(model.size))
+    if fewest < FEWEST:
+        raise InputError(
+            f"Argument `n` must give every population at least {FEWEST} neurons with closure='quadrature' and "
+            f"finite_size=True, whose noise is Gaussian, but one has {fewest}. Take the chain of closure='joint', or "
+            "the network itself (`simulate`), which is cheap at this size."
+        )
+
+
+def _check_chain(model: "SpikingNetwork") -> None:
+    """Refuse what the chain does not have."""
+    remedy = "Leave out finite_size, or run the network itself (`simulate`)."
+    with_size = "with closure='quadrature' and finite_size=True"
+    require(model.neuron == "leaky", "neuron", f"be 'leaky' {with_size}", model.neuron, remedy)
+    kicks = model.external == "poisson" and np.any(constants.per_population(model, model.external_decay) == 0.0)
+    must = f"be 'gaussian' {with_size}, but through a synapse"
+    require(not (kicks and np.any(external_of(model) != 0.0)), "external", must, model.external, remedy)
+    if model.synapse == "exponential" and np.any(model.inhibitory):
+        require(model.inhibition == "current", "inhibition", f"be 'current' {with_size}", model.inhibition, remedy)
+
+
+def external_of(model: "SpikingNetwork") -> np.ndarray:
+    """Sizes of the external kicks."""
+    return np.asarray(constants.external_kicks(model).size)
+
+
+def solve(
+    model: "SpikingNetwork",
+    times: np.ndarray,
+    discretisation: Discretisation,
+    *,
+    finite_size: bool = False,
+    engine: str = "auto",
+    seed: int = 0,
+    realisations: int = 1,
+    record: tuple[str, ...] = (),
+    orders: Any = "auto",
+    error: bool = True,
+) -> Arrays:
+    """Solve the quadrature from rest, with `finite_size` realisations of its chain.
+
+    Args:
+        model: The network, scaled to its number of neurons.
+        times: Output times (ms), shape (time,).
+        discretisation: As of `solve.solve`.
+        finite_size: Whether to add the noise of a finite network.
+        engine: "numba" or "auto".
+        seed: Seed of the chain's streams.
+        realisations: Number of realisations of the chain; 1 without `finite_size`.
+        record: Any of "voltage_density".
+        orders: (excitatory, inhibitory), or "auto".
+        error: Whether to estimate the error of the mean rates.
+
+    Returns:
+        As `solve.solve`, with `finite_size` with a leading axis of realisations.
+
+    Raises:
+        InputError: As `solve.solve`, or a population has fewer than `FEWEST` neurons.
+    """
+    if not flag("finite_size", finite_size):
+        options: dict[str, Any] = {"engine": engine, "realisations": realisations, "record": record}
+        return solve_limit(model, times, discretisation, orders=orders, error=error, **options)
+    require_many(model)
+    _check_chain(model)
+    chain = seed_number("seed", seed), integer("realisations", realisations, low=1)
+    problem = prepare(model, times, discretisation, engine, record)
+    every = max(round(_SAMPLE / problem.dt), 1)
+    steps = np.arange(0, max(round(SETTLING / problem.dt), 2 * every) + 1, every)
+    drive = drive_of(model, float(times[0]), int(max(steps[-1], problem.steps[-1])), problem.dt)
+    early, problem = problem._replace(steps=steps, drive=drive), problem._replace(drive=drive)
+    choice, best = _with_damping(early, choose(early, discretisation.bin_width, orders, error))
+    runs, best = _realisations(problem, choice, best, chain, density="voltage_density" in record)
+    found = [values_of(problem, done, record) for done in runs]
+    values = {name: np.stack([one[name] for one in found]) for name in found[0]}
+    about: dict[str, Any] = {"method": "chain on the families of the pending input"} | describe(early, choice, best)
+    about |= {"finite_size": True, "realisations": chain[1]}
+    return Arrays(values, coordinates(problem, best.grid, record), about)
+
+
+def _with_damping(problem: Problem, choice: Choice) -> tuple[Choice, Solution]:
+    """Raise orders that were not given until the slowest mode is right; returns the run at them, too."""
+    found: dict[tuple[int, int], Solution] = {}
+
+    def solution(orders: tuple[int, int]) -> Solution:
+        if orders not in found:
+            found[orders] = settle(problem, orders, choice.cells, choice.depth, density=False, fixed=choice.fixed)
+        return found[orders]
+
+    def damping_at(orders: tuple[int, int]) -> float | None:
+        output = solution(orders).run.output
+        late = output.spikes[:, -round(_LATE / _SAMPLE) :]
+        return damping(late, float(output.steps[1] - output.steps[0]) * problem.dt)
+
+    def possible(orders: tuple[int, int]) -> bool:
+        by_channel = channel_orders(problem.channels, *orders)
+        return bool(families_of(problem.channels, by_channel, len(problem.model.size)).max() <= FAMILIES)
+
+    constant = all(len(values) == 1 for values in problem.drive)
+    if not choice.given and constant:
+        choice = choice._replace(orders=raise_orders(choice.orders, damping_at, possible))
+    return choice, solution(choice.orders)
+
+
+def _realisations(
+    problem: Problem, choice: Choice, best: Solution, chain: tuple[int, int], *, density: bool
+) -> tuple[list[Run], Solution]:
+    """All realisations, on cells that reach as low as all of them; with these cells, too."""
+    depth, above = best.depth, best.grid.above
+    while True:
+        below = rules.below_of(problem.model, above, depth)
+        grid, runs = best.grid._replace(below=below), []
+        deeper = fits(
+            problem.model, problem.drive, grid._replace(below=rules.below_of(problem.model, above, 2 * depth))
+        )
+        for r in range(chain[1]):
+            rng = stream(chain[0], "realisation", r, "chain")
+            done = run(problem.model, problem.channels, grid, problem.drive, problem.steps, density=density, rng=rng)
+            if diverged(done):
+                raise InputError(
+                    f"Argument `bin_width` must be smaller for this network, but is {done.layout.unit.min():g}: its "
+                    "potentials diverge. Halve it, or dt, until this passes."
+                )
+            low = bool(np.all(np.abs(done.lowest) <= MAX_LOWEST))
+            if deeper and not low:
+                break
+            runs.append(done)
+        else:
+            lowest = np.mean([done.lowest for done in runs], axis=0)
+            deep = bool(np.all(np.abs(lowest) <= MAX_LOWEST))
+            return runs, best._replace(grid=grid, depth=depth, deep=deep, run=best.run._replace(lowest=lowest))
+        depth *= 2.0
