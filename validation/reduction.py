@@ -7,12 +7,13 @@ Law:      Inputs K per source: log-uniform. Decay: uniform, by source. Leak: non
           Drive: uniform in 1 to 6 per ms without leak, 100 to 145 with. One population: excitatory or inhibitory. All
           from seed 1. Networks that fire above 150 Hz are left out and said to be.
 Run time: about 10 CPU minutes for 60 networks.
-Command:  python validation/reduction.py networks
+Command:  python validation/reduction.py networks, or chain (about 70 CPU minutes), or sizes (about 20)
 """
 
 import warnings
 
 import numpy as np
+from spiking_reduction import DT, QUANTITIES, SETS, statistics
 from study import Results, estimate, main
 
 import largen as ln
@@ -109,7 +110,78 @@ def _summary(results, rows):
     table.add("median estimate (%)", float(np.median(100.0 * error[heard] / truth[heard])))
 
 
-PARTS = (networks,)
+# The chain of a finite network ---------------------------------------------------------------------------------
+
+CHAIN_N, CHAIN_SEEDS, CHAIN_DURATION = 4000, 40, 5000.0
+SPARSE_SIZES = {4_000: 10, 40_000: 10, 400_000: 3}
+"""Realisations of the sparse network by its number of neurons."""
+SPARSE_DURATION, SPARSE_START = 1500.0, 500.0
+
+
+def sparse(n):
+    """60 and 20 inputs with leak, at any number of neurons: strongly recurrent, with a slow mode at 23 Hz."""
+    size = np.array([3 * n // 4, n // 4])
+    return ln.SpikingNetwork(
+        size=size,
+        strength=((3.0, 9.0), (5.0, 10.0)),
+        probability=np.tile(np.array([60.0, 20.0]) / size, (2, 1)),
+        decay=((3.0, 10.0), (3.0, 10.0)),
+        external_rate=100.0,
+        membrane_time=20.0,
+        refractory_time=2.0,
+    )
+
+
+def chain(results: Results, small: bool) -> None:
+    """The eleven dense sets of `spiking_reduction.py` with 4000 neurons: chain on families and chain of bins; in %."""
+    seeds, cases = (2, list(SETS)[:1]) if small else (CHAIN_SEEDS, list(SETS))
+    duration = 300.0 if small else CHAIN_DURATION
+    times = np.arange(round(duration / DT) + 1) * DT
+    columns = [c for name, digits in QUANTITIES for c in ((name, digits), (f"{name}, error (%)", "+.2f", ".2f"))]
+    table, errors = results.table("chain", "set", "of", *columns), {}
+    for name in cases:
+        model = ln.SpikingNetwork().replace(**SETS[name])
+        scaled = model.scaled(CHAIN_N)
+        shared = {"n": CHAIN_N, "finite_size": True, "realisations": seeds}
+        runs = {
+            "network": ln.simulate(model, times, n=CHAIN_N, realisations=seeds, seed=1, dt=DT),
+            "families": ln.solve_limit(model, times, closure="quadrature", seed=2, error=False, **shared),
+            "bins": ln.solve_limit(model, times, closure="joint", seed=2, bin_width=4.0, **shared),
+        }
+        found = {of: np.array([statistics(r, scaled, True) for r in run["rate"].values]) for of, run in runs.items()}
+        truth, se = found["network"].mean(0), found["network"].std(0, ddof=1) / np.sqrt(seeds)
+        table.add(name, "network", *(c for k in range(3) for c in (estimate(truth[k], se[k]), None)))
+        for of in ("families", "bins"):
+            mean, own = found[of].mean(0), found[of].std(0, ddof=1) / np.sqrt(seeds)
+            relative, error = 100.0 * (mean / truth - 1.0), 100.0 * np.hypot(own, se) / truth
+            table.add(name, of, *(c for k in range(3) for c in (mean[k], estimate(relative[k], error[k]))))
+            errors.setdefault(of, []).append(np.abs(relative))
+    table = results.table("chain_errors", "of", *((f"{name} (%)", ".2f") for name, _ in QUANTITIES))
+    for of, values in errors.items():
+        table.add(of, *np.mean(values, axis=0))
+
+
+def sizes(results: Results, small: bool) -> None:
+    """The sparse network at three sizes: mean rates and their standard deviation in 1 ms, network and chain."""
+    columns = [(f"{population} {what}", ".3f", ".3f") for what in ("rate (Hz)", "sd (Hz)") for population in "EI"]
+    table = results.table("sizes", "neurons", "of", "orders", *columns)
+    duration = 600.0 if small else SPARSE_DURATION
+    times = np.arange(0.0, duration + 0.5)
+    for n, count in {4_000: 2}.items() if small else SPARSE_SIZES.items():
+        model = sparse(n)
+        network = ln.simulate(model, times, realisations=count, seed=1)
+        limit = ln.solve_limit(
+            model, times, closure="quadrature", finite_size=True, realisations=count, seed=1, error=False
+        )
+        for of, run in (("network", network), ("chain", limit)):
+            rate = run["rate"].sel(time=slice(SPARSE_START + 0.5, None))
+            values = np.concatenate([rate.mean("time").values, rate.std("time").values], axis=1)
+            se = values.std(0, ddof=1) / np.sqrt(count)
+            orders = str(tuple(limit.attrs["orders"].tolist())) if of == "chain" else ""
+            table.add(n, of, orders, *(estimate(*pair) for pair in zip(values.mean(0), se, strict=True)))
+
+
+PARTS = (networks, chain, sizes)
 
 if __name__ == "__main__":
     main(PARTS, __doc__)

@@ -241,7 +241,10 @@ def test_few_neurons_are_refused():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"neuron": "quadratic", "soft_threshold": 50.0, "slope": 5.0, "membrane_time": 20.0}, "`neuron` must be 'leaky'"),
+        (
+            {"neuron": "quadratic", "soft_threshold": 50.0, "slope": 5.0, "membrane_time": 20.0},
+            "`neuron` must be 'leaky'",
+        ),
         ({"external": "poisson", "external_strength": 1.0}, "`external` must be 'gaussian'"),
         ({"synapse": "exponential"}, "`inhibition` must be 'current'"),
     ],
