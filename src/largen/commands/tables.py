@@ -99,6 +99,8 @@ def show_comparison(report: xr.Dataset, everything: bool = False, again: str = "
         _say(f"Not compared: {report.attrs['not_compared']}.")
     if report.attrs["unusual"] and not everything:
         _say(f"Note: {report.attrs['unusual']}.")
+    if said := report.attrs.get("limit_flags"):
+        _say(f"Note: {said}.")
     if everything:
         _say(f"{report.attrs['method']}; {report.attrs['assumptions']}.")
         level = plain_percent(report.attrs["level"])

@@ -70,7 +70,8 @@ def compare(
         would decide the row with that probability), needed_is_bound; and, against the theory at the network's
         size, finite_theory, finite_difference, finite_standard_error, finite_dof, finite_ci_low, finite_ci_high,
         finite_p_within, finite_p_beyond, finite_share. `attrs`: verdict, headline, level, realisations,
-        theory_realisations, method, assumptions, not_compared, smallest_p.
+        theory_realisations, method, assumptions, not_compared, smallest_p; `limit_flags` where the limit warns of
+        itself.
 
     A selection is compared by its labels: populations, lags and realisations in any order.
 
@@ -225,6 +226,8 @@ class _Comparison(NamedTuple):
             "assumptions": f"{assumed}, but {against}" if against else assumed,
             "unusual": against,
         }
+        if said := self.limit.attrs.get("flags"):
+            report.attrs["limit_flags"] = said
         report.attrs["headline"] = headline(report)
         return report
 

@@ -157,4 +157,6 @@ def lines(report: xr.Dataset) -> list[str]:
         share = f"{percent(row['difference'] / row['scale'])} {interval_in_words(row)}"
         said = what_is_said(row, report.attrs["realisations"])
         found.append(f"{row['component']}: {share}, tolerance {plain_percent(row['tolerance'])}: {said}")
+    if said := report.attrs.get("limit_flags"):
+        found.append(f"The {_other(report)} warns of itself: {said}.")
     return found
