@@ -5,7 +5,7 @@ What:     77 169 neurons, 299 million synapses with spread delays and strengths,
           formula with shifted threshold and reset in a process of its own.
 Source:   Potjans & Diesmann, Cereb. Cortex 24 (2014); rates as of its code at INM-6. van Albada et al. (2015).
 Needs:    2.3 GB of memory; a Python that imports NNMT, named by $NNMT_PYTHON, for its column.
-Run time: about 1 minute of CPU time on one core for the network, and what the reduction takes.
+Run time: about 1 minute of CPU time on one core.
 Command:  NNMT_PYTHON=... python validation/microcircuit.py rates
 """
 
@@ -91,7 +91,7 @@ def _spectra(results: Results, network, reduction) -> None:
     for a, name in enumerate(network["population"].values):
         tops = []
         for one in found:
-            above = one["power"][a].where(one["frequency"] > 20.0)
+            above = np.where(one["frequency"].values > 20.0, one["power"].values[a], 0.0)
             tops.append(float(one["frequency"][int(above.argmax())]))
         table.add(str(name), *tops)
     spectra = results.table("spectra", "Hz", *((str(name), ".3g") for name in network["population"].values))

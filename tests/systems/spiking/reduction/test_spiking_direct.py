@@ -283,8 +283,8 @@ def test_the_chain_takes_large_kicks_one_by_one():
 @pytest.mark.parametrize(
     ("changes", "options", "message"),
     [
-        ({"synapse": "exponential"}, {}, "`synapse` must be 'delta' or 'pending'"),
-        ({"synapse": "release"}, {}, "`synapse` must be 'delta' or 'pending'"),
+        ({"synapse": "exponential"}, {"closure": "joint"}, "`synapse` must be 'delta' or 'pending'"),
+        ({"synapse": "release"}, {"closure": "joint"}, "`synapse` must be 'delta' or 'pending'"),
         ({"external_strength": 0.1, "external_decay": 1.0}, {}, "`external_decay` must be 0 for the reduction"),
         ({}, {"engine": "jax"}, "`engine` must be 'numba'"),
         ({}, {"closure": "white"}, "`closure` must be 'joint'"),

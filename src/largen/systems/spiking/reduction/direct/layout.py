@@ -63,6 +63,7 @@ class DirectLayout(NamedTuple):
         chance: p of `probability`, which thins the number of arrivals, else 0, shape (J,).
         degree: K of `in_degree`, else infinite, shape (J,).
         spread: Squared relative spread of strengths, shape (J,).
+        alike: First class of the same target with the same jump, pull and spread, shape (J,).
         shares: Shares of the delays of 1, 2, ... steps, shape (J, D).
         leave: Probability of leaving the refractory pool in a step, shape (P,).
         delay: Steps in the refractory pool if its period is fixed, else -1, shape (P,).
@@ -101,6 +102,7 @@ class DirectLayout(NamedTuple):
     chance: np.ndarray
     degree: np.ndarray
     spread: np.ndarray
+    alike: np.ndarray
     shares: np.ndarray
     leave: np.ndarray
     delay: np.ndarray
@@ -187,15 +189,19 @@ def _classes(model: "SpikingNetwork", dt: float, unit: np.ndarray) -> dict[str, 
     span = constants.per_population(model, model.threshold) - model.reversal
     pulls = np.asarray(model.inhibitory)[source] & (model.inhibition == "conductance")
     chance = constants.per_pair(model, model.probability if model.probability is not None else 0.0)
+    pull = np.where(pulls, -weight[pairs] / span[target], 0.0)
+    spread = constants.per_pair(model, model.strength_spread)[pairs] ** 2
+    keys = np.stack([target, weight[pairs], pull, spread], axis=1)
     degree = kappa if model.in_degree is not None else np.full_like(kappa, np.inf)
     return {
         "classes": np.searchsorted(target, np.arange(constants.count(model) + 1)),
         "source": source,
         "inputs": kappa[pairs],
         "weight": weight[pairs] / unit[target],
-        "pull": np.where(pulls, -weight[pairs] / span[target], 0.0),
+        "pull": pull,
         "chance": chance[pairs],
         "degree": degree[pairs],
-        "spread": constants.per_pair(model, model.strength_spread)[pairs] ** 2,
+        "spread": spread,
+        "alike": np.array([np.flatnonzero(np.all(keys == key, axis=1))[0] for key in keys], np.int64),
         "shares": constants.delays(model, dt).shares[pairs],
     }
