@@ -174,6 +174,11 @@ class Curves(Pictured):
     about = "lines are the limit, dotted the first network"
 
     @classmethod
+    def fits(cls, picture: pictures.Curves, limit: xr.Dataset) -> bool:
+        """Whether the limit has any of the curves."""
+        return bool(picture.of(limit))
+
+    @classmethod
     def of(cls, limit: xr.Dataset, picture: pictures.Curves) -> "Curves":
         """Make the view that a system declares."""
         return cls(limit, picture)

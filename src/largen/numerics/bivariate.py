@@ -18,7 +18,7 @@ from largen.numerics.compiled import njit
 MOST_TERMS = 2048
 _REACH = 12.0
 _INTERVALS = 480
-_MOST_INTERVALS = _INTERVALS * 2**10
+MOST_INTERVALS = _INTERVALS * 2**10
 _SQRT_2PI = math.sqrt(2.0 * math.pi)
 
 
@@ -39,7 +39,7 @@ class Expansion(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)
-def _nodes(intervals: int) -> tuple[np.ndarray, np.ndarray]:
+def rule(intervals: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes of the trapezoidal rule for the standard Gaussian law and its normalised weights."""
     xi = np.linspace(-_REACH, _REACH, intervals + 1)
     weights = np.exp(-0.5 * xi**2)
@@ -102,11 +102,11 @@ def expand(
         value = float(_values(function, np.array([mean]))[0])
         return Expansion(value, 0.0, np.zeros(terms), np.zeros(terms + 1))
     intervals, spread, coarse = 2 * _INTERVALS, math.sqrt(variance), None
-    while intervals <= _MOST_INTERVALS:
-        xi, weights = _nodes(intervals)
+    while intervals <= MOST_INTERVALS:
+        xi, weights = rule(intervals)
         values = _values(function, mean + spread * xi)
         if coarse is None:
-            coarse = _centred(*_nodes(intervals // 2), values[::2])
+            coarse = _centred(*rule(intervals // 2), values[::2])
         fine = _centred(xi, weights, values)
         change = max(
             abs(fine.second - coarse.second),
@@ -255,7 +255,7 @@ def covariance_by_smoothing(
         intervals: Intervals of the trapezoidal rule.
     """
     points, weights = _gauss_hermite(nodes)
-    z, mass = _nodes(intervals)
+    z, mass = rule(intervals)
     out = np.empty(len(r))
     for i in range(len(r)):
         common, own = math.sqrt(abs(r[i])), math.sqrt(max(1.0 - abs(r[i]), 0.0))

@@ -77,7 +77,8 @@ def _check(tree: ast.expr, text: str, name: str) -> None:
         return InputError(f"Argument `{name}` must be a formula of x, but {text!r} holds {what}.{near}{remedy}")
 
     if isinstance(tree, ast.Constant):
-        if type(tree.value) not in (int, float) or not math.isfinite(float(min(abs(tree.value), 10**300))):
+        value: Any = tree.value
+        if type(value) not in (int, float) or not math.isfinite(float(min(abs(value), 10**300))):
             raise refuse(repr(tree.value))
     elif isinstance(tree, ast.Name):
         if tree.id not in ("x", "pi"):
@@ -101,12 +102,13 @@ def _check(tree: ast.expr, text: str, name: str) -> None:
 def _evaluate(tree: Any, library: Any, x: Any) -> Any:
     """The value at x with the functions of a library."""
     if isinstance(tree, ast.Constant):
-        return float(min(max(tree.value, -(10.0**300)), 10.0**300))
+        value: Any = tree.value
+        return float(min(value, 10.0**300))
     if isinstance(tree, ast.Name):
         return x if tree.id == "x" else math.pi
     if isinstance(tree, ast.UnaryOp):
-        value = _evaluate(tree.operand, library, x)
-        return -value if isinstance(tree.op, ast.USub) else value
+        operand = _evaluate(tree.operand, library, x)
+        return -operand if isinstance(tree.op, ast.USub) else operand
     if isinstance(tree, ast.BinOp):
         left, right = (_evaluate(part, library, x) for part in (tree.left, tree.right))
         return getattr(library, _OPERATORS[type(tree.op)][0])(left, right)

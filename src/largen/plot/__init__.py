@@ -17,6 +17,8 @@ from largen.plot.dynamics import event_sizes as event_sizes
 from largen.plot.dynamics import phase_portrait as phase_portrait
 from largen.plot.map import map as map
 from largen.plot.overview import overview as overview
+from largen.plot.phases import jacobian as jacobian
+from largen.plot.phases import phases as phases
 from largen.plot.spikes import orbit as orbit
 from largen.plot.spikes import raster as raster
 from largen.plot.spikes import spectrum as spectrum

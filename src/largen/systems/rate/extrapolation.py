@@ -22,6 +22,7 @@ def extrapolate(
     step: float | None,
     rtol: float,
     atol: float,
+    soon: bool = False,
 ) -> S:
     """Halve the step until two extrapolates agree.
 
@@ -34,6 +35,7 @@ def extrapolate(
         step: Largest step to start from; None for half of `tau`.
         rtol: Relative tolerance, of the largest mean or covariance.
         atol: Absolute tolerance.
+        soon: Whether the first extrapolate is enough where the finer of its two grids is within the tolerance already.
 
     Raises:
         InputError: The times take too many steps.
@@ -55,8 +57,8 @@ def extrapolate(
         latest = [on_grid(widest, 2**level)]
         for power, coarse in enumerate(table, start=1):
             latest.append(_combine(latest[-1], coarse, 4.0**power, arrays))
-        if level >= 2:
-            error, allowed = _distance(latest[-1], table[-1], arrays, rtol, atol)
+        if level >= (1 if soon else 2):
+            error, allowed = _distance(latest[-1], table[-1] if level >= 2 else latest[0], arrays, rtol, atol)
             if error <= allowed:
                 return latest[-1]._replace(error=error)
         table = latest

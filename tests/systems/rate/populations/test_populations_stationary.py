@@ -132,6 +132,10 @@ def test_structured_chaos_of_rank_one_has_the_known_numbers(strength, latent, fr
     assert exponent.of_regime(found) == pytest.approx(growth, abs=1e-8)
 
 
+def test_a_loose_tolerance_does_not_stay_near_an_unstable_static_state():
+    assert float(rank_one(2.3).lyapunov_exponent(rtol=1e-5)) == pytest.approx(0.04375806, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("g", "first", "second"),
     [pytest.param(1.2, 1.20454129, 1.23035400, marks=pytest.mark.long), (3.0, 3.13066926, 4.22910067)],

@@ -1,6 +1,6 @@
 """The theories of populations, as methods of the model that give labelled results."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,6 +86,29 @@ class AbstractAnalyses(AbstractSystem):
         return tables.of_fluctuations(
             self._model, fluctuations.solve(self._model, times, samples=samples, seed=seed), times, n
         )
+
+    def phases(self, over: Mapping[str, Any], *, rtol: float = 1e-4, atol: float = 1e-6) -> "xr.Dataset":
+        """Largest Lyapunov exponent and structure over two parameters, for `plot.phases`; see `phases.find`.
+
+        Args:
+            over: Two parameters with their values, such as {"weight_variance[e,e]": [...], "mean_weight*": [...]}.
+            rtol: Relative tolerance.
+            atol: Absolute tolerance.
+        """
+        from largen.systems.rate.populations import phases, tables
+
+        return tables.of_phases(phases.find(self._model, over, rtol=rtol, atol=atol))
+
+    def jacobian(self, *, n: int = 500, seed: int = 0) -> "xr.Dataset":
+        """Eigenvalues of one drawn network at rest, with the predicted bulk and outliers, for `plot.jacobian`.
+
+        Args:
+            n: Neurons.
+            seed: Seed of the draw.
+        """
+        from largen.systems.rate.populations import jacobian, tables
+
+        return tables.of_jacobian(jacobian.solve(self._model, n=n, seed=seed), n)
 
     def tangent_dynamics(
         self, *, n: int | None, dt: float | None, rng: Callable[..., np.random.Generator] | None

@@ -17,24 +17,38 @@ import numpy as np
 from scipy import special
 
 from largen.checks import InputError, LimitError
-from largen.numerics.bivariate import MOST_TERMS, Expansion, probit_covariance
-from largen.numerics.compiled import njit
+from largen.numerics.bivariate import MOST_INTERVALS, MOST_TERMS, Expansion, probit_covariance, rule
 from largen.numerics.gaussian import trapezoid
 from largen.systems.rate.activations import Activation, is_formula, jax_function
+from largen.systems.rate.populations.series import expansion, power_series
 
 _FEWEST_NODES, _MOST_NODES = 768, 768 * 2**9
 _SQRT_2PI = math.sqrt(2.0 * math.pi)
+_FEW_TERMS = 512  # which a coarse rule resolves
 _LEAST = 1e-22  # variance of a rate that does not count
 
 
 class Response(Activation):
     """The activation of one population, phi(x) = activation(gain x), with its derivative."""
 
+    _intervals = 480  # of the trapezoidal rule, doubled where the activation needs it
+
     def expand(self, mean: float, variance: float, terms: int, tolerance: float) -> Expansion:
         """Normalised Hermite coefficients at one Gaussian law."""
         if self.kind == "relu":
             return _expand_relu(self.gain, mean, variance, terms)
-        return super().expand(mean, variance, terms, tolerance)
+        if self.scale or self.kind == "linear" or variance <= 0.0:
+            return super().expand(mean, variance, terms, tolerance)
+        spread = math.sqrt(variance)
+        while self._intervals <= MOST_INTERVALS:
+            xi, weights = rule(max(self._intervals, 480 if terms <= _FEW_TERMS else 960))
+            found = expansion(xi, weights, self(mean + spread * xi), terms, tolerance)
+            if found[0]:
+                return Expansion(*found[1:])
+            if not math.isfinite(found[1]):
+                break
+            self._intervals *= 2
+        return super().expand(mean, variance, terms, tolerance)  # which says what is wrong
 
     def covariance(
         self,
@@ -209,49 +223,6 @@ def average(function: Callable[[np.ndarray], np.ndarray], mean: float, variance:
         before = value
         nodes *= 2
     raise InputError("The activation is too steep for quadrature. Take a smaller gain, or probit or erf.")
-
-
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
-def power_series(coefficients, r, tolerance):
-    """sum_{n>=1} c_n r^n, each block of values with as many terms as its largest needs.
-
-    Args:
-        coefficients: c_n, shape (term,).
-        r: Values in [-1, 1], shape (value,).
-        tolerance: Largest tail left out.
-
-    Returns:
-        Sums, shape (value,).
-    """
-    count = coefficients.size
-    tail = np.zeros(count + 1)
-    for n in range(count - 1, -1, -1):
-        tail[n] = tail[n + 1] + abs(coefficients[n])
-    out = np.empty(r.size)
-    for start in range(0, r.size, 16):
-        stop = min(start + 16, r.size)
-        largest = 0.0
-        for i in range(start, stop):
-            largest = max(largest, abs(r[i]))
-        low, high = 0, count
-        if largest == 0.0:
-            high = 0
-        log = math.log(largest) if largest > 0.0 else 0.0
-        while low < high:
-            middle = (low + high) // 2
-            if math.exp(log * (middle + 1)) * tail[middle] <= tolerance:
-                high = middle
-            else:
-                low = middle + 1
-        for i in range(start, stop):
-            out[i] = 0.0
-        for n in range(high - 1, -1, -1):
-            c = coefficients[n]
-            for i in range(start, stop):
-                out[i] = out[i] * r[i] + c
-        for i in range(start, stop):
-            out[i] *= r[i]
-    return out
 
 
 # Closed forms ----------------------------------------------------------------------------------------------------

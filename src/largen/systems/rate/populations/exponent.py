@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _NEGLIGIBLE = 1e-13
 _SMALL = 1e-7  # tangent correlation at the end of the window, relative to its start
+_FLAT = 0.5  # likewise where it does not decay at all
 _WIDEST = 2**17
 
 
@@ -45,14 +46,16 @@ class Exponent(NamedTuple):
     regime: "Stationary"
 
 
-def solve(model: "RatePopulations", *, start: Any = None, rtol: float = 1e-8, atol: float = 1e-10) -> Exponent:
+def solve(
+    model: "RatePopulations", *, start: Any = None, rtol: float = 1e-8, atol: float = 1e-10, **options: Any
+) -> Exponent:
     """Find the exponent in the stationary regime that `stationary.solve` finds with the same arguments.
 
     Raises:
         LimitError: Correlated weights in more than one block, or in a table: no theory of it was checked.
     """
     _require_known(model)
-    regime = stationary.solve(model, start=start, rtol=rtol, atol=atol)
+    regime = stationary.solve(model, start=start, rtol=rtol, atol=atol, **options)
     if regime.static:
         if regime.state is None:
             raise LimitError("The exponent of a static state of correlated weights is not derived.")
@@ -108,11 +111,17 @@ def of_regime(regime: "Stationary") -> float:
     """The exponent on one grid; the window is made longer while the tangent correlation has not decayed at its end."""
     numbers, step = regime.sweep.still.numbers, regime.sweep.step
     multiplier = multipliers(regime)
+    first = multiplier.shape[2]
     while True:
         operator = _Operator(numbers, multiplier, step)
         value = operator.root()
         if value == -math.inf or operator.end <= _SMALL or multiplier.shape[2] > _WIDEST:
             return value
+        if multiplier.shape[2] > 8 * first and operator.end > _FLAT:
+            raise LimitError(
+                "The tangent correlation does not decay: the regime is static, or too near to it. Give a smaller rtol, "
+                "or look at static_states."
+            )
         longer = np.repeat(multiplier[:, :, -1:], multiplier.shape[2] - 1, axis=2)  # its static level
         multiplier = np.concatenate([multiplier, longer], axis=2)
 

@@ -104,7 +104,7 @@ def moments(model: "RatePopulations", times: np.ndarray, options: Options) -> So
     def on_grid(widest: float, refine: int) -> Solution:
         return _on_grid(model, times, options, widest, refine)
 
-    return extrapolate(on_grid, _ARRAYS, times, tau, step=options.step, rtol=options.rtol, atol=options.atol)
+    return extrapolate(on_grid, _ARRAYS, times, tau, step=options.step, rtol=options.rtol, atol=options.atol, soon=True)
 
 
 def _on_grid(model: "RatePopulations", times: np.ndarray, options: Options, step: float, refine: int) -> Solution:

@@ -68,7 +68,9 @@ class RatePopulations(AbstractAnalyses):
     )
     overview: ClassVar[tuple[tuple[Picture, ...], ...]] = OVERVIEW
     views: ClassVar[Mapping[str, tuple[Picture, ...]]] = VIEWS
-    opening: ClassVar[Opening | None] = Opening(20.0, 1.0, 100.0, 1000, 20_000)
+    opening: ClassVar[Opening | None] = Opening(
+        20.0, 1.0, 100.0, 1000, 20_000, {"lags": 0, "rtol": 1e-5}, {"lags": 0}, example="excitatory_inhibitory"
+    )
 
     dynamics: str = parameter(
         "continuous",
@@ -209,7 +211,7 @@ class RatePopulations(AbstractAnalyses):
                 "Give weight_variance=None with kernels."
             )
         if self.kernels is not None:
-            _check_kernels(self.kernels, labels)
+            numbers.check_kernels(self.kernels, labels)
         numbers.check_loadings(self, labels)
 
     def _with(self, fields: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
@@ -398,13 +400,3 @@ def _check_activations(given: Any, labels: tuple[str, ...]) -> None:
     for index, activation in entries(given):
         name = "activation" + (f"[{labels[index[0]]}]" if index and index[0] < len(labels) else "")
         activations.check(activation, name, (*activations.NAMES, "relu"))
-
-
-def _check_kernels(kernels: Any, labels: tuple[str, ...]) -> None:
-    """Refuse a kernel that is no covariance on a large ring; the message names the block."""
-    for (a, b), kernel in entries(kernels):
-        try:
-            kernel.coupling()
-        except InputError as error:
-            block = f"kernels[{labels[a]},{labels[b]}]"
-            raise InputError(str(error).replace("Argument `kernel`", f"Argument `{block}`")) from error

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from largen.checks import InputError, require
-from largen.parameters import TimeSeries
+from largen.parameters import TimeSeries, entries
 from largen.systems.rate.kernels import AbstractKernel, UncorrelatedKernel
 
 if TYPE_CHECKING:
@@ -254,3 +254,13 @@ def is_steady(model: "RatePopulations") -> bool:
         elif callable(value):
             return False
     return True
+
+
+def check_kernels(kernels: Any, labels: tuple[str, ...]) -> None:
+    """Refuse a kernel that is no covariance on a large ring; the message names the block."""
+    for (a, b), kernel in entries(kernels):
+        try:
+            kernel.coupling()
+        except InputError as error:
+            block = f"kernels[{labels[a]},{labels[b]}]"
+            raise InputError(str(error).replace("Argument `kernel`", f"Argument `{block}`")) from error

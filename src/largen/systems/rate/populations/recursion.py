@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from largen.checks import LimitError
-from largen.numerics.compiled import njit
 from largen.systems.rate.input_covariance import InputCovariance
 from largen.systems.rate.kernels import Coupling
+from largen.systems.rate.populations import recursion_kernels as kernels
 from largen.systems.rate.populations.expectations import Response, responses_of
-from largen.systems.rate.populations.fields import Fields, fields_of
+from largen.systems.rate.populations.fields import Fields, Source, fields_of
 from largen.systems.rate.populations.numbers import Numbers, input_at, signals_at
 from largen.systems.rate.recursion import Grid, continuous_grid, discrete_grid
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from largen.systems.rate.populations.model import RatePopulations
 
 _MOST_CORRECTIONS = 60
+_CHANGE = 3e-4  # largest error of an implicit step, as a share of the tolerance
 _UNBOUNDED = 1e100
 
 
@@ -60,18 +61,23 @@ class _Inputs(InputCovariance):
             response, Coupling(zeros, np.zeros(series, np.int64), weights, np.zeros(1), 0.0, pair), points, rtol, atol
         )
 
-    def sums(self, t: int, covariance: np.ndarray) -> np.ndarray:
-        """Series at (s, t) for s = 0..t, from their covariances; shape (law * series, t + 1) in and out.
+    def add(self, t: int, source: Source, covariance: np.ndarray, own: tuple[np.ndarray, np.ndarray],
+            mix: np.ndarray, total: np.ndarray, out: np.ndarray) -> None:  # fmt: skip
+        """Add this source's part of the input covariances at (t, s), s = 0..t, of both laws.
 
-        The first row is lag 0 of one network, whose s = t is one and the same variable.
+        Args:
+            t: The later time.
+            source: Its series; the first one is lag 0 of one network, whose s = t is one and the same variable.
+            covariance: Covariance of the fields, shape (2, field, point, point).
+            own: Covariance at lag 0 without coupling of the laws, shape (point, point) each.
+            mix: Weights of the series in the fields, shape (field, series).
+            total: Weights of the product of mean rates, shape (field,).
+            out: Input covariances, shape (2, field, >= t + 1).
         """
-        scale = np.sqrt(self.variance[: t + 1] * self.variance[t])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            r = np.where(scale > 0.0, np.clip(covariance / scale, -1.0, 1.0), 0.0)
-        r[0, t] = 0.0  # no series: the variance itself
-        found = self._series(t, None, np.ascontiguousarray(r))
+        r = kernels.correlations(source.reads, covariance, *own, self.variance, t)
+        found = self._series(t, None, r)
         found[0, t] = self.table.variance[t]
-        return found
+        kernels.add(found, mix, total, self.table.mean, t, out)
 
     def slope(self, t: int) -> float:
         """E phi' at a time."""
@@ -151,7 +157,8 @@ class _State:
         self._start_private()
         fields = setting.fields.count
         self.covariance = np.zeros((2, fields, points, points))  # of one network, of two replicas
-        self.response, self.spare, self.source, self.source_next = np.zeros((4, 2, fields, points))
+        self.response, self.spare, self.source, self.source_next, self.source_before = np.zeros((5, 2, fields, points))
+        self.totals = np.ascontiguousarray(setting.fields.total.T)
         self.inputs = tuple(
             _Inputs(response, source.weights, source.pair, points, setting.rtol, setting.atol)
             for response, source in zip(setting.responses, setting.fields.sources, strict=True)
@@ -175,20 +182,25 @@ class _State:
                 noise[i + 1, i + 1] = grid.decay[i] ** 2 * noise[i, i] + grid.noise[i]
             self.private[a] = numbers.initial_variance[a] * np.outer(start, start) + noise
         self.base = self.private.copy()
+        loadings = numbers.loadings
+        left = np.ascontiguousarray(loadings.mean[:, : loadings.rank])
+        self.law = (
+            numbers.fractions,
+            numbers.mean_weight,
+            left,
+            loadings.right_mean,
+            np.ascontiguousarray(loadings.right),
+        )
 
     def own(self, t: int) -> None:
         """Covariance without coupling of the states at t and before, from what was filtered up to t."""
-        covariance = self.setting.numbers.loadings.covariance
-        shared = np.einsum("ads,ade,ae->as", self.filtered[:, :, : t + 1], covariance, self.filtered[:, :, t])
-        self.shared[:, t, : t + 1] = shared
-        self.private[:, t, : t + 1] = self.base[:, t, : t + 1] + shared
+        kernels.own(self.filtered, self.setting.numbers.loadings.covariance, self.base, t, self.shared, self.private)
 
     def set_law(self, t: int) -> np.ndarray:
         """Set the laws at a time and return the drive of the means, shape (population,)."""
-        numbers, fields = self.setting.numbers, self.setting.fields
         self.own(t)
-        for a, inputs in enumerate(self.inputs):
-            variance = float(fields.of(a) @ self.covariance[0, :, t, t] + self.private[a, t, t])
+        variances = kernels.variances(self.setting.fields.at_zero, self.covariance, self.private, t)
+        for a, (inputs, variance) in enumerate(zip(self.inputs, variances.tolist(), strict=True)):
             mean = float(self.mean[a, t])
             if not (abs(mean) < _UNBOUNDED and variance < _UNBOUNDED):
                 raise LimitError(
@@ -197,138 +209,77 @@ class _State:
                 )
             self.rate[a, t] = inputs.set(t, mean, max(variance, 0.0))
             self.slope[a, t] = inputs.slope(t)
-        loadings = numbers.loadings
-        stein = np.einsum("ard,ad->ar", loadings.right, self.filtered[:, :, t]) * self.slope[:, t : t + 1]
-        self.latent[:, t] = numbers.fractions @ (loadings.right_mean * self.rate[:, t : t + 1] + stein)
-        drive = numbers.mean_weight @ self.rate[:, t] + self.setting.drive[:, t]
-        return drive + loadings.mean[:, : loadings.rank] @ self.latent[:, t]
+        return kernels.drive(*self.law, self.filtered, self.rate, self.slope, self.setting.drive, t, self.latent)
 
     def evaluate(self, t: int) -> None:
         """Input covariances of all fields at (t, s), s <= t, of both laws."""
-        fields, count = self.setting.fields, t + 1
-        out = np.zeros((2, fields.count, count))
+        fields, out = self.setting.fields, self.source_next
+        out[:, :, : t + 1] = 0.0
         for b, (inputs, source, mix) in enumerate(zip(self.inputs, fields.sources, fields.mix, strict=True)):
-            series = len(source.reads)
-            covariance = source.reads @ self.covariance[:, :, t, :count]
-            covariance[0, 0] += self.private[b, t, :count]
-            covariance[1, 0] += self.shared[b, t, :count]
-            sums = inputs.sums(t, covariance.reshape(2 * series, count)).reshape(2, series, count)
-            out += mix @ sums + fields.total[:, b, None] * (self.rate[b, :count] * self.rate[b, t])
-        self.source_next[:, :, :count] = out
+            own = self.private[b], self.shared[b]
+            inputs.add(t, source, self.covariance, own, mix, self.totals[b], out)
 
     def respond(self, t: int) -> None:
         """What the input at t + 1 has in common with the states so far."""
-        _respond(self.source_next, self.e, self.p, self.q, self.setting.fields.target, t, self.spare)
+        kernels.respond(self.source_next, self.e, self.p, self.q, self.setting.fields.target, t, self.spare)
 
-    def advance(self, t: int) -> None:
-        """Covariance of the fields at t + 1."""
-        arrays = self.covariance[:, :, t], self.response, self.source, self.source_next, self.spare
-        _advance(*arrays, self.e, self.p, self.q, self.setting.fields.target, t, self.covariance[:, :, t + 1])
+    def advance(self, t: int) -> tuple[float, float]:
+        """Covariance of the fields at t + 1; returns its largest change and its size."""
+        arrays = self.covariance, self.response, self.source, self.source_next, self.spare
+        return kernels.advance(*arrays, self.e, self.p, self.q, self.setting.fields.target, t)
+
+    def guess(self, t: int) -> None:
+        """Input covariances at t + 1: those at t and before, continued in a straight line."""
+        kernels.guess(self.source, self.source_before, t, self.source_next)
 
     def accept(self) -> None:
         """Make what was computed for t + 1 the present."""
         self.response, self.spare = self.spare, self.response
-        self.source, self.source_next = self.source_next, self.source
+        self.source_before, self.source, self.source_next = self.source, self.source_next, self.source_before
 
 
 def forward(setting: Setting) -> Law:
     """Solve by one sweep forward in time: exact in discrete time, by corrected steps in continuous time."""
-    state, numbers = _State(setting), setting.numbers
-    rank, points = numbers.loadings.rank, setting.points
-    state.mean[:, 0] = numbers.initial_mean
-    drive = state.set_law(0)
-    state.evaluate(0)
-    state.accept()
-    for t in range(points - 1):
-        e, p, q = state.e[:, t], state.p[:, t], state.q[:, t]
-        fixed = e * state.mean[:, t] + p * drive
-        fixed_latent = e[:, None] * state.filtered[:, :rank, t] + p[:, None] * state.latent[:, t]
-        latent = state.latent[:, t]
-        if state.implicit:  # a guess of the input covariance at t + 1: that at t
-            state.source_next[:, :, : t + 1] = state.source[:, :, : t + 1]
-            state.source_next[:, :, t + 1] = state.source[:, :, t]
-            state.respond(t)
-        state.advance(t)
-        before = np.inf
-        for correction in range(_MOST_CORRECTIONS):
-            state.mean[:, t + 1] = fixed + q * drive
-            state.filtered[:, :rank, t + 1] = fixed_latent + q[:, None] * latent
-            drive = state.set_law(t + 1)
-            change = float(np.abs(fixed + q * drive - state.mean[:, t + 1]).max())
-            latent = state.latent[:, t + 1]
-            state.evaluate(t + 1)
-            state.respond(t)
-            if not state.implicit:
-                break
-            old = state.covariance[:, :, t + 1, : t + 2].copy()
-            state.advance(t)
-            change = max(change, float(np.abs(state.covariance[:, :, t + 1, : t + 2] - old).max()))
-            scale = 1.0 + float(np.abs(state.mean[:, t + 1]).max() + np.abs(old).max())
-            stalled = correction > 3 and change >= before and change <= 1e-11 * scale
-            if change <= max(1e-14, 1e-4 * setting.rtol) * scale or stalled:
-                break
-            before = change
-        else:
-            raise LimitError(f"The step to point {t + 1} of {points} did not converge: give a smaller step.")
-        state.mean[:, t + 1] = fixed + q * drive
+    state = _State(setting)
+    state.mean[:, 0] = setting.numbers.initial_mean
+    with np.errstate(all="ignore"):
+        drive = state.set_law(0)
+        state.evaluate(0)
         state.accept()
+        for t in range(setting.points - 1):
+            drive = _step(state, t, drive)
     tail = max(inputs.tail for inputs in state.inputs)
     parts = state.covariance[0], state.covariance[1], state.private, state.shared
     return Law(state.mean, state.rate, state.latent, *parts, tail)
 
 
-@njit(cache=True, error_model="numpy")
-def _respond(source_next, decay, now, nxt, target, t, response_out):
-    """cov(state at s, input at t + 1) for all laws and fields.
-
-    Args:
-        source_next: Input covariance at (t + 1, s), shape (law, field, >= t + 2).
-        decay: e, shape (population, point - 1).
-        now: p, likewise.
-        nxt: q, likewise.
-        target: Population of a field, shape (field,).
-        t: The time.
-        response_out: Shape (law, field, >= t + 2).
-    """
-    for law in range(source_next.shape[0]):
-        for f in range(source_next.shape[1]):
-            a, value = target[f], 0.0
-            response_out[law, f, 0] = 0.0
-            for s in range(t + 1):
-                value = (
-                    decay[a, s] * value + now[a, s] * source_next[law, f, s] + nxt[a, s] * source_next[law, f, s + 1]
-                )
-                response_out[law, f, s + 1] = value
-
-
-@njit(cache=True, error_model="numpy")
-def _advance(row, response, source, source_next, response_next, decay, now, nxt, target, t, row_out):
-    """One step of the covariances of all laws and fields; where q = 0 nothing of time t + 1 counts.
-
-    Args:
-        row: Covariance at (t, s), shape (law, field, >= t + 1).
-        response: cov(state at s, input at t), likewise.
-        source: Input covariance at (t, s), likewise.
-        source_next: Input covariance at (t + 1, s), shape (law, field, >= t + 2).
-        response_next: cov(state at s, input at t + 1), likewise.
-        decay: e, shape (population, point - 1).
-        now: p, likewise.
-        nxt: q, likewise.
-        target: Population of a field, shape (field,).
-        t: The time.
-        row_out: Covariance at (t + 1, s), shape (law, field, >= t + 2).
-    """
-    for law in range(row.shape[0]):
-        for f in range(row.shape[1]):
-            a = target[f]
-            e, p, q = decay[a, t], now[a, t], nxt[a, t]
-            latest = e * response[law, f, t] + p * source[law, f, t]
-            for s in range(t + 1):
-                row_out[law, f, s] = e * row[law, f, s] + p * response[law, f, s]
-            if q != 0.0:
-                latest += q * source_next[law, f, t]
-                for s in range(t + 1):
-                    row_out[law, f, s] += q * response_next[law, f, s]
-            row_out[law, f, t + 1] = e * row_out[law, f, t] + p * latest
-            if q != 0.0:
-                row_out[law, f, t + 1] += q * response_next[law, f, t + 1]
+def _step(state: _State, t: int, drive: np.ndarray) -> np.ndarray:
+    """Go from t to t + 1, given the drive of the means at t; returns that at t + 1."""
+    rtol = state.setting.rtol
+    steps = state.e, state.p, state.q
+    first, first_latent, latent = drive, state.latent[:, t].copy(), state.latent[:, t]
+    if state.implicit:
+        state.guess(t)
+        state.respond(t)
+    state.advance(t)
+    before = np.inf
+    for correction in range(_MOST_CORRECTIONS):
+        kernels.set_linear(*steps, t, first, drive, first_latent, latent, state.mean, state.filtered)
+        drive = state.set_law(t + 1)
+        latent = state.latent[:, t + 1]
+        state.evaluate(t + 1)
+        state.respond(t)
+        if not state.implicit:
+            break
+        change, size = state.advance(t)
+        moved, mean = kernels.set_linear(*steps, t, first, drive, first_latent, latent, state.mean, state.filtered)
+        change, scale = max(change, moved), 1.0 + mean + size
+        stalled = correction > 3 and change >= before and change <= 1e-11 * scale
+        left = change * min(1.0, change / before) if np.isfinite(before) else change  # what further corrections change
+        if left <= max(1e-14, _CHANGE * rtol) * scale or stalled:
+            break
+        before = change
+    else:
+        raise LimitError(f"The step to point {t + 1} of {state.setting.points} did not converge: give a smaller step.")
+    state.accept()
+    return drive

@@ -14,7 +14,7 @@ from largen.system import AbstractSmoothLimit
 from largen.systems.rate.kernels import SeparableKernel, TableKernel
 from largen.systems.rate.limit import discrete_times
 from largen.systems.rate.populations import limit_jax
-from largen.systems.rate.populations.limit_jax import Form, Outside
+from largen.systems.rate.populations.frame_jax import Form, Outside, blocks_of, shapes_of
 from largen.systems.rate.populations.numbers import input_at, signals_at, spread
 from largen.systems.rate.recursion import continuous_grid
 
@@ -87,7 +87,7 @@ class SmoothLimit(AbstractSmoothLimit):
         at = (..., output[:, None], output)
         fields, own = law.fields[at], law.own[at]
         form = self.form._replace(lags=max(self.form.lags, self.lags + 1))
-        shapes = limit_jax.shapes_of(model, form)[:, : self.lags + 1]
+        shapes = shapes_of(model, form)[:, : self.lags + 1]
         target = np.array([block[0] for block in form.blocks])
         count = len(law.mean)
         parts = [jnp.einsum("fk,lfst->lkst", shapes * (target == a)[:, None], fields) for a in range(count)]
@@ -182,9 +182,7 @@ def prepare(
             "Argument `activation` must not be 'relu' for derivatives: its series converges too slowly. Take a smooth "
             "one, such as lambda x: jax.nn.softplus(20 * x) / 20."
         )
-    form = Form(
-        limit_jax.blocks_of(model.kernels, len(model.fractions)), _lags(model), integer("terms", terms, low=3), 961
-    )
+    form = Form(blocks_of(model.kernels, len(model.fractions)), _lags(model), integer("terms", terms, low=3), 961)
     times = np.asarray(times, float)
     points, outputs = _grids(model, times, step)
     inside = [np.minimum(grid, times[-1]) for grid in points]

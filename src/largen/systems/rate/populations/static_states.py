@@ -73,6 +73,11 @@ class Static:
         ]
         return laws, filtered, variance
 
+    def unknowns(self, state: StaticState) -> np.ndarray:
+        """The unknowns at a state of independent weights."""
+        driven = state.variance - self.still.own(self.still.filtered(state.latent))
+        return np.concatenate([state.mean, state.latent, np.maximum(driven, 0.0)[self.still.fields.target]])
+
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """One sweep."""
         still, (_, latent, static) = self.still, np.split(x, self.ends)
@@ -130,9 +135,7 @@ def judged(still: Still, law: Unknowns) -> StaticState | None:
 def refined(static: Static, near: StaticState) -> StaticState | None:
     """The static state near one of a nearby model, or None."""
     _require_independent(static.still)
-    target = static.still.fields.target
-    driven = near.variance - static.still.own(static.still.filtered(near.latent))
-    found = _root(static, np.concatenate([near.mean, near.latent, np.maximum(driven, 0.0)[target]]))
+    found = _root(static, static.unknowns(near))
     return None if found is None else _judge(static, found)
 
 
@@ -197,7 +200,7 @@ def _judge(static: Static, x: np.ndarray) -> StaticState:
     return StaticState(mean, rate, latent, variance, edge, outliers, exponent, discrete)
 
 
-def _radius(still: Still, slopes: np.ndarray, z: complex) -> float:
+def radius(still: Still, slopes: np.ndarray, z: complex) -> float:
     """Spectral radius of [g_ab^2 <phi_b'^2>/|z + 1/tau_a|^2]; z - gamma_a in discrete time."""
     numbers = still.numbers
     shift = z - numbers.decay if numbers.discrete else z + 1.0 / numbers.decay
@@ -220,19 +223,19 @@ def bulk_edge(still: Still, slopes: np.ndarray) -> float:
     low = float(numbers.decay.max()) if numbers.discrete else float(-1.0 / numbers.decay.max())
     rate = float(1.0 / numbers.decay.min()) if not numbers.discrete else 1.0
     high = low + rate
-    while _radius(still, slopes, high) >= 1.0:
+    while radius(still, slopes, high) >= 1.0:
         high = low + 2.0 * (high - low)
     start = low + 1e-13 * (high - low)
-    if _radius(still, slopes, start) < 1.0:
+    if radius(still, slopes, start) < 1.0:
         return low
-    return float(optimize.brentq(lambda z: np.log(_radius(still, slopes, z)), start, high, xtol=1e-14, rtol=1e-14))  # type: ignore[arg-type]
+    return float(optimize.brentq(lambda z: np.log(radius(still, slopes, z)), start, high, xtol=1e-14, rtol=1e-14))  # type: ignore[arg-type]
 
 
 def _outside(still: Still, slopes: np.ndarray, z: complex) -> bool:
     """Whether an eigenvalue of `collective` is one of the network: outside the bulk, and not of a bare neuron."""
     numbers = still.numbers
     bare = z - numbers.decay if numbers.discrete else z + 1.0 / numbers.decay
-    return bool(np.abs(bare).min() > 1e-7) and _radius(still, slopes, z) < 1.0 - 1e-9
+    return bool(np.abs(bare).min() > 1e-7) and radius(still, slopes, z) < 1.0 - 1e-9
 
 
 def collective(still: Still, laws: list[Law], filtered: np.ndarray) -> np.ndarray:

@@ -11,13 +11,14 @@ import numpy as np
 from largen.checks import LimitError, real, require, vector
 from largen.numerics.fixed_point import Status, iterate
 from largen.systems.rate.populations import recursion, static_states
-from largen.systems.rate.populations.sweep import Still, Sweep, Unknowns, prepare, unbounded
+from largen.systems.rate.populations.sweep import Still, Sweep, Unknowns, prepare, radius_at_large, unbounded
 
 if TYPE_CHECKING:
     from largen.systems.rate.populations.model import RatePopulations
 
 _LONGEST = 2**16
 _STILL = 1e-9  # dynamic variance below which a law is static, as a share of the variance
+_REMAINS = 1e3  # tolerances that may remain of a dynamic part that dies out
 _HORIZON = 25.0  # largest time constants for which the recursion runs first
 _PLAIN, _MOST_PLAIN = 10, 1000  # plain sweeps before the mixing
 _LEFT = 1e-7  # share of the variance that may be left at the end of the window
@@ -91,7 +92,9 @@ class Start(NamedTuple):
     plain: int = _PLAIN
 
 
-def solve(model: "RatePopulations", *, start: Any = None, rtol: float = 1e-8, atol: float = 1e-10) -> Stationary:
+def solve(
+    model: "RatePopulations", *, start: Any = None, rtol: float = 1e-8, atol: float = 1e-10, longest: int = _LONGEST
+) -> Stationary:
     """Solve the stationary regime.
 
     Args:
@@ -100,6 +103,7 @@ def solve(model: "RatePopulations", *, start: Any = None, rtol: float = 1e-8, at
             (population,), (rank,) and (population,).
         rtol: Relative tolerance.
         atol: Absolute tolerance.
+        longest: Most points of a window, beyond which a slow decay is given up.
 
     Raises:
         InputError: The input changes in time, or `start` has a wrong shape.
@@ -109,18 +113,20 @@ def solve(model: "RatePopulations", *, start: Any = None, rtol: float = 1e-8, at
     still = prepare(model)
     first = from_recursion(model, still) if start is None else _given(still, start)
     try:
-        found = _on_levels(still, first, rtol, atol)
+        found = _on_levels(still, first, rtol, atol, longest)
     except _NotReached:
         if start is not None or np.any(still.numbers.noise):
             raise
-        found = _on_levels(still, _stirred(still, first.law), rtol, atol)
+        found = _on_levels(still, _stirred(still, first.law), rtol, atol, longest)
     if not found.static:
         return found
     state = static_states.judged(still, found.law)
     if state is not None and state.bulk_unstable and not np.any(still.numbers.noise):
-        again = _on_levels(still, _stirred(still, found.law), rtol, atol)
+        again = _on_levels(still, _stirred(still, found.law), rtol, atol, longest)
         if not again.static:
             return again
+    if start is None and state is not None and not state.stable and radius_at_large(still) >= 1.0 - 1e-9:
+        raise LimitError(unbounded(still))
     return found._replace(state=state)
 
 
@@ -181,17 +187,17 @@ def _stirred(still: Still, law: Unknowns) -> Start:
     return start._replace(plain=_MOST_PLAIN)
 
 
-def _on_levels(still: Still, start: Start, rtol: float, atol: float) -> Stationary:
+def _on_levels(still: Still, start: Start, rtol: float, atol: float, longest: int) -> Stationary:
     """Solve on one grid, or on finer and finer ones until the law no longer changes."""
     if still.numbers.discrete:
-        return _on_window(still, start, 1.0, rtol, atol)
+        return _on_window(still, start, 1.0, rtol, atol, longest)
     noisy = bool(np.any(still.numbers.noise))
     step = float(still.numbers.decay.min()) / (8.0 if noisy else 5.0)
     table: list[Stationary] = []
     grids: list[Stationary] = []
     error = np.inf
     for level in range(7):
-        found = _on_window(still, start, step / 2**level, rtol, atol)
+        found = _on_window(still, start, step / 2**level, rtol, atol, longest)
         if found.static:
             return found
         latest = [found]
@@ -248,23 +254,25 @@ def _resampled(start: Start, count: int, step: float) -> np.ndarray:
     return np.array([np.interp(new, old, row, right=0.0) for row in given])
 
 
-def _on_window(still: Still, start: Start, step: float, rtol: float, atol: float) -> Stationary:
+def _on_window(still: Still, start: Start, step: float, rtol: float, atol: float, longest: int) -> Stationary:
     """Solve with one time step, with a window that doubles until the dynamic part is negligible at its end."""
     law, noisy = start.law, bool(np.any(still.numbers.noise))
     count = 64 if still.numbers.discrete else int(np.ceil(12.0 * float(still.numbers.decay.max()) / step))
     while (start.law.dynamic.shape[1] - 1) * start.step > 1.01 * count * step and count < 2**12:
         count *= 2
-    while count <= _LONGEST:
+    while count <= longest:
         sweep = Sweep(still, count, step)
         begin = law._replace(dynamic=_resampled(Start(law, start.step), count, step)).pack()
         scale = 1.0 + float(np.abs(begin).max(initial=0.0))
-        found = _mixed(still, sweep, begin, 1e-2 * (1e-2 * rtol * scale + atol), start.plain)
+        tolerance = 1e-2 * (1e-2 * rtol * scale + atol)
+        found = _mixed(still, sweep, begin, tolerance, start.plain)
         law = sweep.unpack(found.value)
         start = Start(law, step)
         residual = float(np.abs(sweep(found.value) - found.value).max())
         variance = law.dynamic[:, 0] + sweep.noise[still.fields.target, 0]
         whole = float(np.abs(law.static + law.dynamic[:, 0]).max(initial=0.0))
-        if not noisy and float(np.abs(law.dynamic[:, 0]).max(initial=0.0)) <= _STILL * whole + 10.0 * atol:
+        nothing = max(_STILL * whole, _REMAINS * tolerance) + 10.0 * atol
+        if not noisy and float(np.abs(law.dynamic[:, 0]).max(initial=0.0)) <= nothing:
             law = law._replace(dynamic=np.zeros_like(law.dynamic))
             return Stationary(sweep, law, residual, 0.0, True, None)
         end = max(float(np.abs(law.dynamic[:, -1]).max(initial=0.0)), float(sweep.noise[:, -1].max()))

@@ -204,11 +204,20 @@ class Sweep:
         return at_rest, sums
 
 
+def radius_at_large(still: Still) -> float:
+    """Spectral radius of g^2 <phi'^2> times the squared static gain at large variances: at 1 and above they grow."""
+    far = np.array([-1e8, 1e8])
+    with np.errstate(all="ignore"):
+        slopes = np.array([np.mean((response(far) / far) ** 2) for response in still.responses])
+    if not np.all(np.isfinite(slopes)):
+        return np.inf
+    return float(np.abs(np.linalg.eigvals(still.gain[:, None] ** 2 * still.numbers.variances * slopes)).max())
+
+
 def unbounded(still: Still) -> str:
     """The message of a law without a finite variance."""
-    slopes = np.array([response.slope_square(0.0, 1e12) for response in still.responses])
-    radius = float(np.abs(np.linalg.eigvals(still.gain[:, None] ** 2 * still.numbers.variances * slopes)).max())
     return (
         f"The variance grows without bound: the spectral radius of g^2 <phi'^2> times the squared static gain is "
-        f"{radius:.3g} at large variances. Take a bounded activation, a smaller gain, or smaller weights."
+        f"{radius_at_large(still):.3g} at large variances. Take a bounded activation, a smaller gain, or "
+        "smaller weights."
     )

@@ -9,7 +9,9 @@ from largen.statistics.signals import labelled
 from largen.systems.rate.populations.dimension import Dimension
 from largen.systems.rate.populations.exponent import Exponent
 from largen.systems.rate.populations.fluctuations import Fluctuations
+from largen.systems.rate.populations.jacobian import Spectrum
 from largen.systems.rate.populations.onset import Onset
+from largen.systems.rate.populations.phases import Phases
 from largen.systems.rate.populations.static_states import StaticState
 from largen.systems.rate.populations.stationary import Stationary
 
@@ -151,3 +153,33 @@ def of_onset(model: "RatePopulations", parameter: str, found: Onset) -> xr.Datas
     }
     attrs = {"kind": "onset", "system": _SYSTEM, "parameter": parameter, "by": found.by}
     return labelled(variables, _coords(model, 0), attrs)
+
+
+def of_phases(found: Phases) -> xr.Dataset:
+    """A plane of two parameters."""
+    dims = found.names
+    variables: dict[str, Any] = {
+        "exponent": (dims, found.exponent, "1", "largest Lyapunov exponent"),
+        "structure": (dims, found.structure, "1", "largest size of a mean state or latent variable"),
+        "variance": (dims, found.variance, "1", "largest variance of a neuron"),
+        "static": (dims, found.static, "1", "whether activity is static"),
+        "phase": (dims, found.phase, "1", "phase in words"),
+        "message": (dims, found.message, "1", "why there is nothing, or empty"),
+    }
+    coords = {name: (axis, "1", name) for name, axis in zip(found.names, found.axes, strict=True)}
+    return labelled(variables, coords, {"kind": "phases", "system": _SYSTEM})
+
+
+def of_jacobian(found: Spectrum, n: int) -> xr.Dataset:
+    """Eigenvalues of one network with what the limit predicts."""
+    state = found.state
+    variables: dict[str, Any] = {
+        "eigenvalue_real": (("neuron",), np.real(found.eigenvalues), "1", "real part of an eigenvalue of the network"),
+        "eigenvalue_imag": (("neuron",), np.imag(found.eigenvalues), "1", "imaginary part"),
+        "outlier_real": (("outlier",), np.real(state.outliers), "1", "real part of a predicted outlier"),
+        "outlier_imag": (("outlier",), np.imag(state.outliers), "1", "imaginary part"),
+        "radius": (("real", "imag"), found.radius, "1", "spectral radius, 1 on the predicted edge of the bulk"),
+        "bulk_edge": ((), state.bulk_edge, "1", "rightmost point of the bulk, in discrete time its largest modulus"),
+    }
+    coords = {"real": (found.real, "1", "real part"), "imag": (found.imaginary, "1", "imaginary part")}
+    return labelled(variables, coords, {"kind": "jacobian", "system": _SYSTEM, "n": n})
