@@ -79,6 +79,11 @@ class ReductionStep(eqx.Module):
 
         return self.vector(jax.lax.fori_loop(0, count, once, self.sound(x, parameters)))
 
+    def rest(self) -> Any:
+        """All neurons at V = 0, nothing pending."""
+        start = jnp.asarray(self.model.value(self.name) if self.name else 0.0)
+        return self.vector(at_rest(self.numbers(start, jnp.asarray(0.1))[0], self.scheme))
+
     def numbers(self, p: Any, dt: Any) -> tuple[Parameters, Any]:
         """The model's numbers at this parameter, and the external rates, each with the last axis `set`."""
         model = self.model.varied(self.name, p, self.labels) if self.name else self.model
@@ -197,29 +202,24 @@ def build(
     support = np.array(resolved.min_support)
     rhs = ReductionStep(model, support, np.ones(()), name, model.populations, fixed)
     with jax.enable_x64(True):
-        settled = np.asarray(_run(rhs, _rest(rhs), value, dt, round(SETTLING / dt)))
+        settled = np.asarray(run_steps(rhs, rhs.rest(), value, dt, round(SETTLING / dt)))
         state = jax.tree.map(np.asarray, rhs.state(settled))
         unit_of = _units(rhs, state)
         rows = _populations(rhs, state) * unit_of
-        rest = np.asarray(_rest(rhs)) / unit_of
+        rest = np.asarray(rhs.rest()) / unit_of
     rhs = ReductionStep(model, support, unit_of, name, model.populations, fixed)
     note = resolved._asdict() | {"bin_width": fixed.width, "n": int(np.sum(model.size))}
     del note["below"]
     return Dynamics(
-        Form.STEP, rhs, value, _Starts(rhs, dt), np.full(len(unit_of), np.sqrt(2.0 * len(model.size) ** 2)), rows, dt,
+        Form.STEP, rhs, value, Starts(rhs, dt), np.full(len(unit_of), np.sqrt(2.0 * len(model.size) ** 2)), rows, dt,
         rhs.observe, (RATE,), model.populations, bounds=bounds, time_unit="ms", unit=unit, note=note, initial=rest,
         faults=FAULTS,
     )  # fmt: skip
 
 
-def _run(rhs: ReductionStep, x: Any, p: float, dt: float, count: int) -> Any:
+def run_steps(rhs: Any, x: Any, p: float, dt: float, count: int) -> Any:
+    """The state after `count` steps of `rhs`, a map with a method `advance`."""
     return _advance(rhs, jnp.asarray(x), jnp.asarray(float(p)), jnp.asarray(float(dt)), jnp.asarray(count))
-
-
-def _rest(rhs: ReductionStep) -> Any:
-    """All neurons at V = 0, nothing pending."""
-    numbers, _ = rhs.numbers(jnp.asarray(rhs.model.value(rhs.name) if rhs.name else 0.0), jnp.asarray(0.1))
-    return rhs.vector(at_rest(numbers, rhs.scheme))
 
 
 def _units(rhs: ReductionStep, state: State) -> np.ndarray:
@@ -248,19 +248,20 @@ def _populations(rhs: ReductionStep, state: State) -> np.ndarray:
     return np.array(rows)
 
 
-class _Starts:
+class Starts:
     """States near the stationary one: the mean over the last 20 ms from rest."""
 
-    def __init__(self, rhs: ReductionStep, dt: float):
+    def __init__(self, rhs: Any, dt: float):
         self.rhs, self.dt = rhs, dt
 
     def __call__(self, p: float) -> list[np.ndarray]:
+        """That state, in a list."""
         every = max(round(1.0 / self.dt), 1)
         with jax.enable_x64(True):
-            x = _rest(self.rhs)
-            x = _run(self.rhs, x, p, self.dt, round(SETTLING / self.dt))
+            x = self.rhs.rest()
+            x = run_steps(self.rhs, x, p, self.dt, round(SETTLING / self.dt))
             total = np.zeros(len(np.asarray(x)))
             for _ in range(20):
-                x = _run(self.rhs, x, p, self.dt, every)
+                x = run_steps(self.rhs, x, p, self.dt, every)
                 total += np.asarray(x) / 20.0
         return [total]

@@ -282,15 +282,17 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         closure: str = "joint",
         linear_in_bin: bool = True,
         gamma: float | None = None,
+        orders: Any = "auto",
     ) -> "SmoothLimit":
         """The limit as a differentiable function of the model; see `Discretisation` and `smooth.prepare`."""
         self.require_moderate()
         self.require_basic("The differentiable reduction")
         from largen.systems.spiking.smooth import prepare
+        from largen.systems.spiking.solve import check_own_options
 
-        return prepare(
-            self, times, Discretisation(closure, bin_width, linear_in_bin, dt=dt), n=n, start=start, gamma=gamma
-        )
+        check_own_options(closure, orders, True)
+        chosen = Discretisation(closure, bin_width, linear_in_bin, dt=dt)
+        return prepare(self, times, chosen, n=n, start=start, gamma=gamma, orders=orders)
 
     def equations(self, n: int | None = None) -> str:
         """The limit's equations with this model's numbers, as LaTeX; see `latex` and `latex_general`."""
@@ -313,17 +315,23 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         affine_drift: bool = True,
         min_support: float = MIN_SUPPORT,
         dt: float = 0.1,
+        orders: Any = "auto",
     ) -> Dynamics:
         """The reduction as a map of one step dt at n neurons; see `Discretisation` and `dynamics.build`."""
         self.require_moderate()
         self.require_basic("The reduction as a map")
+        from largen.systems.spiking.solve import check_own_options
+
+        check_own_options(closure, orders, True)
+        scaled = self.scaled(self.reference_size if n is None else n)
+        chosen = Discretisation(closure, bin_width, linear_in_bin, affine_drift, min_support, dt)
+        if closure == "quadrature":
+            from largen.systems.spiking.quadrature_jax import dynamics
+
+            return dynamics.build(scaled, parameter, chosen, orders=orders)
         from largen.systems.spiking import dynamics
 
-        return dynamics.build(
-            self.scaled(self.reference_size if n is None else n),
-            parameter,
-            Discretisation(closure, bin_width, linear_in_bin, affine_drift, min_support, dt),
-        )
+        return dynamics.build(scaled, parameter, chosen)
 
     def tangent_dynamics(
         self,

@@ -22,6 +22,8 @@ from largen.system import AbstractSmoothLimit
 from largen.systems.spiking.discretisation import Discretisation
 from largen.systems.spiking.drive import sample_drive
 from largen.systems.spiking.fields import AbstractIntegrateAndFire as SpikingFields
+from largen.systems.spiking.quadrature_jax import run as by_families
+from largen.systems.spiking.quadrature_jax.step import Form as Families
 from largen.systems.spiking.reduction.bin_width import with_bins
 from largen.systems.spiking.reduction_jax.run import run, scheme
 from largen.systems.spiking.time_step import check_step
@@ -41,6 +43,7 @@ class Form(NamedTuple):
         inhibitory: Which populations inhibit.
         threshold: Firing threshold.
         frequencies: Points of the grid on which the spectral peak is sought; 0 for no gamma frequency.
+        families: Families and cells of closure "quadrature", else None.
     """
 
     steps: int
@@ -50,6 +53,7 @@ class Form(NamedTuple):
     inhibitory: tuple[bool, ...]
     threshold: float
     frequencies: int
+    families: Families | None = None
 
 
 class SmoothLimit(AbstractSmoothLimit):
@@ -77,6 +81,8 @@ class SmoothLimit(AbstractSmoothLimit):
         """The threshold; the drive where it is a function of time; what only the network has."""
         held = {name: "this limit does not have it" for name, info in parameters(SpikingFields).items() if info.quiet}
         held |= {"threshold": "it is an edge of the voltage bins"}
+        if self.form.families is not None and any(len(sources) > 1 for sources in self.form.families.sources):
+            held |= {"decay": "synapses of one decay time share their families"}
         return held if self.drive is None else held | {"external_rate": "it is a function of time"}
 
     def __call__(self, model: "SpikingNetwork") -> tuple[dict[str, jax.Array], jax.Array]:
@@ -91,12 +97,16 @@ class SmoothLimit(AbstractSmoothLimit):
         drive = self.drive
         if drive is None:
             drive = jnp.broadcast_to(model.external_rate, (len(size),))[None]
-        spikes, _, state = run(model, drive, np.array([form.steps]), form.discretisation)
-        counts = spikes[form.first :] / size
+        if form.families is None:
+            spikes, _, state = run(model, drive, np.array([form.steps]), form.discretisation)
+            counts, good = spikes[form.first :] / size, state.fault == 0
+        else:
+            numbers = by_families.numbers_of(model, form.discretisation.dt)
+            spikes, _, good = by_families.run(numbers, drive, steps=form.steps, form=form.families)
+            counts = spikes[form.first :]
         gamma = self.gamma if form.frequencies else None
         values = statistics(counts, form.discretisation.dt, size, gamma=gamma, frequencies=form.frequencies)
-        good = (state.fault == 0) & jnp.all(jnp.isfinite(counts))
-        return values, good
+        return values, good & jnp.all(jnp.isfinite(counts))
 
 
 def statistics(counts: Any, dt: float, size: Any, *, gamma: Any = None, frequencies: int = 0) -> dict[str, jax.Array]:
@@ -187,20 +197,22 @@ def prepare(
     n: int | None = None,
     start: float | None = None,
     gamma: float | None = None,
+    orders: Any = "auto",
 ) -> SmoothLimit:
     """Fix the form of the computation from one model.
 
     Args:
         model: The network.
         times: First and last count: the reduction runs from rest at times[0] to times[-1] (ms).
-        discretisation: Closure "joint" or "white", bins and step.
+        discretisation: Closure "joint", "white" or "quadrature", bins and step.
         n: Total number of neurons; the model's own if None.
         start: Time (ms) after which statistics are taken; 500 ms after the first, or a quarter of the run if less.
         gamma: Frequency (Hz) around which the gamma peak is sought, or None for no gamma frequency.
+        orders: Of "quadrature": those of excitation and inhibition, or "auto".
     """
     dt = check_step(model, discretisation.dt)
     require(dt <= FINEST, "dt", f"be at most {FINEST:g} ms for the synchrony index", dt)
-    one_of("closure", discretisation.closure, ("joint", "white"))
+    one_of("closure", discretisation.closure, ("joint", "white", "quadrature"))
     begin, end = float(times[0]), float(times[-1])
     steps = round((end - begin) / dt)
     start = begin + min(500.0, 0.25 * (end - begin)) if start is None else real("start", start, low=begin)
@@ -215,7 +227,11 @@ def prepare(
         bin_width=None if width is None else real("bin_width", width, above=0.0),
         linear_in_bin=bool(discretisation.linear_in_bin),
     )
-    resolved = with_bins(given, scaled, drive)
+    if given.closure == "quadrature":
+        resolved, families = given, by_families.choose_form(scaled, given, orders)[0]
+    else:
+        resolved, families = with_bins(given, scaled, drive), None
+        scheme(scaled, resolved)  # refuses what the reduction cannot do
     points = 0
     if gamma is not None:
         gamma = real("gamma", gamma, above=0.0)
@@ -228,8 +244,8 @@ def prepare(
         tuple(np.asarray(model.inhibitory).tolist()),
         float(model.threshold),
         points,
+        families,
     )
-    scheme(scaled, resolved)  # refuses what the reduction cannot do
     constant = not callable(model.external_rate)
     scale = np.array(model.reference_size / sum(form.size))
     return SmoothLimit(form, np.array(0.0 if gamma is None else gamma), scale, None if constant else drive)

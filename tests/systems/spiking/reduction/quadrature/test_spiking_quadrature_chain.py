@@ -61,7 +61,7 @@ class Steps:
 
 
 def conditional(masses, sd, contraction, shift):
-    """N Cov of (S70) from neurons on a fine grid of potentials and of kicks, level in every cell."""
+    """N Cov of (S75) from neurons on a fine grid of potentials and of kicks, level in every cell."""
     cells, y = len(masses), (np.arange(600) + 0.5) / 600
     kicks = np.linspace(-6.5, 6.5, 101) * sd if sd else np.zeros(1)
     weights = np.exp(-0.5 * (kicks / sd) ** 2) if sd else np.ones(1)
@@ -96,7 +96,7 @@ CASES = {
 
 
 def deviations(case, factor=1.0):
-    """Sample covariances less (S70), in standard errors, and the smallest variance that is compared."""
+    """Sample covariances less (S75), in standard errors, and the smallest variance that is compared."""
     sd, shift, contraction, masses = CASES[case]
     steps, repeats = Steps(alike(250, membrane_time=np.inf, external_rate=1.0), sd, contraction, shift), 24
     sample = factor * steps.sample(np.array(masses), repeats)

@@ -199,10 +199,6 @@ def test_other_closures_refuse_its_options():
 
 
 def test_what_it_does_not_have_is_refused():
-    with pytest.raises(InputError, match="`closure` must be one of"):
-        ALONE.smooth(TIMES, closure="quadrature")
-    with pytest.raises(InputError, match="`closure` must be one of"):
-        ALONE.dynamics(None, n=None, closure="quadrature")
     with pytest.raises(InputError, match="`synapse` must not be 'delta'"):
         solve(ALONE.replace(synapse="delta"))
 

@@ -4,7 +4,7 @@ Between two steps the families' masses are means over the N neurons of a populat
 drawn again, of the size that N independent neurons have: of the potentials by `noise`; of the pending input, where
 release leaves rho^n of order n (S61),
 
-    Cov(new coefficient of p_n phi_l in a cell) = (d/N) (1 - prod rho_c^(2 n_c)),                                (S72)
+    Cov(new coefficient of p_n phi_l in a cell) = (d/N) (1 - prod rho_c^(2 n_c)),                                (S77)
 
 d being the mass of the cell; of the refractory pool, the binomial variance of those who leave it. The spikes that are
 so drawn drive the moments of the input (S63), and through them every family, as the mean's do.
@@ -154,7 +154,7 @@ def _move_families(layout, state, work, drawn, a, push, jump):
 
 @part
 def _due(layout, row, a, clock, spikes, z):
-    """As `step._due`, with the noise of those who leave (S72)."""
+    """As `step._due`, with the noise of those who leave (S77)."""
     pool, size = 3 * layout.row, layout.size[a]
     if layout.delay[a] < 0:
         held, q = row[pool] + spikes, layout.leave[a]
@@ -229,7 +229,7 @@ def _spread(layout, state, drawn, a, c):
 
 @part
 def _draw_input(layout, state, drawn, a):
-    """The noise of release and arrivals (S72) of all families of a population."""
+    """The noise of release and arrivals (S77) of all families of a population."""
     families, length = layout.families[a], drawn.modes.shape[1]
     if families == 1:
         return

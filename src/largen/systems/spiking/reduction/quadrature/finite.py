@@ -53,10 +53,11 @@ def require_many(model: "SpikingNetwork") -> None:
     """Refuse populations of few neurons."""
     fewest = int(np.min(model.size))
     if fewest < FEWEST:
+        other = "the chain of closure='joint', or " if model.is_basic else ""
         raise InputError(
             f"Argument `n` must give every population at least {FEWEST} neurons with closure='quadrature' and "
-            f"finite_size=True, whose noise is Gaussian, but one has {fewest}. Take the chain of closure='joint', or "
-            "the network itself (`simulate`), which is cheap at this size."
+            f"finite_size=True, whose noise is Gaussian, but one has {fewest}. Take {other}the network itself "
+            "(`simulate`), which is cheap at this size."
         )
 
 

@@ -3,18 +3,18 @@
 The coefficients u of (S62) are means over N neurons, u_i = (1/N) sum psi_i(V), with psi_i = phi_l on its cell. A step
 takes them to A u in the mean. What is random about the new ones, given the old ones, is
 
-    eta = (1/N) sum [psi'(V') - E(psi'(V') | u)],   N Cov(eta) = E[psi' psi'^T] - A E[psi psi^T] A^T,             (S70)
+    eta = (1/N) sum [psi'(V') - E(psi'(V') | u)],   N Cov(eta) = E[psi' psi'^T] - A E[psi psi^T] A^T,             (S75)
 
 where E[psi psi^T] is the mass of the cell times the unit matrix if the density is level in it: noise of the same size
 as what a step damps, so that N independent neurons have the variance of N independent neurons at all times.
 
-External noise. For a cell of mass 1 the matrix (S70) depends on sigma/w alone. It is factored once for each sigma,
+External noise. For a cell of mass 1 the matrix (S75) depends on sigma/w alone. It is factored once for each sigma,
 with as many columns as hold all but `REST` of its trace.
 
 Drift. An image of a cell is cut in two by an edge. With y from the cut on, the moments (1, y, y^2) of the neurons of
 the lower and of the upper part, given those of the cell, vary by eta and by -eta,
 
-    N Cov(eta) = (C_h^-1 + C_g^-1)^-1,                                                                          (S71)
+    N Cov(eta) = (C_h^-1 + C_g^-1)^-1,                                                                          (S76)
 
 C_h and C_g being the moment matrices of the masses h and g of the two parts, level within each. The inverse of such a
 matrix is known (Hilbert's, scaled), and eta is drawn by the Cholesky factor of the sum.
@@ -74,9 +74,9 @@ class External(NamedTuple):
     """The external noise of P populations, what `fill_factor` writes; L = 3 (2 reach + 1) rows.
 
     Attributes:
-        factor: Factors of (S70) for a level cell of mass 1, shape (P, column, L).
+        factor: Factors of (S75) for a level cell of mass 1, shape (P, column, L).
         columns: Their columns, shape (P,).
-        squares: N Cov of (S70) for the densities phi_0, phi_1, phi_2, shape (P, 3, L, L).
+        squares: N Cov of (S75) for the densities phi_0, phi_1, phi_2, shape (P, 3, L, L).
         sd: Standard deviation for which they were made, in cells, shape (P,).
         scratch: Scratch space, shape (L, L).
         own: Factor for one cell, shape (column, L).
@@ -186,11 +186,11 @@ def _keep_mass(factor, columns, reach):
 
 @entry
 def fill_factor(factor, squares, scratch, noise, sd, reach, near):
-    """Factor (S70) of the external noise for a level cell of mass 1.
+    """Factor (S75) of the external noise for a level cell of mass 1.
 
     Args:
         factor: Shape (MOST_COLUMNS, 3 (2 reach + 1)); [column, 3 (shift + reach) + l], written.
-        squares: N Cov of (S70) for each density phi_j in the cell, shape (3, row, row), written.
+        squares: N Cov of (S75) for each density phi_j in the cell, shape (3, row, row), written.
         scratch: Scratch space, shape (row, row).
         noise: D of `cells.fill_noise`, shape (2 reach + 1, 3, 3).
         sd: Standard deviation, in cells.
@@ -280,7 +280,7 @@ def draw_external(x, external, a, z, amplitude, cells, reach, near, size):
 
 @inlined
 def _cut_noise(low, high, cut, size, z0, z1, z2):
-    """Draw eta of (S71) for a cell of masses `low` below the cut and `high` above it; 0 where there is no part."""
+    """Draw eta of (S76) for a cell of masses `low` below the cut and `high` above it; 0 where there is no part."""
     drawn = (low > _LEAST) & (high > _LEAST) & (cut > _NEAR) & (cut < 1.0 - _NEAR) & (low + high > NOBODY / size)
     y = min(max(cut, _NEAR), 1.0 - _NEAR)
     a, b = 1.0 / max(low, _LEAST), 1.0 / max(high, _LEAST)
