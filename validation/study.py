@@ -114,9 +114,12 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit that ran, with `-dirty` where files differ from it."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip() or "unknown"
+    """The commit that ran, with `-dirty` where files differ from it, other than results of this and other parts."""
+    name = subprocess.run(["git", "rev-parse", "--short=7", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    if name.returncode != 0:
+        return "unknown"
+    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", ".", ":!docs/data"], cwd=ROOT).returncode
+    return name.stdout.strip() + "-dirty" * (changed != 0)
 
 
 def cpu_seconds() -> float:
