@@ -81,6 +81,7 @@ class Layout(NamedTuple):
         inputs: Mean in-degree kappa, shape (J,).
         chance: p of `probability`, which thins the number of arrivals, else 0, shape (J,).
         degree: K of `in_degree`, else infinite, shape (J,).
+        alike: Every class is counted by itself, shape (J,).
         shares: Shares of the delays of 1, 2, ... steps, shape (J, D).
         weight: What a spike adds to X, in cells or, to a conductance, in units of the span from V_I to the threshold,
             shape (J,).
@@ -126,6 +127,7 @@ class Layout(NamedTuple):
     inputs: np.ndarray
     chance: np.ndarray
     degree: np.ndarray
+    alike: np.ndarray
     shares: np.ndarray
     weight: np.ndarray
     spread: np.ndarray
@@ -279,6 +281,7 @@ def _classes(model: "SpikingNetwork", channels: Channels, dt: float, unit: np.nd
         "inputs": inputs,
         "chance": chance[target, source],
         "degree": degree[target, source],
+        "alike": np.arange(len(source)),
         "shares": np.ascontiguousarray(constants.delays(model, dt).shares[target, source]),
         "weight": weight,
         "spread": constants.per_pair(model, model.strength_spread)[target, source] ** 2,
