@@ -7,7 +7,7 @@ What:     excitatory and inhibitory neurons, four to one, of which each hears a 
           stand beside currents of 0.5 ms. The neuron of largen has the noise that gives it that rate.
 Source:   T. Schwalger, M. Deger & W. Gerstner, PLoS Comput. Biol. 13 (2017): e1005507.
 Needs:    a Python that imports NEST 3, named by $NEST_PYTHON.
-Run time: about 4 minutes of CPU time on one core.
+Run time: about a minute and a half of CPU time on one core.
 Command:  NEST_PYTHON=... python validation/mesoscopic.py rates
 """
 
@@ -116,8 +116,8 @@ def rates(results: Results, small: bool) -> None:
     """Rate of E and its fluctuations in windows of 2 ms, by N, and the CPU time of each."""
     sd = noise_for(escape_rate())
     table = results.table(
-        "rates", "theory", "N", ("network (Hz)", ".2f"), ("theory (Hz)", ".2f"), ("error (%)", "+.1f"),
-        ("sd, network (Hz)", ".2f"), ("sd, theory (Hz)", ".2f"), ("error (%) ", "+.1f"),
+        "rates", "theory", "N", ("network (Hz)", ".2f"), ("theory (Hz)", ".2f"), ("error (%)", "+.1f", ".1f"),
+        ("sd, network (Hz)", ".2f"), ("sd, theory (Hz)", ".2f"), ("error (%) ", "+.1f", ".1f"),
         ("network, CPU s per s", ".3g"), ("theory, CPU s per s", ".3g"),
     )  # fmt: skip
     for n in (240,) if small else (240, 480, 960, 1920, 3200):
