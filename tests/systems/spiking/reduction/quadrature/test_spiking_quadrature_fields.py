@@ -215,7 +215,7 @@ def test_the_microcircuit_without_delays_against_theory(monkeypatch):
     ("changes", "message"),
     [
         ({"synapse": "delta"}, "`synapse` must not be 'delta' with closure='quadrature', but is 'delta'"),
-        ({"synapse": "release"}, "`synapse` must not be 'release' for a reduction"),
+        ({"synapse": "release", "external_decay": 1.0, "external_strength": 1.0}, "`external_decay` must be 0 with"),
         ({"adaptation_step": 0.1}, "`adaptation_step` must be 0 with closure='quadrature'"),
         ({"strength_spread": 0.1}, "`strength_spread` must be 0 with synapse='pending'"),
         (

@@ -48,13 +48,16 @@ def channels_of(model: "SpikingNetwork") -> Channels:
     weight, decay = constants.weights(model), constants.per_pair(model, model.decay)
     inhibitory, conductance = np.asarray(model.inhibitory, bool), model.inhibition == "conductance"
     counts = model.synapse != "exponential"
-    members: dict[tuple[int, bool, float, bool], list[int]] = {}
+    one_size, size = model.synapse == "release", constants.per_pair(model, model.strength)
+    members: dict[tuple[int, bool, float, bool, float], list[int]] = {}
     for a, b in np.argwhere(constants.in_degrees(model) > 0.0).tolist():
-        members.setdefault((a, bool(inhibitory[b]) and conductance, float(decay[a, b]), counts), []).append(b)
+        sign = float(inhibitory[b]) - 0.5
+        own = sign * float(size[a, b]) if one_size else 0.0
+        members.setdefault((a, bool(inhibitory[b]) and conductance, float(decay[a, b]), counts, own), []).append(b)
     outside = constants.per_population(model, model.external_decay)
     kick, external = constants.external_kicks(model), set()
     for a in np.flatnonzero((outside > 0.0) & (kick.size != 0.0) & (not _never(kick.rate))).tolist():
-        external.add(key := (a, False, float(outside[a]), False))
+        external.add(key := (a, False, float(outside[a]), False, 0.0))
         members.setdefault(key, [])
     keys = sorted(members)
     sources = [members[key] for key in keys]

@@ -1,8 +1,8 @@
 """`closure="quadrature"` with `finite_size=True`: realisations of the chain on the families.
 
 Its noise is Gaussian, and one spike more or less must not matter: every population has at least `FEWEST` neurons.
-Below that the chain of `closure="joint"`, which has whole numbers of neurons, is nearer to the network, and the network
-itself costs less (docs/quadrature.md has the measurements).
+Below that the chain of `closure="joint"`, which has integer numbers of neurons, is nearer to the network, and the
+network itself costs less (docs/quadrature.md has the measurements).
 
 Orders are those that the mean rates need, raised until the damping of the slowest mode stays (`damping`). Orders,
 cells and the estimated error are those of the deterministic reduction over the first `SETTLING` ms.
@@ -65,6 +65,7 @@ def _check_chain(model: "SpikingNetwork") -> None:
     """Refuse what the chain does not have."""
     remedy = "Leave out finite_size, or run the network itself (`simulate`)."
     with_size = "with closure='quadrature' and finite_size=True"
+    require(model.synapse != "release", "synapse", f"not be 'release' {with_size}", model.synapse, remedy)
     require(model.neuron == "leaky", "neuron", f"be 'leaky' {with_size}", model.neuron, remedy)
     kicks = model.external == "poisson" and np.any(constants.per_population(model, model.external_decay) == 0.0)
     must = f"be 'gaussian' {with_size}, but through a synapse"

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Channels", "Grid", "Layout", "build_layout", "channel_orders", "channels_of", "edges_of", "families_of"]
 
+HIGHEST_OF_RELEASE = 4
+"""Highest order of synapses that kick when they release."""
 MOST_FAMILIES = 128
 """Families of a population at most: the product of nodes over its channels."""
 
@@ -62,14 +64,18 @@ class Layout(NamedTuple):
         delay: Steps in the pool if its period is fixed, else -1, shape (P,).
         longer: Fraction that stays one step more, shape (P,).
         channels: First channel of each population, shape (P + 1,).
+        releases: Whether synapses kick when they release: then a family is an order of `release`, and its nodes are
+            orders.
+        early: 1 where a channel is released before the flow, shape (C,).
         families: Families of each population, shape (P,).
+        shown: Those of them that add up to the population, shape (P,).
         nodes: Nodes of each channel, shape (C,).
         stride: Families between two nodes of a channel, shape (C,).
         counts: 1 where spikes are pending, 0 where a current decays, shape (C,).
         pulls: 1 where the channel is a conductance, shape (C,).
         stay: What is left of a pending spike or of a current after a step, shape (C,).
         charge: What X = 1 adds to the potential in a step with the leak alone, or to the pull of a conductance:
-            2 q/(2 - q) of pending spikes (S65), T of a current (S24), shape (C,).
+            2 q/(2 - q) of pending spikes (S65), T of a current (S24); the kick of a release, shape (C,).
         steepest: Largest |g|, shape (C,).
         jump: Typical size of a jump of X, smallest and largest, shape (C, 3).
         outside: What an external kick adds to X, shape (C,).
@@ -109,7 +115,10 @@ class Layout(NamedTuple):
     delay: np.ndarray
     longer: np.ndarray
     channels: np.ndarray
+    releases: bool
+    early: np.ndarray
     families: np.ndarray
+    shown: np.ndarray
     nodes: np.ndarray
     stride: np.ndarray
     counts: np.ndarray
@@ -161,7 +170,7 @@ def build_layout(model: "SpikingNetwork", channels: Channels, grid: Grid, drive:
     size, dt = np.array(model.size, np.float64), grid.dt
     P, orders = len(size), np.array(grid.orders, np.int64)
     families = families_of(channels, grid.orders, P)
-    _check_families(families, orders)
+    _check_families(families, orders, HIGHEST_OF_RELEASE if model.synapse == "release" else MOST_NODES - 1)
     edges, reach = edges_of(model, grid), _reach(model, drive, grid)
     cells, unit, leaky = edges.shape[1] - 1, edges[:, 1] - edges[:, 0], model.neuron == "leaky"
     if not fits(model, drive, grid):
@@ -206,9 +215,9 @@ def _reach(model: "SpikingNetwork", drive: Drive, grid: Grid) -> int:
     return min(reach_of(lost * inputs.sd, lost * poisson_kicks(model, grid.dt, unit), inputs.number), MOST_CELLS)
 
 
-def _check_families(families: np.ndarray, orders: np.ndarray) -> None:
+def _check_families(families: np.ndarray, orders: np.ndarray, highest: int) -> None:
     given = tuple(int(order) for order in orders)
-    require(np.all(orders < MOST_NODES), "orders", f"be at most {MOST_NODES - 1}", given)
+    require(np.all(orders <= highest), "orders", f"be at most {highest}", given)
     if families.max() > MOST_FAMILIES:
         raise InputError(
             f"Argument `orders` must give at most {MOST_FAMILIES} families for each population, but gives "
@@ -245,20 +254,38 @@ def _channels(
     leak = dt / constants.per_population(model, model.membrane_time) if model.neuron == "leaky" else np.zeros(P)
     current = constants.channel_charge(dt, leak[target] / dt, channels.decay)
     pending = 2.0 * q / (2.0 - q) * np.where(channels.pulls, 1.0, step.drive[target] / dt)
-    bounds = np.searchsorted(target, np.arange(P + 1))
+    bounds, charge, releases = (
+        np.searchsorted(target, np.arange(P + 1)),
+        np.where(channels.counts, pending, current),
+        False,
+    )
+    if model.synapse == "release":
+        releases, charge = True, _kicks(model, channels, unit)
     return {
         "channels": bounds,
+        "releases": releases,
+        "early": channels.inhibitory.astype(np.int64),
         "families": families,
+        "shown": np.ones_like(families) if releases else families,
         "nodes": orders + 1,
         "stride": _strides(bounds, orders + 1),
         "counts": channels.counts.astype(np.int64),
         "pulls": channels.pulls.astype(np.int64),
         "stay": 1.0 - q,
-        "charge": np.where(channels.counts, pending, current),
+        "charge": charge,
         "steepest": np.array([1.0 / np.sqrt(floor_of(int(order))) for order in orders]),
         "outside": np.where(channels.outside, constants.external_kicks(model).size[target] / unit[target], 0.0),
         "poisson": model.external == "poisson",
     }
+
+
+def _kicks(model: "SpikingNetwork", channels: Channels, unit: np.ndarray) -> np.ndarray:
+    """Size of the kick of every channel, in cells, or what a conductance takes of V - V_I, shape (C,)."""
+    first = channels.classes[:-1]
+    target, source = channels.class_target[first], channels.class_source[first]
+    size = constants.weights(model)[target, source]
+    span = constants.per_population(model, model.threshold) - model.reversal
+    return np.where(channels.pulls, np.abs(size) / span[target], size / unit[target])
 
 
 def _classes(model: "SpikingNetwork", channels: Channels, dt: float, unit: np.ndarray) -> dict:

@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from largen.checks import InputError
 from largen.systems.spiking.reduction.quadrature.chain import new_drawn, run_chain
 from largen.systems.spiking.reduction.quadrature.drive import Drive, in_cells
 from largen.systems.spiking.reduction.quadrature.layout import Channels, Grid, Layout, build_layout
-from largen.systems.spiking.reduction.quadrature.state import Output, State, new_output, new_state, new_work
+from largen.systems.spiking.reduction.quadrature.state import MOST_KICKS, Output, State, new_output, new_state, new_work
 from largen.systems.spiking.reduction.quadrature.step import run_steps, start
 
 if TYPE_CHECKING:
@@ -60,4 +61,9 @@ def run(
         run_steps(layout, state, work, inputs, output)
     else:
         run_chain(layout, state, work, new_drawn(layout, rng), inputs, output)
+    if work.coarse[0]:
+        raise InputError(
+            f"Argument `dt` must be smaller for this network, but is {grid.dt:g} ms: more than {MOST_KICKS} pending "
+            "spikes are released in a step."
+        )
     return Run(layout, output, state, work.lowest / max(int(steps[-1]), 1))

@@ -205,7 +205,7 @@ def coordinates(problem: Problem, grid: Grid, record: tuple[str, ...]) -> dict[s
 def values_of(problem: Problem, done: Run, record: tuple[str, ...]) -> dict[str, np.ndarray]:
     """What a run recorded."""
     values = {"rate": rates(done, problem.dt)}
-    if problem.model.synapse == "pending":
+    if problem.model.synapse != "exponential":
         values["pending"] = done.output.pending
     if record:
         values |= {"voltage_density": done.output.density, "refractory_fraction": done.output.refractory}
@@ -252,16 +252,18 @@ def _check_model(model: "SpikingNetwork", record: tuple[str, ...]) -> None:
     remedy = "Take closure='joint', which has no pending spikes to close over."
     require(model.synapse != "delta", "synapse", "not be 'delta' with closure='quadrature'", model.synapse, remedy)
     remedy = "Run its network with `simulate`."
-    require(model.synapse != "release", "synapse", "not be 'release' for a reduction", model.synapse, remedy)
+    if model.synapse == "release":
+        through = not np.any(np.asarray(model.external_decay) > 0.0)
+        require(through, "external_decay", "be 0 with synapse='release'", model.external_decay, remedy)
     still = not np.any(np.asarray(model.adaptation_step) != 0.0)
     must = "be 0 with closure='quadrature', which does not know adaptation"
     require(still, "adaptation_step", must, model.adaptation_step, remedy)
     if model.neuron != "leaky" and model.inhibition == "conductance" and np.any(model.inhibitory):
         must = f"be 'current' with closure='quadrature' and neuron={model.neuron!r}"
         require(False, "inhibition", must, model.inhibition)
-    if model.synapse == "pending":
+    if model.synapse != "exponential":
         spread = float(np.max(model.strength_spread))
-        must = "be 0 with synapse='pending', where spikes are counted and all alike"
+        must = f"be 0 with synapse={model.synapse!r}, where spikes are counted and all alike"
         require(spread == 0.0, "strength_spread", must, spread, "Take exponential synapses.")
     if record:
         same = all(np.ptp(constants.per_population(model, x)) == 0.0 for x in (model.threshold, model.reset))

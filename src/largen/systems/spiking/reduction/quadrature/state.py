@@ -5,9 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from largen.systems.spiking.reduction.quadrature.cells import new_table, padded
-from largen.systems.spiking.reduction.quadrature.layout import Layout
+from largen.systems.spiking.reduction.quadrature.layout import HIGHEST_OF_RELEASE, Layout
 from largen.systems.spiking.reduction.quadrature.nodes import MOST_NODES
 
+MOST_KICKS = 160
+"""Kicks of one class in a step that `release` tells apart at most."""
 MEAN, SECOND, THIRD, VARIANCE, SPREAD, SKEW = range(6)
 """Columns of `State.moments`: mu, m_2, m_3 and v of (S63), the standard deviation of X and g of (S60).
 
@@ -43,7 +45,7 @@ class State(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Scratch space of a step; what outlives one: `noise`, `near`, `drawn`, `lowest`.
+    """Scratch space of a step; what outlives one: `noise`, `near`, `drawn`, `lowest`, `coarse`.
 
     Attributes:
         table: Table of one family; rows in `cells`.
@@ -58,6 +60,11 @@ class Work(NamedTuple):
         fired: Spikes of every population, shape (P,).
         noise: Matrices of the external noise, shape (P, shift, 3, 3).
         near: Cells that it reaches, shape (P,).
+        kicks: Of `release`: coefficients of the powers of one kick, shape (power, number).
+        powers: Of `release`: what an order takes of another, shape (order, order, power).
+        moved: A row that has been moved, shape (L,).
+        still: The matrix of no noise, shape (1, 3, 3).
+        coarse: Steps in which there were more kicks than can be told apart, shape (1,).
         drawn: The standard deviation, in cells, and the number and relative size of kicks, that it is made for;
             shape (P, 3).
         lowest: Mass of the lowest cell, summed over the steps, shape (P,).
@@ -75,6 +82,11 @@ class Work(NamedTuple):
     fired: np.ndarray
     noise: np.ndarray
     near: np.ndarray
+    kicks: np.ndarray
+    powers: np.ndarray
+    moved: np.ndarray
+    still: np.ndarray
+    coarse: np.ndarray
     drawn: np.ndarray
     lowest: np.ndarray
 
@@ -131,6 +143,11 @@ def new_work(layout: Layout) -> Work:
         fired=np.zeros(P),
         noise=np.zeros((P, 2 * layout.reach + 1, 3, 3)),
         near=np.zeros(P, np.int64),
+        kicks=np.zeros((2 * HIGHEST_OF_RELEASE + 1, MOST_KICKS + 2 * HIGHEST_OF_RELEASE + 1)),
+        powers=np.zeros((HIGHEST_OF_RELEASE + 1, HIGHEST_OF_RELEASE + 1, 2 * HIGHEST_OF_RELEASE + 1)),
+        moved=np.zeros(length),
+        still=np.eye(3)[None],
+        coarse=np.zeros(1, np.int64),
         drawn=np.full((P, 3), -1.0),
         lowest=np.zeros(P),
     )

@@ -46,6 +46,7 @@ from largen.systems.spiking.reduction.quadrature.nodes import (
     find_nodes,
     follow_nodes,
 )
+from largen.systems.spiking.reduction.quadrature.release import release_after, release_before, update_released
 from largen.systems.spiking.reduction.quadrature.state import MEAN, SECOND, SKEW, SPREAD, THIRD, VARIANCE
 
 _STILL = 1e-14
@@ -62,6 +63,8 @@ def _place(layout, state, work, a):
     """What the channels bring to every family of a population: push and pull."""
     for f in range(layout.families[a]):
         work.push[f] = work.pull[f] = 0.0
+    if layout.releases:
+        return
     for c in range(layout.channels[a], layout.channels[a + 1]):
         nodes, stride, moments = layout.nodes[c], layout.stride[c], state.moments[c]
         charge = work.pull if layout.pulls[c] > 0 else work.push
@@ -94,16 +97,15 @@ def _move_families(layout, state, work, a, push, jump):
     width, total = layout.row, 0.0
     for f in range(layout.families[a]):
         contraction, shift = _map_of(layout, a, work.push[f] + push, work.pull[f], jump)
-        row, near, cells = state.families[a, f], work.near[a], layout.cells
+        x, row, near, cells = work.table, state.families[a, f], work.near[a], layout.cells
         if layout.flow.above > 0:
-            spikes = move_along(
-                work.table, row, layout.flow, a, work.noise[a], near, cells, width, layout.reach, shift
-            )  # fmt: skip
+            spikes = move_along(x, row, layout.flow, a, work.noise[a], near, cells, width, layout.reach, shift)
         else:
-            spikes = move(work.table, row, work.noise[a], near, cells, width, layout.reach, contraction, shift)
+            spikes = move(x, row, work.noise[a], near, cells, width, layout.reach, contraction, shift)
         work.spikes[f] = spikes
-        work.lowest[a] += row[0]
-        total += spikes
+        if f < layout.shown[a]:
+            work.lowest[a] += row[0]
+            total += spikes
     return total
 
 
@@ -230,6 +232,9 @@ def _mix(layout, state, work, a, c):
 @part
 def _update_channel(layout, state, work, a, c, kicks):
     """Decay and arrivals of a channel: its moments, its nodes, and the mixing of the families; returns rho."""
+    if layout.releases:
+        update_released(layout, state, work, c)
+        return 1.0
     before = state.moments[c, SKEW]
     rho = _update_moments(layout, state, work, c, kicks)
     nodes, g = layout.nodes[c], state.moments[c, SKEW]
@@ -271,6 +276,8 @@ def start(layout, state):
             weight = 1.0
             for c in range(layout.channels[a], layout.channels[a + 1]):
                 weight *= state.weights[c, (f // layout.stride[c]) % layout.nodes[c]]
+            if layout.releases:
+                weight = 1.0 if f == 0 else 0.0
             for k in range(3 * layout.row):
                 state.families[a, f, k] = weight * layout.first[a, k]
 
@@ -295,13 +302,14 @@ def _send(layout, state, work):
 @inlined
 def exchange(layout, state, work):
     """Send the spikes of a step and gather those that arrive. A current takes its arrivals a step later (S24)."""
-    if layout.counted:
+    if layout.counted and not layout.releases:
         _send(layout, state, work)
         gather(layout, state, work)
         _count_pending(layout, state, work)
     else:
         gather(layout, state, work)
         _send(layout, state, work)
+        _count_pending(layout, state, work)
 
 
 @part
@@ -311,7 +319,12 @@ def step(layout, state, work, inputs, now):
         _place(layout, state, work, a)
         push = inputs.push[min(now, len(inputs.push) - 1), a]
         jump = inputs.jump[min(now, len(inputs.jump) - 1), a]
+        if layout.releases:
+            release_before(layout, state, work, a)
         work.fired[a] = _move_families(layout, state, work, a, push, jump)
+        if layout.releases:
+            release_after(layout, state, work, a)
+            work.fired[a] = work.spikes[0]
         _refract(layout, state, work, a)
     exchange(layout, state, work)
     for a in range(len(layout.size)):
@@ -322,11 +335,8 @@ def step(layout, state, work, inputs, now):
 
 @inlined
 def _lost(layout, state, a):
-    """By how much more than the leak the conductances of (S69) contract in the mean, in steps of `_FINE`.
-
-    Noise stands before the contraction, and comes after it in the network.
-    """
-    if layout.relaxes:
+    """By how much more than the leak conductances (S69) contract in the mean, in steps of `_FINE`; noise is first."""
+    if layout.relaxes or layout.releases:
         return 1.0
     pull = 0.0
     for c in range(layout.channels[a], layout.channels[a + 1]):
@@ -359,7 +369,7 @@ def _record(layout, state, i, output):
         output.refractory[a, i] = 0.0
         for k in range(layout.cells):
             output.density[a, k, i] = 0.0
-        for f in range(layout.families[a]):
+        for f in range(layout.shown[a]):
             row = state.families[a, f]
             for k in range(layout.cells):
                 output.density[a, k, i] += row[k]
