@@ -81,7 +81,7 @@ def other_model(found: Any, intended: Any) -> str:
         ]
         return f"result of another model: {wrong}" if wrong else ""
     for name, value in intended.items():
-        got = to_plain(found).get(name)
+        got = to_plain(found).get(name, getattr(found, name, None))  # a default is left out
         if got != value and not np.array_equal(np.asarray(got, object), np.asarray(value, object)):
             return f"{name} is {got!r}, but {value!r} was asked for"
     return ""
