@@ -35,10 +35,7 @@ DRIFT, NOISE, FIRST, SECOND = range(4)
 
 @part
 def gather(layout, state, work):
-    """Mean and variance of the arrivals of every class, from the spikes sent so many steps ago.
-
-    What does the same as an earlier class of the same target is counted with that.
-    """
+    """Mean and variance of the arrivals of every class, from the spikes sent so many steps ago."""
     slots, clock = state.sent.shape[1], state.clock[0]
     for j in range(len(layout.source)):
         mean = variance = 0.0
@@ -48,10 +45,20 @@ def gather(layout, state, work):
                 one = layout.inputs[j] * share * state.sent[layout.source[j], (clock - d - 1) % slots]
                 mean += one
                 variance += one * (1.0 - layout.chance[j] - one / layout.degree[j])
+        work.mean_of[j] = mean
+        work.variance_of[j] = max(variance, 0.0) if mean >= 0.0 else variance
+
+
+@part
+def gather_alike(layout, state, work):
+    """As `gather`; what does the same as an earlier class of the same target is counted with that."""
+    gather(layout, state, work)
+    for j in range(len(layout.source)):
         first = layout.alike[j]
-        work.mean_of[j] = work.variance_of[j] = 0.0
-        work.mean_of[first] += mean
-        work.variance_of[first] += max(variance, 0.0) if mean >= 0.0 else variance
+        if first != j:
+            work.mean_of[first] += work.mean_of[j]
+            work.variance_of[first] += work.variance_of[j]
+            work.mean_of[j] = work.variance_of[j] = 0.0
 
 
 @inlined

@@ -10,7 +10,7 @@ from numba import uint64
 
 from largen.numerics.binomial_numbers import binomial
 from largen.numerics.compiled import entry, inlined
-from largen.systems.spiking.reduction.direct.arrivals import gather
+from largen.systems.spiking.reduction.direct.arrivals import gather_alike
 from largen.systems.spiking.reduction.direct.step import prepare, record, refract, send, set_jump
 from largen.systems.spiking.reduction.markov_chain import add_neurons, clear, due_neurons
 from largen.systems.spiking.reduction.transfer import INVERSE_NUMBER, NUMBER
@@ -46,7 +46,7 @@ def _transfer(layout, state, work, chain, a, moments, count, rng):
 @inlined
 def _step(layout, state, work, chain, drive, moments, rng):
     done = state.clock[0]
-    gather(layout, state, work)
+    gather_alike(layout, state, work)
     for a in range(len(layout.size)):
         rate = drive.rate[min(done, len(drive.rate) - 1), a]
         mean = drive.mean[min(done, len(drive.mean) - 1), a]

@@ -12,7 +12,7 @@ from numba import uint64
 
 from largen.numerics.compiled import entry, inlined, part
 from largen.systems.spiking.discretisation import MIN_OCCUPANCY, MIN_OCCUPANCY_FLUX
-from largen.systems.spiking.reduction.direct.arrivals import DRIFT, FIRST, NOISE, SECOND, gather, take
+from largen.systems.spiking.reduction.direct.arrivals import DRIFT, FIRST, NOISE, SECOND, gather_alike, take
 from largen.systems.spiking.reduction.step import due, occupied_blocks
 from largen.systems.spiking.reduction.transfer import (
     G0,
@@ -276,7 +276,7 @@ def record(state, i, output):
 @inlined
 def _step(layout, state, work, drive, moments):
     done = state.clock[0]
-    gather(layout, state, work)
+    gather_alike(layout, state, work)
     for a in range(len(layout.size)):
         rate = drive.rate[min(done, len(drive.rate) - 1), a]
         mean = drive.mean[min(done, len(drive.mean) - 1), a]
