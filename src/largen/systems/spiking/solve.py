@@ -29,7 +29,7 @@ from largen.systems.spiking.reduction.bin_width import (
 )
 from largen.systems.spiking.reduction.layout import Layout, build_layout, edges_of
 from largen.systems.spiking.reduction.run import run
-from largen.systems.spiking.reduction.trust import SHORTEST, doubt
+from largen.systems.spiking.reduction.trust import SHORTEST, warning_for
 from largen.systems.spiking.time_step import check_step, output_steps
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def solve(
     }
     if finite_size:
         attrs["realisations"] = realisations
-    elif closure == "joint" and (said := _doubt(setup, values["rate"])):
+    elif closure == "joint" and (said := _warning(setup, values["rate"])):
         attrs["flags"] = said
         warnings.warn(f"closure='joint': {said}.", stacklevel=2)
     edges = edges_of(model, resolved)
@@ -114,7 +114,7 @@ def solve(
     return Arrays(values, coords, attrs)
 
 
-def _doubt(setup: "_Setup", rate: np.ndarray) -> str:
+def _warning(setup: "_Setup", rate: np.ndarray) -> str:
     """What to say of a result of "joint" by the rates of its second half; nothing of short runs."""
     steps, dt = setup.steps, setup.layout.dt
     if steps[-1] * dt < SHORTEST:
@@ -122,7 +122,7 @@ def _doubt(setup: "_Setup", rate: np.ndarray) -> str:
     lengths = np.diff(steps, prepend=0)
     late = np.where(steps > 0.5 * steps[-1], lengths, 0.0)
     kicks = setup.drive[int(0.5 * len(setup.drive)) :].mean(0)
-    return doubt(setup.model, rate @ late / late.sum(), kicks)
+    return warning_for(setup.model, rate @ late / late.sum(), kicks)
 
 
 # Checks --------------------------------------------------------------------------------------------------------

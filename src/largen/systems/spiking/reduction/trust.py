@@ -44,7 +44,7 @@ def drive_of_rate(model: "SpikingNetwork", rates: np.ndarray, kicks: np.ndarray)
     return r * memory[:, 0], synaptic / np.where(whole > 0.0, whole, 1.0)
 
 
-def doubt(model: "SpikingNetwork", rates: np.ndarray, kicks: np.ndarray) -> str:
+def warning_for(model: "SpikingNetwork", rates: np.ndarray, kicks: np.ndarray) -> str:
     """What to say of a result of "joint" with these rates (Hz); empty where nothing speaks against it."""
     few, share = drive_of_rate(model, rates, kicks)
     named = np.asarray(model.populations)[(few < FEW) & (share > MOST) & (rates > SILENT)]
