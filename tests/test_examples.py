@@ -33,7 +33,9 @@ def test_there_is_one_for_every_figure():
     assert wanted <= set(SCRIPTS)
 
 
-@pytest.mark.parametrize("name", sorted(SCRIPTS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] * (name == "convergence")) for name in sorted(SCRIPTS)]
+)
 def test_a_script_draws_something(name):
     page = loaded(name).figure(small=True)
     assert page.axes

@@ -374,6 +374,7 @@ def test_why_no_stationary_state_was_found(rhs, start, words):
         analysis.fixed_points(analysis.Flow(rhs, [0.5], {}), start=start)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("strength", "probability"),
     [(0.0, 0.0), pytest.param(0.0, 0.5, marks=pytest.mark.long), pytest.param(1.0, 0.0, marks=pytest.mark.long)],

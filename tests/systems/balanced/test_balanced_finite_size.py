@@ -58,6 +58,7 @@ def test_uses_the_sizes_that_the_network_has():
     assert np.max(np.abs(even - odd)) > 1e-3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("n", "period"), [pytest.param(2_000, 2.43, marks=pytest.mark.long), (2_000_000, 0.93)])
 def test_folded_manifold_oscillates_at_finite_n(n, period):
     times = np.arange(0.0, 30.0, 0.002)

@@ -166,6 +166,7 @@ def test_moving_drive_against_pinned_rates():
     np.testing.assert_allclose(result.values["rate"], pinned, atol=1e-10)
 
 
+@pytest.mark.long
 def test_jumping_drive_is_refused():
     model = S3.replace(drive=Wave(np.array(0.0), np.array(0.1)))
     with pytest.raises(LimitError, match="continuous"):

@@ -21,6 +21,7 @@ def network():
     return ln.simulate(S3, TIMES, n=400, realisations=24, seed=1, method="tau_leap")
 
 
+@pytest.mark.long
 def test_the_theory_of_this_size_is_accepted(network):
     limit, finite = theories(S3)
     report = ln.compare(network, limit, finite=finite, level=1e-6)

@@ -35,6 +35,7 @@ def test_a_limit_in_a_batch_is_the_limit_alone():
     assert "balance needs the rates" in str(together[3])
 
 
+@pytest.mark.long
 def test_a_batch_agrees_with_solve_limit_and_computes_no_eigenvalues_that_are_not_wanted():
     names = ("mean", "variance", "rate")
     found = many_limits.solve(models()[:3], TIMES, names=names, **GIVEN)

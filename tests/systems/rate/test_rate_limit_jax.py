@@ -79,6 +79,7 @@ def test_vmap_over_the_gain():
         assert abs(one - value) < 1e-11
 
 
+@pytest.mark.long
 def test_continuous_time_and_its_gradient():
     model, times = RateNetwork.diffusion(), np.array([0.0, 0.5, 1.2])
     limit = solve_limit(model, times)

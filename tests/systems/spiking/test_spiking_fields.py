@@ -169,7 +169,7 @@ def test_an_engine_without_a_field_says_so(name):
     for call in (
         lambda: model.smooth(np.arange(0.0, 100.0, 0.5)),
         lambda: model.dynamics(None, n=None),
-        lambda: ln.solve_limit(model, times, engine="jax"),
+        lambda: ln.solve_limit(model, times, engine="jax", closure="joint"),
     ):
         with pytest.raises(ln.InputError, match=f"`{'engine' if name == 'synapse' else name}`|`{name}`"):
             call()

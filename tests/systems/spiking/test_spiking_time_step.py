@@ -85,6 +85,7 @@ def test_strong_inhibition_silences(strength):
 # The lowest bin --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_bins_reach_as_low_as_the_potentials():
     """1/rate = M/drive + 3.95 ms + an overshoot of 0.58 s.d. of a step; a wall at -0.6 M would give 57.8 Hz."""
     model = SpikingNetwork(size=[4000], external_rate=[0.07], threshold=1.0, reversal=-0.66, **ONE)

@@ -21,6 +21,7 @@ BOTH = ln.SpikingNetwork(
 OPTIONS = {"closure": "quadrature", "orders": (1, 2), "bin_width": 12.5}
 
 
+@pytest.mark.long
 def test_a_run_is_the_numba_engines():
     """To rounding, from rest over a volley; one population has no leak and another drive."""
     model = BOTH.replace(membrane_time=(15.0, np.inf), external_rate=(120.0, 6.0))

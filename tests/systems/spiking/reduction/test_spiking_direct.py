@@ -247,6 +247,7 @@ def test_first_potentials_follow_the_given_law_cut_at_the_threshold():
 # The chain ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_chain_fires_as_the_reduction_in_the_mean_and_with_the_variance_of_independent_neurons():
     model = ln.SpikingNetwork(**LEAKY | {"size": (2000, 500)}, external_mean=1.1, external_sd=2.0)
     times = np.arange(0.0, 501.0, 1.0)

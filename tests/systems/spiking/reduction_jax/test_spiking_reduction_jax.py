@@ -83,6 +83,7 @@ def test_agrees_with_the_numba_engine_on_the_leaky_network(width):
     assert np.max(np.abs(spikes.sum(0) - other.sum(0)) / model.size / 0.2) < 1e-5
 
 
+@pytest.mark.long
 def test_agrees_with_the_numba_engine_under_a_varying_drive():
     model = SpikingNetwork()
     drive = 7.0 + 2.0 * np.sin(np.arange(1001) * DT / 5.0)[:, None] * np.array([1.0, 0.5])
@@ -232,6 +233,7 @@ def test_pending_at_the_outputs():
     np.testing.assert_allclose(pending, np.array(wanted)[outputs], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.long
 def test_a_run_goes_on_from_its_state():
     model = SpikingNetwork()
     bins = Discretisation(bin_width=10.0, dt=DT)
@@ -242,6 +244,7 @@ def test_a_run_goes_on_from_its_state():
     np.testing.assert_allclose(np.concatenate([first, second]), whole, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.long
 def test_overflow_is_never_silent():
     model, drive = SpikingNetwork(), constant(SpikingNetwork())
     options = {"bin_width": 10.0}
@@ -268,6 +271,7 @@ def test_agrees_with_the_numba_engine_where_a_step_is_long(closure):
     assert np.max(np.abs(spikes - other)) < 1e-4
 
 
+@pytest.mark.long
 def test_double_precision_is_asked_for():
     model = SpikingNetwork()
     with pytest.raises(InputError, match="enable_x64"):
