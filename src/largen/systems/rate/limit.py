@@ -101,8 +101,8 @@ def moments(model: "RateNetwork", times: np.ndarray, coupling: Coupling, options
     def on_grid(widest: float, refine: int) -> Solution:
         return _on_grid(model, continuous_grid(times, tau, noise, widest, refine), coupling, options)
 
-    names, accuracy = ("mean", "covariance", "frozen"), {"rtol": options.rtol, "atol": options.atol}
-    return extrapolate(on_grid, names, times, tau, step=options.step, **accuracy)
+    names, step = ("mean", "covariance", "frozen"), options.step
+    return extrapolate(on_grid, names, times, tau, step=step, rtol=options.rtol, atol=options.atol)
 
 
 def _on_grid(model: "RateNetwork", grid: Grid, coupling: Coupling, options: Options) -> Solution:
