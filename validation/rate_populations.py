@@ -103,6 +103,11 @@ def runs(model, times, measure, draws, **options):
     return found
 
 
+def beside(samples, found):
+    """The statistics of one more model as columns beside those of the models before, by N."""
+    return {n: np.concatenate([samples.get(n, values[:, :0]), values], axis=1) for n, values in found.items()}
+
+
 def stationary_statistics(run, start, step, lag_time):
     """Of each population mean, variance, covariance at a time difference, frozen covariance, over late times."""
     late = run.sel(time=slice(start, None), time_=slice(start, None))
@@ -133,7 +138,7 @@ def chaos(results: Results, small: bool) -> None:
             return [found["variance"][0, 0], found["later"][0, 0], float(run["lyapunov"][-1])]
 
         found = runs(model, times, measure, draws, replicas=1, lags=0, record="lyapunov")
-        samples = {n: np.concatenate([samples.get(n, values[:, :0]), values], axis=1) for n, values in found.items()}
+        samples = beside(samples, found)
     against_limit(results, names, limits, samples, 0 if small else 1000)
 
 
@@ -209,7 +214,7 @@ def discrete(results: Results, small: bool) -> None:
             return [found["variance"][0, 0], float(run["lyapunov"][-1])]
 
         found = runs(model, times, measure, draws, replicas=1, lags=0, record="lyapunov")
-        samples = {n: np.concatenate([samples.get(n, values[:, :0]), values], axis=1) for n, values in found.items()}
+        samples = beside(samples, found)
     against_limit(results, names, limits, samples, 0 if small else 600)
 
 
@@ -230,7 +235,7 @@ def correlated_ring(results: Results, small: bool) -> None:
             return [found["variance"][0, 0], found["variance"][0, 1], float(run["lyapunov"][-1])]
 
         found = runs(model, times, measure, draws, replicas=1, lags=1, record="lyapunov")
-        samples = {n: np.concatenate([samples.get(n, values[:, :0]), values], axis=1) for n, values in found.items()}
+        samples = beside(samples, found)
     against_limit(results, names, limits, samples, 0 if small else 1000)
 
 

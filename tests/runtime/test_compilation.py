@@ -161,6 +161,27 @@ def test_a_kernel_is_compiled_again_when_a_file_that_it_imports_has_changed(tmp_
     assert seen == [["9.0", "0"], ["21.0", "0"], ["70.0", "0"], ["70.0", "1"]]
 
 
+def test_a_kernel_is_compiled_again_when_the_class_of_its_argument_has_moved(tmp_path):
+    package = tmp_path / "moved"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    pair = "from typing import NamedTuple\nclass Pair(NamedTuple):\n    a: float\n    b: float\n"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    program = "import moved.user as u; print(u.total(u.Pair(1.0, 2.0)), sum(u.total.stats.cache_hits.values()))"
+    seen = []
+    for here, away in (("first", "second"), ("second", "first"), ("second", "first")):
+        (package / f"{here}.py").write_text(pair)
+        (package / f"{away}.py").write_text("")
+        (package / "user.py").write_text(
+            "from largen.numerics.compiled import kernel\n"
+            f"from moved.{here} import Pair\n\n@kernel\ndef total(x):\n    return x.a + x.b\n"
+        )
+        done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        seen.append(done.stdout.split())
+    assert seen == [["3.0", "0"], ["3.0", "0"], ["3.0", "1"]]
+
+
 def test_kernels_are_built_from_their_own_folder_and_numerics_only():
     """What decides when they are compiled again; `checks` and `runtime` serve the code around them."""
     root = Path(layout.__file__).parents[1] / "src" / "largen"

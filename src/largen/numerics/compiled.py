@@ -66,6 +66,19 @@ def _recompile_with_imports(compiled: Any, function: Callable[..., Any]) -> None
     if kept is not None:
         file = function.__code__.co_filename
         kept._source_stamp = (kept._source_stamp, _sources(_home(file)), _sources(Path(__file__).parent))
+        kept._load_index = partial(_index, kept._load_index)
+
+
+def _index(load: Callable[[], dict]) -> dict:
+    """What a kernel's folder holds; nothing where it cannot be read.
+
+    Numba reads the types of the arguments before it looks at whether they are of today: after an update that moved or
+    renamed one of the tuples that kernels take, that fails.
+    """
+    try:
+        return load()
+    except Exception:
+        return {}
 
 
 def njit(*function: Any, cache: bool = False, **options: Any) -> Any:

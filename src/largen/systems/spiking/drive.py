@@ -1,12 +1,39 @@
 """The external drive on the step grid: one array for the network and both engines of the reduction."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from largen.checks import InputError, require, shown
+
+if TYPE_CHECKING:
+    from largen.systems.spiking.model import SpikingNetwork
+
+
+class Drive(NamedTuple):
+    """The external drive at the start of every step, each of shape (step, P), or (1, P) for a constant.
+
+    Attributes:
+        rate: External kicks per ms.
+        mean: Constant drive that is not in the neuron's own flow (unit/ms).
+        sd: White noise (unit/root ms).
+    """
+
+    rate: np.ndarray
+    mean: np.ndarray
+    sd: np.ndarray
+
+
+def drive_of(model: "SpikingNetwork", start: float, steps: int, dt: float) -> Drive:
+    """The drive of a run from `start` (ms); of quadratic and exponential neurons the mean is part of the flow."""
+    count, mean = len(model.size), model.external_mean if model.neuron == "leaky" else 0.0
+    return Drive(
+        sample_drive(model.external_rate, start, steps, dt, count),
+        sample_drive(mean, start, steps, dt, count, name="external_mean", low=-np.inf),
+        sample_drive(model.external_sd, start, steps, dt, count, name="external_sd"),
+    )
 
 
 def sample_drive(

@@ -25,7 +25,7 @@ MIXED = ln.RatePopulations(
 OBSERVABLES = ("mean", "rate", "latent", "covariance", "frozen_covariance")
 
 
-def agree(model, times, names, *, values, slopes, **options):
+def assert_engines_agree(model, times, names, *, values, slopes, **options):
     """Both engines' limits agree, and derivatives with central differences of the other engine, to these shares."""
     options = {"lags": 1} | options
     found = ln.sensitivity(model, times=times, free=names, **options)
@@ -49,14 +49,16 @@ def agree(model, times, names, *, values, slopes, **options):
 def test_two_engines_agree_in_values_and_derivatives():
     names = ["kernels[e,i].post", "kernels[i,i].pre", "low_rank.right_mean[i,0]", "patterns.mean[e,0]", "gamma[i]"]
     names += ["threshold_covariance[i,1]", "kernels[i,e].variance", "mean_weight[e,i]", "threshold_variance[e]"]
-    agree(MIXED, np.arange(4.0), names, values=1e-11, slopes=1e-8)
+    assert_engines_agree(MIXED, np.arange(4.0), names, values=1e-11, slopes=1e-8)
 
 
 @pytest.mark.long
 def test_they_agree_in_continuous_time():
     names = ["tau[e]", "low_rank.left_mean[e,0]", "weight_variance[i,e]", "noise[i]", "initial_variance[e]"]
-    agree(transient(), np.linspace(0.0, 2.0, 5), names, values=5e-6, slopes=5e-6, lags=0)
-    agree(scs(1.5), np.linspace(0.0, 6.0, 4), ["weight_variance[p1,p1]", "tau"], values=1e-5, slopes=1e-5, lags=0)
+    assert_engines_agree(transient(), np.linspace(0.0, 2.0, 5), names, values=5e-6, slopes=5e-6, lags=0)
+    assert_engines_agree(
+        scs(1.5), np.linspace(0.0, 6.0, 4), ["weight_variance[p1,p1]", "tau"], values=1e-5, slopes=1e-5, lags=0
+    )
 
 
 @pytest.mark.long

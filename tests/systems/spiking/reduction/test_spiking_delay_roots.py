@@ -5,9 +5,10 @@ import pytest
 from scipy.special import exprel
 
 import largen as ln
+from largen.systems.spiking.drive import Drive
 from largen.systems.spiking.reduction.direct.bins import with_depth
 from largen.systems.spiking.reduction.direct.layout import build_layout
-from largen.systems.spiking.reduction.direct.state import Drive, new_output, new_state, new_work
+from largen.systems.spiking.reduction.direct.state import new_output, new_state, new_work
 from largen.systems.spiking.reduction.direct.step import run_steps
 
 TAU, THETA, RESET, WAIT, J, C, DELAY = 20.0, 20.0, 10.0, 2.0, 0.1, 1000, 1.5

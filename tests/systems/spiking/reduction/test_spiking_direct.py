@@ -7,6 +7,7 @@ from scipy.integrate import quad
 from scipy.special import erfcx
 
 import largen as ln
+from largen.systems.spiking.drive import drive_of
 from largen.systems.spiking.reduction.direct import solve as direct
 from largen.systems.spiking.reduction.direct.arrivals import node
 from largen.systems.spiking.reduction.direct.layout import Grid, build_layout
@@ -316,7 +317,7 @@ def test_a_delay_acts_in_its_own_step_and_no_other():
         **UNCOUPLED | {"strength": ((0.0, 0.0), (15.0, 0.0)), "size": (100, 100)}, threshold=20.0,
         in_degree=((0, 0), (2, 0)), initial_mean=(19.9, 0.0), external_mean=(2.0, 0.0), delay=((0.0, 0.0), (1.3, 0.0)),
     )  # fmt: skip
-    drive = direct._drive(model, 0.0, 40, 0.1)
+    drive = drive_of(model, 0.0, 40, 0.1)
     layout = build_layout(model, 0.1, Grid(40, 20))
     state, work = new_state(model, layout, Grid(40, 20), 40), new_work(layout)
     output = new_output(layout, np.arange(31), density=False)

@@ -1,10 +1,9 @@
-"""Runs of the quadrature at given orders, and networks to which it is compared."""
+"""Runs of the quadrature at given orders."""
 
 import numpy as np
 
-import largen as ln
+from largen.systems.spiking.drive import drive_of
 from largen.systems.spiking.reduction.quadrature.channels import channel_orders, channels_of
-from largen.systems.spiking.reduction.quadrature.drive import drive_of
 from largen.systems.spiking.reduction.quadrature.layout import Grid
 from largen.systems.spiking.reduction.quadrature.run import run
 
@@ -27,17 +26,3 @@ def rates(result, start, dt=0.1):
     steps = result.output.steps
     first = int(np.searchsorted(steps, round(start / dt)))
     return result.output.spikes[:, first + 1 :].sum(1) * 1000.0 / ((steps[-1] - steps[first]) * dt)
-
-
-def network(inhibitory, strength, inputs, decay, membrane_time, external_rate):
-    """A network of 20 000 neurons, or of 30 000 and 10 000, by mean number of inputs and decay time of each source."""
-    size = (20000,) if len(inhibitory) == 1 else (30000, 10000)
-    count = len(size)
-    return ln.SpikingNetwork(
-        size=size, inhibitory=inhibitory, strength=np.reshape(strength, (count, count)),
-        probability=np.tile(np.array(inputs) / size, (count, 1)), decay=np.tile(decay, (count, 1)),
-        membrane_time=membrane_time, external_rate=external_rate, refractory_time=2.0,
-    )  # fmt: skip
-
-
-SPARSE = network([False, True], [3.0, 9.0, 5.0, 10.0], [60.0, 20.0], [3.0, 10.0], 20.0, 100.0)

@@ -2,19 +2,21 @@
 
 import numpy as np
 import pytest
-from quadrature_tools import network, quadrature, rates
+from quadrature_tools import quadrature, rates
 
 import largen as ln
 from largen.checks import InputError
 from largen.numerics.streams import stream
+from largen.systems.spiking.drive import drive_of
 from largen.systems.spiking.reduction.quadrature import chain, finite
 from largen.systems.spiking.reduction.quadrature.cells import basis
 from largen.systems.spiking.reduction.quadrature.channels import channels_of
 from largen.systems.spiking.reduction.quadrature.damping import damping, modes, raise_orders
-from largen.systems.spiking.reduction.quadrature.drive import Inputs, drive_of, in_cells
+from largen.systems.spiking.reduction.quadrature.drive import Inputs, in_cells
 from largen.systems.spiking.reduction.quadrature.layout import Grid, build_layout
 from largen.systems.spiking.reduction.quadrature.state import new_output, new_state, new_work
 from largen.systems.spiking.reduction.quadrature.step import start
+from spiking_networks import network
 
 ALONE = network([True], [7.78847], [39.3], [1.86589], np.inf, 2.3209)
 N, ABOVE, BELOW = 1000.0, 4, 2

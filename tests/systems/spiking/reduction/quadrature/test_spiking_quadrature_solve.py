@@ -4,13 +4,14 @@ import warnings
 
 import numpy as np
 import pytest
-from quadrature_tools import SPARSE, network, quadrature, rates
+from quadrature_tools import quadrature, rates
 
 import largen as ln
 from largen.checks import InputError
 from largen.systems.spiking.reduction.quadrature import choice
 from largen.systems.spiking.reduction.quadrature import solve as solving
 from largen.systems.spiking.reduction.quadrature.channels import channels_of
+from spiking_networks import SPARSE, network
 
 TIMES = np.arange(0.0, 401.0)
 ALONE = network([True], [7.78847], [39.3], [1.86589], np.inf, 2.3209)

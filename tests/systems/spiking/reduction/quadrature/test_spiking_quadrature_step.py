@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from plain_quadrature import Plain
-from quadrature_tools import SPARSE, network, quadrature, rates
+from quadrature_tools import quadrature, rates
 
 import largen as ln
+from largen.systems.spiking.drive import drive_of
 from largen.systems.spiking.reduction.quadrature import run as running
-from largen.systems.spiking.reduction.quadrature.drive import drive_of
+from spiking_networks import SPARSE, network
 
 BOTH = [False, True]
 

@@ -13,7 +13,7 @@ from largen.checks import InputError, one_of
 from largen.numerics.xoshiro import lanes
 from largen.system import Arrays, Plan
 from largen.systems.spiking import constants as derived
-from largen.systems.spiking.drive import sample_drive
+from largen.systems.spiking.drive import Drive, drive_of
 from largen.systems.spiking.network.general.arrivals import Classes, class_bytes, classes
 from largen.systems.spiking.network.general.assemble import (
     Rows,
@@ -29,7 +29,6 @@ from largen.systems.spiking.network.general.state import (
     PENDING,
     RELEASE,
     Constants,
-    Drive,
     Scratch,
     State,
     scratch,
@@ -174,16 +173,6 @@ def _bins(model: "SpikingNetwork") -> tuple[int, int, float, float]:
     below = int(np.ceil(0.6 * BINS))
     lowest = float(np.min(model.reset))
     return BINS + below, below, lowest, (float(np.max(model.threshold)) - lowest) / BINS
-
-
-def drive_of(model: "SpikingNetwork", start: float, steps: int, dt: float) -> Drive:
-    """The external drive at the start of every step; of a neuron that is not leaky the flow holds the mean."""
-    count, mean = len(model.size), model.external_mean if model.neuron == "leaky" else 0.0
-    return Drive(
-        rate=sample_drive(model.external_rate, start, steps, dt, count),
-        mean=sample_drive(mean, start, steps, dt, count, name="external_mean", low=-np.inf),
-        sd=sample_drive(model.external_sd, start, steps, dt, count, name="external_sd"),
-    )
 
 
 def _first_potentials(model: "SpikingNetwork", c: Constants, rng: np.random.Generator) -> np.ndarray:

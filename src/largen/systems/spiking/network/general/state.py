@@ -132,20 +132,6 @@ class State(NamedTuple):
     history: np.ndarray
 
 
-class Drive(NamedTuple):
-    """The external drive at the start of every step, each of shape (steps, P), or (1, P) for a constant.
-
-    Attributes:
-        rate: Kicks per ms.
-        mean: Drift (unit/ms).
-        sd: White noise (unit/sqrt ms).
-    """
-
-    rate: np.ndarray
-    mean: np.ndarray
-    sd: np.ndarray
-
-
 class Scratch(NamedTuple):
     """Room for one chunk.
 

@@ -21,6 +21,7 @@ from largen.numerics.alias import draw_all
 from largen.numerics.compiled import inner, kernel
 from largen.numerics.normal_numbers import normals
 from largen.numerics.xoshiro import fill
+from largen.systems.spiking.drive import Drive
 from largen.systems.spiking.network.general import neurons
 from largen.systems.spiking.network.general.arrivals import Classes, make_classes
 from largen.systems.spiking.network.general.delivery import deliver, remember
@@ -36,7 +37,6 @@ from largen.systems.spiking.network.general.state import (
     SHRINK,
     TOTAL,
     Constants,
-    Drive,
     Scratch,
     State,
     record_pending,

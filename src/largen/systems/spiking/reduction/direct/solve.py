@@ -11,12 +11,11 @@ from largen.runtime.memory import require_memory
 from largen.system import Arrays
 from largen.systems.spiking import constants
 from largen.systems.spiking.discretisation import MAX_LOWEST, Discretisation
-from largen.systems.spiking.drive import sample_drive
+from largen.systems.spiking.drive import Drive, drive_of
 from largen.systems.spiking.reduction.direct import bins as rules
 from largen.systems.spiking.reduction.direct.chain import run_chain
 from largen.systems.spiking.reduction.direct.layout import DirectLayout, Grid, build_layout, edges_of
 from largen.systems.spiking.reduction.direct.state import (
-    Drive,
     Output,
     Work,
     new_output,
@@ -62,7 +61,7 @@ def solve(
     steps = output_steps(times, dt)
     seed, realisations = seed_number("seed", seed), integer("realisations", realisations, low=1)
     width = None if discretisation.bin_width is None else real("bin_width", discretisation.bin_width, above=0.0)
-    drive = _drive(model, float(times[0]), int(steps[-1]), dt)
+    drive = drive_of(model, float(times[0]), int(steps[-1]), dt)
     _require_memory(model, steps, width, realisations if finite_size else 1, record)
     grid = _grid(model, drive, dt, width)
     chain = (seed, realisations) if finite_size else None
@@ -146,17 +145,6 @@ def _require_memory(
 class _Run(NamedTuple):
     output: Output
     work: Work
-
-
-def _drive(model: "SpikingNetwork", start: float, steps: int, dt: float) -> Drive:
-    """The external drive; of quadratic and exponential neurons the mean is part of the flow."""
-    count = constants.count(model)
-    mean = model.external_mean if model.neuron == "leaky" else 0.0
-    return Drive(
-        sample_drive(model.external_rate, start, steps, dt, count),
-        sample_drive(mean, start, steps, dt, count, name="external_mean", low=-np.inf),
-        sample_drive(model.external_sd, start, steps, dt, count, name="external_sd"),
-    )
 
 
 def _grid(model: "SpikingNetwork", drive: Drive, dt: float, width: float | None) -> Grid:

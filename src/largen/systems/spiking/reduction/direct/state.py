@@ -208,17 +208,3 @@ def new_output(layout: DirectLayout, steps: np.ndarray, *, density: bool) -> Out
     count, kept = len(layout.size), len(steps) if density else 0
     shapes = ((count, len(steps)), (count, layout.bins, kept), (count, kept))
     return Output(steps, *map(np.zeros, shapes))
-
-
-class Drive(NamedTuple):
-    """The external drive at every step, each of shape (step, P), or (1, P) for a constant.
-
-    Attributes:
-        rate: External kicks per ms.
-        mean: Constant drive that is not in the flow (unit/ms).
-        sd: White noise (unit/root ms).
-    """
-
-    rate: np.ndarray
-    mean: np.ndarray
-    sd: np.ndarray

@@ -53,6 +53,7 @@ from largen.systems.spiking.reduction.quadrature.step import (
     _place,
     _record,
     _update_channel,
+    due,
     exchange,
     set_noise,
 )
@@ -153,35 +154,13 @@ def _move_families(layout, state, work, drawn, a, push, jump):
 
 
 @part
-def _due(layout, row, a, clock, spikes, z):
-    """As `step._due`, with the noise of those who leave (S77)."""
-    pool, size = 3 * layout.row, layout.size[a]
-    if layout.delay[a] < 0:
-        held, q = row[pool] + spikes, layout.leave[a]
-        back = q * held + float(z) * np.sqrt(q * (1.0 - q)) * deviation(held, size)
-        row[pool] = held - back
-        return back
-    slots, delay, longer = layout.slots, layout.delay[a], layout.longer[a]
-    row[pool + clock % slots] = spikes
-    place = pool + (clock - delay) % slots
-    held = row[place]
-    back = (1.0 - longer) * held + float(z) * np.sqrt(longer * (1.0 - longer)) * deviation(held, size)
-    row[place] -= back
-    if longer > 0.0:
-        place = pool + (clock - delay - 1) % slots
-        back += row[place]
-        row[place] = 0.0
-    return back
-
-
-@part
 def _refract(layout, state, work, drawn, a):
     """As `step._refract`, with noise."""
     clock, reset = state.clock[0], layout.reset[a]
     _draw(drawn, layout.families[a])
     for f in range(layout.families[a]):
         row = state.families[a, f]
-        back = _due(layout, row, a, clock, work.spikes[f], drawn.normals[f])
+        back = due(layout, row, a, clock, work.spikes[f], drawn.normals[f])
         for degree in range(3):
             row[degree * layout.row + reset] += back * basis(degree, 0.0)
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from largen.systems.spiking import constants
+from largen.systems.spiking.drive import Drive
 from largen.systems.spiking.reduction.quadrature.channels import Channels, channel_orders, families_of
-from largen.systems.spiking.reduction.quadrature.drive import Drive
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork

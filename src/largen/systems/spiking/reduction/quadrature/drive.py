@@ -1,4 +1,4 @@
-"""The external drive of the quadrature: as the model says it, and in cells for every step."""
+"""The external drive of the quadrature in cells, for every step."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from largen.systems.spiking import constants
-from largen.systems.spiking.drive import sample_drive
+from largen.systems.spiking.drive import Drive
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
@@ -17,20 +17,6 @@ RARE = 1e-11
 """Likewise numbers of Poisson kicks with less than this probability."""
 MOST_LOST = 1.25
 """Noise is enlarged by this factor at most, for what conductances take of it."""
-
-
-class Drive(NamedTuple):
-    """The external drive at every step, each of shape (step, P), or (1, P) for a constant.
-
-    Attributes:
-        rate: External kicks per ms.
-        mean: Constant drive that is not in the neuron's own flow (unit/ms).
-        sd: White noise (unit/root ms).
-    """
-
-    rate: np.ndarray
-    mean: np.ndarray
-    sd: np.ndarray
 
 
 class Inputs(NamedTuple):
@@ -47,17 +33,6 @@ class Inputs(NamedTuple):
     jump: np.ndarray
     sd: np.ndarray
     number: np.ndarray
-
-
-def drive_of(model: "SpikingNetwork", start: float, steps: int, dt: float) -> Drive:
-    """The drive of a run from `start` (ms); of quadratic and exponential neurons the mean is part of the flow."""
-    count = constants.count(model)
-    mean = model.external_mean if model.neuron == "leaky" else 0.0
-    return Drive(
-        sample_drive(model.external_rate, start, steps, dt, count),
-        sample_drive(mean, start, steps, dt, count, name="external_mean", low=-np.inf),
-        sample_drive(model.external_sd, start, steps, dt, count, name="external_sd"),
-    )
 
 
 def in_cells(model: "SpikingNetwork", drive: Drive, dt: float, unit: np.ndarray) -> Inputs:

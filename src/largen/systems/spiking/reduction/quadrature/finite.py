@@ -17,10 +17,10 @@ from largen.numerics.streams import stream
 from largen.system import Arrays
 from largen.systems.spiking import constants
 from largen.systems.spiking.discretisation import MAX_LOWEST, Discretisation
+from largen.systems.spiking.drive import drive_of
 from largen.systems.spiking.reduction.direct import bins as rules
 from largen.systems.spiking.reduction.quadrature.channels import channel_orders, families_of
 from largen.systems.spiking.reduction.quadrature.damping import damping, raise_orders
-from largen.systems.spiking.reduction.quadrature.drive import drive_of
 from largen.systems.spiking.reduction.quadrature.layout import fits
 from largen.systems.spiking.reduction.quadrature.run import Run, run
 from largen.systems.spiking.reduction.quadrature.solve import (
@@ -113,8 +113,9 @@ def solve(
         InputError: As `solve.solve`, or a population has fewer than `FEWEST` neurons.
     """
     if not flag("finite_size", finite_size):
-        options: dict[str, Any] = {"engine": engine, "realisations": realisations, "record": record}
-        return solve_limit(model, times, discretisation, orders=orders, error=error, **options)
+        must, remedy = "be 1 without finite_size", "Only the chain (finite_size=True) is random."
+        require(integer("realisations", realisations, low=1) == 1, "realisations", must, realisations, remedy)
+        return solve_limit(model, times, discretisation, engine=engine, record=record, orders=orders, error=error)
     require_many(model)
     _check_chain(model)
     chain = seed_number("seed", seed), integer("realisations", realisations, low=1)

@@ -11,9 +11,10 @@ import numpy as np
 
 from largen.checks import InputError, require
 from largen.systems.spiking import constants
+from largen.systems.spiking.drive import Drive
 from largen.systems.spiking.reduction.quadrature.cells import MOST_CELLS, padded
 from largen.systems.spiking.reduction.quadrature.channels import Channels, channel_orders, channels_of, families_of
-from largen.systems.spiking.reduction.quadrature.drive import MOST_LOST, Drive, in_cells, poisson_kicks, reach_of
+from largen.systems.spiking.reduction.quadrature.drive import MOST_LOST, in_cells, poisson_kicks, reach_of
 from largen.systems.spiking.reduction.quadrature.flow import FlowMatrix, flow_matrix
 from largen.systems.spiking.reduction.quadrature.nodes import MOST_NODES, floor_of
 from largen.systems.spiking.reduction.quadrature.start import first_density

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from largen.checks import InputError
+from largen.systems.spiking.drive import Drive
 from largen.systems.spiking.reduction.quadrature.chain import new_drawn, run_chain
-from largen.systems.spiking.reduction.quadrature.drive import Drive, in_cells
+from largen.systems.spiking.reduction.quadrature.drive import in_cells
 from largen.systems.spiking.reduction.quadrature.layout import Channels, Grid, Layout, build_layout
 from largen.systems.spiking.reduction.quadrature.state import MOST_KICKS, Output, State, new_output, new_state, new_work
 from largen.systems.spiking.reduction.quadrature.step import run_steps, start

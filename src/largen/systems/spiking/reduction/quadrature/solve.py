@@ -14,6 +14,7 @@ from largen.runtime.memory import require_memory
 from largen.system import Arrays
 from largen.systems.spiking import constants
 from largen.systems.spiking.discretisation import MAX_LOWEST, Discretisation
+from largen.systems.spiking.drive import Drive, drive_of
 from largen.systems.spiking.reduction.direct import bins as rules
 from largen.systems.spiking.reduction.quadrature.channels import Channels, channel_orders, channels_of
 from largen.systems.spiking.reduction.quadrature.choice import (
@@ -26,7 +27,6 @@ from largen.systems.spiking.reduction.quadrature.choice import (
     measure,
     one_less,
 )
-from largen.systems.spiking.reduction.quadrature.drive import Drive, drive_of
 from largen.systems.spiking.reduction.quadrature.layout import Grid, edges_of, fits
 from largen.systems.spiking.reduction.quadrature.run import Run, run
 from largen.systems.spiking.time_step import check_step, output_steps
@@ -110,13 +110,10 @@ def solve(
     times: np.ndarray,
     discretisation: Discretisation,
     *,
-    finite_size: bool = False,
-    engine: str = "auto",
-    seed: int = 0,
-    realisations: int = 1,
-    record: tuple[str, ...] = (),
-    orders: Any = "auto",
-    error: bool = True,
+    engine: str,
+    record: tuple[str, ...],
+    orders: Any,
+    error: bool,
 ) -> Arrays:
     """Solve the quadrature from rest.
 
@@ -125,10 +122,7 @@ def solve(
         times: Output times (ms), shape (time,).
         discretisation: Width of the cells, the span from reset to threshold divided by an integer, or None for the
             rule of `choice`; step.
-        finite_size: False; see `finite.solve`.
         engine: "numba" or "auto".
-        seed: Not used.
-        realisations: 1.
         record: Any of "voltage_density".
         orders: (excitatory, inhibitory), or "auto".
         error: Whether to estimate the error, which takes two more runs.
@@ -141,9 +135,6 @@ def solve(
     Raises:
         InputError: A field or an option that it does not have, or potentials diverge.
     """
-    remedy = "Only the chain (finite_size=True) is random."
-    must = "be 1 without finite_size"
-    require(integer("realisations", realisations, low=1) == 1, "realisations", must, realisations, remedy)
     problem = prepare(model, times, discretisation, engine, record)
     choice = choose(problem, discretisation.bin_width, orders, error)
     density, fixed = "voltage_density" in record, choice.fixed

@@ -46,6 +46,7 @@ from largen.systems.spiking.reduction.quadrature.nodes import (
     find_nodes,
     follow_nodes,
 )
+from largen.systems.spiking.reduction.quadrature.noise import deviation
 from largen.systems.spiking.reduction.quadrature.release import release_after, release_before, update_released
 from largen.systems.spiking.reduction.quadrature.state import MEAN, SECOND, SKEW, SPREAD, THIRD, VARIANCE
 
@@ -110,18 +111,19 @@ def _move_families(layout, state, work, a, push, jump):
 
 
 @part
-def _due(layout, row, a, clock, spikes):
-    """What leaves a family's pool in this step, its spikes included (S3); the pool is changed."""
-    pool = 3 * layout.row
+def due(layout, row, a, clock, spikes, z):
+    """What leaves a family's pool in this step, its spikes included (S3), with noise z; the pool is changed."""
+    pool, size = 3 * layout.row, layout.size[a]
     if layout.delay[a] < 0:
-        held = row[pool] + spikes
-        back = layout.leave[a] * held
+        held, q = row[pool] + spikes, layout.leave[a]
+        back = q * held + float(z) * np.sqrt(q * (1.0 - q)) * deviation(held, size)
         row[pool] = held - back
         return back
     slots, delay, longer = layout.slots, layout.delay[a], layout.longer[a]
     row[pool + clock % slots] = spikes
     place = pool + (clock - delay) % slots
-    back = (1.0 - longer) * row[place]
+    held = row[place]
+    back = (1.0 - longer) * held + float(z) * np.sqrt(longer * (1.0 - longer)) * deviation(held, size)
     row[place] -= back
     if longer > 0.0:
         place = pool + (clock - delay - 1) % slots
@@ -136,7 +138,7 @@ def _refract(layout, state, work, a):
     clock, reset = state.clock[0], layout.reset[a]
     for f in range(layout.families[a]):
         row = state.families[a, f]
-        back = _due(layout, row, a, clock, work.spikes[f])
+        back = due(layout, row, a, clock, work.spikes[f], 0.0)
         for degree in range(3):
             row[degree * layout.row + reset] += back * basis(degree, 0.0)
 
