@@ -8,6 +8,7 @@ transformation they may be tracers, and then checks are skipped.
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -177,7 +178,7 @@ def parameter(
     return eqx.field(default=None if filled else default, converter=Converter(kind, unit, dims), metadata=metadata)
 
 
-def parameters(component: Any) -> dict[str, ParameterInfo]:
+def parameters(component: Any) -> Mapping[str, ParameterInfo]:
     """Return the parameter table of a component or its class, by field name, in order.
 
     The bounds of a component that depend on its other fields are those of its present values.
@@ -186,17 +187,19 @@ def parameters(component: Any) -> dict[str, ParameterInfo]:
         return _declared(component)
     table = _declared(type(component))
     bounds = component._relative_bounds() if isinstance(component, AbstractComponent) else {}
-    return table | {name: table[name]._replace(**own) for name, own in bounds.items()} if bounds else table
+    return {**table, **{name: table[name]._replace(**own) for name, own in bounds.items()}} if bounds else table
 
 
 @functools.cache
-def _declared(component: Any) -> dict[str, ParameterInfo]:
-    """The parameter table as the class declares it."""
-    return {
-        field.name: field.metadata["parameter"]._replace(name=field.name)
-        for field in dataclasses.fields(component)
-        if "parameter" in field.metadata
-    }
+def _declared(component: Any) -> Mapping[str, ParameterInfo]:
+    """The parameter table as the class declares it; read-only, since all share it."""
+    return MappingProxyType(
+        {
+            field.name: field.metadata["parameter"]._replace(name=field.name)
+            for field in dataclasses.fields(component)
+            if "parameter" in field.metadata
+        }
+    )
 
 
 def is_default(info: ParameterInfo, value: Any) -> bool:
