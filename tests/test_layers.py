@@ -19,6 +19,7 @@ ORDER = (
     "numerics",
     "parameters",
     "system",
+    "space",
     "statistics",
     "systems",
     "datasets",

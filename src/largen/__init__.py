@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from largen.simulation import Interrupted as Interrupted
     from largen.simulation import simulate as simulate
     from largen.simulation import solve_limit as solve_limit
+    from largen.space import BoxKernel as BoxKernel
+    from largen.space import CosineKernel as CosineKernel
+    from largen.space import CustomKernel as CustomKernel
+    from largen.space import ExponentialKernel as ExponentialKernel
+    from largen.space import GaussianKernel as GaussianKernel
+    from largen.space import Ring as Ring
+    from largen.space import Torus as Torus
     from largen.sweeps import Grid as Grid
     from largen.sweeps import Random as Random
     from largen.sweeps import Sobol as Sobol
@@ -74,6 +81,13 @@ _HOME = {
     "Sobol": "sweeps",
     "sweep": "sweeps",
     "TimeSeries": "parameters",
+    "BoxKernel": "space",
+    "CosineKernel": "space",
+    "CustomKernel": "space",
+    "ExponentialKernel": "space",
+    "GaussianKernel": "space",
+    "Ring": "space",
+    "Torus": "space",
     "BalancedNetwork": "systems.balanced",
     "CustomGain": "systems.balanced",
     "Logistic": "systems.balanced",
@@ -90,8 +104,13 @@ _HOME = {
 _SUBPACKAGES = ("analysis", "plot")
 __all__ = (
     "BalancedNetwork",
+    "BoxKernel",
+    "CosineKernel",
     "CustomGain",
+    "CustomKernel",
+    "ExponentialKernel",
     "FitError",
+    "GaussianKernel",
     "Grid",
     "InputError",
     "Interrupted",
@@ -103,11 +122,13 @@ __all__ = (
     "Random",
     "RateNetwork",
     "RatePopulations",
+    "Ring",
     "SeparableKernel",
     "Sobol",
     "SpikingNetwork",
     "TableKernel",
     "TimeSeries",
+    "Torus",
     "UncorrelatedKernel",
     "Unverified",
     "__version__",

@@ -35,7 +35,8 @@ def versions() -> str:
 
 
 SOURCES = (
-    "comparison", "datasets", "numerics", "parameters", "simulation", "statistics", "sweeps", "system", "systems",
+    "comparison", "datasets", "numerics", "parameters", "simulation", "space", "statistics", "sweeps", "system",
+    "systems",
 )  # fmt: skip
 """Parts of largen on which computed numbers depend."""
 

@@ -75,6 +75,7 @@ def _unplain(info: ParameterInfo, value: Any, functions: bool) -> Any:
     if isinstance(value, Mapping):
         kinds = {cls.__name__: cls for cls in info.components}
         require(kinds, info.name, "be numbers" if info.kind != "choice" else "be a word", value)
+        value = _with_kind(value, info.components)
         kind = value.get("kind")
         if not isinstance(kind, str) or kind not in kinds:
             hint = nearest(str(kind), kinds)
@@ -85,6 +86,16 @@ def _unplain(info: ParameterInfo, value: Any, functions: bool) -> Any:
         return tuple(_unplain(info, entry, functions) for entry in value)
     if isinstance(value, str) and info.kind != "choice" and ":" in value:
         return _import_function(info, value, functions)
+    return value
+
+
+def _with_kind(value: Mapping[str, Any], components: tuple[type, ...]) -> Mapping[str, Any]:
+    """A component written short, as `{gaussian: {width: 0.1}}`, with its `kind`; others as they are."""
+    shorts = {cls.__dict__["short"]: cls.__name__ for cls in components if "short" in cls.__dict__}
+    if len(value) == 1 and next(iter(value)) in shorts:
+        (word, inner), *_ = value.items()
+        require(isinstance(inner, Mapping), word, "hold a mapping", inner, f"Such as {{{word}: {{...}}}}.")
+        return {"kind": shorts[word], **inner}
     return value
 
 
