@@ -8,7 +8,6 @@ import enum
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import stats
 
 FEWEST = 8
 """Runs from which bistable values can be told from normal ones; with fewer nothing can be checked."""
@@ -64,8 +63,11 @@ def shape_of(values: np.ndarray, level: float = FALSE_ALARM) -> Shape:
     if many and between[best] > critical_share(count) * total and gap > within:
         return Shape.BISTABLE
     skewness = np.mean(centred**3) / np.mean(centred**2) ** 1.5
-    skewed = count >= FEWEST_SKEWED and abs(skewness) > SKEWED and stats.skewtest(values).pvalue < level
-    return Shape.SKEWED if skewed else Shape.NORMAL
+    if count < FEWEST_SKEWED or abs(skewness) <= SKEWED:
+        return Shape.NORMAL
+    from scipy.stats import skewtest  # its import takes longer than a comparison
+
+    return Shape.SKEWED if skewtest(values).pvalue < level else Shape.NORMAL
 
 
 def critical_share(count: int) -> float:

@@ -14,9 +14,9 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 from scipy.special import ndtr
 
+from largen.numerics.distributions import chi2_ppf, t_ppf, t_sf
 from largen.numerics.hypothesis_tests import hochberg, holm
 
 POWER = 0.8
@@ -80,7 +80,7 @@ def welch(ours: Differences, theirs: Differences) -> Differences:
 
 def interval(differences: Differences, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper ends of Student's intervals, shape (row,) each."""
-    half = stats.t.ppf(0.5 + confidence / 2, differences.dof) * differences.error
+    half = t_ppf(0.5 + confidence / 2, differences.dof) * differences.error
     return differences.value - half, differences.value + half
 
 
@@ -103,7 +103,7 @@ def _tail(gap: np.ndarray, differences: Differences) -> np.ndarray:
     """P(T_nu > gap/s); for an exact difference 0 or 1 (1 on the border itself), for an unknown error 1."""
     error = differences.error
     with np.errstate(divide="ignore", invalid="ignore"):
-        tail = stats.t.sf(gap / error, differences.dof)
+        tail = t_sf(gap / error, differences.dof)
     tail = np.where(error == 0, np.where(gap > 0, 0.0, 1.0), tail)
     return np.where(np.isnan(error), 1.0, tail)
 
@@ -163,9 +163,9 @@ def _noncentrality(dof: np.ndarray, alpha: float) -> np.ndarray:
     """
     nodes, weights = _gauss_legendre()
     finite = np.where(np.isfinite(dof), dof, 1.0)[:, None]
-    scale = np.sqrt(stats.chi2.ppf((nodes + 1) / 2, finite) / finite)
+    scale = np.sqrt(chi2_ppf((nodes + 1) / 2, finite) / finite)
     scale = np.where(np.isfinite(dof)[:, None], scale, 1.0)
-    quantile = stats.t.isf(alpha, dof)
+    quantile = -t_ppf(alpha, dof)
     low, high = np.zeros(len(dof)), 3.0 * quantile + 10.0
     for _ in range(60):
         z = (low + high) / 2
@@ -216,7 +216,7 @@ def needed(
 def _smallest(error: float, dof: float, goal: float, alpha: float, realisations: int) -> float:
     def enough(count: float) -> bool:
         nu = dof * count / realisations
-        reach = stats.t.isf(alpha, nu) + stats.t.isf(1 - POWER, nu)
+        reach = -t_ppf(alpha, nu) - t_ppf(1 - POWER, nu)
         return bool(reach * error * np.sqrt(realisations / count) <= goal)
 
     low, high = float(realisations), float(realisations + 1)

@@ -18,8 +18,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
+from largen.numerics.distributions import f_ppf, f_sf, t_ppf
 from largen.numerics.streams import stream
 
 STEEPEST = 3.0
@@ -120,7 +121,7 @@ def distance_law(n: np.ndarray, distances: list[np.ndarray]) -> DistanceLaw:
     dof = float(np.sum(count - 1))
     pooled = sum(float(np.sum((one - one.mean()) ** 2)) for one in logs) / dof
     slope, residuals, spread = _line(x, mean, count)
-    half = float(stats.t.ppf(0.975, dof)) * np.sqrt(pooled / spread)
+    half = float(t_ppf(0.975, dof)) * np.sqrt(pooled / spread)
     misfit = float(np.sum(count * residuals**2))
     return DistanceLaw(-slope, -slope - half, -slope + half, _f_test(misfit, len(n) - 2, pooled, dof),
                        -np.diff(mean) / np.diff(x))  # fmt: skip
@@ -188,12 +189,12 @@ def bias_law(n: np.ndarray, bias: np.ndarray, standard_error: np.ndarray, dof: f
     cell = (float(grid[max(least - 1, 0)]), float(grid[min(least + 1, len(grid) - 1)]))
     found: Any = optimize.minimize_scalar(misfit, bounds=cell, method="bounded", options={"xatol": 1e-10})
     best = min((float(found.x), *cell), key=lambda b: float(misfit(b)))
-    level = float(misfit(best)) + float(stats.f.ppf(0.95, 1, dof))
+    level = float(misfit(best)) + float(f_ppf(0.95, 1, dof))
     inside = np.append(grid[values <= level], best)
     first, last = float(inside.min()), float(inside.max())
     low = _crossing(misfit, level, first, grid[grid < first][-1:])
     high = _crossing(misfit, level, last, grid[grid > last][:1])
-    bound = np.max(np.abs(bias) + stats.t.ppf(0.975, dof) * standard_error)
+    bound = np.max(np.abs(bias) + t_ppf(0.975, dof) * standard_error)
     return BiasLaw(best, low, high, _f_test(float(np.sum(weight * bias**2)), len(n), 1.0, dof), float(bound))
 
 
@@ -234,7 +235,7 @@ def _f_test(misfit: float, count: int, variance: float, dof: float) -> float:
         return np.nan
     if variance <= 0.0:
         return 1.0 if misfit < 1e-18 else 0.0
-    return float(stats.f.sf(misfit / count / variance, count, dof))
+    return float(f_sf(misfit / count / variance, count, dof))
 
 
 def _mean_log(dof: np.ndarray) -> np.ndarray:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from largen.comparison.decisions import Differences, Label, labels_of, needed, p_beyond, p_within
 from largen.comparison.power_laws import STEEPEST, bias_law, distance_law, noise_law, offset_at_infinity
+from largen.numerics.distributions import t_ppf
 
 SEEN = 0.05
 """p-value below which distances follow no single power, or bias is seen."""
@@ -72,7 +72,7 @@ def _of_distances(n: np.ndarray, distances: Sequence[np.ndarray]) -> dict[str, A
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = [np.log(one) for one in distances]
         centre = np.array([one.mean(0) for one in logs])
-        half = np.array([stats.t.ppf(0.975, len(one) - 1) * one.std(0, ddof=1) / np.sqrt(len(one)) for one in logs])
+        half = np.array([t_ppf(0.975, len(one) - 1) * one.std(0, ddof=1) / np.sqrt(len(one)) for one in logs])
     return {
         "distance": (("n", "observable"), np.exp(centre)),
         "distance_low": (("n", "observable"), np.exp(centre - half)),
@@ -117,7 +117,7 @@ def _exponent(law: Any) -> dict[str, float]:
 def _left(n: np.ndarray, mean: np.ndarray, error: np.ndarray, dof: float, order: float) -> dict[str, float]:
     """What is left at infinite n, with its 95 % interval."""
     left = offset_at_infinity(n, mean, error, dof, order)
-    half = float(stats.t.ppf(0.975, dof)) * left.standard_error if dof >= 1 else np.nan
+    half = float(t_ppf(0.975, dof)) * left.standard_error if dof >= 1 else np.nan
     return {
         "offset": left.value,
         "offset_standard_error": left.standard_error,

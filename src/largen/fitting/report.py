@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from largen.datasets import versions
 from largen.fitting.check import Check
 from largen.fitting.problem import End, Problem
 from largen.fitting.quality import statistic_name
+from largen.numerics.distributions import t_ppf
 from largen.numerics.least_squares import Minimum
 from largen.parameters.plain import to_plain
 from largen.system import AbstractSystem
@@ -41,7 +41,7 @@ def report(
     test, factor = end.quality.test, end.quality.factor
     covariance = end.covariance * factor**2
     error = np.sqrt(np.diag(covariance))
-    wide = float(stats.t.ppf(0.975, test.dof if problem.scaled else end.dof))
+    wide = float(t_ppf(0.975, test.dof if problem.scaled else end.dof))
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = covariance / np.outer(error, error)
     one, two = ("parameter",), ("parameter", "parameter_")

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
+from largen.numerics.distributions import chi2_sf, f_sf
 from largen.numerics.hypothesis_tests import hotelling
 
 
@@ -77,7 +77,7 @@ def goodness_of_fit(
         statistic = float(residual @ residual)
         known = bool(np.isinf(error_dof))
         law = Law.KNOWN_ERRORS if known else Law.ESTIMATED_ERRORS
-        p = float(stats.chi2.sf(statistic, dof) if known else stats.f.sf(statistic / dof, dof, error_dof))
+        p = float(chi2_sf(statistic, dof) if known else f_sf(statistic / dof, dof, error_dof))
     return GoodnessOfFit(law, statistic, dof, p, float(np.sqrt(statistic / dof)))
 
 

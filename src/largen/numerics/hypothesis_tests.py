@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+
+from largen.numerics.distributions import chi2_sf, f_sf
 
 
 class MeanTest(NamedTuple):
@@ -45,8 +46,8 @@ def hotelling(mean: np.ndarray, covariance: np.ndarray, dof: float) -> MeanTest:
     d = int(kept.sum())
     statistic = float(np.sum(projected[kept] ** 2 / values[kept]))
     if np.isinf(dof):
-        return MeanTest(statistic, float(stats.chi2.sf(statistic, d)), d)
-    return MeanTest(statistic, float(stats.f.sf(statistic * (dof - d + 1) / (dof * d), d, dof - d + 1)), d)
+        return MeanTest(statistic, float(chi2_sf(statistic, d)), d)
+    return MeanTest(statistic, float(f_sf(statistic * (dof - d + 1) / (dof * d), d, dof - d + 1)), d)
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from largen.checks import dataset, integer, neurons_of, real, require, seed_number
 from largen.statistics.labels import dims_with_population, population_labels, sizes_of
@@ -107,6 +106,8 @@ def _states(network: xr.Dataset, label: str) -> np.ndarray:
 
 
 def _gaussianity(sample: np.ndarray, resamples: int, seed: int) -> dict[str, float]:
+    from scipy import stats  # slow to import
+
     n = len(sample)
     require(n >= 8, "networks", "hold at least 8 recorded states per population", n)
     rng = np.random.default_rng(seed)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from largen.checks import one_of, real, require, several, vector
 from largen.numerics.hidden_markov import fit
@@ -210,6 +209,8 @@ def _warnings(visits: Visits, rule: states.Rule, signals: Signals, method: str) 
 
 def _survival(visits: Visits, step: float, state: int, grid: np.ndarray) -> np.ndarray:
     """Kaplan-Meier estimate of the probability that a dwell lasts longer than each duration."""
+    from scipy import stats  # slow to import
+
     mine = visits.entered & (visits.state == state)
     whole, cut = (step * visits.length[mine & flag] for flag in (visits.left, ~visits.left))
     if not whole.size:

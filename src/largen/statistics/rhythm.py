@@ -7,14 +7,13 @@ windows of time would cut cycles at their edges and make the errors up to three 
 from collections.abc import Mapping
 
 import numpy as np
-import scipy.signal
 import xarray as xr
 
 from largen.statistics.errors import pseudo_values
 from largen.statistics.events import Cycles, find_cycles, has_both
 from largen.statistics.rates import network_rate
 from largen.statistics.signals import FINEST, SMOOTHING, Signals, read, smooth
-from largen.statistics.spectra import SEGMENT, gamma_frequency, gamma_frequency_values, segment_steps
+from largen.statistics.spectra import SEGMENT, densities, gamma_frequency, gamma_frequency_values, segment_steps
 from largen.statistics.switching import switching
 from largen.statistics.synchrony import synchrony_index
 from largen.system import Feature
@@ -102,12 +101,11 @@ def _values(signals: Signals, cycles: Cycles) -> dict[str, np.ndarray]:
 def _power(signals: Signals) -> np.ndarray:
     """Variance of the whole network's rate in each band (Hz^2), shape (band,).
 
-    Welch 1967: Hann window, segments of 500 ms that overlap by half, means removed.
+    Welch's densities of segments of 500 ms.
     """
-    length = segment_steps(signals.rate, signals.step, SEGMENT)
-    frequency, density = scipy.signal.welch(
-        network_rate(signals)[0], fs=1000.0 / signals.step, window="hann", nperseg=length, noverlap=length // 2
-    )
+    rate = network_rate(signals)[:1]
+    frequency, rows = densities(rate, signals.step, segment_steps(rate, signals.step, SEGMENT))
+    density = rows.mean(0)
     inside = [(frequency >= low) & (frequency < high) for low, high in BANDS]
     return np.array([density[band].sum() for band in inside]) * (frequency[1] - frequency[0])
 

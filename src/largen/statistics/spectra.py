@@ -38,7 +38,7 @@ def power_spectrum(
     highest = real("highest", highest, above=0.0)
     require(segment >= 8 * signals.step, "segment", f"hold at least 8 steps of {signals.step:g} ms", segment)
     length = segment_steps(signals.rate, signals.step, segment)
-    frequency, rows = _spectra(signals.rate, signals.step, length)
+    frequency, rows = densities(signals.rate, signals.step, length)
     keep = frequency <= highest
     count = len(rows)
     error = rows.std(0, ddof=1) * _overlap(signals) / np.sqrt(count) if count > 1 else np.full(rows.shape[1:], np.nan)
@@ -60,10 +60,10 @@ def segment_steps(rate: np.ndarray, step: float, segment: float) -> int:
     return min(round(segment / step), rate.shape[-1])
 
 
-def _spectra(rate: np.ndarray, step: float, length: int) -> tuple[np.ndarray, np.ndarray]:
+def densities(rate: np.ndarray, step: float, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Frequencies (Hz) and one-sided power spectral densities along the last axis of (realisation, ..., time).
 
-    Segments of `length` steps overlap by half.
+    Welch 1967: Hann window, segments of `length` steps that overlap by half, means removed.
     The first axis of the densities counts the realisations (each averaged over its segments, Welch 1967) or,
     where there is one realisation, its segments.
     """
@@ -121,7 +121,7 @@ def _peak_near(signals: Signals, event_rate: float) -> tuple[Callable[[np.ndarra
     """The peak of a spectrum between 2/3 and 3/2 of the rate of events, and the spectra, shape (run, frequency)."""
     segment = SEGMENT if signals.stochastic else signals.times.size * signals.step
     rate = network_rate(signals)
-    frequency, rows = _spectra(rate, signals.step, segment_steps(rate, signals.step, segment))
+    frequency, rows = densities(rate, signals.step, segment_steps(rate, signals.step, segment))
 
     def peak(power: np.ndarray) -> float:
         if not np.isfinite(event_rate):

@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
-import scipy.stats
 
 from largen.checks import InputError
 from largen.systems.balanced import finite_size, limit_equations, manifold
@@ -154,7 +153,9 @@ def _starts(model: "BalancedNetwork", directions: np.ndarray) -> np.ndarray:
     width = 1.0 / np.array([float(gain.steepness) for gain in model.gain])
     middle = np.array([float(np.asarray(getattr(gain, "threshold", 0.0))) for gain in model.gain])
     reach = 5.0 * np.sqrt(most + width**2)
-    sample = scipy.stats.qmc.Sobol(2 * count, scramble=False).random(_STARTS + 1)[1:]
+    from scipy.stats import qmc  # slow to import
+
+    sample = qmc.Sobol(2 * count, scramble=False).random(_STARTS + 1)[1:]
     v = middle + reach * (2.0 * sample[:, :count] - 1.0)
     k = most * sample[:, count:]
     force = (v / tau - model.input) @ np.linalg.pinv(directions).T if rank else np.zeros((_STARTS, 0))
