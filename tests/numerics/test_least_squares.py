@@ -5,7 +5,7 @@ import numpy as np
 from largen.numerics.least_squares import Outcome, minimise
 
 
-def rosenbrock(x):
+def rosenbrock(x, which=None):
     a, b = x.T
     residual = np.stack([10.0 * (b - a**2), 1.0 - a], axis=1)
     jacobian = np.zeros((len(x), 2, 2))
@@ -24,7 +24,7 @@ def test_residuals_that_do_not_vanish_end_at_the_minimum_of_their_squares():
     t = np.linspace(0.0, 2.0, 30)
     y = np.exp(-1.3 * t) + 0.1 * np.cos(7.0 * t)
 
-    def evaluate(x):
+    def evaluate(x, which):
         model = np.exp(-x * t)
         return model - y, (-t * model)[..., None]
 
@@ -36,7 +36,7 @@ def test_residuals_that_do_not_vanish_end_at_the_minimum_of_their_squares():
 
 
 def test_where_it_is_not_defined_a_shorter_step_is_taken():
-    def evaluate(x):
+    def evaluate(x, which):
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.log(x), (1.0 / x)[..., None]
 
@@ -47,7 +47,7 @@ def test_where_it_is_not_defined_a_shorter_step_is_taken():
 
 
 def test_a_flat_direction_does_no_harm_and_too_few_iterations_are_reported():
-    def evaluate(x):
+    def evaluate(x, which):
         total = x.sum(1, keepdims=True)
         return np.hstack([total - 3.0, total**2 - 9.0]), np.stack([np.ones_like(x), 2.0 * total * np.ones_like(x)], 1)
 
@@ -58,7 +58,7 @@ def test_a_flat_direction_does_no_harm_and_too_few_iterations_are_reported():
 
 
 def test_a_search_that_ends_at_a_kink_says_so():
-    def evaluate(x):
+    def evaluate(x, which):
         value = np.hstack([1.0 + np.abs(x - 0.3) + 0.1 * (x - 0.3), 0.01 * x])
         slope = np.stack([np.sign(x - 0.3) + 0.1, np.full_like(x, 0.01)], axis=1)
         return value, slope

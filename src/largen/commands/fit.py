@@ -32,18 +32,23 @@ def fit(
         list[str] | None,
         typer.Option("--model-error", help="The theory's own error: a share such as 0.05, or rate=0.05; repeatable."),
     ] = None,
+    profile: Annotated[
+        list[str] | None,
+        typer.Option("--profile", help="Interval of this parameter from a profile; 'all', 'none'; repeatable."),
+    ] = None,
     errors: Annotated[str, typer.Option("--errors", help="data, or scaled (by a small misfit).")] = "data",
     tolerance: Tolerance = None,
     check: Annotated[bool, typer.Option(help="Simulate the fitted network and compare it.")] = True,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fit parameters to observables, by derivatives through the limit."""
+    """Fit parameters to observables, by derivatives through the limit; Ctrl-C keeps the best so far in OUT.stopped."""
     import xarray as xr
 
-    from largen.checks import FitError
+    from largen.checks import FitError, Stopped
     from largen.commands.job import read_job, shares
     from largen.fitting import fit
+    from largen.simulation import Interrupted
 
     output, job = Output(as_json), read_job(asked, ("smooth", "limit"), size_of_file=False)
     with results_folder(out, f"{Path(asked.model).stem}-fit", overwrite) as results:
@@ -65,10 +70,17 @@ def fit(
                     errors=errors,
                     check=check,
                     tolerance=shares("--tolerance", tolerance),
+                    profile=profiles_of(profile),
+                    progress=output.progress,
+                    keep=results.folder / "fit.nc",
                     **job.options,
                 )
             except FitError as error:
                 result = error.partial
+            except Interrupted as stop:
+                if stop.partial is not None:
+                    keep(stop.partial, job.model, results)
+                raise Stopped("" if stop.partial is None else f"The fit: {stop.partial.attrs['status']}.") from stop
         plain = keep(result, job.model, results)
     output.result(plain, lambda: show_fit(plain))
 
@@ -87,6 +99,13 @@ def keep(result: "xr.Dataset", model: "AbstractSystem", results: Results) -> dic
     plain = fit_as_plain(result) | {"folder": str(results.path), "files": list(FILES)}
     write_json(plain, folder / "fit.json")
     return plain
+
+
+def profiles_of(given: list[str] | None) -> bool | list[str] | None:
+    """What `--profile` asks for, as `fit` takes it."""
+    if not given:
+        return None
+    return {"all": True, "none": False}.get(given[0], given) if len(given) == 1 else given
 
 
 def read_target(path: Path) -> "xr.Dataset | dict[str, Any]":
@@ -120,14 +139,21 @@ def show_fit(plain: dict[str, Any]) -> None:
     from largen.commands.tables import console, plus_minus, table, unit
 
     out = console()
-    columns = table("parameter", "least bad" if plain["verdict"] == "does not fit" else "fitted", "start", "unit")
+    refused = plain["verdict"] == "does not fit"
+    if refused:
+        print(plain["fit_message"])
+    columns = table("parameter", "least bad" if refused else "fitted", "start", "unit")
     for name, row in plain["parameters"].items():
         value, error, start = (float(row[key]) for key in ("value", "standard_error", "start"))
         columns.add_row(name, plus_minus(value, error, digits=6), f"{start:.6g}", unit(row["unit"]))
     out.print(columns)
-    print(plain["fit_message"])
+    if not refused:
+        print(plain["fit_message"])
+    if "profile" in plain:
+        print(plain["profile"])
     print(f"{plain['status'].capitalize()}; standard errors: {plain['standard_errors']}.")
     print(plain["identifiability"])
+    print(plain["other_minima"])
     if "check" in plain:
         print(plain["check"])
     print(f"Results: {plain['folder']}/ ({', '.join(plain['files'])})")

@@ -1,6 +1,8 @@
 """Observables of a limit and all their derivatives, for many parameter sets at once: the one compiled function."""
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -25,17 +27,20 @@ class Values(NamedTuple):
 
 
 @eqx.filter_jit
-def _evaluate(limit: Any, model: Any, places: Any, index: Any, batch: Any) -> tuple[Any, Any]:
-    names = tuple(index)
-
+def _evaluate(limit: Any, model: Any, places: Any, index: Any, numbers: Any) -> tuple[Any, Any]:
     def one(numbers: Any) -> tuple[Any, Any]:
-        values, good = limit(place_in(model, places, numbers))
-        vector = jnp.concatenate([jnp.reshape(values[name], -1)[index[name]] for name in names])
-        vector = jnp.where(good, vector, jnp.nan)
+        vector = data_at(limit, model, places, index, numbers)
         return vector, vector
 
-    derivative, value = jax.vmap(jax.jacfwd(one, has_aux=True))(batch)
+    derivative, value = jax.jacfwd(one, has_aux=True)(numbers)
     return value, derivative
+
+
+def data_at(limit: Any, model: Any, places: Any, index: Mapping[str, Any], numbers: Any) -> Any:
+    """The wanted entries of a limit's observables, shape (datum,), for traced parameters; NaN without a limit."""
+    values, good = limit(place_in(model, places, numbers))
+    vector = jnp.concatenate([jnp.reshape(values[name], -1)[entries] for name, entries in index.items()])
+    return jnp.where(good, vector, jnp.nan)
 
 
 def evaluate(
@@ -45,7 +50,7 @@ def evaluate(
     index: Mapping[str, np.ndarray],
     batch: np.ndarray,
 ) -> Values:
-    """Evaluate in double precision.
+    """Evaluate in double precision: one program, one parameter set after another, on all cores.
 
     Args:
         limit: The limit.
@@ -54,6 +59,14 @@ def evaluate(
         index: Which entries of each observable, flattened, are wanted.
         batch: Parameter sets, shape (S, p).
     """
-    with jax.enable_x64(True):
-        value, derivative = _evaluate(limit, model, unknowns.places, dict(index), np.asarray(batch, float))
-        return Values(np.asarray(value), np.asarray(derivative))
+
+    def at(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with jax.enable_x64(True):  # of this thread
+            value, derivative = _evaluate(limit, model, unknowns.places, dict(index), numbers)
+            return np.asarray(value), np.asarray(derivative)
+
+    points = np.asarray(batch, float)
+    found = [at(points[0])]  # compiled once, before threads share it
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found += pool.map(at, points[1:])
+    return Values(np.stack([value for value, _ in found]), np.stack([derivative for _, derivative in found]))

@@ -1,20 +1,27 @@
 """fit(): the parameters at which a limit gives a target's observables, and how well these fix them."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from scipy import linalg
 
-from largen.checks import FitError, LimitError, integer, names, one_of, real, seed_number
+from largen.checks import FitError, LimitError, integer, names, one_of, real, require, seed_number
 from largen.comparison.rows import yardsticks
 from largen.fitting.check import Networks, Tolerated, judge, networks_like, rows_of, simulated
 from largen.fitting.measured import in_order, measure
 from largen.fitting.model_error import shares
 from largen.fitting.problem import End, Problem, Request, conclude, lowest, pose, times_of
-from largen.fitting.report import report
+from largen.fitting.profile import asked_for, profiles
+from largen.fitting.report import half_width, report
+from largen.fitting.watch import Watch
+from largen.io.paths import target_of
+from largen.io.results import save
+from largen.numerics.least_squares import Minimum
 from largen.numerics.streams import stream
+from largen.simulation import Interrupted
 from largen.system import AbstractSystem, check_options, require_model
 
 THROUGH = ("limit", "finite", "network")
@@ -47,12 +54,15 @@ def fit(
     check: bool = True,
     tolerance: float | Mapping[str, float] | None = None,
     strict: bool = True,
+    profile: bool | str | Iterable[str] | None = None,
+    progress: Any = None,
+    keep: str | os.PathLike | None = None,
     **options: Any,
 ) -> xr.Dataset:
     """Fit parameters of a model to observables, by derivatives through its limit.
 
-    Least squares weighted by the target's standard errors (Levenberg-Marquardt, exact derivatives, several starts in
-    one batch); bounds of the parameter table are respected by a change of variables.
+    Least squares weighted by the target's standard errors (Levenberg-Marquardt, exact derivatives, several starts side
+    by side); bounds of the parameter table are respected by a change of variables.
 
     Args:
         model: Where to start; what is not free stays as it is.
@@ -69,7 +79,7 @@ def fit(
         times: Times of a dict target, shape (time,); the system's default if None.
         n: Neurons of the networks that are simulated; those of the target if None.
         realisations: Realisations of these; as many as the target's, or 16.
-        starts: Starting points: the model's own values and random ones around them.
+        starts: Starting points: the model's own values and a Sobol sequence around them.
         spread: Their standard deviation: relative, or in the transformed variable where there are bounds.
         seed: Seed of starts and networks (which never share a seed with the target).
         iterations: Evaluations after which a start is given up.
@@ -82,14 +92,24 @@ def fit(
         tolerance: Tolerated shares in this comparison, as in `compare`.
         strict: Raise where no start converges or the model does not fit; otherwise say so in `attrs["status"]` and
             `attrs["verdict"]`.
+        profile: Parameters whose interval comes from a profile of the likelihood (True for all): the values at which
+            chi2, with all others at their best, has grown as far as the interval's parabola should. None: those whose
+            parabola is off by more than a quarter at an end of its interval, or meets a bound there (not with
+            `through="network"`); False: none.
+        progress: None, True for a bar with the time left, "lines", or a function of the fraction done of each stage
+            (search, networks, profiles, check); a bar and lines come after 5 s.
+        keep: File (.nc) that holds the best values so far while the search runs, and in the end the result.
         options: The limit's own options, such as `bin_width`.
 
     Returns:
         Dataset. By `parameter`: value, standard_error, ci_low, ci_high, start; covariance and correlation (parameter,
         parameter_); singular_value and direction of each `direction`. By `datum`: target, target_error, model_error,
-        fitted, pull (fitted less target, in errors), and with a check network, network_error, network_z. By `start`:
-        cost and outcome. `attrs`: status; verdict ("no misfit found"; "does not fit", p-value below 0.01, whose values
-        are the least bad ones, not estimates, and have no errors; "not tested") and fit_message, the same in words;
+        fitted, pull (fitted less target, in errors), and with a check network, network_error, network_z. By `attempt`
+        (a start): cost, outcome, attempt_value (where it ended) and minimum (the number of the minimum that is, 0 the
+        best, -1 none); where profiles were made, interval ("parabola" or "profile") by `parameter`, and profile_value
+        and profile_excess (parameter, point). `attrs`: status; other_minima and profile (messages); verdict ("no misfit
+        found"; "does not fit", p-value below 0.01, whose values are the least bad ones, not estimates, and have no
+        errors; "not tested") and fit_message, the same in words;
         dof and, where it can be tested, chi2 or T2, p_value and misfit, the root of it per degree of freedom;
         identifiability, condition_number, check (a message), check_verdict (in the words of `compare`), and the fitted
         model's parameters.
@@ -99,6 +119,7 @@ def fit(
         InputError: An argument cannot be used; the message names it and the remedy.
         LimitError: The starting model has no limit, or no start converged.
         FitError: The model does not fit; its `partial` holds the Dataset.
+        Interrupted: Ctrl-C; its `partial` holds the Dataset of the best values so far, with a status that says so.
     """
     one_of("through", through, THROUGH)
     scaled = one_of("errors", errors, ERRORS) == "scaled"
@@ -109,6 +130,7 @@ def fit(
     spread, seed = real("spread", spread, above=0.0), seed_number("seed", seed)
     check_options(require_model("model", model), "smooth", options)
     asked = None if observables is None else names("observables", observables)
+    file = None if keep is None else target_of("keep", keep)
     times = times_of(model, target, times)
     target = in_order(model, target) if isinstance(target, xr.Dataset) else target
     networks = networks_like(model, target, times, n, realisations, seed)
@@ -116,28 +138,73 @@ def fit(
         model, target, times, free, asked, through, bounds or {}, n, networks.n, model_error, scaled, options
     )  # fmt: skip
     problem = pose(request)
+    profiled = _profiled(profile, problem, through)
+    watch = Watch(progress, file, through)
+    search = Search(starts, spread, seed, iterations, strict)
+    try:
+        end, minimum, rounds = _search(problem, networks, search, watch)
+        fitted = problem.free.put(problem.model, end.value)
+        with watch.stage("profiles") as tick:
+            found = profiles(problem, end, profiled, half_width(problem, end), tick)
+        told = {"through": through, "rounds": rounds, "profile": found}
+        result = report(problem, end, minimum, None, fitted, **told)
+        if file is not None:
+            save(result, file)
+        if strict and np.isnan(end.quality.factor):
+            raise FitError(end.quality.message, partial=result)
+        if check:
+            with watch.stage("check by networks"):
+                network = simulated(fitted, networks, fresh=1)
+                tolerated = Tolerated(tolerance, problem.scale)
+                checked = judge(fitted, target, network, problem.data, problem.limit.names, tolerated)
+            result = report(problem, end, minimum, checked, fitted, **told)
+    except KeyboardInterrupt as stop:
+        raise Interrupted(f"the fit ({watch.doing})", watch.partial()) from stop
+    if file is not None and check:
+        save(result, file)
+    return result
 
+
+class Search(NamedTuple):
+    """How a minimum is sought; see `fit`."""
+
+    starts: int
+    spread: float
+    seed: int
+    iterations: int
+    strict: bool
+
+
+def _profiled(profile: Any, problem: Problem, through: str) -> tuple[str, ...] | None:
+    """Parameters whose profile was asked for; None to choose."""
+    asked = asked_for(profile, problem.free.names)
+    if through != "network":
+        return asked
+    must = "be None or False with through='network', whose errors come from networks"
+    require(not asked, "profile", must, profile)
+    return ()
+
+
+def _search(problem: Problem, networks: Networks, how: Search, watch: Watch) -> tuple[End, Minimum, int]:
+    """The best minimum, all of them, and how many rounds of networks it took."""
     shift = np.zeros(len(problem.data.value))
-    begin = problem.defined(problem.free.starts(starts, spread, stream(seed, "fit", "starts")))
-    minimum = problem.solve(begin, shift, iterations)
-    best = lowest(minimum, strict)
-    end = conclude(problem, minimum, best, shift, [])
-    rounds = 0
-    if through == "network":
-        end, rounds = _levelled(problem, networks, end, iterations, strict)
-    fitted = problem.free.put(problem.model, end.value)
-    if strict and np.isnan(end.quality.factor):
-        partial = report(problem, end, minimum, None, fitted, through=through, rounds=rounds)
-        raise FitError(end.quality.message, partial=partial)
-    checked = None
-    if check:
-        network = simulated(fitted, networks, fresh=1)
-        tolerated = Tolerated(tolerance, problem.scale)
-        checked = judge(fitted, target, network, problem.data, problem.limit.names, tolerated)
-    return report(problem, end, minimum, checked, fitted, through=through, rounds=rounds)
+    with watch.search(problem) as each:
+        begin = problem.defined(problem.free.starts(how.starts, how.spread, stream(how.seed, "fit", "starts")))
+        minimum = problem.solve(begin, shift, how.iterations, each)
+    end = conclude(problem, minimum, lowest(minimum, how.strict), shift, [])
+    if watch.through == "network":
+        watch.ended(minimum, end)
+        with watch.stage("networks") as tick:
+            end, rounds = _levelled(problem, networks, end, how.iterations, how.strict, tick)
+    else:
+        rounds = 0
+    watch.ended(minimum, end)
+    return end, minimum, rounds
 
 
-def _levelled(problem: Problem, networks: Networks, end: End, iterations: int, strict: bool) -> tuple[End, int]:
+def _levelled(
+    problem: Problem, networks: Networks, end: End, iterations: int, strict: bool, tick: Callable[[float], None]
+) -> tuple[End, int]:
     """Add to the limit what networks at the fitted values show beyond it, and fit again, until nothing moves.
 
     What networks show beyond the limit varies little with the parameters, but is known with an error only: all rounds
@@ -157,8 +224,9 @@ def _levelled(problem: Problem, networks: Networks, end: End, iterations: int, s
         error = np.sqrt(np.diag(new.covariance))
         moved = np.max(np.abs(new.value - end.value) / np.where(np.isfinite(error) & (error > 0), error, np.inf))
         end = new
+        tick(0.5 * (1.0 - float(np.exp(-count / 3.0))))  # rounds, and then as many networks as `_by_networks` makes
         if moved <= SETTLED and count > 2:
-            return _by_networks(problem, networks, end, strict), count
+            return _by_networks(problem, networks, end, strict, tick), count
     if strict:
         raise LimitError(
             f"The fit did not settle: after {ROUNDS} rounds of networks a parameter still moves by {moved:.1g} of its "
@@ -168,7 +236,7 @@ def _levelled(problem: Problem, networks: Networks, end: End, iterations: int, s
     return end._replace(outcome=f"still moving by {moved:.1g} standard errors after {ROUNDS} rounds"), ROUNDS
 
 
-def _by_networks(problem: Problem, networks: Networks, end: End, strict: bool) -> End:
+def _by_networks(problem: Problem, networks: Networks, end: End, strict: bool, tick: Callable[[float], None]) -> End:
     """Correct the covariance for networks that follow the parameters unlike the limit.
 
     At the end the fit's response R to the data holds R (network(p) - target) = 0, so that an error of the data moves p
@@ -192,6 +260,7 @@ def _by_networks(problem: Problem, networks: Networks, end: End, strict: bool) -
         network = simulated(problem.free.put(problem.model, value), networks, fresh=2 + ROUNDS + number)
         found = rows_of(problem.data, measure(problem.model, network, problem.limit.names)).mean(0)
         rows.append((end.response @ (problem.weight * found))[fixed])
+        tick(0.5 + 0.5 * (number + 1) / len(moves))
     matrix = np.linalg.lstsq(moves, rows - np.mean(rows, axis=0), rcond=None)[0].T
     seen = np.linalg.svd(np.linalg.solve(axes, matrix @ axes), compute_uv=False)[-1]
     if strict and seen < 0.1:

@@ -1,6 +1,6 @@
 """What is fitted to what, and where a fit ended."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
 import equinox as eqx
@@ -64,17 +64,31 @@ class Problem(NamedTuple):
             start[lost] = 0.5 * (start[lost] + start[0])
         return start
 
-    def solve(self, start: np.ndarray, shift: np.ndarray, iterations: int) -> Minimum:
-        """Minimise the weighted squares of limit + shift - target from unbounded starts, shape (S, p)."""
+    def residuals(self, inner: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted limit + shift - target, shape (S, datum), at unbounded variables, and its derivatives by these."""
+        found = evaluate(self.limit, self.model, self.free, self.data.index, self.free.outside(inner))
+        slope = self.free.slope(inner)[:, None, :]
+        return self.weight * (found.value + shift - self.data.value), self.weight[:, None] * found.derivative * slope
 
-        def residuals(inner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            found = evaluate(self.limit, self.model, self.free, self.data.index, self.free.outside(inner))
-            slope = self.free.slope(inner)[:, None, :]
-            weight = self.weight[:, None]
-            return self.weight * (found.value + shift - self.data.value), weight * found.derivative * slope
+    def solve(
+        self,
+        start: np.ndarray,
+        shift: np.ndarray,
+        iterations: int,
+        each: Callable[[Minimum], None] = lambda so_far: None,
+    ) -> Minimum:
+        """Minimise the weighted squares of limit + shift - target from unbounded starts, shape (S, p).
 
+        Args:
+            start: Starts.
+            shift: What is added to the limit, shape (datum,).
+            iterations: Evaluations after which a start is given up.
+            each: Called after every evaluation with where each start is.
+        """
         floor = 1e-26 if self.data.error is None else 1e-12  # a millionth of a standard error
-        return minimise(residuals, start, iterations=iterations, floor=floor)
+        return minimise(
+            lambda inner, _: self.residuals(inner, shift), start, iterations=iterations, floor=floor, each=each
+        )
 
 
 class End(NamedTuple):
@@ -261,7 +275,8 @@ def conclude(problem: Problem, minimum: Minimum, best: int, shift: np.ndarray, m
     free, data = problem.free, problem.data
     inner = minimum.x[best]
     value = free.outside(inner)
-    jacobian = minimum.jacobian[best] / free.slope(inner)
+    slope = free.slope(inner)  # 0 at a bound, to rounding
+    jacobian = minimum.jacobian[best] / np.where(slope > 0, slope, np.inf)
     found = identify(jacobian, value, free)
     own = None if data.samples is None else data.samples * problem.weight
     rows = [part * problem.weight for part in more]

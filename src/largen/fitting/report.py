@@ -8,7 +8,9 @@ import xarray as xr
 
 from largen.datasets import versions
 from largen.fitting.check import Check
+from largen.fitting.minima import sort_minima
 from largen.fitting.problem import End, Problem
+from largen.fitting.profile import Profile
 from largen.fitting.quality import statistic_name
 from largen.numerics.distributions import t_ppf
 from largen.numerics.least_squares import Minimum
@@ -25,6 +27,7 @@ def report(
     *,
     through: str,
     rounds: int,
+    profile: Profile | None = None,
 ) -> xr.Dataset:
     """Label what a fit found; see `fit`.
 
@@ -36,12 +39,14 @@ def report(
         fitted: The fitted model.
         through: As asked.
         rounds: Rounds of networks.
+        profile: Intervals from profiles, or None.
     """
     free, data = problem.free, problem.data
     test, factor = end.quality.test, end.quality.factor
     covariance = end.covariance * factor**2
     error = np.sqrt(np.diag(covariance))
-    wide = float(t_ppf(0.975, test.dof if problem.scaled else end.dof))
+    wide = half_width(problem, end)
+    minima = sort_minima(minimum, int(np.argmin(minimum.cost)), free, error)
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = covariance / np.outer(error, error)
     one, two = ("parameter",), ("parameter", "parameter_")
@@ -60,7 +65,11 @@ def report(
         "fitted": (("datum",), end.fitted + end.shift, "the fitted theory"),
         "cost": (("attempt",), minimum.cost, "half the weighted sum of squares of each start"),
         "outcome": (("attempt",), np.array(minimum.outcome), "how each start ended"),
+        "attempt_value": (("attempt", "parameter"), minima.value, "parameters where each start ended"),
+        "minimum": (("attempt",), minima.number, "which minimum that is: 0 the best, -1 none"),
     }
+    if profile is not None:
+        variables |= _profiled(profile, variables, free.names)
     if data.error is not None:
         variables["target_error"] = (("datum",), data.error, "standard error of the target")
     if problem.model_error is not None:
@@ -96,15 +105,37 @@ def report(
         "condition_number": end.found.condition,
         "flat_directions": end.found.flat,
         "standard_errors": _source(problem, end),
+        "other_minima": minima.message,
         "versions": versions(),
     }
     if not np.isnan(test.p_value):
         attrs |= {statistic_name(test): test.statistic, "p_value": test.p_value, "misfit": test.misfit}
+    if profile is not None:
+        attrs["profile"] = profile.message
     if check is not None:
         attrs |= {"check_verdict": check.verdict, "check": check.message}
     labelled = {name: (dims, values, {"long_name": text}) for name, (dims, values, text) in variables.items()}
     labelled["directions"] = labelled.pop("direction")
     return xr.Dataset(labelled, coords, attrs)
+
+
+def half_width(problem: Problem, end: End) -> float:
+    """Half-width of the parabola's 95 % intervals in standard errors."""
+    return float(t_ppf(0.975, end.quality.test.dof if problem.scaled else end.dof))
+
+
+def _profiled(profile: Profile, variables: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Intervals with those of profiles in place, where they come from, and the profiles."""
+    one, points = ("parameter",), ("parameter", "point")
+    origin = np.array(["profile" if name in profile.names else "parabola" for name in names])
+    found: dict[str, Any] = {}
+    for key, ends in (("ci_low", profile.low), ("ci_high", profile.high)):
+        found[key] = (one, np.where(np.isnan(ends), variables[key][1], ends), variables[key][2])
+    return found | {
+        "interval": (one, origin, "what the 95 % interval comes from"),
+        "profile_value": (points, profile.value, "values at which the parameter was held"),
+        "profile_excess": (points, profile.excess, "growth of chi2 there, all others at their best"),
+    }
 
 
 def _source(problem: Problem, end: End) -> str:

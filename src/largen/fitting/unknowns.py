@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import ndtri
 
 from largen.checks import InputError, known_keys, require, shown
 from largen.checks import names as words
@@ -62,12 +63,19 @@ class Unknowns(NamedTuple):
         return value, np.broadcast_to(slope, value.shape)
 
     def starts(self, count: int, spread: float, rng: np.random.Generator) -> np.ndarray:
-        """The model's own values and random ones around them, in unbounded variables, shape (start, p)."""
+        """The model's own values and a scrambled Sobol sequence around them, in unbounded variables, shape (start, p).
+
+        The sequence goes through the normal quantiles, so that `spread` is the standard deviation of each variable.
+        Source: Owen, J. Complexity 14 (1998) 466, as in `scipy.stats.qmc.Sobol`.
+        """
+        from scipy.stats import qmc
+
         own = self.inside(self.value)
         bounded = np.isfinite(self.low) | np.isfinite(self.high)
         width = spread * np.where(bounded | (self.value == 0), 1.0, np.abs(self.value))
-        away = width * rng.standard_normal((count - 1, len(own)))
-        return np.vstack([own, own + away])
+        sequence = qmc.Sobol(len(own), seed=rng)  # pyright: ignore[reportCallIssue]
+        points = sequence.random_base2(max(count - 2, 0).bit_length())[: count - 1]
+        return np.vstack([own, own + width * ndtri(np.clip(points, 1e-9, 1 - 1e-9))])
 
     def put(self, model: AbstractSystem, value: np.ndarray) -> AbstractSystem:
         """The model with these values, checked as any model is."""

@@ -1,6 +1,7 @@
 """Nonlinear least squares by Levenberg and Marquardt, from several starts side by side.
 
-The caller evaluates residuals and Jacobians of all starts in one batch; what is left here is small linear algebra.
+The caller evaluates residuals and Jacobians of the starts that are still on their way; what is left here is small
+linear algebra.
 Source: Moré, "The Levenberg-Marquardt algorithm: implementation and theory" (1978), for the scaling; Nielsen,
 "Damping parameter in Marquardt's method" (IMM-REP-1999-05), for the damping; Bates & Watts, Technometrics 23 (1981)
 179, for the end: the part of the residuals that a change of the unknowns could still take away is small.
@@ -38,7 +39,7 @@ class Minimum(NamedTuple):
         jacobian: Their derivatives, shape (S, d, p).
         cost: Half the sum of squares, shape (S,); infinite where the residuals were not defined at the start.
         outcome: How each start ended, S of them.
-        iterations: Evaluations of the batch.
+        iterations: Evaluations of the start that took most.
     """
 
     x: np.ndarray
@@ -49,37 +50,54 @@ class Minimum(NamedTuple):
     iterations: int
 
 
-Evaluate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def minimise(evaluate: Evaluate, start: np.ndarray, *, iterations: int = 60, floor: float = 1e-26) -> Minimum:
+def minimise(
+    evaluate: Evaluate,
+    start: np.ndarray,
+    *,
+    iterations: int = 60,
+    floor: float = 1e-26,
+    each: Callable[[Minimum], None] = lambda so_far: None,
+) -> Minimum:
     """Minimise the sum of squares from every start.
 
     Args:
-        evaluate: Maps unknowns, shape (S, p), to residuals, shape (S, d), and Jacobians, shape (S, d, p). Where it is
-            not defined, residuals are not finite: such a step is refused and a shorter one tried.
+        evaluate: Maps unknowns, shape (active, p), and which starts these are, shape (active,), to residuals, shape
+            (active, d), and Jacobians, shape (active, d, p). Where it is not defined, residuals are not finite: such a
+            step is refused and a shorter one tried.
         start: Shape (S, p).
         iterations: Evaluations after which the search ends.
         floor: Mean square of the residuals below which there is nothing to gain.
+        each: Called after every evaluation with where each start is.
     """
     x = np.array(start, float)
-    residual, jacobian = evaluate(x)
+    residual, jacobian = evaluate(x, np.arange(len(x)))
     cost = _cost(residual, jacobian)
     outcome: list[Outcome | None] = [None if np.isfinite(c) else Outcome.UNDEFINED for c in cost]
     damping, growth = np.full(len(x), 1e-3), np.full(len(x), 2.0)
     scale = np.zeros_like(x)
     history = [cost.copy()]
     done = 1
+
+    def now() -> Minimum:
+        ended = [end or Outcome.MAX_ITERATIONS_REACHED for end in outcome]
+        return Minimum(x.copy(), residual.copy(), jacobian.copy(), cost.copy(), ended, done)
+
+    each(now())
     while done < iterations and None in outcome:
         step = np.zeros_like(x)
         predicted = np.zeros(len(x))
-        for s in (s for s, end in enumerate(outcome) if end is None):
+        active = np.array([s for s, end in enumerate(outcome) if end is None])
+        for s in active:
             scale[s] = np.maximum(scale[s], np.linalg.norm(jacobian[s], axis=0))
             step[s], predicted[s] = _step(residual[s], jacobian[s], scale[s], damping[s])
-        new_residual, new_jacobian = evaluate(x + step)
+        new_residual, new_jacobian = residual.copy(), jacobian.copy()
+        new_residual[active], new_jacobian[active] = evaluate((x + step)[active], active)
         new_cost = _cost(new_residual, new_jacobian)
         done += 1
-        for s in (s for s, end in enumerate(outcome) if end is None):
+        for s in active:
             small = np.all(np.abs(step[s]) <= _STEP * (1.0 + np.abs(x[s])))
             gain = (cost[s] - new_cost[s]) / predicted[s] if predicted[s] > 0 and np.isfinite(new_cost[s]) else -1.0
             if gain > 0:
@@ -99,7 +117,8 @@ def minimise(evaluate: Evaluate, start: np.ndarray, *, iterations: int = 60, flo
             elif damping[s] > 1e12:
                 outcome[s] = Outcome.STUCK
         history.append(cost.copy())
-    return Minimum(x, residual, jacobian, cost, [end or Outcome.MAX_ITERATIONS_REACHED for end in outcome], done)
+        each(now())
+    return now()
 
 
 def _cost(residual: np.ndarray, jacobian: np.ndarray) -> np.ndarray:

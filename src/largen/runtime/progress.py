@@ -15,9 +15,9 @@ EVERY = 10.0
 class _Counter:
     """Text for a fraction done: so many pieces of so many, how many a second, and the time left."""
 
-    def __init__(self, what: str, pieces: int, unit: str):
+    def __init__(self, what: str, pieces: int, unit: str, begun: float | None = None):
         self.what, self.pieces, self.unit = what, pieces, unit
-        self.begun: tuple[float, float] | None = None
+        self.begun = None if begun is None else (begun, 0.0)
 
     def text(self, fraction: float, left: bool = False) -> str:
         now = time.monotonic()
@@ -74,9 +74,32 @@ def showing(progress: Any, what: str, pieces: int = 0, unit: str = "") -> Iterat
         yield cast(Callable[[float], None], progress)
 
 
-def _lines(counter: _Counter) -> Callable[[float], None]:
+@contextlib.contextmanager
+def showing_late(progress: Any, what: str, after: float) -> Iterator[Callable[[float], None]]:
+    """As `showing`, but on a screen only from `after` seconds of work on."""
+    began, tick = time.monotonic(), None
+    if progress not in (True, "lines"):
+        with showing(progress, what) as own:
+            yield own
+        return
+    with contextlib.ExitStack() as stack:
+
+        def told(fraction: float) -> None:
+            nonlocal tick
+            if tick is None and time.monotonic() - began >= after:
+                if progress == "lines":
+                    tick = _lines(_Counter(what, 0, "", began), at_once=True)
+                else:
+                    tick = stack.enter_context(showing(progress, what))
+            if tick is not None:
+                tick(fraction)
+
+        yield told
+
+
+def _lines(counter: _Counter, *, at_once: bool = False) -> Callable[[float], None]:
     """Print a line at most every `EVERY` seconds, and one at the end of work that took longer than that."""
-    last, printed = time.monotonic(), False
+    last, printed = float("-inf") if at_once else time.monotonic(), False
 
     def tick(fraction: float) -> None:
         nonlocal last, printed
