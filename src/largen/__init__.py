@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from largen.io.model_files import read_model as read_model
     from largen.io.model_files import write_model as write_model
     from largen.io.neo import to_neo as to_neo
+    from largen.io.reading import read_recording as read_recording
     from largen.io.recordings import recording as recording
     from largen.io.results import load as load
     from largen.io.results import save as save
@@ -68,6 +69,7 @@ _HOME = {
     "write_model": "io.model_files",
     "equations": "io.latex",
     "to_neo": "io.neo",
+    "read_recording": "io.reading",
     "recording": "io.recordings",
     "fit": "fitting",
     "sensitivity": "fitting",
@@ -140,6 +142,7 @@ __all__ = (
     "load",
     "plot",
     "read_model",
+    "read_recording",
     "recording",
     "save",
     "sensitivity",

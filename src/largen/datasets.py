@@ -131,7 +131,7 @@ def label_recording(
     """
     variables = _variables(system.observables, parts, True)
     coords = _coords(system, populations, times, parts[0], variables)
-    about = {"system": system.system, "kind": "network", "n": int(np.sum(attrs["sizes"])), "status": COMPLETED}
+    about = {"system": system.system, "kind": "recording", "n": int(np.sum(attrs["sizes"])), "status": COMPLETED}
     about |= {"start_time": float(times[0]), "versions": versions(), "populations": ", ".join(populations)}
     return xr.Dataset(_bare(variables), _bare(coords), about | netcdf_attrs(attrs))
 

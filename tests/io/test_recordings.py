@@ -47,7 +47,8 @@ def test_a_recorded_network_is_the_simulated_one_to_the_last_bit(network):
         assert rec[name].identical(network[name].reset_coords(drop=True)), name
     assert {"system", "kind", "n", "populations", "status", "start_time", "versions"} <= set(rec.attrs)
     assert "parameters" not in rec.attrs
-    for key in ("system", "kind", "n", "populations", "start_time"):
+    assert rec.attrs["kind"] == "recording"
+    for key in ("system", "n", "populations", "start_time"):
         assert rec.attrs[key] == network.attrs[key]
 
 

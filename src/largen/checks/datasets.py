@@ -7,7 +7,7 @@ import numpy as np
 
 from largen.checks.errors import InputError, require, shown
 
-_MAKERS = {"network": "simulate", "limit": "solve_limit"}
+_MAKERS = {"network": "simulate", "limit": "solve_limit", "recording": "recording"}
 
 
 def dataset(

@@ -103,3 +103,13 @@ def _in_order(ours: xr.DataArray, theirs: xr.DataArray, name: str) -> xr.DataArr
         require(bool(np.isfinite(part.values).all()), role, f"have finite values in `{ours.name}`", "nan or infinity")
     lead = ("realisation",) if "realisation" in theirs.dims else ()
     return theirs.transpose(*lead, *dims)
+
+
+def not_recorded(network: xr.Dataset, limit: xr.Dataset) -> str:
+    """What one side has and the other, a recording, does not hold."""
+    lacking: dict[str, None] = {}
+    for part, other in ((network, limit), (limit, network)):
+        if part.attrs["kind"] == "recording":
+            timed = [name for name, variable in other.data_vars.items() if "time" in variable.dims]
+            lacking |= {str(name): None for name in timed if name not in part}
+    return f"{', '.join(lacking)} (not in the recording)" if lacking else ""

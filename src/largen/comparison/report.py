@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError, dataset, flag, neurons_of, real, require
-from largen.comparison.alignment import aligned
+from largen.comparison.alignment import aligned, not_recorded
 from largen.comparison.assumptions import assumptions
 from largen.comparison.decisions import (
     Cause,
@@ -25,6 +25,9 @@ from largen.comparison.samples import Sample, Side, features, network_side, time
 from largen.comparison.words import headline
 from largen.datasets import versions
 from largen.system.values import COMPLETED
+
+_SAMPLES = ("network", "recording")
+"""Kinds of Datasets that are samples of a network."""
 
 
 def compare(
@@ -85,7 +88,7 @@ def compare(
     require(level < 1, "level", "be below 1", level)
     sticks = yardsticks(tolerance, scale)
     network = _with_realisations(network, "network")
-    is_network = isinstance(limit, xr.Dataset) and limit.attrs.get("kind") == "network"
+    is_network = isinstance(limit, xr.Dataset) and limit.attrs.get("kind") in _SAMPLES
     if is_network:
         limit = _with_realisations(limit, "limit")
         require(finite is None, "finite", "not be given where two networks are compared", "a Dataset")
@@ -103,7 +106,7 @@ def compare(
 
 def _with_realisations(network: xr.Dataset, name: str) -> xr.Dataset:
     """The network, checked, with its dims in their usual order; where one realisation was selected its dim is back."""
-    dataset(name, network, kinds=("network",), dims=("time",), attrs=("system", "n"))
+    dataset(name, network, kinds=_SAMPLES, dims=("time",), attrs=("system", "n"))
     neurons_of(name, network)
     if "lag" in network.indexes:
         network = network.sortby("lag")
@@ -124,7 +127,7 @@ def _with_realisations(network: xr.Dataset, name: str) -> xr.Dataset:
 
 def _checked_pair(network: xr.Dataset, theory: xr.Dataset, name: str, strict: bool) -> xr.Dataset:
     """The theory with the network's labels, if it is one of this network."""
-    dataset(name, theory, kinds=("limit", "network"), dims=("time",), attrs=("system", "n"))
+    dataset(name, theory, kinds=("limit", *_SAMPLES), dims=("time",), attrs=("system", "n"))
     neurons_of(name, theory)
     for key, what in (("system", "systems"), ("parameters", "parameters")):
         known = all(key in part.attrs for part in (network, theory))  # a recording has no parameters
@@ -221,7 +224,7 @@ class _Comparison(NamedTuple):
         report.attrs |= {
             "other": other,
             "from_time": float(self.limit["time"].values[counted][0]),
-            "not_compared": _not_compared(rows, why),
+            "not_compared": "; ".join(filter(None, (not_recorded(self.network, self.limit), _not_compared(rows, why)))),
             "clause": rows.clause,
             "assumptions": f"{assumed}, but {against}" if against else assumed,
             "unusual": against,

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from largen.checks import InputError, array, integer, known_keys, names, real, require, shown, vector
-from largen.checks.conversion import Axes
+from largen.checks import InputError, real, require
 from largen.datasets import label_recording
+from largen.io.recorded_populations import Population, inhibitory_of, populations_of
+from largen.io.recorded_trials import Spikes, spikes_given
 from largen.runtime.memory import require_memory
 from largen.statistics.labels import SLACK
 from largen.system import Arrays
@@ -17,42 +18,6 @@ from largen.systems import RECORDED, system_class
 
 _ROUNDING = 1e-6
 """Share of a step up to which a spike after an output time counts as being at it: times in double precision round."""
-_LIKE = "Such as populations={'e': range(0, 300), 'i': range(300, 400)}."
-
-
-class Population(NamedTuple):
-    """One recorded population.
-
-    Attributes:
-        label: Its label.
-        ids: Ids of its neurons in their order, shape (neuron,).
-        all_said: Whether it was said that these are all of its neurons, as a range does.
-    """
-
-    label: str
-    ids: np.ndarray
-    all_said: bool
-
-    @property
-    def gaps(self) -> bool:
-        """Whether ids between the first and the last are missing."""
-        return int(self.ids.max()) - int(self.ids.min()) >= len(self.ids)
-
-
-class Spikes(NamedTuple):
-    """Spikes as given, one entry a spike; shape (spike,) each.
-
-    Attributes:
-        time: Times (ms).
-        neuron: Ids.
-        trial: Numbers of the trials, from 0.
-        rounding: How exactly times are known (ms), by their own precision.
-    """
-
-    time: np.ndarray
-    neuron: np.ndarray
-    trial: np.ndarray
-    rounding: float
 
 
 def recording(
@@ -66,13 +31,15 @@ def recording(
     trials: Any = None,
     realisations: Any = None,
     inhibitory: str | Iterable[str] | None = None,
+    stretch: Any = None,
     step: Any = 0.1,
     origin: str = "",
 ) -> xr.Dataset:
     """Turn spikes from anywhere into the Dataset that `simulate(SpikingNetwork(), ..., record="spikes")` gives.
 
     Statistics, drawings, `to_neo`, `fit`, `compare` and files take it as they take a simulated network. It has no
-    parameters and no pending spikes.
+    parameters and no pending spikes; its attribute `kind` is "recording". `read_recording` takes objects and files of
+    other programs.
 
     Args:
         times: Times of the spikes (ms, or with a unit), shape (spike,), in any order; or a list of such, one a trial.
@@ -89,6 +56,8 @@ def recording(
         realisations: Number of trials, or their labels: needed where a trial may have no spikes.
         inhibitory: Labels of the populations that inhibit. None: those that begin with i or I, where all others begin
             with e or E.
+        stretch: Length (ms), a multiple of `step`: every trial is cut into as many stretches of it as fit, each a
+            realisation whose times begin at 0; the rest at the end is left out. None: trials are not cut.
         step: Spacing of the output times (ms), at most 0.5 for the statistics of `analysis.summary`.
         origin: Where the spikes come from, in words, kept in `attrs`.
 
@@ -96,28 +65,84 @@ def recording(
         Dataset with dims (realisation, population, time): `rate` (Hz) per neuron, of the spikes after the time before
         and up to each time (a spike at `t_start` counts to the first step); per spike `spike_time` (ms),
         `spike_population`, `spike_neuron` (its place among the ids of its population) and `spike_realisation`, sorted
-        by realisation and time. The coordinate `trial` has the labels of the trials where they do not count from 0.
+        by realisation and time. The coordinate `trial` has the labels of the trials where they do not count from 0;
+        of stretches, `begin` has the time (ms) at which each begins. `attrs["left_out"]` counts spikes after the last
+        whole stretch.
 
     Raises:
         InputError: An argument cannot be used, spikes lie outside the recording, belong to no population or are there
             twice, or it is unclear how many neurons or trials there are; the message says what to give.
     """
-    begin, end = real("t_start", t_start, unit="ms"), real("t_stop", t_stop, unit="ms")
-    grid = _grid(begin, end, real("step", step, unit="ms", above=0.0))
-    everyone, size = _populations(populations, sizes)
-    inhibits = _inhibitory([one.label for one in everyone], inhibitory)
+    window = real("t_start", t_start, unit="ms"), real("t_stop", t_stop, unit="ms")
+    grid = grid_of(*window, real("step", step, unit="ms", above=0.0))
+    length = None if stretch is None else real("stretch", stretch, unit="ms", above=0.0)
+    populated = populated_by(populations, sizes, inhibitory)
     require(isinstance(origin, str), "origin", "be words", origin)
-    spikes, labels = _spikes(times, neurons, trials, realisations)
+    spikes, labels = spikes_given(times, neurons, trials, realisations)
+    return recorded(spikes, labels, populated, grid, length, {"origin": origin} if origin else {})
+
+
+class Populated(NamedTuple):
+    """Who was recorded.
+
+    Attributes:
+        everyone: The populations.
+        size: How many neurons each has, shape (population,).
+        inhibits: Whether it inhibits, shape (population,).
+    """
+
+    everyone: list[Population]
+    size: np.ndarray
+    inhibits: np.ndarray
+
+
+def populated_by(populations: Any, sizes: Any, inhibitory: Any, complete: bool = False) -> Populated:
+    """Who was recorded, from what a user gives; see `populations_of`."""
+    everyone, size = populations_of(populations, sizes, complete)
+    return Populated(everyone, size, inhibitory_of([one.label for one in everyone], inhibitory))
+
+
+def recorded(
+    spikes: Spikes,
+    labels: list[Any],
+    populated: Populated,
+    grid: np.ndarray,
+    stretch: float | None,
+    about: Mapping[str, Any],
+    begin: np.ndarray | None = None,
+    lengths: np.ndarray | None = None,
+) -> xr.Dataset:
+    """The Dataset of spikes that are there as arrays; see `recording`.
+
+    Args:
+        spikes: The spikes, times within the grid.
+        labels: Label of each trial.
+        populated: Who was recorded.
+        grid: Output times (ms) of a trial, shape (time,).
+        stretch: Length (ms) of the stretches into which trials are cut, or None.
+        about: More attributes.
+        begin: Time (ms) at which each trial began in the source, where its times begin at 0, shape (trial,).
+        lengths: How long each trial is (ms), where not all are as long as the grid, shape (trial,).
+    """
+    everyone, size, inhibits = populated
+    about = dict(about)
     _require_within(spikes, grid)
     _require_memory(len(labels), len(size), grid, len(spikes.time))
+    if stretch is not None:
+        start = np.full(len(labels), grid[0]) if begin is None else begin
+        lengths = np.full(len(labels), grid[-1] - grid[0]) if lengths is None else lengths
+        spikes, labels, grid, begin, lost = _cut(spikes, labels, grid, stretch, start, lengths)
+        about["stretch"] = stretch
+        about["left_out"] = int(about.get("left_out", 0)) + lost
 
     order, place = _located(spikes, everyone)
-    spikes = Spikes(spikes.time[order], spikes.neuron[order], spikes.trial[order], spikes.rounding)
+    spikes = spikes.of(order)
     _require_once(spikes)
     parts = _parts(spikes, place[order], everyone, size, grid, len(labels))
-    attrs = {"method": "recorded spikes", "sizes": size, "inhibitory": inhibits.astype(np.int64)}
-    attrs |= {"origin": origin} if origin else {}
+    attrs = {"method": "recorded spikes", "sizes": size, "inhibitory": inhibits.astype(np.int64)} | about
     made = label_recording(system_class(RECORDED), [one.label for one in everyone], grid, parts, attrs)
+    if begin is not None:
+        made = made.assign_coords(begin=("realisation", begin, {"units": "ms", "long_name": "begin in the recording"}))
     if labels == list(range(len(labels))):
         return made
     return made.assign_coords(trial=("realisation", np.array(labels), {"units": "1", "long_name": "trial"}))
@@ -126,7 +151,7 @@ def recording(
 # Times -----------------------------------------------------------------------------------------------------------
 
 
-def _grid(begin: float, end: float, step: float) -> np.ndarray:
+def grid_of(begin: float, end: float, step: float) -> np.ndarray:
     """Output times from begin to end, shape (time,)."""
     require(end > begin, "t_stop", f"be after t_start = {begin:g}", end)
     count = (end - begin) / step
@@ -186,235 +211,32 @@ def _require_within(spikes: Spikes, grid: np.ndarray) -> None:
         )
 
 
-# Populations -----------------------------------------------------------------------------------------------------
-
-
-def _populations(given: Any, sizes: Any) -> tuple[list[Population], np.ndarray]:
-    """The populations in their order, and how many neurons each has."""
-    everyone = _by_label(given) if isinstance(given, Mapping) else _by_neuron(given)
-    require(everyone, "populations", "have a population", given, _LIKE)
-    for label in (one.label for one in everyone):
-        good = label == label.strip() and label and "," not in label
-        require(good, "populations", "have labels that are words without commas", label)
-    ids, count = np.unique(np.concatenate([one.ids for one in everyone]), return_counts=True)
-    twice = ids[count > 1]
-    require(not len(twice), "populations", "have each neuron once", twice, "These ids stand there twice.")
-    return everyone, _sizes(everyone, sizes)
-
-
-def _by_label(given: Mapping[Any, Any]) -> list[Population]:
-    for label in given:
-        require(isinstance(label, str), "populations", "map labels to ids", dict(given), _LIKE)
-    found = []
-    for label, value in given.items():
-        name = f"populations[{label}]"
-        whole = isinstance(value, range | slice)
-        ids = _ids(name, _as_range(name, value) if whole else value)
-        require(len(ids), name, "have a neuron", value)
-        found.append(Population(str(label), ids, whole))
-    return found
-
-
-def _as_range(name: str, value: range | slice) -> np.ndarray:
-    if isinstance(value, slice):
-        start, step = 0 if value.start is None else value.start, 1 if value.step is None else value.step
-        good = all(isinstance(part, int | np.integer) and part >= 0 for part in (start, value.stop, step)) and step
-        require(good, name, "be a slice with an end, without negative numbers", value)
-        value = range(int(start), int(value.stop), int(step))
-    require_memory(48.0 * len(value), f"A population of {len(value)} neurons", "Give the ids of its neurons alone.")
-    return np.arange(value.start, value.stop, value.step)
-
-
-def _by_neuron(given: Any) -> list[Population]:
-    """Populations from the label of each neuron."""
-    of_pandas = hasattr(given, "to_numpy") and not hasattr(given, "coords")
-    known = (isinstance(given, list | tuple | np.ndarray) or of_pandas) and _axes(given) == 1
-    labels = np.asarray(given) if known else np.zeros(0)
-    words = known and all(isinstance(word, str) for word in labels.tolist())
-    require(words, "populations", "be a mapping from label to ids, or the label of each neuron", given, _LIKE)
-    own = getattr(given, "index", None) if of_pandas else None
-    ids = np.arange(len(labels)) if own is None else _ids("populations.index", np.asarray(own))
-    return [Population(str(label), ids[labels == label], True) for label in dict.fromkeys(labels.tolist())]
-
-
-def _ids(name: str, value: Any) -> np.ndarray:
-    """Integers as a vector of int64."""
-    require(_axes(value) == 1, name, "be a vector of integers", value, _LIKE if name.startswith("pop") else "")
-    found = array(name, value)
-    if found.dtype.kind not in "iu":
-        exact = found.astype(np.float64)
-        good = bool(np.all(np.isfinite(exact) & (exact == np.rint(exact)) & (np.abs(exact) < 2**53)))
-        require(good, name, "be integers", value)
-    require(not found.size or int(found.max()) < 2**63, name, "be below 2^63", value)
-    return found.astype(np.int64)
-
-
-def _sizes(everyone: list[Population], given: Any) -> np.ndarray:
-    """Neurons of each population, as given or as its ids say."""
-    labels = [one.label for one in everyone]
-    if isinstance(given, Mapping):
-        known_keys("population in `sizes`", given, labels)
-        wanted = {label: integer(f"sizes[{label}]", value, low=1) for label, value in given.items()}
-    elif given is not None:
-        found = np.atleast_1d(array("sizes", given, axes=Axes(("population",), (labels,))))
-        require(found.shape == (len(labels),), "sizes", f"have an entry for each of {', '.join(labels)}", given)
-        pairs = zip(labels, found.tolist(), strict=True)
-        wanted = {label: integer(f"sizes[{label}]", value, low=1) for label, value in pairs}
-    else:
-        wanted = {}
-    return np.array([_size(one, wanted.get(one.label)) for one in everyone], dtype=np.int64)
-
-
-def _size(one: Population, given: int | None) -> int:
-    count = len(one.ids)
-    if given is None:
-        if one.all_said or not one.gaps:
-            return count
-        raise InputError(
-            f"Argument `sizes` must say how many neurons `{one.label}` has: its {count} ids have gaps, "
-            f"{shown(one.ids[:5])} and so on, so that silent neurons may be missing. If these are all of its neurons, "
-            f"give sizes={{'{one.label}': {count}}}."
-        )
-    name = f"sizes[{one.label}]"
-    if one.all_said:
-        require(given == count, name, f"be {count}, as in `populations`", given)
-    require(given >= count, name, f"be at least {count}, the ids of it in `populations`", given)
-    return given
-
-
-def _inhibitory(labels: list[str], given: Any) -> np.ndarray:
-    """Which populations inhibit, shape (population,)."""
-    if given is not None:
-        chosen = names("inhibitory", given, like="inhibitory='i'")
-        known_keys("population in `inhibitory`", chosen, labels)
-        return np.array([label in chosen for label in labels])
-    first = [label[0].lower() for label in labels]
-    unclear = [label for label, letter in zip(labels, first, strict=True) if letter not in "ei"]
-    if unclear and len(labels) > 1:
-        raise InputError(
-            f"Argument `inhibitory` must be given where a label begins with neither e nor i, as `{unclear[0]}` does. "
-            f"Such as inhibitory={labels[-1:]!r}, or inhibitory=() for none."
-        )
-    return np.array([letter == "i" for letter in first])
-
-
-# Spikes and trials -----------------------------------------------------------------------------------------------
-
-
-def _spikes(times: Any, neurons: Any, trials: Any, realisations: Any) -> tuple[Spikes, list[Any]]:
-    """The spikes of all trials, and the labels of the trials in their order."""
-    per_trial = _is_nested(times)
-    must = "be a list of trials, as `times` is" if per_trial else "hold one id for each time"
-    remedy = "Of a list with one train for each neuron, repeat each id as often as it spikes, and join the trains."
-    require(_is_nested(neurons) == per_trial, "neurons", must, neurons, remedy if per_trial else "")
-    if not per_trial:
-        time, neuron, rounding = _one_train("times", times, "neurons", neurons)
-        labels, trial = _trials_of_spikes(trials, realisations, len(time))
-        return Spikes(time, neuron, trial, rounding), labels
-    require(len(neurons) == len(times), "neurons", f"have {len(times)} trials, as `times` has", len(neurons))
-    pairs = enumerate(zip(times, neurons, strict=True))
-    trains = [_one_train(f"times[{k}]", one, f"neurons[{k}]", ids) for k, (one, ids) in pairs]
-    labels = _labels_of_list(trials, realisations, len(trains))
-    time, neuron, rounding = zip(*trains, strict=True)
-    trial = np.repeat(np.arange(len(trains)), [len(one) for one in time])
-    return Spikes(np.concatenate(time), np.concatenate(neuron), trial, max(rounding)), labels
-
-
-def _is_nested(value: Any) -> bool:
-    """Whether a value is a list of trials and not one of spikes."""
-    return isinstance(value, list | tuple | np.ndarray) and len(value) > 0 and _axes(value[0]) > 0
-
-
-def _axes(value: Any) -> int:
-    """Number of axes; 2 for lists of unequal lengths."""
-    try:
-        return np.ndim(value)
-    except ValueError:
-        return 2
-
-
-def _one_train(name: str, times: Any, ids_name: str, neurons: Any) -> tuple[np.ndarray, np.ndarray, float]:
-    """Times (ms), ids, and how exactly the times are known (ms)."""
-    raw = array(name, times, unit="ms")
-    time = vector(name, raw)
-    neuron = _ids(ids_name, neurons)
-    require(len(neuron) == len(time), ids_name, f"have {len(time)} entries, as `{name}` has", len(neuron))
-    single = raw.dtype.kind == "f" and raw.dtype.itemsize < 8
-    return time, neuron, float(np.finfo(raw.dtype).eps * np.abs(time).max(initial=0.0)) if single else 0.0
-
-
-def _trials_of_spikes(trials: Any, realisations: Any, count: int) -> tuple[list[Any], np.ndarray]:
-    """Labels of all trials in their order, and the number of each spike's trial."""
-    remedy = "Or give `times` as a list of trials."
-    if trials is None or _axes(trials) == 0:
-        if trials is not None:
-            total = integer("trials", trials, low=1)
-            require(realisations is None, "realisations", "be left out where `trials` is their number", realisations)
-            realisations = total
-        labels = _all_trials(1 if realisations is None else realisations, [])
-        must = f"say of each spike which of the {len(labels)} trials it is of"
-        require(len(labels) == 1 or count == 0, "trials", must, trials, remedy)
-        return labels, np.zeros(count, np.int64)
-    own = _trial_labels("trials", trials)
-    require(len(own) == count, "trials", f"have {count} entries, as `times` has", len(own))
-    seen, number = np.unique(np.array(own), return_inverse=True)
-    labels = _all_trials(realisations, seen.tolist())
-    place = np.array([labels.index(label) for label in seen.tolist()], dtype=np.int64)
-    return labels, place[number.reshape(-1)] if count else np.zeros(0, np.int64)
-
-
-def _labels_of_list(trials: Any, realisations: Any, count: int) -> list[Any]:
-    """Labels of the trials of a list."""
-    for name, value in (("trials", trials), ("realisations", realisations)):
-        if value is not None and _axes(value) == 0:
-            given = integer(name, value, low=1)
-            require(given == count, name, f"be {count}, the trials in `times`", given)
-    listed = [(name, value) for name, value in (("trials", trials), ("realisations", realisations)) if _axes(value)]
-    if not listed:
-        return list(range(count))
-    name, value = listed[0]
-    labels = _trial_labels(name, value)
-    require(len(labels) == count, name, f"have {count} labels, one a trial in `times`", len(labels))
-    require(len(set(labels)) == count, name, "have each label once", labels)
-    return labels
-
-
-def _all_trials(given: Any, seen: list[Any]) -> list[Any]:
-    """Labels of all trials, those without spikes included."""
-    if given is None:
-        gap = next((a + 1 for a, b in itertools.pairwise(seen) if isinstance(a, int) and b - a > 1), None)
-        if gap is not None:
-            raise InputError(
-                f"Argument `realisations` must be given where numbers of trials have gaps: `trials` has no {gap}. Was "
-                f"that a trial without spikes? Give their number, realisations={len(seen)} if there are no others, or "
-                "all their labels."
-            )
-        require(seen, "trials", "have a trial", [], "Give `realisations`, the number of trials.")
-        return seen
-    if _axes(given) == 0:
-        total = integer("realisations", given, low=1)
-        require(total >= len(seen), "realisations", f"be at least {len(seen)}, the trials in `trials`", total)
-        for first in (0, 1):
-            if all(isinstance(label, int) and first <= label < first + total for label in seen):
-                return list(range(first, first + total))
-        require(total == len(seen), "realisations", f"be the labels of all {total} trials", total,
-                f"Those in `trials` are {shown(seen)}.")  # fmt: skip
-        return seen
-    labels = _trial_labels("realisations", given)
-    require(len(set(labels)) == len(labels) > 0, "realisations", "have each label once", labels)
-    missing = [label for label in seen if label not in labels]
-    require(not missing, "realisations", "have the labels of all trials in `trials`", labels,
-            f"It lacks {shown(missing[:5])}.")  # fmt: skip
-    return labels
-
-
-def _trial_labels(name: str, value: Any) -> list[Any]:
-    """Integers or words."""
-    require(_axes(value) == 1, name, "be a vector of labels", value)
-    own = np.asarray(value)
-    if own.size and all(isinstance(word, str) for word in own.tolist()):
-        return [str(word) for word in own.tolist()]
-    return _ids(name, value).tolist()
+def _cut(
+    spikes: Spikes, labels: list[Any], grid: np.ndarray, stretch: float, start: np.ndarray, lengths: np.ndarray
+) -> tuple[Spikes, list[Any], np.ndarray, np.ndarray, int]:
+    """Trials cut into stretches: (spikes, labels, output times, begins, spikes left out)."""
+    step = (grid[-1] - grid[0]) / (len(grid) - 1)
+    own = round(stretch / step)
+    good = own >= 1 and abs(stretch / step - own) <= SLACK
+    remedy = f"Take stretch={max(own, 1) * step:.10g}."
+    require(good, "stretch", f"be a multiple of step = {step:g} ms", stretch, remedy)
+    count = np.floor(lengths / (own * step) + SLACK / own).astype(np.int64)
+    require(count.min() >= 1, "stretch", f"be at most {lengths.min():.10g} ms, what was recorded", stretch)
+    first = np.concatenate([[0], np.cumsum(count)])
+    which = (_steps_of(spikes.time, grid, spikes.rounding) - 1) // own
+    kept = which < count[spikes.trial]
+    time = spikes.time[kept] - grid[0] - which[kept] * own * step
+    cut = Spikes(
+        np.clip(time, 0.0, own * step),
+        spikes.neuron[kept],
+        first[spikes.trial[kept]] + which[kept],
+        max(spikes.rounding, 4.0 * float(np.spacing(np.abs(grid).max()))),
+    )
+    begin = np.repeat(start, count) + (np.arange(first[-1]) - np.repeat(first[:-1], count)) * own * step
+    counted = labels == list(range(len(labels)))
+    repeated = [label for label, k in zip(labels, count.tolist(), strict=True) for _ in range(k)]
+    made = list(range(len(begin))) if counted else repeated
+    return cut, made, np.linspace(0.0, own * step, own + 1), begin, int((~kept).sum())
 
 
 # To arrays -------------------------------------------------------------------------------------------------------

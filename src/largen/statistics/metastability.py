@@ -263,7 +263,7 @@ def _labelled(
     attrs = {
         "kind": "metastability",
         "system": run.attrs["system"],
-        "source": "network" if run.attrs.get("kind") == "network" else "finite-size chain",
+        "source": "finite-size chain" if run.attrs.get("kind") == "limit" else "network",
         "states": method,
         "smoothing": smoothing_used(smoothing, signals.step),
         "start": float(signals.times[0] - signals.step),

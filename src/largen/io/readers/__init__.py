@@ -1,0 +1,1 @@
+"""Readers of recorded spikes, one file a source."""
