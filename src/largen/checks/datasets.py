@@ -7,7 +7,7 @@ import numpy as np
 
 from largen.checks.errors import InputError, require, shown
 
-_MAKERS = {"network": "simulate", "limit": "solve_limit", "recording": "recording"}
+_MAKERS = {"network": "simulate", "limit": "solve_limit"}
 
 
 def dataset(
@@ -27,7 +27,7 @@ def dataset(
     Args:
         name: The argument.
         value: What was given.
-        kinds: Valid values of its attribute `kind`; any if empty.
+        kinds: Valid values of its attribute `kind`, where "network" includes "recording"; any if empty.
         variables: Variables it must have.
         numbers: Variables it must have and that must hold real numbers.
         dims: Dimensions it must have, each with at least one entry.
@@ -50,7 +50,8 @@ def dataset(
         raise InputError(f"Argument `{name}` must be a Dataset, but is {shape}.{' ' + remedy if remedy else ''}")
     kind = str(value.attrs.get("kind", "a Dataset of unknown kind"))
     functions = " or ".join(f"`{_MAKERS.get(one, one)}`" for one in kinds)
-    require(not kinds or kind in kinds, name, f"be what {functions} returned", kind)
+    known = kind in kinds or (kind == "recording" and "network" in kinds)
+    require(not kinds or known, name, f"be what {functions} returned", kind)
     for what, wanted, there in (
         ("variable", (*variables, *numbers), value.variables),
         ("dim", dims, value.sizes),

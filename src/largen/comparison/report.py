@@ -106,7 +106,7 @@ def compare(
 
 def _with_realisations(network: xr.Dataset, name: str) -> xr.Dataset:
     """The network, checked, with its dims in their usual order; where one realisation was selected its dim is back."""
-    dataset(name, network, kinds=_SAMPLES, dims=("time",), attrs=("system", "n"))
+    dataset(name, network, kinds=("network",), dims=("time",), attrs=("system", "n"))
     neurons_of(name, network)
     if "lag" in network.indexes:
         network = network.sortby("lag")
@@ -127,7 +127,7 @@ def _with_realisations(network: xr.Dataset, name: str) -> xr.Dataset:
 
 def _checked_pair(network: xr.Dataset, theory: xr.Dataset, name: str, strict: bool) -> xr.Dataset:
     """The theory with the network's labels, if it is one of this network."""
-    dataset(name, theory, kinds=("limit", *_SAMPLES), dims=("time",), attrs=("system", "n"))
+    dataset(name, theory, kinds=("limit", "network"), dims=("time",), attrs=("system", "n"))
     neurons_of(name, theory)
     for key, what in (("system", "systems"), ("parameters", "parameters")):
         known = all(key in part.attrs for part in (network, theory))  # a recording has no parameters

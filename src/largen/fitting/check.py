@@ -210,7 +210,7 @@ def _by_comparison(
 ) -> tuple[str, str]:
     """Whole observables over time, by `compare`."""
     finite = None
-    if target.attrs.get("kind") != "network":
+    if target.attrs.get("kind") not in ("network", "recording"):
         finite = _at_size(model, target, network)
         target = target if finite is None else target[list(finite.data_vars)]
     found = compare(network, target, finite=finite, tolerance=tolerance, strict=False).assign_attrs(other="target")

@@ -102,7 +102,7 @@ def from_dataset(
     require(there, "target", f"have one of the observables {', '.join(names)}", list(measured.values))
     series = any(_in_time(name, value.shape, target) for name, value in there.items())
     late = np.ones(target.sizes["time"], bool)
-    if target.attrs.get("kind") == "network" and series:
+    if target.attrs.get("kind") in ("network", "recording") and series:
         late = after_layer(target, limit)
     index, labels = {}, []
     chosen = _chosen(target, there, asked)

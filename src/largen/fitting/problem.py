@@ -127,8 +127,6 @@ def times_of(model: AbstractSystem, target: Any, times: Any) -> np.ndarray:
         require(times is None, "times", "be left out where the target is a Dataset", times)
         system = target.attrs.get("system", "an unknown system")
         require(system == model.system, "target", f"be of the {model.system} system", system)
-        kind = target.attrs.get("kind")
-        require(kind in ("network", "limit"), "target", "be what `simulate` or `solve_limit` returned", kind)
         dataset("target", target, kinds=("network", "limit"), dims=("time",), attrs=("n",))
         neurons_of("target", target)
         return increasing_times("times", target["time"].values)
