@@ -174,7 +174,7 @@ HOSTILE = "system: spiking\nparameters: {external_rate: !!python/object/apply:os
         ("simulate gamma --out no/such/folder/x.nc", "Make the folder first"),
         ("simulate gamma --out unknown.yaml", "already exists"),
         ("run gamma --out unknown.yaml", "already holds results"),
-        ("compare unknown.yaml unknown.yaml", "not a netCDF file"),
+        ("compare unknown.yaml unknown.yaml", "Two models cannot be compared"),
         ("convergence gamma --n 200,100", "at least two increasing sizes"),
         ("convergence gamma --n a,b", "must look like 200,600,2000"),
         ("convergence gamma --n 200,400 -r 4,4,4", "one number or 2 of them"),

@@ -1,35 +1,78 @@
-"""`largen compare`: a saved network against its saved limit."""
+"""`largen compare`: a network or a recording against a limit, a model, or another network."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from largen.commands.options import AllRows, AsJson, OutFile, Overwrite, Scale, Tolerance
 from largen.commands.output import Output, check_file
 
+if TYPE_CHECKING:
+    import xarray as xr
+
+SIDES = (
+    "What `largen simulate` or `largen limit` wrote (.nc, .zarr), a recording (.nwb, .csv, .npz, .parquet, .dat, or of "
+    "neo), or a model (.yaml or an example), whose limit is solved."
+)
+
 
 def compare(
-    network: Annotated[Path, typer.Argument(help="What `largen simulate` wrote.")],
-    limit: Annotated[Path, typer.Argument(help="What `largen limit` wrote, or another network.")],
+    network: Annotated[str, typer.Argument(help=SIDES)],
+    limit: Annotated[str, typer.Argument(help="Another such; of two samples the first is called the network.")],
     finite: Annotated[Path | None, typer.Option("--finite", help="The limit equations at the network's n.")] = None,
     tolerance: Tolerance = None,
     scale: Scale = None,
+    populations: Annotated[
+        list[str] | None,
+        typer.Option("--populations", help="Of a recording: a column's name, or ids such as e=1-300; repeatable."),
+    ] = None,
+    sizes: Annotated[
+        list[str] | None, typer.Option("--sizes", help="Of a recording: neurons such as e=300; repeatable.")
+    ] = None,
+    inhibitory: Annotated[
+        list[str] | None, typer.Option("--inhibitory", help="Of a recording: a population that inhibits; repeatable.")
+    ] = None,
+    t_start: Annotated[float | None, typer.Option("--t-start", help="Of a recording: its begin (ms).")] = None,
+    t_stop: Annotated[float | None, typer.Option("--t-stop", help="Of a recording: its end (ms).")] = None,
+    trials: Annotated[str | None, typer.Option("--trials", help="Of an NWB file: the table of its trials.")] = None,
+    stretch: Annotated[
+        float | None, typer.Option("--stretch", help="Of a recording: length (ms) of the realisations it is cut into.")
+    ] = None,
+    unit: Annotated[str | None, typer.Option("--unit", help="Of a table: unit of time (s, ms, us, min).")] = None,
+    step: Annotated[float, typer.Option("--step", help="Of a recording: spacing of times (ms).")] = 0.1,
+    warm_up: Annotated[
+        float | None,
+        typer.Option("--warm-up", help="Time (ms) from a model's start to the first that counts; 500 for recordings."),
+    ] = None,
     everything: AllRows = False,
     out: OutFile = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare a network with its limit, or with another network."""
+    """Compare a network or a recording with its limit or model, or with another network."""
     from largen.commands.job import tolerances_of
-    from largen.commands.tables import show_comparison
+    from largen.commands.recordings import Recorded, sides
     from largen.comparison import compare
     from largen.comparison.plain import report_as_plain
     from largen.io.results import load, save
 
-    out = check_file(out, overwrite)
+    out, output = check_file(out, overwrite), Output(as_json)
     asked = tolerances_of(tolerance, scale)
-    report = compare(load(network), load(limit), finite=load(finite) if finite else None, **asked)
+    said = Recorded(populations, sizes, inhibitory, t_start, t_stop, trials, stretch, unit, step)
+    first, second = sides(network, limit, said, warm_up, output)
+    report = compare(first, second, finite=load(finite) if finite else None, **asked)
     if out:
         save(report, out)
-    Output(as_json).result(report_as_plain(report), lambda: show_comparison(report, everything))
+    output.result(report_as_plain(report), lambda: _show(report, everything, first, second))
+
+
+def _show(report: "xr.Dataset", everything: bool, *both: "xr.Dataset") -> None:
+    """Print the report, and which spikes of recordings are not in it."""
+    from largen.commands.tables import show_comparison
+
+    show_comparison(report, everything)
+    for one in both:
+        if lost := int(one.attrs.get("left_out", 0)):
+            kept = one.sizes["spike"]
+            print(f"Left out: {lost} of {lost + kept} spikes, before, after or beyond the last whole stretch.")

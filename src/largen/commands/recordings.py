@@ -1,0 +1,148 @@
+"""Recordings and models as the sides of a comparison at the command line."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from largen.checks import InputError, real, require
+from largen.commands.output import Output
+from largen.io.plain_files import parse_value
+from largen.io.results import load
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from largen.system import AbstractSystem
+
+WARM_UP = 500.0
+"""Time (ms) from a model's start to a recording's first time, unless said otherwise."""
+
+
+class Recorded(NamedTuple):
+    """What the command line says about a recording; None where it says nothing. See `read_recording`."""
+
+    populations: list[str] | None
+    sizes: list[str] | None
+    inhibitory: list[str] | None
+    t_start: float | None
+    t_stop: float | None
+    trials: str | None
+    stretch: float | None
+    unit: str | None
+    step: float
+
+    def read(self, path: str) -> "xr.Dataset":
+        """Read a recording as it is said to be."""
+        from largen.io.reading import read_recording
+
+        asked = {name: getattr(self, name) for name in ("t_start", "t_stop", "trials", "stretch", "unit", "step")}
+        return read_recording(
+            path, populations=_populations(self.populations), sizes=_sizes(self.sizes), inhibitory=self.inhibitory,
+            **asked,
+        )  # fmt: skip
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is said."""
+        return all(value is None for value in self[:-1])
+
+
+def sides(
+    first: str, second: str, said: Recorded, warm_up: float | None, output: Output
+) -> tuple["xr.Dataset", "xr.Dataset"]:
+    """The two sides of a comparison, a sample of a network first."""
+    kinds = [_kind(name) for name in (first, second)]
+    if kinds == ["model", "model"]:
+        raise InputError("Two models cannot be compared: simulate one (largen simulate) and give what it wrote.")
+    if "recording" not in kinds and not said.silent:
+        raise InputError("Options of a recording were given, but neither side is one: leave them out.")
+    if "model" not in kinds and warm_up is not None:
+        raise InputError("Option --warm-up goes with a model, but neither side is one: leave it out.")
+    read = {"recording": said.read, "dataset": load}
+    found = [None if kind == "model" else read[kind](name) for kind, name in zip(kinds, (first, second), strict=True)]
+    if "model" in kinds:
+        place = kinds.index("model")
+        network: Any = found[1 - place]
+        found = [network, _limit((first, second)[place], network, warm_up, output)]
+    ours, theirs = found
+    assert ours is not None
+    assert theirs is not None
+    return (theirs, ours) if ours.attrs.get("kind") == "limit" != theirs.attrs.get("kind") else (ours, theirs)
+
+
+def _kind(name: str) -> str:
+    """What a side is, by its name."""
+    from largen.io.model_files import examples
+
+    suffix = Path(name).suffix.lower()
+    if suffix in (".yaml", ".yml") or name in examples():
+        return "model"
+    return "dataset" if suffix in (".nc", ".zarr") else "recording"
+
+
+def _limit(name: str, network: "xr.Dataset", warm_up: float | None, output: Output) -> "xr.Dataset":
+    """The limit of a model at a network's size and times, its first `warm_up` ms left out."""
+    from largen.io.model_files import read_file
+    from largen.simulation import solve_limit
+
+    model, _ = read_file(name)
+    must = f"be of the {network.attrs.get('system')} system"
+    require(model.system == network.attrs.get("system"), name, must, model.system)
+    times = network["time"].values
+    recorded = network.attrs.get("kind") == "recording"
+    before = real("--warm-up", WARM_UP * recorded if warm_up is None else warm_up, unit=model.time_unit, low=0.0)
+    step = (times[-1] - times[0]) / (len(times) - 1)
+    steps = round(before / step)
+    _require_sizes(name, model, network)
+    if recorded:
+        output.say(f"The model starts {steps * step:g} {model.time_unit} before the recording (--warm-up).")
+    early = times[0] - step * np.arange(steps, 0, -1)
+    limit = solve_limit(model, np.concatenate([early, times]), n=int(network.attrs["n"]))
+    return limit.isel(time=slice(steps, None))
+
+
+def _require_sizes(name: str, model: "AbstractSystem", network: "xr.Dataset") -> None:
+    """Refuse a model whose populations are others."""
+    theirs = dict(zip(str(network.attrs["populations"]).split(", "), np.atleast_1d(network.attrs["sizes"]).tolist(),
+                      strict=True))  # fmt: skip
+    same = sorted(theirs) == sorted(model.populations)
+    must = f"have the populations {', '.join(theirs)}"
+    require(same, name, must, ", ".join(model.populations), "Name those of the recording with --populations.")
+    sizes = dict(zip(model.populations, np.atleast_1d(model.sizes(int(network.attrs["n"]))).tolist(), strict=True))
+    must = f"have {', '.join(f'{count} neurons of {label}' for label, count in theirs.items())}"
+    held = ", ".join(f"{sizes[label]} of {label}" for label in theirs)
+    require(sizes == theirs, name, must, held, f"Change the model's sizes, as in a copy of {name}.")
+
+
+def _populations(given: list[str] | None) -> Any:
+    """The name of a column, or ids by label."""
+    if not given:
+        return None
+    if len(given) == 1 and "=" not in given[0]:
+        return given[0]
+    return {label: _ids(label, text) for label, text in (_pair("--populations", one, "e=1-300") for one in given)}
+
+
+def _ids(label: str, text: str) -> Any:
+    """Ids such as 1-300 (both ends included) or 3,5,8."""
+    low, dash, high = text.partition("-")
+    try:
+        return range(int(low), int(high) + 1) if dash and low else [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(
+            f"Option --populations {label} must be ids such as 1-300 or 3,5,8, but is {text!r}."
+        ) from error
+
+
+def _sizes(given: list[str] | None) -> Any:
+    if not given:
+        return None
+    return {label: parse_value(text) for label, text in (_pair("--sizes", one, "e=300") for one in given)}
+
+
+def _pair(flag: str, text: str, like: str) -> tuple[str, str]:
+    label, equals, value = text.partition("=")
+    if not (equals and label.strip() and value.strip()):
+        raise InputError(f"Option {flag} must look like {like}, but is {text!r}.")
+    return label.strip(), value.strip()
