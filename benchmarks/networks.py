@@ -38,7 +38,8 @@ class Spiking:
             store_rows(self.network.graph, 0, n)
         steps = np.arange(warm + self.rounds * self.window + 1)
         self.out = spiking_network._output(model, self.network.constants, steps, record)
-        sample(self.network.constants, self.network.state, self.out)
+        state = self.network.state
+        sample(self.network.constants.edge, state.wait, state.voltage, self.out)
         self.spikes = []
         self.advance(warm)
 

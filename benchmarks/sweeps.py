@@ -8,6 +8,7 @@ Command:  python benchmarks/sweeps.py limits|reductions|overhead|workers|ceiling
 """
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import resource
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from multiprocessing.pool import AsyncResult
+from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -119,22 +120,22 @@ def ceiling(results: Results, small: bool) -> None:
         ("one process alone against the other (%)", ".0f"),
     )  # fmt: skip
     turns, runs, steps = (2, 2, 1000) if small else (6, 16, len(LONG) - 1)
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as first, context.Pool(1) as second:
+    process = functools.partial(ProcessPoolExecutor, 1, multiprocessing.get_context("spawn"))
+    with process() as first, process() as second:
         took = []
         for realisations in (1, *[runs] * turns):  # the first compiles
-            groups = ((first,), (second,), (first, second))
-            took.append([wait([p.apply_async(some_networks, (realisations, steps)) for p in part]) for part in groups])
+            work = functools.partial(ln.simulate, ln.SpikingNetwork(), LONG[: steps + 1], realisations=realisations)
+            took.append([wait([p.submit(work) for p in part]) for part in ((first,), (second,), (first, second))])
     one, two, both = np.transpose(took[1:])
     ratios = (one + two) / both
     table.add(turns, ratios.mean(), ratios.min(), ratios.max(), 100 * abs(one.mean() / two.mean() - 1))
 
 
-def wait(results: Sequence[AsyncResult]) -> float:
+def wait(results: Sequence[Future]) -> float:
     """Seconds until all are there."""
     begun = time.perf_counter()
     for result in results:
-        result.get()
+        result.result()
     return time.perf_counter() - begun
 
 
