@@ -58,6 +58,7 @@ def renamed(data):
     """The Dataset with a dim renamed, in all its variables or in one of them, or with infinite numbers."""
     for dim in data.dims:
         yield f"{dim} renamed", data.rename({dim: "other"})
+        yield f"{dim} cut", data.isel({dim: slice(data.sizes[dim] // 2, None)})
         for name in (name for name in data.data_vars if dim in data[name].dims):
             changed = data[name].drop_vars(dim, errors="ignore").rename({dim: "other"})
             yield f"{dim} renamed in {name}", data.assign({name: changed})

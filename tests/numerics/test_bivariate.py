@@ -84,6 +84,24 @@ def test_probit_series_closed_form_and_owen_agree(slope, r):
     assert abs(general.variance - closed.variance) < 1e-13
 
 
+@pytest.mark.parametrize("r", [0.9, 0.995, 0.9951, 1 - 1e-5, 1 - 1e-9, 1.0])
+def test_probit_covariance_near_correlation_one_by_panels_of_the_angle(r):
+    """Panels of 30 nodes, each 0.6 times as long as the one before, from angle 0 to arcsin r."""
+    nodes, weights = np.polynomial.legendre.leggauss(30)
+    end = np.arccos(r)
+    for side in (1, -1):
+        for a, gap in ((0.3, 0.0), (-1.1, 1e-7), (0.02, 1e-3), (0.7, 0.08), (0.2, -1.0), (-2.0, 5.0)):
+            b, total = side * (a + gap), 0.0
+            edges = np.append(np.pi / 2 * 0.6 ** np.arange(70), 0.0)
+            edges = np.append(edges[edges > end], end)
+            for low, high in zip(edges[1:], edges[:-1], strict=True):
+                distance = 0.5 * (low + high) + 0.5 * (high - low) * nodes
+                rest = 2 * np.sin(distance / 2) ** 2
+                total += 0.5 * (high - low) * weights @ np.exp(-(gap**2 / rest + 2 * a * (a + gap)) / (2 - rest) / 2)
+            exact = side * total / (2 * np.pi)
+            assert probit_covariance(a, b, side * r) == pytest.approx(exact, abs=2e-14), (side, a, gap)
+
+
 def test_probit_covariance_at_zero_mean_is_the_arcsine_law():
     r = np.array([-1.0, -0.999, -0.4, 0.0, 0.3, 0.9999, 1.0])
     np.testing.assert_allclose(probit_covariance(0.0, 0.0, r), np.arcsin(r) / (2 * np.pi), atol=1e-15)
@@ -111,15 +129,24 @@ def test_a_steep_activation_near_correlation_one_goes_to_smoothing():
 
     m, v = (0.1, 0.2), (1.0, 1.1)
     assert by_series(of(steep), m, v, 0.9995)[2]
-    arrays = [(np.array(pair[:1]), np.array(pair[1:])) for pair in (m, v)]
-    fine = covariance_by_smoothing(steep, *arrays, np.array([0.9995]), 64, 3840)
-    coarse = covariance_by_smoothing(steep, *arrays, np.array([0.9995]), 40)
-    assert abs(fine - coarse) < 1e-10
+    assert covariance_by_smoothing(steep, m, v, 0.9995, 1e-12)[1] <= 1e-12
     # at 0.95 both ways work
     value, _, short = by_series(of(steep), m, v, 0.95)
     assert not short
-    smooth = covariance_by_smoothing(steep, *arrays, np.array([0.95]), 250)
-    assert abs(value - smooth[0]) < 1e-7
+    assert value == pytest.approx(covariance_by_smoothing(steep, m, v, 0.95, 1e-12)[0], abs=1e-7)
+
+
+@pytest.mark.parametrize("r", [0.0, 1e-11, 1e-5, 0.4, -0.7, 0.97, -0.999, 1 - 1e-5, -1 + 1e-9, 1 - 1e-13, 1.0])
+@pytest.mark.parametrize("slope", [0.3, 4.0, 60.0, 1000.0])
+def test_smoothing_has_the_closed_form_of_the_probit_function(slope, r):
+    m, v = (0.3, -0.4), (1.3, 0.6)
+    found, error = covariance_by_smoothing(lambda x: special.ndtr(slope * x), m, v, r, 1e-11)
+    a, b = (slope * mean / np.sqrt(1 + slope**2 * variance) for mean, variance in zip(m, v, strict=True))
+    joint = slope**2 * r * np.sqrt(v[0] * v[1] / (1 + slope**2 * v[0]) / (1 + slope**2 * v[1]))
+    exact = float(probit_covariance(a, b, joint))
+    assert abs(found - exact) <= max(error, 1e-13)
+    assert error <= 1e-11 or 1 - abs(r) < 1e-8
+    assert error < 1e-7 * max(slope, 1.0)
 
 
 def test_zero_variance_gives_zero_covariance():

@@ -30,6 +30,12 @@ def test_correlations_split_into_frozen_and_dynamic(run):
     assert float(early["frozen"][0]) < float(limit["frozen"][0])
 
 
+def test_both_times_of_a_covariance_must_be_the_same(run):
+    for other in (run[1].isel(time_=slice(3, None)), run[1].assign_coords(time_=TIMES + 1)):
+        with pytest.raises(ln.InputError, match="the same entries along `time` and `time_`"):
+            analysis.correlation_against_lag(other)
+
+
 def test_a_stationary_regime_has_correlations_and_a_time():
     found = analysis.stationary(ln.RateNetwork())
     parts = analysis.correlation_against_lag(found)

@@ -71,6 +71,12 @@ def dataset(
     for dim in (dim for dim in dims if dim in value.indexes):
         repeated = value.indexes[dim][value.indexes[dim].duplicated()].tolist()
         require(not repeated, name, f"have each entry of `{dim}` once", repeated, remedy)
+    for dim in (dim for dim in dims if f"{dim}_" in dims):  # both axes of a covariance
+        one, other = (value[axis].values for axis in (dim, f"{dim}_"))
+        found = f"{len(one)} and {len(other)} entries" if len(one) != len(other) else "entries that differ"
+        require(np.array_equal(one, other), name, f"have the same entries along `{dim}` and `{dim}_`", found, remedy)
+    if "lag" in dims:
+        require(0 in value["lag"].values, name, "have the lag 0", value["lag"].values, remedy)
     empty = [str(dim) for dim in dims if value.sizes[dim] == 0]
     require(not empty, name, f"have entries along `{(empty or [''])[0]}`", "empty", remedy)
     return value

@@ -5,7 +5,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from largen.checks import InputError, dataset
+from largen.checks import InputError, dataset, require
 from largen.plot.common import axis_label, page, tidy
 
 SOURCES = ("limit", "network", "difference")
@@ -50,6 +50,8 @@ def _surfaces(network: xr.Dataset, limit: xr.Dataset, lags: tuple[int, ...], axe
 
 def one_surface(limit: xr.DataArray, network: xr.DataArray, source: str, lag: int, *, ax: Axes) -> Axes:
     """Draw a covariance of limit, network or their difference at one lag, the first two on one scale."""
+    for name, run in (("limit", limit), ("network", network)):
+        require(lag in run["lag"].values, name, f"have the lag {lag}", run["lag"].values)
     theory, found = limit.sel(lag=lag), network.sel(lag=lag)
     if source == "difference":
         return surface(_middle(found) - theory, ax=ax, title="network - limit")

@@ -6,9 +6,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from largen.checks import dataset
+from largen.checks import dataset, require
 from largen.plot.common import bands, distance, page
-from largen.plot.panels import Run, drawable, panel
+from largen.plot.panels import Run, drawable, mean, panel
 from largen.system.pictures import Picture, Series
 from largen.systems import class_of
 
@@ -38,6 +38,8 @@ def overview(
     """
     dataset("network", network, kinds=("network",), dims=("realisation", "time"), attrs=("system", "n"))
     dataset("limit", limit, kinds=("limit",), dims=("time",))
+    for role, one in (("network", network), ("limit", limit)):
+        dataset(role, one, numbers=[str(name) for name, part in one.data_vars.items() if "time" in part.dims])
     run = Run(network, limit, finite, report)
     system = class_of(network.attrs)
     declared = system.overview if system is not None and _uniform(network["time"].values) else ()
@@ -67,19 +69,27 @@ def _declared(rows: list[list[Picture]], run: Run) -> Figure:
 
 def _general(run: Run) -> Figure:
     network, limit, finite, report = run
-    names = [str(n) for n, v in limit.data_vars.items() if n in network and v.dims == ("population", "time")]
+    courses = (("population", "time"), ("time",))
+    names = [str(name) for name, part in limit.data_vars.items() if name in network and part.dims in courses]
+    remedy = "Draw it by itself, as `largen.plot` offers."
+    require(bool(names), "network", "share an observable over time with the limit", "without one", remedy)
     count = len(names) + (report is not None)
     rows = (count + 1) // 2
     figure = page(rows, 2)
     axes = figure.subplots(rows, 2, squeeze=False).ravel()
     for ax, name in zip(axes, names, strict=False):
-        bands(network, limit, name, finite=finite, ax=ax)
+        if "population" in limit[name].dims:
+            bands(network, limit, name, finite=finite, ax=ax)
+        else:
+            mean(network[name], limit[name], ax)
         ax.set_title(ax.get_ylabel(), loc="left", fontsize=10)
         ax.set_ylabel("")
         if ax is axes[0]:
             ax.legend(fontsize=7, frameon=False)
         else:
-            ax.get_legend().remove()
+            legend = ax.get_legend()
+            if legend is not None:
+                legend.remove()
     if report is not None:
         distance(report, ax=axes[len(names)])
     for ax in axes[count:]:

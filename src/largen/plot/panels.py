@@ -55,7 +55,7 @@ def _series(picture: pictures.Series, run: Run, ax: Axes) -> None:
         ax.set_title(title, loc="left", fontsize=10)
         return
     _check(run, name, "time")
-    _mean(network[name], limit[name], ax)
+    mean(network[name], limit[name], ax)
 
 
 def _check(run: Run, name: str, *dims: str) -> None:
@@ -64,7 +64,7 @@ def _check(run: Run, name: str, *dims: str) -> None:
         dataset(role, one, arrays={name: dims})
 
 
-def _mean(network: xr.DataArray, limit: xr.DataArray, ax: Axes) -> None:
+def mean(network: xr.DataArray, limit: xr.DataArray, ax: Axes) -> None:
     """An observable without populations."""
     middle = network.mean("realisation")
     if network.sizes["realisation"] > 1:

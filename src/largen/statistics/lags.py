@@ -38,7 +38,6 @@ def correlation_against_lag(dataset: xr.Dataset, *, time: float | None = None) -
     both: dict[str, tuple[str, ...]] = dict.fromkeys(_STATIONARY, ("lag", "time", "time_"))
     needed = _STATIONARY if getattr(dataset, "attrs", {}).get("kind") == "stationary" else both
     checked("dataset", dataset, arrays=needed, attrs=("system",), remedy=remedy)
-    require(0 in dataset["lag"].values, "dataset", "have the lag 0", dataset["lag"].values)
     whole, frozen = dataset["covariance"], dataset["frozen_covariance"]
     if dataset.attrs.get("kind") == "stationary":
         require(time is None, "time", "be left out for a stationary regime", time)

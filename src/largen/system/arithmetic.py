@@ -30,7 +30,7 @@ def finite_arithmetic(model: AbstractComponent) -> Iterator[None]:
             raise FloatingPointError(sentence(error)) from error
         raise InputError(
             f"This model's numbers leave double precision; the most extreme is `{name}` = {value:g}: choose one "
-            f"nearer to 1. ({sentence(error)}.)"
+            f"nearer to 1. ({sentence(error).split('. ')[0].rstrip('.')}.)"
         ) from error
 
 

@@ -104,21 +104,18 @@ class Activation:
     ) -> tuple[np.ndarray, float]:
         """Covariance of f(x), f(y) at correlations near ±1, and an error estimate; shapes (pair,).
 
-        In closed form for probit and erf; otherwise the number of nodes doubles until the error is allowed, or
-        the finest rule is reached.
+        In closed form for probit and erf; otherwise the rule is refined until the error is allowed, or it is the
+        finest.
         """
         if self.scale:
             widths = [np.sqrt(1.0 + self.slope**2 * variance) for variance in variances]
             a, b = (self.slope * mean / width for mean, width in zip(means, widths, strict=True))
             joint = self.slope**2 * r * np.sqrt(variances[0] * variances[1]) / (widths[0] * widths[1])
             return self.scale**2 * probit_covariance(a, b, joint), 1e-14
-        value, error = covariance_by_smoothing(self, means, variances, r, 32), np.inf
-        for nodes in (64, 128, 256):
-            before, value = value, covariance_by_smoothing(self, means, variances, r, nodes, 60 * nodes)
-            error = float(np.max(np.abs(value - before), initial=0.0))
-            if error <= allowed:
-                break
-        return value, error
+        laws = zip(*np.broadcast_arrays(*means, *variances, r), strict=True)
+        found = [covariance_by_smoothing(self, law[:2], law[2:4], law[4], allowed) for law in laws]
+        value, error = (np.array(part) for part in zip(*found, strict=True)) if found else (np.zeros(0), np.zeros(0))
+        return value, float(np.max(error, initial=0.0))
 
 
 def _function(kind: str | Callable) -> Callable[[np.ndarray], np.ndarray]:
