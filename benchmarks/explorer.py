@@ -41,7 +41,7 @@ PRESS = """([name, count, pause]) => new Promise(resolve => {
   const source = Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m);
   const handles = [];
   const walk = root => { for (const e of root.querySelectorAll("*")) {
-    if (e.classList.contains("noUi-handle")) handles.push(e);
+    if (e.classList.contains("slider")) handles.push(e);
     if (e.shadowRoot) walk(e.shadowRoot); } };
   walk(document);
   const found = [];
@@ -140,7 +140,7 @@ MOVE = """name => {
     source.properties.data.change.connect(() => { window.took ??= performance.now() - window.begun; });
     window.handles = [];
     const walk = root => { for (const e of root.querySelectorAll("*")) {
-      if (e.classList.contains("noUi-handle")) handles.push(e);
+      if (e.classList.contains("slider")) handles.push(e);
       if (e.shadowRoot) walk(e.shadowRoot); } };
     walk(document);
   }

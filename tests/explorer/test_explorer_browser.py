@@ -46,7 +46,18 @@ PLACE = """([name, x, y]) => { const views = [...Object.values(Bokeh.index)];
 """Where a figure shows a point, in the browser's pixels."""
 FOCUSED = """() => { let e = document.activeElement;
                      while (e && e.shadowRoot && e.shadowRoot.activeElement) e = e.shadowRoot.activeElement;
-                     return e ? e.className + " " + e.textContent.trim().slice(0, 30) : ""; }"""
+                     return e ? (e.ariaLabel || e.textContent.trim()).slice(0, 30) : ""; }"""
+TOO_WIDE = """() => {
+  const wide = [], most = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth > most) wide.push(["page", document.documentElement.scrollWidth]);
+  const walk = root => { for (const e of root.querySelectorAll("*")) {
+    const box = e.getBoundingClientRect();
+    if (box.width && box.right > most + 1 && !e.closest("canvas, .wide, .skip, .bk-GlyphRenderer"))
+      wide.push([e.tagName, e.className, box.right]);
+    if (e.shadowRoot) walk(e.shadowRoot); } };
+  walk(document.body);
+  return wide; }"""
+"""What stands out of the page at its right."""
 PATIENCE = 90_000  # ms
 
 
@@ -162,7 +173,7 @@ def test_a_moved_slider_draws_what_solve_limit_gives_and_its_link_brings_it_back
     _, slider, _, source = PAGES[system]
     same_as_limit(page, system, expected(system, {})[1])
     before = page.evaluate(DRAWN, source.format("e"))
-    page.locator(".noUi-handle").first.press("ArrowRight")
+    page.locator("input[type=range]").first.press("ArrowRight")
     page.wait_for_url("**?**", timeout=PATIENCE)
     link = asked(page)
     assert list(link) == [slider]
@@ -175,7 +186,7 @@ def test_a_moved_slider_draws_what_solve_limit_gives_and_its_link_brings_it_back
         source.format("e"), page.evaluate(f"name => JSON.stringify(({DRAWN})(name))", source.format("e"))
     ], timeout=PATIENCE)  # fmt: skip
     same_as_limit(shared, system, limit)
-    shared.locator(".noUi-handle").first.press("ArrowRight")  # a session of its own, which the first never sees
+    shared.locator("input[type=range]").first.press("ArrowRight")  # a session of its own, which the first never sees
     shared.wait_for_url(lambda address: address != page.url, timeout=PATIENCE)
     same_as_limit(shared, system, expected(system, asked(shared))[1])
     assert asked(page) == link
@@ -188,27 +199,69 @@ def test_a_moved_slider_draws_what_solve_limit_gives_and_its_link_brings_it_back
 def test_a_wrong_link_and_a_hostile_file_give_a_message(visit):
     page = visit("rate?theme=%FF")  # Panel itself would end the page here, and at a theme it does not know
     page = visit("rate?theme=light&gamma=<script>window.hacked=1</script><img src=x onerror=window.hacked=1>")
+    page.get_by_text("Link not used").wait_for(timeout=PATIENCE)
     page.get_by_text("<script>window.hacked=1</script><img src=x onerror=window.hacked=1>").wait_for(timeout=PATIENCE)
     same_as_limit(page, "rate", expected("rate", {})[1])
     hostile = b"system: rate\nparameters: {gamma: !!python/object/apply:os.system ['touch /tmp/hacked']}\n"
+    page.get_by_role("button", name="Files, text and link").click()
     page.locator("input[type=file]").set_input_files(
         {"name": "../../x.yaml", "mimeType": "text/yaml", "buffer": hostile}
     )
     page.get_by_text("Not loaded. The file: ").wait_for(timeout=PATIENCE)
+    large = {"name": "large.yaml", "mimeType": "text/yaml", "buffer": b"#" * 3_000_000}
+    page.locator("input[type=file]").set_input_files(large)
+    page.get_by_text("Not loaded. The file must be at most 1 MB, but has 3.0 MB.").wait_for(timeout=PATIENCE)
     assert not Path("/tmp/hacked").exists()
     assert page.evaluate("window.hacked") is None
     good = b"system: rate\nparameters: {gamma: 0.25}\n"
     page.locator("input[type=file]").set_input_files({"name": "x.yaml", "mimeType": "text/yaml", "buffer": good})
-    page.get_by_text("gamma: 0.25").wait_for(timeout=PATIENCE)
+    page.wait_for_url("**gamma=0.25", timeout=PATIENCE)
+
+
+def test_back_and_forward_bring_the_state_back_and_no_page_scrolls_sideways(visit):
+    page = visit("rate")
+    slider = page.get_by_role("slider", name="gamma")
+    slider.press("ArrowRight")
+    page.wait_for_url("**?gamma=0.705", timeout=PATIENCE)
+    slider.press("ArrowRight")
+    page.wait_for_url("**?gamma=0.71", timeout=PATIENCE)
+    page.go_back()
+    page.wait_for_function("() => location.search === '?gamma=0.705'", timeout=PATIENCE)
+    same_as_limit_soon(page, "rate", {"gamma": "0.705"})
+    assert slider.get_attribute("aria-valuetext") == "0.705"
+    page.go_forward()
+    same_as_limit_soon(page, "rate", {"gamma": "0.71"})
+    for width in (360, 390, 768, 1024, 1440, 1920, 2560):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(300)
+        assert page.evaluate(TOO_WIDE) == []
+    assert page.locator("h1, main").count() == 2
+
+
+def same_as_limit_soon(page, system, link):
+    want = expected(system, link)[1]["mean"].values
+    page.wait_for_function(
+        f"want => {{ const y = ({DRAWN})('mean limit')[1]; return y.length && Math.abs(y.at(-1) - want) < 1e-12; }}",
+        arg=float(want[-1]), timeout=PATIENCE,
+    )  # fmt: skip
 
 
 def test_everything_is_reached_with_the_keyboard(visit):
     page = visit("rate")
+    page.get_by_role("button", name="Files, text and link").click()
     seen = ""
-    for _ in range(60):
+    for _ in range(90):
         page.keyboard.press("Tab")
         seen += page.evaluate(FOCUSED) + "\n"
-    for what in ("Run the network", "noUi-handle", "Surfaces", "Reset the parameters", "Save the model", "balanced"):
+    for what in (
+        "Run the network",
+        "gamma",
+        "Surfaces",
+        "Reset the parameters",
+        "Save the model",
+        "balanced",
+        "chaotic",
+    ):
         assert what in seen
     page.get_by_role("button", name="Correlation and lag").focus()
     page.keyboard.press("Enter")
@@ -223,16 +276,29 @@ def test_a_network_runs_is_downloaded_is_cancelled_and_ends_with_its_tab(visit, 
     model = read_model("correlated")
     network = ln.simulate(model, time_grid(0.0, 20.0, 1.0), n=200, realisations=3, seed=1, lags=5)
     np.testing.assert_allclose(drawn(page, "mean network")[1], network["mean"].mean("realisation"), atol=1e-12)
+    page.get_by_role("button", name="Files, text and link").click()
     got = downloaded(page, "Download the network (netCDF)", tmp_path / "network.nc")
     np.testing.assert_array_equal(ln.load(got)["mean"], network["mean"])
     got = downloaded(page, "Download the figure (PDF)", tmp_path / "figure.pdf").read_bytes()
     assert got.startswith(b"%PDF")
     assert got.rstrip().endswith(b"%%EOF")
+    page.locator("input[type=range]").first.press("ArrowRight")
+    page.get_by_text("This verdict is that of the model before").wait_for(timeout=PATIENCE)
+    page.keyboard.press("Control+z")
+    page.get_by_text("This verdict is that of the model before").wait_for(state="hidden", timeout=PATIENCE)
+    assert len(drawn(page, "mean network")[1]) == 21
     page = visit("rate?n=8000&networks=64")
     page.get_by_role("button", name="Run the network").click()
     page.get_by_text("Starting a process").wait_for(timeout=PATIENCE)
+    page.get_by_label("Networks", exact=True).fill("4x")
+    page.get_by_label("Networks", exact=True).press("Enter")
+    page.get_by_text("must be an integer").wait_for(timeout=PATIENCE)
+    page.get_by_text(re.compile("^[1-9] of 64 networks are done")).wait_for(timeout=PATIENCE)
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("Cancelled").wait_for(timeout=PATIENCE)
+    page.get_by_label("Networks", exact=True).fill("64")
+    page.get_by_label("Networks", exact=True).press("Enter")
+    page.get_by_text("must be an integer").wait_for(state="hidden", timeout=PATIENCE)
     page.get_by_role("button", name="Run the network").click()
     page.get_by_text("Starting a process").wait_for(timeout=PATIENCE)
     wait_until(lambda: server.children() > own)

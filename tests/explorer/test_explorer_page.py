@@ -1,5 +1,7 @@
 """The explorer's page without a browser: sliders, links, files, the network in its own process."""
 
+import functools
+import re
 import sys
 import time
 
@@ -10,10 +12,14 @@ import largen as ln
 from largen.checks import InputError
 from largen.commands.main import main
 from largen.explorer.diagrams import rows_of
+from largen.explorer.examples import example_model
 from largen.explorer.form import numbers, symbol
 from largen.explorer.jobs import Jobs, Network
+from largen.explorer.links import read_link, write_link
 from largen.explorer.page import Page
 from largen.explorer.server import first_models
+from largen.explorer.stage import FADED
+from largen.explorer.state import first_state
 from largen.explorer.store import Store, key
 from largen.explorer.view import DYNAMIC, FROZEN, LIMIT, NETWORK, thin
 from largen.io.model_files import model_text, read_model
@@ -34,7 +40,7 @@ def rate_page():
 
 
 def data(page, key):
-    views = [view for views in page.tabs.values() for view in views]
+    views = [view for views in page.stage.tabs.values() for view in views]
     return next(v.sources[name].data for v in views for name in v.sources if f"{v.key} {name}" == key)
 
 
@@ -48,47 +54,130 @@ def test_every_number_of_the_model_has_a_slider_that_reaches_it():
 
 
 def test_a_moved_slider_shows_what_solve_limit_gives(rate_page):
-    rate_page.sliders["gamma"].value = 0.5
+    rate_page.take({"name": "gamma", "text": "0.5"})
     model = read_model("correlated").replace(gamma=0.5)
     limit = ln.solve_limit(model, np.arange(21.0), lags=5)
     np.testing.assert_array_equal(data(rate_page, "mean limit")["y"], limit["mean"].values)
-    assert rate_page.changes() == {"gamma": 0.5}
-    rate_page.load(rate_page.base)
-    assert rate_page.changes() == {}
+    assert rate_page.search == "?gamma=0.5"
+    rate_page.load(rate_page.own)
+    assert rate_page.search == ""
 
 
-def test_a_model_without_a_limit_keeps_the_picture_and_says_why(jobs):
-    page = Page("balanced", read_model("balanced"), jobs)
-    before = data(page, "mean limite")["y"].copy()
-    page.sliders["drive[e]"].value = 60.0
+def test_without_a_limit_nothing_uses_the_model_before_and_everything_says_so(jobs):
+    page = Page("correlated", read_model("correlated"), jobs)
+    before = data(page, "mean limit")["y"].copy()
+    page.take({"name": "mean_weight", "text": "1e300"})
     assert page.status.object.startswith("No limit here.")
-    np.testing.assert_array_equal(data(page, "mean limite")["y"], before)
+    assert page.stage.box.styles == FADED
+    np.testing.assert_array_equal(data(page, "mean limit")["y"], before)
+    assert "mean_weight: 1.0e+300" in page.sharing.yaml().getvalue().decode()
+    assert page.search == "?mean_weight=1e%2B300"
+    page.runner.start()
+    assert page.runner.job is None
+    assert page.runner.words.startswith("These parameters have no limit to compare networks with")
+    for callback in (page.sharing.limit, page.sharing.network, page.sharing.pdf, page.sharing.html):
+        with pytest.raises(InputError, match="There is no"):
+            callback()
+    page.step(-1)
+    assert page.status.object.startswith("Limit: completed")
+    assert page.stage.box.styles == {}
+
+
+def test_a_bad_value_stays_in_its_box_with_its_error_and_nothing_is_run_or_saved_until_it_is_mended(rate_page):
+    rate_page.load(rate_page.own)
+    for name, text, words in (
+        ("gamma", "7", "must be at most 1"), ("networks", "8x", "must be an integer"), ("n", "nan", "must be at most"),
+        ("networks", "1e300", "must be at most 64"), ("seed", "9" * 23, "must be at most"), ("duration", "", "number"),
+    ):  # fmt: skip
+        state = rate_page.state
+        rate_page.take({"name": name, "text": text})
+        assert words in rate_page.form.errors[name]
+        assert rate_page.state is state
+        rate_page.runner.start()
+        assert "Mend the box" in rate_page.runner.words
+        with pytest.raises(InputError, match="Mend the box"):
+            rate_page.sharing.yaml()
+        rate_page.take({"name": name, "text": str(state.value(name))})
+        assert rate_page.errors == {}
+
+
+def test_undo_redo_and_the_browsers_back_bring_the_whole_state_back(rate_page):
+    rate_page.load(rate_page.own)
+    steps = len(rate_page.history.states)
+    rate_page.take({"name": "gamma", "text": "0.25"})
+    place = max(rate_page.places)
+    rate_page.take({"name": "n", "text": "500"})
+    assert rate_page.search == "?gamma=0.25&n=500"
+    assert len(rate_page.history.states) == steps + 2
+    rate_page.told({"key": "undo"})
+    assert (rate_page.search, rate_page.boxes.values["n"]) == ("?gamma=0.25", 1000)
+    rate_page.told({"key": "undo"})
+    assert (rate_page.search, rate_page.form.values["gamma"]) == ("", 0.7)
+    rate_page.told({"key": "redo"})
+    assert rate_page.form.values["gamma"] == 0.25
+    rate_page.take({"name": "gamma", "text": "0.9"})
+    rate_page.told({"went": place, "search": "?gamma=0.25"})
+    assert rate_page.form.values["gamma"] == 0.25
+    rate_page.told({"went": None, "search": "?gamma=0.125&networks=4"})  # an entry of a session before
+    assert (rate_page.model.value("gamma"), rate_page.state.run.networks) == (0.125, 4)
+    limit = ln.solve_limit(rate_page.model, rate_page.times, lags=5)
+    np.testing.assert_array_equal(data(rate_page, "mean limit")["y"], limit["mean"].values)
+    rate_page.load(rate_page.own)
+
+
+def test_only_what_a_model_uses_has_a_slider():
+    rate = read_model("correlated")
+    assert {"gamma", "tau"} & {row.name for row in numbers(rate)} == {"gamma"}
+    assert {"gamma", "tau"} & {row.name for row in numbers(rate.replace(dynamics="continuous"))} == {"tau"}
+
+
+def test_shares_keep_their_sum_when_one_is_moved():
+    state = first_state(read_model("excitatory_inhibitory")).moved("fractions[e]", 0.6)
+    np.testing.assert_allclose(state.model.fractions, [0.6, 0.4], atol=1e-15)
+    with pytest.raises(InputError, match="fractions"):
+        state.moved("fractions[e]", 1.5)
 
 
 @pytest.mark.parametrize(
     ("query", "words"),
     [
         ({"gamma": "0.25"}, None),
-        ({"gamma": "__import__('os')"}, "not a number"),
+        ({"gamma": "__import__('os')"}, "must be a number"),
         ({"no_such": "1"}, "no parameter of this page"),
         ({"gamma": "7"}, "must be"),
         ({"gamma": "nan"}, "must be"),
         ({"dynamics": "sideways"}, "must be one of"),
         ({"n": "1e9"}, "For more use `largen run`"),
-        ({"networks": "2.5"}, "not an integer"),
+        ({"networks": "2.5"}, "must be an integer"),
+        ({"networks": "1e300"}, "must be at most 64"),
+        ({"seed": "99999999999999999999999"}, "must be at most"),
+        ({"seed": "inf"}, "must be at most"),
         ({"duration": "inf"}, "finite"),
         ({"theme": "light", "gamma": "0.25"}, None),
         ({"theme": "pink"}, "there are default, light, dark"),
+        ({"example": "folded"}, "no example 'folded' of this system"),
     ],
 )
-def test_a_link_is_checked_like_a_file(rate_page, query, words):
-    rate_page.load(rate_page.base)
-    rate_page.sharing.read_link(query)
+def test_a_link_is_checked_like_a_file(query, words):
+    model, example = read_model("correlated"), functools.partial(example_model, "rate")
     if words is None:
-        assert rate_page.changes() == {"gamma": 0.25}
+        state = read_link(query, model, example)
+        assert write_link(state, model, example) == {"gamma": "0.25"}
     else:
-        assert words in rate_page.status.object
-        assert rate_page.changes() == {}
+        with pytest.raises(InputError, match=re.escape(words)):
+            read_link(query, model, example)
+
+
+def test_a_link_to_an_example_opens_it_and_its_changes():
+    model, example = read_model("correlated"), functools.partial(example_model, "rate")
+    query = {"example": "chaotic", "gain": "0.5", "n": "200"}
+    state = read_link(query, model, example)
+    assert state.model.value("kernel.variance") == 2.25
+    assert write_link(state, model, example) == query
+    page = Page("correlated", model, Jobs(), query=query)
+    assert page.status.object.startswith("Limit: completed")
+    assert page.form.values["tau"] == 1.0
+    assert page.search == "?example=chaotic&gain=0.5&n=200"
 
 
 @pytest.mark.parametrize(
@@ -99,19 +188,17 @@ def test_a_link_is_checked_like_a_file(rate_page, query, words):
             "not allowed: write the value alone",
         ),
         (b"system: spiking\n", "open that system's page"),
-        (b"\xff\xfe", "Not loaded"),
-        (b"#" * 1_000_002, "at most 1 MB"),
     ],
 )
 def test_a_hostile_file_gives_a_message(rate_page, text, words):
-    rate_page.sharing.upload.value = text
+    rate_page.sharing.take({"text": text.decode()})
     assert words in rate_page.status.object
 
 
 def test_a_file_is_loaded_and_given_back(rate_page):
     model = read_model("correlated").replace(gamma=0.3, noise=0.7)
-    rate_page.sharing.upload.value = model_text(model).encode()
-    assert rate_page.base.value("noise") == 0.7
+    rate_page.sharing.take({"text": model_text(model)})
+    assert rate_page.form.values["noise"] == 0.7
     assert rate_page.sharing.yaml().getvalue().decode() == model_text(model)
 
 
@@ -127,7 +214,7 @@ VERDICTS = {
 def wait_for(page, condition, seconds=180):
     until = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < until, page.verdict.object
+        assert time.monotonic() < until, page.runner.words
         page.poll()
         time.sleep(0.05)
 
@@ -135,78 +222,82 @@ def wait_for(page, condition, seconds=180):
 @pytest.mark.long
 def test_a_network_arrives_one_by_one_is_compared_and_kept(jobs, tmp_path):
     page = Page("correlated", read_model("correlated"), jobs, store=Store(tmp_path))
-    page.n.value, page.realisations.value = 200, 4
-    page.start()
-    wait_for(page, lambda: page.job is None)
-    assert page.verdict.object.split(":")[0] in VERDICTS
+    page.set_values({"n": 200, "networks": 4})
+    page.runner.start()
+    wait_for(page, lambda: page.runner.job is None)
+    assert page.runner.words.split(":")[0] in VERDICTS
     whole = ln.simulate(page.model, page.times, n=200, realisations=4, seed=1, lags=5)
-    np.testing.assert_array_equal(page.network["mean"], whole["mean"])
-    assert page.network.attrs["n"] == whole.attrs["n"]
+    np.testing.assert_array_equal(page.runner.now.network["mean"], whole["mean"])
+    assert page.runner.now.network.attrs["n"] == whole.attrs["n"]
     shown = data(page, "mean network")["y"]
     np.testing.assert_allclose(shown, whole["mean"].mean("realisation"), atol=1e-14)
     kept = sorted(tmp_path.glob("*.nc"))
     assert len(kept) == 4
     written = [path.stat().st_ino for path in kept]
-    page.realisations.value = 5  # four of the five are on disk
-    page.start()
-    wait_for(page, lambda: page.network is not None)
-    process = page.job.process
-    page.cancel()
+    page.set_values({"networks": 5})  # four of the five are on disk
+    page.runner.start()
+    wait_for(page, lambda: page.runner.now.network is not None)
+    process = page.runner.job.process
+    page.take({"name": "networks", "text": "many"})  # does not touch what runs
+    page.poll()
+    page.runner.cancel()
     process.join(10)
     assert not process.is_alive()
-    assert page.verdict.object.startswith("Cancelled")
+    assert page.runner.words.startswith("Cancelled; 5 networks are shown")
     assert [path.stat().st_ino for path in kept] == written
     assert len(list(tmp_path.glob("*.nc"))) == 5
-    np.testing.assert_array_equal(page.network["mean"][:4], whole["mean"])
+    np.testing.assert_array_equal(page.runner.now.network["mean"][:4], whole["mean"])
 
 
 @pytest.mark.long
 def test_a_spiking_network_brings_its_raster_and_density(jobs):
     page = Page("gamma", read_model("gamma"), jobs)
-    page.duration.value, page.realisations.value = 60.0, 2
-    page.start()
-    wait_for(page, lambda: page.job is None)
-    assert page.verdict.object.split(":")[0] in VERDICTS
+    page.set_values({"duration": 60.0, "networks": 2})
+    page.runner.start()
+    wait_for(page, lambda: page.runner.job is None)
+    assert page.runner.words.split(":")[0] in VERDICTS
     assert len(data(page, "raster e")["x"]) > 0
-    page.tab.value = "Voltage"
+    page.stage.tab.value = "Voltage"
     assert len(data(page, "density networke")["y"]) > 0
 
 
 def test_too_many_or_too_large_networks_are_refused_with_a_message(rate_page):
-    rate_page.load(rate_page.base)
+    rate_page.load(rate_page.own)
     rate_page.jobs, before = Jobs(most_bytes=1e4), rate_page.jobs
-    rate_page.start()
-    assert "must fit in" in rate_page.verdict.object
+    runner = rate_page.runner
+    runner.start()
+    assert "must fit in" in runner.words
     rate_page.jobs = full = Jobs(running=0, waiting=1)
-    rate_page.start()
-    rate_page.poll()
-    assert rate_page.verdict.object.startswith("Waiting: 0 jobs")
-    task = rate_page.job.task
+    runner.start()
+    runner.poll()
+    assert runner.words.startswith("Waiting: 0 jobs")
+    task = runner.job.task
     assert isinstance(task, Network)
     with pytest.raises(InputError, match="waiting already"):
         full.submit(task)
-    rate_page.close()
+    runner.cancel()
+    assert runner.words == "Cancelled before the first network was finished."
     rate_page.jobs = before
 
 
 @pytest.mark.parametrize(
     ("box", "value", "words"),
-    [("n", 10**7, "from 4 to 20000 neurons"), ("networks", 1000, "from 1 to 64"), ("duration", 1e6, "from 10 to 100")],
+    [("n", "10000000", "from 4 to 20000 neurons"), ("duration", "1e6", "from 10 to 100"), ("networks", "0", "from 1")],
 )
 def test_a_session_has_caps_that_say_what_is_allowed(rate_page, box, value, words):
-    before = rate_page.boxes[box].value
-    rate_page.boxes[box].value = value
-    assert words in rate_page.status.object
-    rate_page.start()
-    assert words in rate_page.verdict.object
-    assert rate_page.job is None
-    rate_page.boxes[box].value = before
+    rate_page.load(rate_page.own)
+    rate_page.take({"name": box, "text": value})
+    assert words in rate_page.boxes.errors[box]
+    rate_page.runner.start()
+    assert words in rate_page.runner.words
+    assert rate_page.runner.job is None
+    rate_page.take({"name": box, "text": str(rate_page.state.value(box))})
 
 
 @pytest.mark.long
 def test_the_manifold_is_drawn_with_its_fold():
     page = Page("folded", read_model("folded"), Jobs())
-    page.tab.value = "Manifold"
+    page.stage.tab.value = "Manifold"
     portrait = ln.analysis.phase_portrait(page.model, limit=page.limit, points=101)
     np.testing.assert_array_equal(data(page, "portrait fold")["x"], portrait["fold"].values[:, 0])
     drawn = {tuple(p) for kind in ("attracting", "repelling") for p in lines(page, f"portrait {kind}")}
@@ -222,8 +313,8 @@ def lines(page, name):
 def test_a_diagram_is_followed_kept_and_a_click_loads_a_point(jobs, tmp_path):
     store = Store(tmp_path)
     page = Page("balanced", read_model("balanced"), jobs, store=store)
-    page.tab.value = "Bifurcations"
-    panel = page.diagrams
+    page.stage.tab.value = "Bifurcations"
+    panel = page.stage.diagrams
     panel.parameter.value, panel.end.value = "drive[e]", 0.7
     panel.start()
     wait_for(page, lambda: panel.job is None)
@@ -237,10 +328,10 @@ def test_a_diagram_is_followed_kept_and_a_click_loads_a_point(jobs, tmp_path):
     assert page.model.value("drive[e]") == panel.rows[row]["parameter"]
     assert page.limit["mean"].values[:, -1] == pytest.approx(panel.rows[row]["mean"], abs=1e-6)  # it stays there
     again = Page("balanced", read_model("balanced"), Jobs(running=0), store=store)
-    again.tab.value = "Bifurcations"
-    again.diagrams.end.value = 0.7
-    again.diagrams.start()  # from the store, for no job runs here
-    assert again.diagrams.rows == panel.rows
+    again.stage.tab.value = "Bifurcations"
+    again.stage.diagrams.end.value = 0.7
+    again.stage.diagrams.start()  # from the store, for no job runs here
+    assert again.stage.diagrams.rows == panel.rows
     page.set_values({"drive[e]": 0.66})
     panel.start()
     wait_for(page, lambda: panel.job.process is not None)
@@ -268,16 +359,16 @@ def test_what_is_kept_is_named_by_everything_it_depends_on_and_old_files_go(tmp_
 
 
 def test_a_link_to_a_model_from_a_file_carries_it_or_says_that_it_does_not(rate_page):
-    sharing = rate_page.sharing
-    rate_page.load(rate_page.origin)
-    assert sharing.asked() == {}
+    rate_page.load(rate_page.own)
+    assert rate_page.search == ""
     rate_page.set_values({"gamma": 0.25, "networks": 4})
-    assert sharing.asked() == {"gamma": "0.25", "networks": "4"}
-    sharing.upload.value = model_text(rate_page.origin.replace(gamma=0.3)).encode()
-    assert sharing.asked() == {"gamma": "0.3", "networks": "4"}
-    sharing.upload.value = model_text(ln.RateNetwork(activation="erf")).encode()
-    assert sharing.asked() is None
-    rate_page.load(rate_page.origin)
+    assert rate_page.search == "?gamma=0.25&networks=4"
+    rate_page.sharing.take({"text": model_text(rate_page.own.replace(gamma=0.3))})
+    assert rate_page.search == "?gamma=0.3"
+    rate_page.sharing.take({"text": model_text(ln.RateNetwork(activation="erf"))})
+    assert rate_page.search == ""
+    assert "does not carry it" in rate_page.sharing.link.object
+    rate_page.load(rate_page.own)
 
 
 def test_a_thinned_line_keeps_its_extremes():
@@ -290,6 +381,8 @@ def test_a_thinned_line_keeps_its_extremes():
 
 def test_symbols_are_written_as_the_papers_do():
     assert symbol(r"\tau_{ab}") == "<i>τ<sub>ab</sub></i>"
+    assert symbol(r"\bar J") == "<i>J&#772;</i>"
+    assert symbol(r"\bar\theta") == "<i>θ&#772;</i>"
     assert symbol("<b>") == "<i>&lt;b&gt;</i>"
 
 

@@ -1,5 +1,6 @@
 """The bifurcation diagram of a page: followed in the background, kept, and a click loads a point."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -200,7 +201,11 @@ class Diagrams:
 
     def _chosen(self, event: Any) -> None:
         """Begin where the model is, and go as far as the sliders do."""
-        number = next(one for one in numbers(self.current()) if one.name == event.new)
+        try:
+            number = next(one for one in numbers(self.current()) if one.name == event.new)
+        except InputError as error:
+            self.words.object = str(error)
+            return
         self.begin.value, self.end.value = number.value, number.high
 
     def start(self) -> None:
@@ -277,6 +282,10 @@ class Diagrams:
 
     def mark(self, model: AbstractSystem) -> None:
         """Mark where the page's model stands."""
+        with contextlib.suppress(InputError):
+            self._mark(model)
+
+    def _mark(self, model: AbstractSystem) -> None:
         if self.followed:
             self.view.here.update(location=float(model.value(self.followed)), visible=True)
 
@@ -300,7 +309,8 @@ class Diagrams:
         if special != self.special.options:
             self.special.options = special
         self.load_button.disabled = not special
-        self.mark(self.current())
+        with contextlib.suppress(InputError):  # the page's model has other populations by now, or a bad box
+            self.mark(self.current())
 
     def _tapped(self, source: Any, indices: list[int]) -> None:
         if indices:
@@ -318,4 +328,7 @@ class Diagrams:
                     f"initial_mean[{label}]": point["mean"][k],
                     f"initial_variance[{label}]": point["variance"][k],
                 }
-        self.load(values)
+        try:
+            self.load(values)
+        except InputError as error:
+            self.words.object = str(error)

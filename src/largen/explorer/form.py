@@ -1,4 +1,4 @@
-"""The numbers and choices of a model that a reader may change, read from the model's parameter table."""
+"""What of a model a reader may change, read from its parameter table, and the rows of the form made of it."""
 
 import html
 import re
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from largen.explorer.settings import opening_of
 from largen.parameters import entries, indexed_name, parameters, unsaid
 from largen.system import AbstractSystem
 
@@ -55,14 +56,14 @@ class Choice(NamedTuple):
 
 def choices(model: AbstractSystem) -> list[Choice]:
     """List the model's own choices."""
-    table = [info for info in parameters(model).values() if info.kind == "choice"]
+    table = [info for name, info in parameters(model).items() if info.kind == "choice" and name not in model.idle]
     values = [(info, getattr(model, info.name)) for info in table]
     return [Choice(info.name, info.doc, value, info.choices) for info, value in values if not unsaid(info, value)]
 
 
 def numbers(model: AbstractSystem) -> list[Number]:
-    """List every finite real number of a model, in the order of its parameter table."""
-    return list(_numbers(model, model.populations, ""))
+    """List every finite real number of a model that it uses, in the order of its parameter table."""
+    return [number for number in _numbers(model, model.populations, "") if number.group not in model.idle]
 
 
 def _numbers(component: Any, labels: tuple[str, ...], prefix: str) -> Any:
@@ -105,8 +106,73 @@ def symbol(latex: str) -> str:
         except KeyError:
             return match[1]
 
-    text = re.sub(r"\\bar\s*(\\[A-Za-z]+|\w)", "\\\\1&#772;", html.escape(latex))
+    text = re.sub(r"\\bar\s*(\\[A-Za-z]+|\w)", r"\1&#772;", html.escape(latex))
     text = re.sub(r"\\([A-Za-z]+)\s*", greek, text)
     text = re.sub(r"_(?:\{([^{}]*)\}|(\w))", lambda m: f"<sub>{m[1] or m[2]}</sub>", text)
     text = re.sub(r"\^(?:\{([^{}]*)\}|(\w))", lambda m: f"<sup>{m[1] or m[2]}</sup>", text)
     return f"<i>{text.replace('{', '').replace('}', '')}</i>"
+
+
+# The form's rows -----------------------------------------------------------------------------------------------------
+
+
+def groups_of(model: AbstractSystem) -> list[dict[str, Any]]:
+    """The form of a model, as plain values: one group a field, one row a number or choice."""
+    groups: dict[str, dict[str, Any]] = {}
+    for number in numbers(model):
+        group = groups.setdefault(number.group, {"name": number.group, "title": _title(number), "rows": []})
+        group["rows"].append(_row(number))
+    for choice in choices(model):
+        row = {"name": choice.name, "kind": "choice", "label": html.escape(choice.doc), "options": list(choice.words)}
+        groups[choice.name] = {"name": choice.name, "title": html.escape(choice.name), "rows": [row]}
+    return list(groups.values())
+
+
+def _title(number: Number) -> str:
+    mark = f" {symbol(number.symbol)}" if number.symbol else ""
+    return f"{html.escape(number.group.replace('_', ' '))}{mark}"
+
+
+def _row(number: Number) -> dict[str, Any]:
+    words = f"{number.name} ({number.unit})" if number.unit else number.name
+    known = [html.escape(number.doc)]
+    if number.symbol:
+        known.append(f"Symbol {symbol(number.symbol)}.")
+    known.append(f"Unit {html.escape(number.unit)}." if number.unit else "No unit.")
+    known.append(f"In files and in Python <code>{html.escape(number.name)}</code>.")
+    return {
+        "name": number.name, "kind": "number", "label": html.escape(words), "words": words, "unit": number.unit,
+        "low": min(number.low, number.value), "high": max(number.high, number.value), "step": number.step,
+        "help": " ".join(known),
+    }  # fmt: skip
+
+
+RUN_HELP = {
+    "duration": "Time from 0 over which the limit is solved and the networks run.",
+    "n": "Neurons of a network, in all populations together. The limit is that of infinitely many, unless the system "
+    "has equations of its own size.",
+    "networks": "Independent networks that are run; their scatter gives the error bars.",
+    "seed": "Start of the random numbers: the same seed gives the same networks.",
+}
+
+
+def run_groups(model: AbstractSystem) -> list[dict[str, Any]]:
+    """The form of what is asked for beside the model."""
+    unit = model.time_unit
+    labels = {"duration": f"Duration ({unit})" if unit else "Duration (no unit)", "n": "Neurons n",
+              "networks": "Networks", "seed": "Seed"}  # fmt: skip
+    rows = [
+        {"name": name, "kind": "number", "label": label, "words": label, "unit": unit if name == "duration" else "",
+         "low": None, "high": None, "step": 1.0, "help": RUN_HELP[name]}
+        for name, label in labels.items()
+    ]  # fmt: skip
+    least = max(10, 4 * len(model.populations))
+    rows[1] |= {"low": least, "high": opening_of(model).most, "log": True, "words": "Neurons n, in all"}
+    rows = [rows[1], rows[0], *rows[2:]]
+    return [{"name": "", "title": "", "rows": rows}]
+
+
+def values_of(model: AbstractSystem) -> dict[str, Any]:
+    """The values of a model's numbers and choices by name."""
+    rows = {number.name: number.value for number in numbers(model)}
+    return rows | {choice.name: choice.value for choice in choices(model)}

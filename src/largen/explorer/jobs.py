@@ -36,7 +36,10 @@ class AllRealisations(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """The network's comparison with its limit, as plain values (see `report_as_plain`)."""
+    """The network's comparison with its limit, as plain values (see `report_as_plain`).
+
+    Its key `next` says how many networks in all would decide what is open, and what that is; None if nothing is.
+    """
 
     report: dict[str, Any]
 
@@ -123,6 +126,7 @@ class Network(NamedTuple):
         """Run the realisations one by one, then the theory of this size and the comparison."""
         from largen.comparison.plain import report_as_plain
         from largen.comparison.report import compare
+        from largen.comparison.words import next_step
 
         parts = []
         for r in range(self.realisations):
@@ -137,7 +141,8 @@ class Network(NamedTuple):
         )
         network = whole.drop_vars([name for name in whole.coords if name not in dims])
         send(AllRealisations(network))
-        send(Comparison(report_as_plain(compare(network, self.limit, finite=self._finite()))))
+        report = compare(network, self.limit, finite=self._finite())
+        send(Comparison({**report_as_plain(report), "next": next_step(report)}))
 
     def _realisation(self, send: Callable[[Event], None], r: int) -> xr.Dataset:
         """One realisation, from the store where it was run before."""

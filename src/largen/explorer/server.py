@@ -1,24 +1,32 @@
 """The explorer's server: one page per system, sessions that never see each other, jobs that end with their tab."""
 
+import contextlib
+import logging
 import os
 import signal
+import socket
+import urllib.parse
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import panel as pn
 import xarray as xr
-from panel.theme import fast
+from panel.theme import DarkTheme, DefaultTheme, Native
 from tornado.ioloop import PeriodicCallback
+from tornado.web import ErrorHandler
 
 from largen.checks import InputError, integer, require
+from largen.explorer.examples import gallery, gallery_html
 from largen.explorer.jobs import Jobs
+from largen.explorer.layout import roots_of
+from largen.explorer.links import THEMES
 from largen.explorer.page import Page
-from largen.explorer.settings import opening_of
-from largen.explorer.sharing import THEMES
+from largen.explorer.settings import opening_of, run_of
 from largen.explorer.solvers import Solvers, limit_of, portrait_of
 from largen.explorer.store import Store
 from largen.explorer.views_plane import PhasePlane
+from largen.explorer.words import Words
 from largen.io.model_files import read_model, time_grid
 from largen.system import AbstractSystem, pictures
 from largen.systems import SYSTEMS, system_class
@@ -37,13 +45,17 @@ STOPPED = (
 )
 
 
-class Fast(fast.Fast):
-    """Panel's design of that name, by which it finds its files, without its web font: the explorer works offline."""
+TEMPLATE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
+SENTENCE = (
+    "A network of so many neurons, exact and noisy, beside the equations of infinitely many. The question: how far "
+    "apart are they?"
+)
+REPORT = "please report it with the address."
+LARGEST_MESSAGE = 20_000_000
+"""Bytes of one message of a browser; a model file of more than 1 MB is refused before it is sent."""
 
-    _resources: ClassVar = {kind: value for kind, value in fast.Fast._resources.items() if kind != "font"}
 
-
-class Template(pn.template.FastListTemplate):
+class Template(pn.Template):
     """Panel's template, which would read the link by itself, and end the page at a theme that it does not know."""
 
     @staticmethod
@@ -102,6 +114,7 @@ def serve(
         names[first] = Path(model).stem if isinstance(model, str) else first
     store, jobs = Store(), Jobs()
     store.trim()
+    gallery()  # read once, before the first page asks for it
     say(f"Preparing the limits of {len(models)} systems (a first run compiles for some seconds) ...")
     solver = Solvers(max(1, min(2, os.cpu_count() or 1)))
     try:
@@ -129,7 +142,7 @@ def _portrait(models: Mapping[str, AbstractSystem], limits: Mapping[str, xr.Data
     for system, model in models.items():
         for picture in (picture for row in model.views.values() for picture in row):
             if isinstance(picture, pictures.PhasePlane) and PhasePlane.fits(picture, limits[system]):
-                return model, {}, limits[system]
+                return model, limits[system]
     return None
 
 
@@ -139,7 +152,8 @@ def first_limits(models: Mapping[str, AbstractSystem]) -> dict[str, xr.Dataset]:
     for system, model in models.items():
         opening = opening_of(model)
         times = time_grid(0.0, opening.stop, opening.step)
-        found[system] = limit_of(model, {}, times, opening.limit_options)
+        n = run_of(model).n if model.reference_size is not None else None
+        found[system] = limit_of(model, times, opening.limit_options, n)
     return found
 
 
@@ -149,18 +163,20 @@ def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, sh
             f"Listening at {address}: everyone who can reach this machine can run networks on it, see no other's "
             "session, and is asked for no password."
         )
+    pn.extension("katex")
     pn.config.notifications = True
     pn.config.disconnect_notification = STOPPED
     try:
         server: Any = pn.serve(
             dict(pages), port=port, address=address, show=show, start=False, title="largen", threaded=False,
-            websocket_max_message_size=2_000_000, check_unused_sessions_milliseconds=2000,
+            websocket_max_message_size=LARGEST_MESSAGE, check_unused_sessions_milliseconds=2000,
             unused_session_lifetime_milliseconds=UNOPENED, verbose=False,
         )  # fmt: skip
     except OSError as error:
         raise InputError(
             f"Argument `port` must be free, but {port} is taken ({error.strerror}). Try --port 0."
         ) from error
+    serve_only(server, _names(address, server.port))
     say(f"largen explores at http://{address}:{server.port}/ (Ctrl-C ends it).")
     shared.solver.attach(server.io_loop)
     opened: set[str] = set()
@@ -184,6 +200,42 @@ def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, sh
         say("Stopped. Finished networks and diagrams are kept for the next time.")
 
 
+def _names(address: str, port: int) -> set[str]:
+    """What a browser may call this server: this machine's own names, and the address that was asked for."""
+    hosts = {"127.0.0.1", "localhost", "[::1]", f"[{address}]" if ":" in address else address}
+    if address in ("0.0.0.0", "::", ""):  # every address of this machine: those that it knows by itself
+        hosts |= {socket.gethostname().lower(), *_own_addresses()}
+    return {f"{host.lower()}:{port}" for host in hosts} | ({host.lower() for host in hosts} if port == 80 else set())
+
+
+def _own_addresses() -> set[str]:
+    with contextlib.suppress(OSError):
+        found = socket.getaddrinfo(socket.gethostname(), None)
+        return {f"[{one[4][0]}]" if ":" in str(one[4][0]) else str(one[4][0]) for one in found}
+    return set()
+
+
+def serve_only(server: Any, names: set[str]) -> None:
+    """Refuse requests to any other name, and from pages of any other: a name of others may lead here (DNS rebinding).
+
+    Args:
+        server: A server of Bokeh.
+        names: `host:port` that are served.
+    """
+    tornado = server._tornado
+    find = tornado.find_handler
+    tornado._websocket_origins = names
+
+    def found(request: Any, **options: Any) -> Any:
+        origin = request.headers.get("Origin") or request.headers.get("Sec-Websocket-Origin")
+        foreign = origin is not None and urllib.parse.urlsplit(origin).netloc.lower() not in names
+        if request.host.lower() not in names or foreign:
+            return tornado.get_handler_delegate(request, ErrorHandler, {"status_code": 403})
+        return find(request, **options)
+
+    tornado.find_handler = found
+
+
 def _end_closed_tabs(sessions: Iterable[Any], opened: set[str]) -> None:
     """End the sessions of tabs that were open and have been closed for some seconds.
 
@@ -201,26 +253,36 @@ def _end_closed_tabs(sessions: Iterable[Any], opened: set[str]) -> None:
 
 
 def _maker(name: str, model: AbstractSystem, shared: Served) -> Callable[[], Any]:
-    return lambda: _page(name, model, shared)  # Panel serves plain functions only
+    def made() -> Any:  # Panel serves plain functions only
+        try:
+            return _page(name, model, shared)
+        except Exception as error:  # a page of Panel's own would show the traceback, paths and all
+            logging.getLogger("largen.explorer").exception("A page could not be made")
+            return Words(f"This page could not be made ({type(error).__name__}). This is a fault of largen: {REPORT}")
+
+    return made
 
 
 def _page(name: str, model: AbstractSystem, shared: Served) -> Any:
     """Make the page of one session."""
-    said = (pn.state.session_args or {}).get("theme", [b"default"])[0].decode("utf-8", "replace").strip("'\"")
-    config: Any = pn.config
-    config.theme = theme = THEMES.get(said, "default")  # before anything is made: Panel's own reading may fail
-    page = Page(name, model, shared.jobs, solver=shared.solver, store=shared.store, limit=shared.limits[model.system])
     location = pn.state.location
-    page.sharing.read_link({key: str(value) for key, value in (location.query_params if location else {}).items()})
+    query = {key: str(value) for key, value in (location.query_params if location else {}).items()}
+    config: Any = pn.config
+    said = query.get("theme", "default").strip("'\"")
+    config.theme = theme = THEMES.get(said, "default")  # before anything is made: Panel's own reading may fail
+    limit = shared.limits[model.system]
+    page = Page(name, model, shared.jobs, solver=shared.solver, store=shared.store, limit=limit, query=query)
     pn.state.on_session_destroyed(lambda context: page.close())
-    template: Any = Template(
-        title=f"largen: the {model.system} system", sidebar_width=370, theme_toggle=True, busy_indicator=None,
-        design=Fast, theme=theme, font="system-ui, sans-serif", font_url="", raw_css=[STYLE],
-    )  # fmt: skip
-    here = 'aria-current="page" style="font-weight: bold"'
-    links = [f'<a href="{system}" {here if system == model.system else ""}>{system}</a>' for system in shared.limits]
-    style = ":host a { color: #fff; margin-right: 1em } :host a:focus-visible { outline: 2px solid #fff }"
-    template.header.append(pn.pane.HTML(" ".join(links), stylesheets=[style]))
-    template.sidebar.extend(page.sidebar())
-    template.main.extend(page.main())
+    template: Any = Template(TEMPLATE, design=Native, theme=DarkTheme if theme == "dark" else DefaultTheme)
+    template.title = f"largen: the {model.system.replace('_', ' ')} system"
+    variables = {
+        "sheet": STYLE, "systems": list(shared.limits), "system": model.system, "dark": theme == "dark",
+        "theme_query": "?theme=dark" if theme == "dark" else "", "sentence": SENTENCE,
+        "heading": f"The {model.system.replace('_', ' ')} system", "gallery": gallery_html(page.state.origin),
+    }  # fmt: skip
+    roots = roots_of(page)
+    for key, value in (variables | {"named": list(roots)}).items():
+        template.add_variable(key, value)
+    for root, content in roots.items():
+        template.add_panel(root, content)
     return template

@@ -2,13 +2,15 @@
 
 from typing import Any, NamedTuple
 
-from largen.checks import InputError, integer, real, seed_number
+from largen.checks import InputError, integer, real, seed_number, shown
 from largen.system import AbstractSystem
 from largen.system.pictures import Opening
 
 MOST_REALISATIONS = 64
 LONGEST = 10.0
 """A system that says nothing may be run for this many times its default duration."""
+LARGEST_SEED = 2**53 - 1
+"""Largest integer that a browser holds exactly."""
 
 
 def opening_of(system: type[AbstractSystem] | AbstractSystem) -> Opening:
@@ -35,6 +37,13 @@ class Run(NamedTuple):
     seed: int
 
 
+def run_of(model: AbstractSystem) -> Run:
+    """What is asked for first: the model's own number of neurons, where it has one that the explorer allows."""
+    opening = opening_of(model)
+    own = model.reference_size
+    return Run(opening.stop, own if own is not None and own <= opening.most else opening.n, 8, 1)
+
+
 def check_run(opening: Opening, unit: str, duration: Any, n: Any, networks: Any, seed: Any) -> Run:
     """Check what a session asks for against what this system allows it.
 
@@ -47,11 +56,13 @@ def check_run(opening: Opening, unit: str, duration: Any, n: Any, networks: Any,
         ("duration", duration, shortest, opening.longest, f" {unit}".rstrip()),
         ("n", integer("n", n), 4, opening.most, " neurons"),
         ("networks", integer("networks", networks), 1, MOST_REALISATIONS, ""),
+        ("seed", seed_number("seed", seed), 0, LARGEST_SEED, ""),
     )
     for name, value, low, high, noun in allowed:
         if not low <= value <= high:
+            ends = f"{low:g} to {high:g}" if name != "seed" else f"{low} to {high}"
             raise InputError(
-                f"Argument `{name}` must be from {low:g} to {high:g}{noun} in the explorer, but is {value:g}. "
+                f"Argument `{name}` must be from {ends}{noun} in the explorer, but is {shown(value)}. "
                 "For more use `largen run`."
             )
-    return Run(duration, int(n), int(networks), seed_number("seed", seed))
+    return Run(duration, int(n), int(networks), int(seed))

@@ -1,6 +1,9 @@
 """Limits in processes of their own: a slow one holds up nobody else, and one that takes too long is ended."""
 
+import contextlib
 import multiprocessing
+import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +17,16 @@ from largen.runtime.workers import start
 from largen.system import AbstractSystem
 
 PATIENCE = 30.0
-"""Seconds after which a limit is given up."""
+"""Seconds after which a limit is given up; those in which something is compiled do not count."""
+LONGEST = 300.0
+"""Seconds after which it is given up in any case."""
+BEAT = 1.0
+"""Seconds between two looks at whether a worker compiles."""
+COMPILING = "compiling"
+COMPILERS = (
+    "jax/_src/compiler.py", "jax/_src/interpreters/partial_eval.py", "jax/_src/interpreters/mlir.py", "numba/core/",
+)  # fmt: skip
+"""Parts of the names of files in which a compiler runs."""
 
 
 class Answer(NamedTuple):
@@ -48,20 +60,28 @@ def answer(function: Callable[..., Any], args: Sequence[Any]) -> Answer:
     return Answer(content, message, notes, time.perf_counter() - began)
 
 
-def limit_of(
-    base: AbstractSystem, changes: Mapping[str, Any], times: np.ndarray, options: Mapping[str, Any]
-) -> xr.Dataset:
-    """The limit of a model with some parameters changed."""
+def limit_of(model: AbstractSystem, times: np.ndarray, options: Mapping[str, Any], n: int | None = None) -> xr.Dataset:
+    """The limit of a model; n neurons in all where it has a size of its own.
+
+    Options of the explorer that a model cannot have (the width of bins, where the threshold is another) are left to
+    the system.
+    """
     from largen.simulation import solve_limit
 
-    return solve_limit(base.replace(**changes), times, strict=False, **options)
+    try:
+        return solve_limit(model, times, strict=False, n=n, **options)
+    except InputError as error:
+        refused = [name for name in options if f"`{name}`" in str(error)]
+        if not refused:
+            raise
+    return solve_limit(model, times, strict=False, n=n, **{k: v for k, v in options.items() if k not in refused})
 
 
-def portrait_of(base: AbstractSystem, changes: Mapping[str, Any], limit: xr.Dataset) -> xr.Dataset:
+def portrait_of(model: AbstractSystem, limit: xr.Dataset) -> xr.Dataset:
     """The phase portrait around a limit."""
     from largen.analysis import phase_portrait
 
-    return phase_portrait(base.replace(**changes), limit=limit, points=101)
+    return phase_portrait(model, limit=limit, points=101)
 
 
 class Here:
@@ -84,10 +104,10 @@ class _Worker:
         questions.close()
         self.owner: Any = None
         self.take: Callable[[Answer], Any] | None = None
-        self.since = 0.0
+        self.since, self.compiled = 0.0, 0.0
 
     def give(self, owner: Any, question: tuple[Any, ...], take: Callable[[Answer], Any]) -> None:
-        self.owner, self.take, self.since = owner, take, time.monotonic()
+        self.owner, self.take, self.since, self.compiled = owner, take, time.monotonic(), 0.0
         self.questions.send(question)
 
     def close(self) -> None:
@@ -97,13 +117,40 @@ class _Worker:
 
 
 def _serve(send: Callable[[Any], None], questions: Any) -> None:
-    """Answer questions until the other end is closed."""
+    """Answer questions until the other end is closed; meanwhile say once a second whether something is compiled."""
+    one_at_a_time, busy, main = threading.Lock(), threading.Event(), threading.get_ident()
+
+    def say(what: Any) -> None:
+        with one_at_a_time:
+            send(what)
+
+    def watch() -> None:
+        while True:
+            busy.wait()
+            time.sleep(BEAT)
+            if busy.is_set() and compiles(sys._current_frames().get(main)):
+                with contextlib.suppress(OSError, ValueError):
+                    say(COMPILING)
+
+    threading.Thread(target=watch, daemon=True).start()
     while True:
         try:
             function, args = questions.recv()
         except (EOFError, OSError):
             return
-        send(answer(function, args))
+        busy.set()
+        found = answer(function, args)
+        busy.clear()
+        say(found)
+
+
+def compiles(frame: Any) -> bool:
+    """Whether a thread is inside the compilers of JAX or Numba."""
+    while frame is not None:
+        if any(part in frame.f_code.co_filename for part in COMPILERS):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class Solvers:
@@ -126,7 +173,7 @@ class Solvers:
         found = []
         for worker in self._workers:
             try:
-                found.append(worker.answers.recv())
+                found.append(_next_answer(worker))
             except EOFError:
                 raise InputError("A process that solves limits ended at once: is there memory enough?") from None
         if found[0].message:
@@ -184,7 +231,10 @@ class Solvers:
         except (EOFError, OSError):
             self._replace(worker, "The process that solved the limit ended: it may have run out of memory.")
             return
-        self._deliver(worker, found)
+        if found == COMPILING:
+            worker.compiled += BEAT
+        else:
+            self._deliver(worker, found)
 
     def _deliver(self, worker: _Worker, found: Answer) -> None:
         take, worker.take, worker.owner = worker.take, None, None
@@ -194,7 +244,8 @@ class Solvers:
 
     def _end_slow(self) -> None:
         for worker in list(self._workers):
-            if worker.take is not None and time.monotonic() - worker.since > self.patience:
+            spent = time.monotonic() - worker.since
+            if worker.take is not None and (spent - worker.compiled > self.patience or spent > LONGEST):
                 words = f"The limit takes more than {self.patience:g} s here and was given up: take a shorter duration."
                 self._replace(worker, words)
 
@@ -205,6 +256,12 @@ class Solvers:
         self._workers[self._workers.index(worker)] = fresh
         self._listen(fresh)
         self._deliver(worker, Answer(None, message))
+
+
+def _next_answer(worker: _Worker) -> Answer:
+    while (found := worker.answers.recv()) == COMPILING:
+        pass
+    return found
 
 
 def _nobody(found: Answer) -> None:

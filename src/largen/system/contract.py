@@ -125,6 +125,11 @@ class AbstractSystem(AbstractComponent):
     def reference_size(self) -> int | None:
         """The model's own total number of neurons, or None where it is infinite."""
 
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Fields that a model with these choices does not use; forms leave them out."""
+        return ()
+
     @abc.abstractmethod
     def sizes(self, n: int) -> np.ndarray:
         """Split `n` neurons into populations, shape (population,); refuses an n that is too small."""

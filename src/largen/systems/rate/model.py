@@ -129,6 +129,11 @@ class RateNetwork(AbstractSystem):
         activations.check(self.activation)
 
     @property
+    def idle(self) -> tuple[str, ...]:
+        """The time constant in discrete time, the share kept in continuous time."""
+        return ("tau",) if self.dynamics == "discrete" else ("gamma",)
+
+    @property
     def populations(self) -> tuple[str, ...]:
         """No labels: one ring of neurons."""
         return ()

@@ -220,6 +220,11 @@ class RatePopulations(AbstractAnalyses):
         return changed if rival is None or value is None else changed | {rival: None}
 
     @property
+    def idle(self) -> tuple[str, ...]:
+        """The time constant in discrete time, the share kept in continuous time."""
+        return ("tau",) if self.dynamics == "discrete" else ("gamma",)
+
+    @property
     def populations(self) -> tuple[str, ...]:
         """Labels of the populations."""
         return self._labels()

@@ -1,0 +1,71 @@
+"""Parts of the page that are written for the browser: a form, a picture to click, and what only the browser can do."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import param
+from panel.custom import JSComponent
+
+from largen.io.plain_files import LARGEST_FILE
+
+HERE = Path(__file__).parent
+
+
+def _text(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+class _Told(JSComponent):
+    """A component that hands what the browser says to `take`."""
+
+    __abstract = True
+
+    def __init__(self, take: Callable[[Any], None] = lambda said: None, **options: Any):
+        super().__init__(**options)
+        self.take = take
+
+    def _handle_msg(self, data: Any) -> None:
+        if isinstance(data, dict):
+            self.take(data)
+
+
+class Form(_Told):
+    """Rows of sliders with boxes, and lists; says {name, text, typed} of what a reader changes."""
+
+    _esm: ClassVar = _text("form.js")
+    _stylesheets: ClassVar = [_text("form.css")]
+    groups = param.List(default=[])
+    values = param.Dict(default={})
+    errors = param.Dict(default={})
+    picked = param.String(default="")
+    prefix = param.String(default="form")
+
+
+class Browser(_Told):
+    """History, keys and clipboard; says {went, search}, {key} or {copied}."""
+
+    _esm: ClassVar = _text("browser.js")
+    session = param.String(default="")
+    lecture = param.Boolean(default=False)
+
+    def do(self, what: str, **more: Any) -> None:
+        """Have the browser do something."""
+        self._send_msg({"do": what, **more})
+
+
+class Upload(_Told):
+    """A model file; says {text}, or {fault} of one that cannot be read."""
+
+    _esm: ClassVar = _text("upload.js")
+    _stylesheets: ClassVar = [_text("form.css")]
+    most = param.Integer(default=LARGEST_FILE)
+
+
+class Picture(_Told):
+    """The model as a picture; says {pick}: words of which the names of sliders hold one."""
+
+    _esm: ClassVar = _text("picture.js")
+    _stylesheets: ClassVar = [_text("picture.css")]
+    svg = param.String(default="")
+    picked = param.String(default="")

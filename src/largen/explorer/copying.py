@@ -1,0 +1,75 @@
+"""A state as text: Python, command line, YAML, LaTeX."""
+
+import shlex
+
+from largen.explorer.state import State
+from largen.io.latex import equations
+from largen.io.model_files import model_text
+from largen.system.pictures import Opening
+
+KINDS = ("Python", "Command line", "YAML", "LaTeX")
+
+
+def text_of(kind: str, state: State, opening: Opening, name: str) -> str:
+    """What a reader copies.
+
+    Args:
+        kind: One of `KINDS`.
+        state: The state.
+        opening: How the explorer begins with the system.
+        name: Name of the model, for files.
+
+    Raises:
+        InputError: The model holds a function, or has no equations to write.
+    """
+    return {"Python": _python, "Command line": _command, "YAML": _yaml, "LaTeX": _latex}[kind](state, opening, name)
+
+
+def _times(state: State, opening: Opening) -> dict[str, float]:
+    return {"start": 0.0, "stop": state.run.duration, "step": opening.step}
+
+
+def _yaml(state: State, opening: Opening, name: str) -> str:
+    run = state.run
+    return model_text(
+        state.model, {"times": _times(state, opening), "n": run.n, "realisations": run.networks, "seed": run.seed}
+    )
+
+
+def _options(options) -> str:
+    return "".join(f", {name}={value!r}" for name, value in options.items())
+
+
+def _python(state: State, opening: Opening, name: str) -> str:
+    run, n = state.run, ", n=" + str(state.run.n) if state.model.reference_size is not None else ""
+    text = model_text(state.model).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    stop = run.duration + opening.step / 2
+    return "\n".join([
+        "from pathlib import Path",
+        "",
+        "import numpy as np",
+        "",
+        "import largen as ln",
+        "",
+        f'Path("{name}.yaml").write_text("""\\',
+        f'{text}""")',
+        f'model = ln.read_model("{name}.yaml")',
+        f"times = np.arange(0.0, {stop!r}, {opening.step!r})",
+        f"limit = ln.solve_limit(model, times{n}{_options(opening.options)})",
+        f"network = ln.simulate(model, times, n={run.n}, realisations={run.networks}, seed={run.seed}"
+        f"{_options(opening.network_options)})",
+        "print(ln.compare(network, limit).attrs[\"headline\"])",
+        "",
+    ])  # fmt: skip
+
+
+def _command(state: State, opening: Opening, name: str) -> str:
+    _yaml(state, opening, name)  # a model that no file can hold is refused here
+    run = state.run
+    words = ["largen", "run", f"{name}.yaml", "--n", str(run.n), "--realisations", str(run.networks)]
+    words += ["--seed", str(run.seed), "--stop", f"{run.duration:g}", "--step", f"{opening.step:g}"]
+    return f"# first save the model as {name}.yaml\n{shlex.join(words)}\n"
+
+
+def _latex(state: State, opening: Opening, name: str) -> str:
+    return str(equations(state.model)) + "\n"

@@ -1,0 +1,24 @@
+"""Where the parts of a page stand."""
+
+from typing import TYPE_CHECKING, Any
+
+import panel as pn
+
+if TYPE_CHECKING:
+    from largen.explorer.page import Page
+
+WIDE: Any = "stretch_width"
+
+
+def roots_of(page: "Page") -> dict[str, Any]:
+    """The parts of a page by the name at which its template puts them."""
+    steps = pn.FlexBox(page.undo, page.redo, page.reset)
+    model = pn.Column(page.picture, page.equations, steps, page.form, sizing_mode=WIDE)
+    runner = page.runner
+    buttons = pn.FlexBox(runner.run, runner.stop_run, runner.decide)
+    run = pn.Column(page.boxes, buttons, runner.progress, page.status, runner.verdict, sizing_mode=WIDE)
+    files = pn.Card(
+        *page.sharing.layout(), title="Files, text and link", collapsed=True, sizing_mode=WIDE, margin=(8, 0)
+    )
+    stage = pn.Column(page.stage.tab, page.stage.box, files, sizing_mode=WIDE)
+    return {"browser": page.browser, "story": pn.Column(), "model": model, "run": run, "stage": stage}

@@ -1,0 +1,132 @@
+"""The figures of a page, by tab."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import panel as pn
+import xarray as xr
+
+from largen.explorer.diagrams import Diagrams
+from largen.explorer.solvers import Answer, portrait_of
+from largen.explorer.view import View
+from largen.explorer.views import views_of
+from largen.explorer.words import Words
+from largen.system import AbstractFlowSystem
+
+if TYPE_CHECKING:
+    from largen.explorer.page import Page
+
+BRANCHES = "Bifurcations"
+FADED = {"opacity": "0.35"}
+"""Style of figures that belong to other parameters."""
+
+
+class Stage:
+    """The tabs of a page with their views, made when they are first shown."""
+
+    def __init__(self, page: "Page"):
+        self.page = page
+        self._portrait_of: xr.Dataset | None = None
+        self.tabs: dict[str, list[View]] = {}
+        self._panes: dict[str, list[Any]] = {}
+        self.makers: dict[str, Callable[[], list[View]]] = {}
+        self._made_for: Any = None
+        self.diagrams: Diagrams | None = None
+        self.tab = pn.widgets.RadioButtonGroup(
+            options=[], color="primary", variant="outline",
+            stylesheets=[".bk-btn.bk-active { color: #fff !important } .bk-btn-group { flex-wrap: wrap }"],
+        )  # fmt: skip
+        first = Words("The figures come with the first limit; what is compiled for it may take a minute.")
+        self.box = pn.FlexBox(first, sizing_mode="stretch_width")
+        self.tab.param.watch(self._turned, "value")
+
+    def make_views(self) -> None:
+        """Make the views anew where the limit has other populations or observables than they were made for."""
+        assert self.page.limit is not None
+        made_for = (
+            self.page.limit.get("population", xr.DataArray([])).values.tolist(),
+            sorted(map(str, self.page.limit)),
+        )
+        if made_for == self._made_for:
+            return
+        self._made_for = made_for
+        self.makers = views_of(self.page.state.model, self.page.limit)
+        self.tabs, self._panes, self.diagrams = {}, {}, None
+        titles = list(self.makers)
+        if isinstance(self.page.state.model, AbstractFlowSystem) and self.page.opening.branches:
+            titles.append(BRANCHES)
+        kept = self.tab.value if self.tab.value in titles else titles[0]
+        self.tab.param.update(options=titles, value=kept)
+        self._open(kept)
+        self.box.objects = self._panes[kept]
+
+    def draw(self) -> None:
+        """Draw the views of the tab that is open."""
+        views = self.tabs.get(self.tab.value, [])
+        if self.page.limit is None or self.page.limit_state is None:
+            return
+        for view in views:
+            view.draw(self.page.limit, self.page.runner.runs if self.page.has_limit else [])
+        if any(view.portrait for view in views) and self._portrait_of is not self.page.limit:
+            self._portrait_of = self.page.limit
+            take = self.page.later(self._show_portrait)
+            self.page.solver.ask(
+                (self.page, "portrait"), portrait_of, (self.page.limit_state.model, self.page.limit), take
+            )
+        if self.diagrams is not None and self.tab.value == BRANCHES:
+            self.diagrams.mark(self.page.model)
+
+    def _show_portrait(self, found: Answer) -> None:
+        for view in self.tabs.get(self.tab.value, []):
+            if view.portrait and found.content is not None:
+                view.show_portrait(found.content)
+            elif view.portrait:
+                view.figure.title.text = f"phase portrait: {found.message}"
+
+    def _open(self, title: str) -> None:
+        """Make the views of a tab when it is first shown."""
+        if title in self.tabs:
+            return
+        if title != BRANCHES:
+            self.tabs[title] = self.makers[title]()
+            self._panes[title] = [_framed(view) for view in self.tabs[title]]
+            return
+        page = self.page
+        assert page.opening.branches is not None
+        self.diagrams = Diagrams(
+            page.state.model, page.jobs, page.store, first=page.opening.branches, options=page.opening.options,
+            current=lambda: cast(AbstractFlowSystem, page.asked().model), load=page.set_values,
+            tell=lambda: page.later(page.poll),
+        )  # fmt: skip
+        self.tabs[title], self._panes[title] = [self.diagrams.view], self.diagrams.layout()
+
+    def _turned(self, event: Any) -> None:
+        """Show another tab."""
+        if event.new not in self.tab.options or not self._made_for:
+            return
+        self._open(event.new)
+        self._portrait_of = None
+        self.draw()
+        self.box.objects = self._panes[event.new]
+
+    def fade(self, old: bool) -> None:
+        """Grey the figures that belong to other parameters."""
+        styles = FADED if old and self.page.limit is not None else {}
+        if self.box.styles != styles:
+            self.box.styles = styles
+
+    def close(self) -> None:
+        """End the diagram that is followed."""
+        if self.diagrams is not None:
+            self.diagrams.cancel()
+
+
+def _framed(view: View) -> Any:
+    """A figure with its description beneath."""
+    fixed = view.figure.sizing_mode == "fixed"
+    mode: Any = "fixed" if fixed else "stretch_width"
+    pane = pn.pane.Bokeh(view.figure, sizing_mode=mode)
+    if fixed or not view.about:
+        return pane
+    about = Words(view.about, aside=True, sizing_mode="stretch_width", margin=(0, 10, 12, 10))
+    return pn.Column(pane, about, sizing_mode="stretch_width")
