@@ -102,7 +102,7 @@ def _with_shares(model: AbstractSystem, name: str, value: Any) -> AbstractSystem
 
 
 def parsed(state: State, name: str, text: str, said: str = "Argument") -> Any:
-    """A value as a reader typed it: a word of a choice, a whole number for counts, else a number.
+    """A value as a reader typed it: a word of a choice, an integer for counts, else a number.
 
     Raises:
         InputError: No such value; the message quotes it.
