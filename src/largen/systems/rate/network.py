@@ -10,7 +10,7 @@ from largen.checks import InputError, integer, one_of, real, require
 from largen.numerics.streams import stream
 from largen.system import Arrays, Plan
 from largen.systems.rate.activations import Activation
-from largen.systems.rate.integrated_weights import integrated, memory
+from largen.systems.rate.integrated_weights import cost, integrated
 from largen.systems.rate.limit import discrete_times
 from largen.systems.rate.weights import ExplicitWeights, draw, product
 
@@ -115,11 +115,8 @@ def choose(model: "RateNetwork", times: np.ndarray, n: int, options: Options) ->
         size * n**2 + states + covariances,
         n**2 * (_DRAW + size * steps.evaluations * (1.0 + 0.2 * (replicas - 1)) / _BANDWIDTH),
     )
-    without = Choice(
-        True,
-        memory(model.kernel, n, inputs, int(size)) + states + covariances,
-        n * inputs * (inputs * size / _BANDWIDTH + 1.2e-7),
-    )
+    memory, seconds = cost([[model.kernel]], [n], inputs, int(size))
+    without = Choice(True, memory + states + covariances, seconds)
     if options.weights == "auto":
         return min(explicit, without, key=lambda choice: choice.seconds)
     return without if options.weights == "integrated" else explicit
@@ -264,14 +261,21 @@ def sampled_limit(
 
     Exact in law, so its distance from a simulated network is chance alone; the values carry a realisation axis.
     """
-    realisations = integer("realisations", realisations, low=1)
     options = Options(None, (), lags, replicas, "auto", "float64", None)
     plan(model, times, n, options)
+    return samples(lambda rng: run(model, times, n, options, rng=rng, tick=lambda done: None), n, realisations, seed)
+
+
+def samples(
+    one: Callable[[Callable[..., np.random.Generator]], Arrays], n: int, realisations: int, seed: int
+) -> Arrays:
+    """Networks of n neurons as the theory of that size, from generators that no simulated network has."""
+    realisations = integer("realisations", realisations, low=1)
 
     def generator(r: int) -> Callable[..., np.random.Generator]:
         return lambda *names: stream(seed, "theory", "n", n, "realisation", r, *names)
 
-    parts = [run(model, times, n, options, rng=generator(r), tick=lambda done: None) for r in range(realisations)]
+    parts = [one(generator(r)) for r in range(realisations)]
     values = {name: np.stack([part.values[name] for part in parts]) for name in parts[0].values}
     attrs = {"method": "samples of the finite network", "realisations": realisations} | dict(parts[0].attrs)
     return Arrays(values, parts[0].coords, attrs)

@@ -178,8 +178,6 @@ def test_a_pattern_correlated_with_the_loadings_and_a_constant_signal_is_a_thres
         assert a[name].values == pytest.approx(b[name].values, abs=1e-9), name
 
 
-def test_a_limit_at_a_finite_n_and_one_without_bounds_are_refused():
-    with pytest.raises(ln.InputError, match="no theory of a finite n"):
-        ln.solve_limit(BLOCKS, np.arange(3.0), n=100)
+def test_a_limit_without_bounds_is_refused():
     with pytest.raises(ln.LimitError, match="grows without bound"):
         ln.solve_limit(BLOCKS.replace(activation="linear", gain=1e20), np.arange(9.0))

@@ -160,7 +160,7 @@ def test_single_precision_is_the_same_network_to_rounding():
     ("options", "message"),
     [
         ({"method": "map"}, "must be 'rk4' or 'heun' in continuous time"),
-        ({"weights": "integrated"}, "must be 'explicit'"),
+        ({"weights": "drawn"}, "must be one of 'auto', 'explicit', 'integrated'"),
         ({"lags": 10}, "be less than half the smallest ring"),
         ({"dt": 0.4}, r"be at most min\(tau\)/2"),
         ({"record": "spikes"}, "must be one of 'state', 'lyapunov'"),

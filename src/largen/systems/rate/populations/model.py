@@ -348,7 +348,8 @@ class RatePopulations(AbstractAnalyses):
             tick: Progress.
             lags: Largest lag on the ring of the covariances.
             replicas: Runs of this draw with their own noise and initial states; two or more give the frozen part.
-            weights: "explicit": the matrix is stored.
+            weights: "explicit" (the matrix is stored), "integrated" (the same law without it, for short runs of large
+                networks) or "auto" (the faster).
             precision: "float64" or "float32", of weights and states.
             dt: Largest time step; min(tau)/5 for "rk4", min(tau)/50 for "heun" if None.
         """
@@ -356,6 +357,10 @@ class RatePopulations(AbstractAnalyses):
 
         options = network.Options(method, record, lags, replicas, weights, precision, dt)
         return network.run(self, times, n, options, rng=rng, tick=tick)
+
+    def finite_options(self, *, realisations: int, seed: int) -> dict[str, Any]:
+        """The theory of n neurons samples the exact law averaged over the weights, as often as the network was run."""
+        return {"realisations": realisations, "seed": seed}
 
     def limit(
         self,
@@ -366,23 +371,28 @@ class RatePopulations(AbstractAnalyses):
         atol: float,
         lags: int = 2,
         step: float | None = None,
+        realisations: int = 16,
+        replicas: int = 2,
+        seed: int = 0,
     ) -> Arrays:
-        """Solve the limit.
+        """Solve the limit, or with n the law of n neurons by samples of the network.
 
         Args:
             times: Output times.
-            n: None; a finite n is refused.
+            n: None for the limit; n neurons: samples, with a realisation axis.
             rtol: Relative tolerance (time step and expectations).
             atol: Absolute tolerance.
             lags: Largest lag on the ring of the covariances.
             step: Largest time step to start from in continuous time; halved until the tolerance is met.
+            realisations: Samples at finite n.
+            replicas: Replicas of each sample at finite n.
+            seed: Seed of the samples.
         """
-        from largen.systems.rate.populations import limit
+        from largen.systems.rate.populations import limit, network
 
         if n is not None:
-            raise InputError(
-                "Argument `n` must be left out: the rate_populations system has no theory of a finite n yet. Leave "
-                "it out for the limit, or simulate the network."
+            return network.sampled_limit(
+                self, times, n, lags=lags, realisations=realisations, replicas=replicas, seed=seed
             )
         return limit.solve(self, times, limit.Options(lags, rtol, atol, step))
 

@@ -1,5 +1,6 @@
 """The finite network: one draw of weights, loadings and thresholds, several replicas, averages over populations."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -8,10 +9,11 @@ import numpy as np
 
 from largen.checks import InputError, integer, one_of, real, require
 from largen.system import Arrays, Plan
+from largen.systems.rate.integrated_weights import IntegratedWeights, cost
 from largen.systems.rate.limit import discrete_times
-from largen.systems.rate.network import Options, averages
+from largen.systems.rate.network import WEIGHTS, Choice, Options, averages, samples
 from largen.systems.rate.populations.expectations import Response, responses_of
-from largen.systems.rate.populations.numbers import input_at, is_steady, loadings_of, signals_at, spread
+from largen.systems.rate.populations.numbers import input_at, is_steady, kernels_of, loadings_of, signals_at, spread
 from largen.systems.rate.populations.weights import draw
 from largen.systems.rate.weights import product
 
@@ -69,26 +71,33 @@ def plan(model: "RatePopulations", times: np.ndarray, n: int, options: Options) 
     lags, replicas = integer("lags", options.lags, low=0), integer("replicas", options.replicas, low=1)
     sizes = model.sizes(n)
     require(2 * lags < sizes.min(), "lags", f"be less than half the smallest ring ({sizes.min()} neurons)", lags)
-    if options.weights == "integrated":
-        raise InputError(
-            "Argument `weights` must be 'explicit': a network of populations without its weights is not there yet."
-        )
-    one_of("weights", options.weights, ("explicit",))
+    one_of("weights", options.weights, WEIGHTS)
     one_of("precision", options.precision, ("float64", "float32"))
     for name in options.record:
         one_of("record", name, ("state", "lyapunov"))
     method = _method(model, options.method)
     steps = _steps(model, times, method, options.dt)
-    size = 4.0 if options.precision == "float32" else 8.0
-    vectors = replicas + ("lyapunov" in options.record)
-    evaluations = steps.stages * float(steps.counts.sum())
-    states = n * replicas * len(times) * (size + 8.0) + 24.0 * n * len(times)
+    choice = choose(model, sizes, steps, options)
     kept = 8.0 * (
         3.0 * len(sizes) * (lags + 1) * len(times) ** 2 + len(times) * (4.0 + n * ("state" in options.record))
     )
+    size = 4.0 if options.precision == "float32" else 8.0
+    states = n * replicas * len(times) * (size + 8.0) + 24.0 * n * len(times)
+    return Plan(method, choice.bytes + states + kept, choice.seconds, kept)
+
+
+def choose(model: "RatePopulations", sizes: np.ndarray, steps: Steps, options: Options) -> Choice:
+    """Explicit or integrated weights: what was asked for, else the cheaper."""
+    size = 4.0 if options.precision == "float32" else 8.0
+    vectors, n = options.replicas + ("lyapunov" in options.record), int(sizes.sum())
+    evaluations = steps.stages * int(steps.counts.sum())
     correlated = 1.0 if model.kernels is None else 3.0
-    seconds = n**2 * (_DRAW * correlated + size * evaluations * (1.0 + 0.2 * (vectors - 1)) / _BANDWIDTH)
-    return Plan(method, correlated * size * n**2 + states + kept, seconds, kept)
+    product_of_all = size * evaluations * (1.0 + 0.2 * (vectors - 1)) / _BANDWIDTH
+    explicit = Choice(False, correlated * size * n**2, n**2 * (_DRAW * correlated + product_of_all))
+    without = Choice(True, *cost(kernels_of(model), sizes.tolist(), evaluations * vectors, int(size)))
+    if options.weights == "auto":
+        return min(explicit, without, key=lambda choice: choice.seconds)
+    return without if options.weights == "integrated" else explicit
 
 
 def run(
@@ -105,15 +114,29 @@ def run(
     options = options._replace(replicas=integer("replicas", options.replicas, low=1))
     method = _method(model, options.method)
     steps = _steps(model, times, method, options.dt)
-    network = Network(model, n, rng, np.float32 if options.precision == "float32" else np.float64)
+    choice = choose(model, model.sizes(n), steps, options)
+    inputs = steps.stages * int(steps.counts.sum()) * (options.replicas + ("lyapunov" in options.record))
+    dtype = np.float32 if options.precision == "float32" else np.float64
+    network = Network(model, n, rng, dtype, inputs if choice.integrated else None)
     found = _Run(network, times, steps, method, options, rng).all(tick)
     coords: dict[str, Any] = {"lag": np.arange(options.lags + 1), "time_": times}
     if "latent" in found:
         coords["rank"] = np.arange(len(found["latent"]))
-    attrs: dict[str, Any] = {"weights": "explicit", "precision": options.precision}
+    attrs: dict[str, Any] = {"weights": "integrated" if choice.integrated else "explicit"}
+    attrs["precision"] = options.precision
     if method != "map":
         attrs["dt"] = float(steps.widths.max())
     return Arrays(found, coords, attrs)
+
+
+def sampled_limit(
+    model: "RatePopulations", times: np.ndarray, n: int, *, lags: int, realisations: int, replicas: int, seed: int
+) -> Arrays:
+    """The law of n neurons, averaged over draws of the network; the values carry a realisation axis."""
+    options = Options(None, (), lags, replicas, "auto", "float64", None)
+    method = plan(model, times, n, options).method
+    options = options._replace(method=method)
+    return samples(lambda rng: run(model, times, n, options, rng=rng, tick=lambda done: None), n, realisations, seed)
 
 
 class Network:
@@ -124,21 +147,34 @@ class Network:
         n: Neurons.
         rng: Gives the generator of a named stream.
         dtype: np.float64 or np.float32, of weights and states.
+        inputs: Vectors that the weights will be applied to, where they are integrated out; None to draw them.
 
     Attributes:
         sizes: Neurons by population, shape (population,).
         of: Population of each neuron, shape (n,).
-        weights: J without the low-rank part, shape (n, n).
+        weights: J without the low-rank part, shape (n, n); without entries where it is integrated out.
         loadings: (m^1..m^R, h, w^1..w^p, n^1..n^R) of each neuron, shape (n, loading).
     """
 
-    def __init__(self, model: "RatePopulations", n: int, rng: Callable[..., np.random.Generator], dtype: type):
+    def __init__(
+        self,
+        model: "RatePopulations",
+        n: int,
+        rng: Callable[..., np.random.Generator],
+        dtype: type,
+        inputs: int | None = None,
+    ):
         self.model, self.n, self.dtype = model, n, dtype
         self.sizes = model.sizes(n)
         self.of = np.repeat(np.arange(len(self.sizes)), self.sizes)
         self.ends = np.concatenate([[0], np.cumsum(self.sizes)])
         self.responses = responses_of(model)
-        self.weights = draw(model, self.sizes, rng, dtype)
+        self.weights = draw(model, self.sizes, rng, dtype) if inputs is None else np.empty((0, 0), dtype)
+        self._apply: Callable[[np.ndarray], np.ndarray] = self._product
+        if inputs is not None:
+            means = np.asarray(model.mean_weight, dtype=float)
+            draws = functools.partial(rng, "weights")
+            self._apply = IntegratedWeights(kernels_of(model), means, self.sizes.tolist(), draws, inputs, dtype)
         law = loadings_of(model)
         self.rank = law.rank
         means = np.concatenate([law.mean, law.right_mean], axis=1)
@@ -185,9 +221,12 @@ class Network:
             out[rows] = function(response, x[rows])
         return out
 
+    def _product(self, vectors: np.ndarray) -> np.ndarray:
+        return product(self.weights, vectors.T).T
+
     def couple(self, rates: np.ndarray) -> np.ndarray:
         """J rates, the low-rank part included, shape (n, vector) in and out."""
-        out = product(self.weights, rates.T).T
+        out = self._apply(rates)
         if self.rank:
             out = out + self.left @ ((self.right.T @ rates) / self.dtype(self.n))
         return out
