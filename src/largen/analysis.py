@@ -15,7 +15,7 @@ from largen.bifurcation.equations import Map as Map
 from largen.bifurcation.lyapunov import lyapunov as lyapunov
 from largen.bifurcation.phase_portrait import phase_portrait as phase_portrait
 from largen.bifurcation.stationary_states import fixed_points as fixed_points
-from largen.checks import increasing_times, integer, require, vector
+from largen.checks import InputError, increasing_times, integer, require, vector
 from largen.statistics.alternation import event_statistics as event_statistics
 from largen.statistics.correlations import asynchrony as asynchrony
 from largen.statistics.events import firing_events as firing_events
@@ -38,6 +38,7 @@ __all__ = (
     "chaos_onset",
     "chaotic_variance",
     "correlation_against_lag",
+    "dispersion",
     "event_statistics",
     "firing_events",
     "fixed_points",
@@ -100,30 +101,87 @@ def stationary(system: AbstractSystem, **options: Any) -> xr.Dataset:
         return _labelled(system, "stationary", system.stationary(**options))
 
 
-def onset(system: AbstractSystem, parameter: str, *, low: float, high: float, **options: Any) -> xr.Dataset:
-    """Find by theory (n to infinity) where a static state of populations of rate neurons becomes unstable.
+def onset(
+    system: AbstractSystem,
+    parameter: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    between: tuple[float, float] | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    """Find by theory where a homogeneous or static state becomes unstable.
 
-    The state is followed from the end of the interval where it is stable. `chaos_onset` is the same for one ring and
-    the standard deviation of its weights.
+    Populations of rate neurons (n to infinity): the static state is followed from the end of the interval where it is
+    stable. `chaos_onset` is the same for one ring and the standard deviation of its weights. A SpikingNetwork on a ring
+    or sheet: the mode of the dispersion relation that begins to grow.
 
     Args:
-        system: A RatePopulations without noise, with independent weights.
-        parameter: A number of the model, such as `weight_variance[e,i]`, or `mean_weight*`, a factor of a whole field.
+        system: A RatePopulations without noise, with independent weights, or a SpikingNetwork with space.
+        parameter: A number of the model, such as `strength[e,e]` or `kernel[e,i].width`; of a RatePopulations also
+            `mean_weight*`, a factor of a whole field.
         low: One end of the interval that is searched.
         high: The other end.
-        options: `steps` in which the interval is searched.
+        between: Both ends, instead of `low` and `high`.
+        options: Of rate neurons `steps` in which the interval is searched; of a SpikingNetwork those of `dispersion`.
 
     Returns:
-        `onset`, `static_mean` and `static_variance` (population); `attrs["by"]` says whether the "bulk" of the
-        spectrum (chaos) or an "outlier" crosses.
+        `onset`. Of rate neurons `static_mean` and `static_variance` (population); `attrs["by"]` says whether the "bulk"
+        of the spectrum (chaos) or an "outlier" crosses. Of a SpikingNetwork `waves` (axis) and `frequency` (Hz) of the
+        mode, `homogeneous_rate` (population), and in `attrs` the kind of pattern.
 
     Raises:
         InputError: A system without this theory, noise or correlated weights, a name that means several numbers.
         LimitError: There is no onset in the interval.
     """
+    if between is not None:
+        require(low is None and high is None, "between", "not be given together with `low` or `high`", between)
+        require(np.shape(between) == (2,), "between", "be two numbers", between)
+        low, high = between
+    if low is None or high is None:
+        raise InputError("Argument `between` must be given, the two ends of the interval, such as between=(2.0, 4.0).")
     check_options(require_model("system", system), "onset", options)
     with finite_arithmetic(system):
         return _labelled(system, "onset", system.onset(parameter, low=low, high=high, **options))
+
+
+def dispersion(
+    system: AbstractSystem,
+    *,
+    n: int | None = None,
+    modes: int | None = None,
+    branches: int = 4,
+    **options: Any,
+) -> xr.Dataset:
+    """Growth rates and frequencies of waves about the homogeneous state of a ring or sheet.
+
+    Args:
+        system: A model with `space`.
+        n: Total number of neurons; None for the model's own size.
+        modes: How many distinct modes, those of the lowest wave numbers; None for 50, or all where there are fewer.
+        branches: How many branches of each mode, the fastest growing first.
+        options: The system's own: of a SpikingNetwork `closure` ("joint", "white"), `bin_width`, `linear_in_bin`,
+            `affine_drift`, `min_support`, `dt`.
+
+    Returns:
+        `growth` (1/s of a SpikingNetwork) and `frequency` (Hz), dims (mode, branch); `waves` (mode, axis), `kx`, `ky`,
+        `wave_number` (mode), and the homogeneous state. `attrs` say which mode leads, whether it grows, and into what.
+
+    Raises:
+        InputError: A system without a dispersion relation, or a model without space.
+        LimitError: The homogeneous state was not found.
+    """
+    check_options(require_model("system", system), "dispersion", options)
+    if n is not None:
+        n = integer("n", n, low=1)
+        system.sizes(n)
+    if getattr(system, "space", None) is None:
+        raise InputError(
+            "Argument `space` must be given for a dispersion relation: a Ring or a Torus, with a `kernel`."
+        )
+    with finite_arithmetic(system):
+        table = system.dispersion(n=n, modes=modes, branches=branches, **options)
+        return _labelled(system, "dispersion relation", table)
 
 
 def rate_function(system: AbstractSystem, mean: Any, covariance: Any) -> xr.Dataset:

@@ -269,6 +269,10 @@ class AbstractSystem(AbstractComponent):
         """Where a parameter makes a static state unstable, for `analysis.onset`: a Table, or a Dataset."""
         self._refuse("no theory of the onset of instability in a parameter")
 
+    def dispersion(self, *, n: int | None, modes: int | None, branches: int, **options: Any) -> Table:
+        """Growth rates and frequencies of waves about the homogeneous state, for `analysis.dispersion`."""
+        self._refuse("no dispersion relation")
+
     def rate_function(self, mean: np.ndarray, covariance: np.ndarray) -> Table:
         """Rate function of large deviations, for `analysis.rate_function`."""
         self._refuse("no rate function")
@@ -461,6 +465,7 @@ _SHARED = {
     "dynamics": {"self", "parameter", "n", "options"},
     "fluctuations": {"self", "n", "times"},
     "stationary": {"self"},
+    "dispersion": {"self", "n", "modes", "branches", "options"},
     "onset": {"self", "parameter", "low", "high"},
     "tangent_dynamics": {"self", "n", "dt", "rng"},
     "phase_portrait": {"self", "runs", "n", "window", "points", "start"},

@@ -8,7 +8,7 @@ from largen.io.model_files import model_text, parse_model
 from largen.systems.spiking import constants, flow, presets
 
 
-@pytest.mark.parametrize("name", ["brunel", "microcircuit", "kicks", "sheet_mean"])
+@pytest.mark.parametrize("name", ["brunel", "microcircuit", "kicks", "sheet_mean", "sheet", "ring"])
 def test_presets_survive_a_file(name):
     model = getattr(ln.SpikingNetwork, name)()
     again = parse_model(model_text(model), "x")[0]

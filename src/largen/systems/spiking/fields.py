@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from largen.parameters import TimeSeries, parameter
+from largen.space import KERNELS, SPACES
 from largen.system import AbstractFlowSystem, labels_of, split
 from largen.systems.spiking import relations
 from largen.systems.spiking.relations import CONNECTIONS
@@ -43,7 +44,8 @@ class AbstractIntegrateAndFire(AbstractFlowSystem):
         high=1.0,
         optional=True,
         filled=True,
-        doc="Probability that a spike of the source reaches a neuron of the target, [target][source].",
+        doc="Probability that a spike of the source reaches a neuron of the target, [target][source]; one number for "
+        "all pairs. With `space` its mean over all distances.",
     )
     decay: Any = parameter(
         ((1.4, 4.5), (1.2, 4.5)),
@@ -99,8 +101,9 @@ class AbstractIntegrateAndFire(AbstractFlowSystem):
     connectivity: str = parameter(
         "annealed",
         kind="choice",
-        choices=("annealed", "quenched"),
-        doc="Targets drawn afresh at every spike, or one fixed random graph (self-links kept).",
+        choices=("annealed", "quenched", "neurons"),
+        doc="Targets drawn afresh at every spike, or one fixed random graph (self-links kept); of a network with "
+        "`space` by the distance of patches, or (neurons) of the neurons themselves.",
     )
     names: Any = parameter(
         None, kind="labels", optional=True, quiet=True, doc="Labels of the populations; e and i, numbered, if absent."
@@ -309,10 +312,35 @@ class AbstractIntegrateAndFire(AbstractFlowSystem):
         quiet=True,
         doc="Time constant with which adaptation decays.",
     )
+    space: Any = parameter(
+        None, kind="component", components=SPACES, optional=True, quiet=True, doc="Ring or sheet; none: no distances."
+    )
+    kernel: Any = parameter(
+        None,
+        kind="component",
+        dims=_PAIR,
+        scalar=True,
+        components=KERNELS,
+        optional=True,
+        quiet=True,
+        doc="How the probability falls with distance, [target][source], or one kernel for all pairs.",
+    )
+    positions: str = parameter(
+        "grid",
+        kind="choice",
+        choices=("grid", "random"),
+        quiet=True,
+        doc='Where neurons are with connectivity "neurons": on a grid of each population, or anywhere.',
+    )
 
     def __post_init__(self):
         if self.probability is None and self.in_degree is None and self.synapses is None:
             self.probability = _PROBABILITY
+        if isinstance(self.probability, int | float | np.number) or (
+            isinstance(self.probability, np.ndarray) and not self.probability.ndim
+        ):
+            count = np.size(self.size)
+            self.probability = np.full((count, count), self.probability)
 
     def _check_relations(self) -> None:
         relations.check(self)

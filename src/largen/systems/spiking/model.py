@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import numpy as np
 
 import largen.numerics.compiled  # noqa: F401 (all kernels are Numba's: loaded with largen, not by the first of them)
-from largen.checks import InputError, flag, names, require
+from largen.checks import InputError, flag, names, real, require
 from largen.numerics.lyapunov import TangentMap
 from largen.system import (
     Arrays,
@@ -20,11 +20,12 @@ from largen.system import (
     Observable,
     Plan,
     Portrait,
+    Table,
     Yardstick,
     check_options,
 )
 from largen.system.pictures import Density, Distance, Opening, Orbit, Picture, Raster, Series, Spectrum
-from largen.systems.spiking import presets
+from largen.systems.spiking import presets, relations
 from largen.systems.spiking.discretisation import MIN_SUPPORT, Discretisation
 from largen.systems.spiking.fields import AbstractIntegrateAndFire
 
@@ -58,13 +59,14 @@ class SpikingNetwork(AbstractIntegrateAndFire):
     time_unit: ClassVar[str] = "ms"
     methods: ClassVar[tuple[str, ...]] = ("time_step",)
     presets: ClassVar[tuple[str, ...]] = (
-        "gamma", "asynchronous", "leaky", "brunel", "microcircuit", "kicks", "sheet_mean",
+        "gamma", "asynchronous", "leaky", "brunel", "microcircuit", "kicks", "sheet_mean", "sheet", "ring",
     )  # fmt: skip
     default_times: ClassVar[tuple[float, float, float]] = (0.0, 1000.0, 0.1)
     default_record: ClassVar[tuple[str, ...]] = ("spikes",)
     observables: ClassVar[tuple[Observable, ...]] = (
         Observable("rate", ("population", "time"), "Hz", "firing rate"),
         Observable("pending", ("population", "source", "time"), "spikes", "mean number of pending spikes"),
+        Observable("patch_rate", ("population", "patch", "time"), "Hz", "firing rate of a patch", True),
         Observable(
             "voltage_density",
             ("population", "bin", "time"),
@@ -163,6 +165,27 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         """A sparse network of 40 000 neurons under white noise: the sheet of Chang et al., averaged over space."""
         return cls(**presets.sheet_mean())
 
+    @classmethod
+    def sheet(cls, reading: str = "source", patches: int = 11) -> "SpikingNetwork":
+        """The two-dimensional sheet of Chang et al., 40 000 neurons with Gaussian kernels cut at three widths.
+
+        Args:
+            reading: Which table of widths: by "source", as the authors' reduction reads it (e to e 0.4, i to e 0.1), or
+                by "target", as their network does (0.4 and 0.25).
+            patches: Patches a side.
+        """
+        return cls(**presets.sheet(reading, patches))
+
+    @classmethod
+    def ring(cls, strength: float = 3.2, patches: int = 24) -> "SpikingNetwork":
+        """The sheet's neurons on a ring, with narrow excitation and wide inhibition: two bumps (a Turing instability).
+
+        Args:
+            strength: Strength from e to e; its reduction forms a pattern of two waves from 3.0 on.
+            patches: Patches.
+        """
+        return cls(**presets.ring(strength, patches))
+
     def plan(
         self,
         times: np.ndarray,
@@ -224,6 +247,7 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         orders: Any = "auto",
         error: bool = True,
         static_spread: bool = False,
+        perturbation: Any = None,
     ) -> Arrays:
         """Solve the discrete-state reduction (dsODE) at n neurons; see `Discretisation` and `solve.solve`.
 
@@ -231,23 +255,39 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         attribute `rate_spread` is the standard deviation of their rates (Hz), by population. It is off by default: of
         rates far below those of the threshold it leaves larger errors of another kind, which partly cancel without it.
 
+        Of a network with space the reduction is that of its patches (see `sheet_limit`); `perturbation` = (amplitude,
+        mode) lets (1 + amplitude cos(q.x)) times as many spikes arrive in the first 50 ms, mode being the waves around
+        each axis.
+
         The closure "auto" is "joint" for the networks of Chang et al. and for delta synapses, which have nothing to
-        close over, and "quadrature" for all others, which "joint" cannot hold.
+        close over, and "quadrature" for all others, which "joint" cannot hold. With space it is "quadrature", and
+        "joint" with `finite_size`.
         """
         self.require_moderate()
         from largen.systems.spiking.solve import check_own_options, solve
 
         if isinstance(closure, str) and closure == "auto":
-            closure = "joint" if self.is_basic or self.synapse == "delta" else "quadrature"
+            known = finite_size is True if self.space is not None else self.is_basic or self.synapse == "delta"
+            closure = "joint" if known else "quadrature"
         own: dict[str, Any] = {"orders": orders, "error": error}
         check_own_options(closure, **own)
+        scaled, recorded = self.scaled(self.reference_size if n is None else n), names("record", record)
+        if self.space is not None:
+            from largen.systems.spiking.sheet_limit import solve as solve_sheet
+
+            chosen = Discretisation(closure, bin_width, linear_in_bin, dt=dt)
+            chain = {"finite_size": finite_size, "seed": seed, "realisations": realisations}
+            require(not flag("static_spread", static_spread), "static_spread", "be False with `space`", True)
+            return solve_sheet(
+                scaled, times, chosen, engine=engine, record=recorded, perturbation=perturbation, **chain, **own
+            )
+        require(perturbation is None, "perturbation", "be None without `space`", perturbation)
         if closure == "quadrature":
             from largen.systems.spiking.reduction.quadrature.finite import solve
         else:
             own = {}
             if not self.is_basic:
                 from largen.systems.spiking.reduction.direct.solve import solve
-        scaled, recorded = self.scaled(self.reference_size if n is None else n), names("record", record)
 
         def run(model: "SpikingNetwork") -> Arrays:
             return solve(
@@ -296,6 +336,8 @@ class SpikingNetwork(AbstractIntegrateAndFire):
 
     def equations(self, n: int | None = None) -> str:
         """The limit's equations with this model's numbers, as LaTeX; see `latex` and `latex_general`."""
+        if self.space is not None:
+            relations.refuse(self, ("space",), "The writer of equations")
         if self.is_basic:
             from largen.systems.spiking import latex
 
@@ -332,6 +374,49 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         from largen.systems.spiking import dynamics
 
         return dynamics.build(scaled, parameter, chosen)
+
+    def dispersion(
+        self,
+        *,
+        n: int | None,
+        modes: int | None,
+        branches: int,
+        closure: str = "joint",
+        bin_width: float | None = None,
+        linear_in_bin: bool = True,
+        affine_drift: bool = True,
+        min_support: float = MIN_SUPPORT,
+        dt: float = 0.1,
+    ) -> Table:
+        """The dispersion relation of the reduction on a ring or sheet; see `dispersion`."""
+        from largen.systems.spiking import dispersion
+
+        scaled = self.scaled(self.reference_size if n is None else n)
+        chosen = Discretisation(closure, bin_width, linear_in_bin, affine_drift, min_support, dt)
+        return dispersion.table(scaled, chosen, modes, branches)
+
+    def onset(
+        self,
+        parameter: str,
+        *,
+        low: float,
+        high: float,
+        modes: int | None = None,
+        closure: str = "joint",
+        bin_width: float | None = None,
+        linear_in_bin: bool = True,
+        dt: float = 0.1,
+    ) -> Table:
+        """Where a parameter makes the homogeneous state of a ring or sheet unstable; see `dispersion.onset`."""
+        if self.space is None:
+            raise InputError("Argument `space` must be given for an onset: a Ring or a Torus, with a `kernel`.")
+        from largen.systems.spiking import dispersion
+
+        low, high = real("low", low), real("high", high)
+        require(low < high, "high", f"be above low = {low:g}", high)
+        require(np.size(self.value(parameter)) == 1, "parameter", "name one number", parameter)
+        chosen = Discretisation(closure, bin_width, linear_in_bin, dt=dt)
+        return dispersion.onset(self, parameter, low, high, chosen, modes)
 
     def tangent_dynamics(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from largen.checks import integer, one_of, real, require
+from largen.space import GaussianKernel, Ring, Torus
 
 Fields = dict[str, Any]
 
@@ -142,6 +143,28 @@ def kicks() -> Fields:
         "probability": ((0.15, 0.5), (0.5, 0.4)),
         "synapse": "release",
         "refractory_time": 0.0,
+    }
+
+
+READINGS = {"source": ((0.4, 0.1), (0.25, 0.25)), "target": ((0.4, 0.25), (0.1, 0.25))}
+"""Widths of the authors' kernels, [target][source], as their reduction and as their network reads one table."""
+
+
+def sheet(reading: str, patches: int) -> Fields:
+    """The sheet of Chang et al.; see `SpikingNetwork.sheet`."""
+    widths = READINGS[one_of("reading", reading, tuple(READINGS))]
+    kernel = tuple(tuple(GaussianKernel(width, cutoff=3.0) for width in row) for row in widths)
+    space = Torus(integer("patches", patches, low=1), length=10.0**0.5, images="nearest")
+    return sheet_mean() | {"space": space, "kernel": kernel}
+
+
+def ring(strength: float, patches: int) -> Fields:
+    """A ring with a stationary pattern of two waves; see `SpikingNetwork.ring`."""
+    narrow, wide = GaussianKernel(0.06), GaussianKernel(0.2)
+    return sheet_mean() | {
+        "strength": ((real("strength", strength, low=0.0), 9.0), (5.0, 10.0)),
+        "space": Ring(integer("patches", patches, low=1)),
+        "kernel": ((narrow, wide), (narrow, wide)),
     }
 
 

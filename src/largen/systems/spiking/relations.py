@@ -6,6 +6,7 @@ import numpy as np
 
 from largen.checks import InputError, require, shown
 from largen.parameters import ParameterInfo, indexed_name, is_default, parameters, traced
+from largen.space.patches import check_kernels, named
 
 if TYPE_CHECKING:
     from largen.systems.spiking.fields import AbstractIntegrateAndFire
@@ -26,6 +27,7 @@ def check(model: "AbstractIntegrateAndFire") -> None:
     _check_potentials(model)
     _check_neuron(model)
     _check_currents(model)
+    _check_space(model)
 
 
 def require_one(given: list[str]) -> None:
@@ -85,6 +87,21 @@ def _check_currents(model: "AbstractIntegrateAndFire") -> None:
     if np.any(model.external_decay > 0.0):
         must = "be given with an `external_decay`"
         require(model.external_strength is not None, "external_strength", must, None, "It is the size of a kick.")
+
+
+def _check_space(model: "AbstractIntegrateAndFire") -> None:
+    if model.space is None:
+        require(model.kernel is None, "kernel", "be absent without `space`", model.kernel, "Say space=Ring(...).")
+        remedy = "Say space=Ring(...) and a kernel."
+        require(model.connectivity != "neurons", "connectivity", "be 'annealed' or 'quenched' without `space`",
+                model.connectivity, remedy)  # fmt: skip
+        require(model.positions == "grid", "positions", "be absent without `space`", model.positions, remedy)
+        return
+    require(model.kernel is not None, "kernel", "be given with `space`", None, "Such as GaussianKernel(width=0.1).")
+    for name in CONNECTIONS[1:]:
+        must, remedy = "be absent with `space`", "Give `probability`, the in-degree over the number of sources."
+        require(getattr(model, name) is None, name, must, getattr(model, name), remedy)
+    check_kernels(named(model.kernel, model.populations), model.space)
 
 
 def _require_entries(model: "AbstractIntegrateAndFire", name: str, good: Any, must: str) -> None:

@@ -16,8 +16,8 @@ from largen.checks import InputError, flag, integer, one_of, real, require, seed
 from largen.numerics.streams import stream
 from largen.runtime.memory import require_memory
 from largen.system import Arrays
+from largen.systems.spiking.constants import per_population
 from largen.systems.spiking.discretisation import CLOSURES, Discretisation
-from largen.systems.spiking.drive import sample_drive
 from largen.systems.spiking.reduction.bin_width import (
     TRIAL,
     deeper,
@@ -27,13 +27,15 @@ from largen.systems.spiking.reduction.bin_width import (
     widest_sampled,
     with_bins,
 )
-from largen.systems.spiking.reduction.layout import Layout, build_layout, edges_of
+from largen.systems.spiking.reduction.layout import Layout, build_layout, drive_of, edges_of, in_patches
 from largen.systems.spiking.reduction.run import run
 from largen.systems.spiking.reduction.trust import SHORTEST, warning_for
+from largen.systems.spiking.sheet import coordinates, split_patches
 from largen.systems.spiking.time_step import check_step, output_steps
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
+    from largen.systems.spiking.sheet import Sheet
 
 RECORDABLE = ("voltage_density",)
 
@@ -48,6 +50,7 @@ def solve(
     seed: int = 0,
     realisations: int = 1,
     record: tuple[str, ...] = (),
+    sheet: "Sheet | None" = None,
 ) -> Arrays:
     """Solve the reduction from rest.
 
@@ -60,6 +63,7 @@ def solve(
         seed: Seed of the chain's streams.
         realisations: Number of realisations of the chain; 1 without `finite_size`.
         record: Any of "voltage_density" (numba engine).
+        sheet: The sheet of which `model` is a patch, or None.
 
     Returns:
         `rate` (population, time), Hz: spikes in (times[i-1], times[i]] per neuron and second, 0 at times[0];
@@ -78,12 +82,12 @@ def solve(
     _check_combination(closure, finite_size, engine, realisations, record, model)
     dt = _check_step(model, discretisation)
     steps = output_steps(times, dt)
-    _require_memory(model, steps, _checked(discretisation, dt), realisations if finite_size else 1, record)
-    drive = sample_drive(model.external_rate, float(times[0]), int(steps[-1]), dt, len(model.size))
+    _require_memory(model, steps, _checked(discretisation, dt), realisations if finite_size else 1, record, sheet)
+    drive = drive_of(model, float(times[0]), int(steps[-1]), dt)
     chosen = _checked(discretisation, dt)
     given = chosen.bin_width is not None and engine == "numba"  # such a run checks its own bins
     resolved = chosen if given else with_bins(chosen, model, drive)
-    setup = _Setup(model, resolved, build_layout(model, resolved), drive, steps)
+    setup = _Setup(model, resolved, _layout(model, resolved, sheet, finite_size), drive, steps, sheet)
 
     unchecked = chosen.bin_width is not None and closure != "paper"
     if unchecked and (engine == "jax" or steps[-1] * dt < TRIAL):  # no run long enough to check its own bins
@@ -106,12 +110,20 @@ def solve(
     }
     if finite_size:
         attrs["realisations"] = realisations
-    elif closure == "joint" and (said := _warning(setup, values["rate"])):
+    elif closure == "joint" and sheet is None and (said := _warning(setup, values["rate"])):
         attrs["flags"] = said
         warnings.warn(f"closure='joint': {said}.", stacklevel=2)
     edges = edges_of(model, resolved)
-    coords = {"bin": 0.5 * (edges[1:] + edges[:-1])} if record else {}
+    coords: dict[str, Any] = {"bin": 0.5 * (edges[1:] + edges[:-1])} if record else {}
+    if sheet is not None:
+        coords |= coordinates(sheet.space)
     return Arrays(values, coords, attrs)
+
+
+def _layout(model: "SpikingNetwork", chosen: Discretisation, sheet: "Sheet | None", whole: bool) -> Layout:
+    """The constants of a run, of all patches where there are any; `whole`: numbers of neurons are integers."""
+    layout = build_layout(model, chosen)
+    return layout if sheet is None else in_patches(layout, sheet, whole=whole)
 
 
 def _warning(setup: "_Setup", rate: np.ndarray) -> str:
@@ -180,13 +192,19 @@ def _check_step(model: "SpikingNetwork", discretisation: Discretisation) -> floa
 
 
 def _require_memory(
-    model: "SpikingNetwork", steps: np.ndarray, chosen: Discretisation, realisations: int, record: tuple[str, ...]
+    model: "SpikingNetwork",
+    steps: np.ndarray,
+    chosen: Discretisation,
+    realisations: int,
+    record: tuple[str, ...],
+    sheet: "Sheet | None" = None,
 ) -> None:
     """Refuse a reduction that does not fit; the message names the largest numbers that do."""
 
     def size(times: int = len(steps), realisations: int = realisations) -> float:
-        count, width = len(model.size), chosen.bin_width or FINEST_GUESS * float(model.threshold)
-        channels, bins = count + count**2, 1.6 * float(model.threshold) / width
+        patches = 1 if sheet is None else sheet.space.count
+        count, width = len(model.size) * patches, chosen.bin_width or FINEST_GUESS * float(model.threshold)
+        channels, bins = count + count * len(model.size), 1.6 * float(model.threshold) / width
         wait = min(float(np.max(model.refractory_time)) / chosen.dt, float(steps[-1]))
         wait = wait if model.refractory == "fixed" else 1.0
         drive = 32.0 * float(steps[-1]) * count if callable(model.external_rate) else 0.0
@@ -214,6 +232,7 @@ class _Setup(NamedTuple):
         layout: Its constants.
         drive: External kicks per ms, shape (step, P), or (1, P) for a constant.
         steps: Steps at which to record, shape (T,).
+        sheet: The sheet of which `model` is a patch, or None.
     """
 
     model: "SpikingNetwork"
@@ -221,6 +240,7 @@ class _Setup(NamedTuple):
     layout: Layout
     drive: np.ndarray
     steps: np.ndarray
+    sheet: "Sheet | None" = None
 
 
 def _check_bins(setup: _Setup, finite_size: bool, seed: int) -> None:
@@ -251,15 +271,18 @@ def _by_numba(
             stacked = runs[0] if chain is None else {key: np.stack([run[key] for run in runs]) for key in runs[0]}
             return stacked, setup.discretisation
         lower = setup.discretisation._replace(below=deeper(setup.discretisation.below))
-        setup = setup._replace(discretisation=lower, layout=build_layout(setup.model, lower))
+        setup = setup._replace(discretisation=lower, layout=_layout(setup.model, lower, setup.sheet, chain is not None))
 
 
 def _run_once(
     setup: _Setup, rng: np.random.Generator | None, density: bool, check_bins: bool
 ) -> dict[str, np.ndarray] | None:
     """One run of the reduction or, with a generator, of the chain; None where potentials lie below the bins."""
-    layout, steps = setup.layout, setup.steps
-    output, work = run(layout, setup.drive, steps, rng=rng, density=density, sample_fluctuations=check_bins)
+    layout, steps, drive = setup.layout, setup.steps, setup.drive
+    patches = 1 if setup.sheet is None else setup.sheet.space.count
+    drive = drive if patches == 1 else np.tile(drive, (1, patches))
+    first = _first_potentials(setup.model, patches)
+    output, work = run(layout, drive, steps, rng=rng, density=density, sample_fluctuations=check_bins, first=first)
     _check_run(output.spikes / layout.size[:, None], output.pending, steps, layout.dt)
     if setup.discretisation.closure != "paper" and reaches_too_low(work, layout, int(steps[-1])):
         return None
@@ -269,7 +292,21 @@ def _run_once(
     if density:
         values["voltage_density"] = output.number / layout.size[:, None, None]
         values["refractory_fraction"] = output.refractory / layout.size[:, None]
-    return values
+    if setup.sheet is None:
+        return values
+    share = split_patches(layout.size, setup.sheet.space)
+    share = share / share.sum(axis=1, keepdims=True)
+    split = {name: split_patches(array, setup.sheet.space) for name, array in values.items()}
+    means = {name: np.einsum("ax...,ax->a...", array, share) for name, array in split.items()}
+    return means | {"patch_rate": split["rate"]}
+
+
+def _first_potentials(model: "SpikingNetwork", patches: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean and standard deviation of the first potentials of all patches' populations; None for rest."""
+    if model.initial_mean is None and not np.any(model.initial_spread):
+        return None
+    mean = per_population(model, 0.0 if model.initial_mean is None else model.initial_mean)
+    return np.tile(mean, patches), np.tile(per_population(model, model.initial_spread), patches)
 
 
 def _by_jax(setup: _Setup) -> dict[str, np.ndarray]:

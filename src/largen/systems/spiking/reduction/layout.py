@@ -4,11 +4,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from largen.systems.spiking.constants import external_kicks, per_population
 from largen.systems.spiking.discretisation import Discretisation, bin_edges, reset_bin
+from largen.systems.spiking.drive import sample_drive
+from largen.systems.spiking.reduction.patches import Patches, no_patches, patches_of, repeat
 from largen.systems.spiking.time_step import refractory_steps, release
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
+    from largen.systems.spiking.sheet import Sheet
 
 PAPER, WHITE, JOINT = 0, 1, 2
 CODES = {"paper": PAPER, "white": WHITE, "joint": JOINT}
@@ -50,6 +54,7 @@ class Layout(NamedTuple):
         closure: PAPER, WHITE or JOINT.
         linear_in_bin: Whether deviations are linear within a bin.
         affine_drift: Whether the drift is linear within a bin, else constant.
+        patches: How spikes travel between patches; with them `source` counts kinds.
     """
 
     size: np.ndarray
@@ -80,6 +85,7 @@ class Layout(NamedTuple):
     closure: int
     linear_in_bin: bool
     affine_drift: bool
+    patches: Patches
 
 
 def edges_of(model: "SpikingNetwork", discretisation: Discretisation) -> np.ndarray:
@@ -104,7 +110,7 @@ def build_layout(model: "SpikingNetwork", discretisation: Discretisation) -> Lay
     P, dt, code = len(size), discretisation.dt, CODES[discretisation.closure]
     edges = edges_of(model, discretisation)
     leak = 1.0 / np.broadcast_to(model.membrane_time, (P,))
-    gain = np.where(leak > 0.0, leak, 1.0)
+    mean, variance = drive_moments(model)
     refractory = np.broadcast_to(model.refractory_time, (P,))
     fixed = model.refractory == "fixed" and code != PAPER
     steps = np.minimum(refractory_steps(model, dt), MOST_STEPS)
@@ -121,8 +127,8 @@ def build_layout(model: "SpikingNetwork", discretisation: Discretisation) -> Lay
     return Layout(
         size=size,
         leak=np.array(leak),
-        drive_mean=np.array(gain),
-        drive_variance=gain**2,
+        drive_mean=mean,
+        drive_variance=variance,
         leave=leave,
         delay=delay,
         longer=steps - np.floor(steps),
@@ -147,7 +153,54 @@ def build_layout(model: "SpikingNetwork", discretisation: Discretisation) -> Lay
         closure=code,
         linear_in_bin=bool(discretisation.linear_in_bin and code == JOINT),
         affine_drift=bool(discretisation.affine_drift and code == JOINT),
+        patches=no_patches(),
     )
+
+
+def drive_moments(model: "SpikingNetwork") -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of V per unit of the drive (`drive_of`), shape (P,) each."""
+    count = len(model.size)
+    size = external_kicks(model).size
+    if not has_current(model):
+        return np.array(size), size**2
+    rate, mean, sd = (
+        per_population(model, value) for value in (model.external_rate, model.external_mean, model.external_sd)
+    )
+    return (size * rate + mean) * np.ones(count), (size**2 * rate + sd**2) * np.ones(count)
+
+
+def has_current(model: "SpikingNetwork") -> bool:
+    """Whether there is a drive beside the external kicks."""
+    return any(callable(x) or bool(np.any(np.asarray(x) != 0.0)) for x in (model.external_mean, model.external_sd))
+
+
+def drive_of(model: "SpikingNetwork", start: float, steps: int, dt: float) -> np.ndarray:
+    """Units of the drive at every step, (step, P) or (1, P) for a constant: kicks per ms, or 1 with a current."""
+    if has_current(model):
+        return np.ones((1, len(model.size)))
+    return sample_drive(model.external_rate, start, steps, dt, len(model.size))
+
+
+AXES = dict.fromkeys(
+    (
+        "size", "leak", "drive_mean", "drive_variance", "leave", "delay", "longer", "rate", "spread", "cospread",
+        "inhibitory", "source", "probability", "strength",
+    ),
+    "all",
+) | {"channels": "first", "classes": "first", "target": "population"}  # fmt: skip
+"""First axes of the constants that every patch has; see `patches.repeat`."""
+
+
+def in_patches(layout: Layout, sheet: "Sheet", *, whole: bool = False) -> Layout:
+    """The constants of a sheet from those of one patch, spikes counted; `whole`: numbers of neurons are integers."""
+    count, pairs = sheet.space.count, (layout.target, layout.source)
+    shares = np.ones((len(layout.source), 1))
+    patches = patches_of(sheet.probability, np.ones(len(layout.size)), pairs, shares, sheet.pattern(layout.dt))
+    found = repeat(layout._replace(size=layout.size / count), patches, AXES)
+    if not whole:
+        return found
+    edges = np.arange(count + 1)[:, None] * layout.size.astype(np.int64) // count
+    return found._replace(size=np.diff(edges, axis=0).ravel().astype(np.float64))
 
 
 def merge_classes(model: "SpikingNetwork") -> tuple[np.ndarray, np.ndarray, np.ndarray]:

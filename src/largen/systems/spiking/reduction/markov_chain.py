@@ -24,6 +24,7 @@ from largen.numerics.compiled import entry, inlined, part
 from largen.numerics.xoshiro import fill, lanes
 from largen.systems.spiking.reduction.drift import prepare_bins
 from largen.systems.spiking.reduction.layout import JOINT, Layout
+from largen.systems.spiking.reduction.patches import gather_counts
 from largen.systems.spiking.reduction.step import (
     is_sampled,
     occupied_blocks,
@@ -229,16 +230,24 @@ def add_neurons(layout, state, work, chain, a, rng):
 def _update_pending(layout, state, work, noise):
     """Pending spikes as in the mean (S10), with the noise of their mean over the N neurons of the target (S22)."""
     draw_normals(noise, len(layout.source))
+    patches, classes = layout.patches, len(layout.patches.mean)
+    if patches.count > 0:
+        gather_counts(patches, state.spikes, state.clock[0])
     for a in range(len(layout.size)):
         for c in range(layout.channels[a], layout.channels[a + 1]):
             part = layout.dt * layout.rate[c]
             fresh = 0.0
             for j in range(layout.classes[c], layout.classes[c + 1]):
                 p, s = layout.probability[j], layout.strength[j]
-                arrived = p * state.spikes[layout.source[j]]
-                fresh += s * s * (1.0 - p) * arrived
+                if patches.count > 0:
+                    arrived, own = patches.mean[j % classes, j // classes], patches.variance[j % classes, j // classes]
+                    fresh += s * s * own
+                else:
+                    arrived = p * state.spikes[layout.source[j]]
+                    own = (1.0 - p) * arrived
+                    fresh += s * s * (1.0 - p) * arrived
                 released = part * state.pending[j]
-                variance = (1.0 - p) * arrived + (1.0 - part) * released
+                variance = own + (1.0 - part) * released
                 kick = np.sqrt(variance / layout.size[a]) * float(noise.normals[j])
                 state.pending[j] = max(state.pending[j] + arrived - released + kick, 0.0)
             update_variance(layout, state, work, c, part, fresh)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtr
 
 from largen.systems.spiking.reduction.drift import CHANNEL_ROWS
 from largen.systems.spiking.reduction.layout import PAPER, Layout
@@ -88,7 +89,7 @@ class Output(NamedTuple):
     Attributes:
         steps: Steps at which it records, increasing from 0, shape (T,).
         spikes: Spikes since the time before, shape (P, T).
-        pending: Mean of the pending spikes, [target, source], shape (P, P, T).
+        pending: Mean of the pending spikes, [target, source], shape (P, P, T); in patches the sources are kinds.
         number: Neurons per bin, shape (P, K, T), or (P, K, 0) if not wanted.
         refractory: Refractory neurons, shape (P, T) or (P, 0).
     """
@@ -100,12 +101,19 @@ class Output(NamedTuple):
     refractory: np.ndarray
 
 
-def new_state(layout: Layout, steps: int | None = None) -> State:
+def new_state(
+    layout: Layout,
+    steps: int | None = None,
+    first: tuple[np.ndarray, np.ndarray] | None = None,
+    rng: np.random.Generator | None = None,
+) -> State:
     """All neurons at rest: V = 0 in the bin above reset, no spike pending.
 
     Args:
         layout: Constants.
         steps: Steps of the run, or None: a fixed refractory period beyond them needs no room.
+        first: Mean and standard deviation of normal first potentials, shape (P,) each; None for rest.
+        rng: Draws integer numbers of neurons for them; None for mean numbers.
     """
     P, C, J = len(layout.size), len(layout.rate), len(layout.source)
     longest = max(int(layout.delay.max()), 0) + 2
@@ -114,9 +122,38 @@ def new_state(layout: Layout, steps: int | None = None) -> State:
     state = State(*[*map(np.zeros, shapes), np.zeros(1, dtype=np.int64)])
     state.number[:, layout.reset] = layout.size
     state.moment[:, layout.reset] = -0.5 * layout.width * layout.size
+    if first is not None:
+        _spread_potentials(layout, state, first, rng)
     if layout.closure == PAPER:  # the reference starts with a sum of potentials of 1e-4
         state.moment[:, layout.reset] += 1e-4
     return state
+
+
+def _spread_potentials(
+    layout: Layout, state: State, first: tuple[np.ndarray, np.ndarray], rng: np.random.Generator | None
+) -> None:
+    """Normal first potentials; below the lowest and above the highest edge they are put right inside."""
+    edges = layout.lowest + np.arange(layout.bins + 1) * layout.width
+    centre = 0.5 * (edges[1:] + edges[:-1])
+    for a, (mean, sd) in enumerate(zip(*first, strict=True)):
+        if sd > 1e-6 * layout.width:
+            z = (edges - mean) / sd
+            below, density = ndtr(z), np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)
+            share = np.diff(below)
+            moment = (mean - centre) * share - sd * np.diff(density)
+            share[0], share[-1] = share[0] + below[0], share[-1] + 1.0 - below[-1]
+            moment[0] -= 0.5 * layout.width * below[0]
+            moment[-1] += 0.5 * layout.width * (1.0 - below[-1])
+        else:
+            at = min(max(mean, edges[0]), np.nextafter(edges[-1], -np.inf))
+            k = min(max(int(np.searchsorted(edges, at, side="right")) - 1, 0), layout.bins - 1)
+            share, moment = np.zeros(layout.bins), np.zeros(layout.bins)
+            share[k], moment[k] = 1.0, at - centre[k]
+        number = layout.size[a] * share
+        if rng is not None:
+            number = rng.multinomial(int(layout.size[a]), share / share.sum()).astype(np.float64)
+        state.number[a] = number
+        state.moment[a] = number * moment / np.where(share > 0.0, share, 1.0)
 
 
 def new_work(layout: Layout) -> Work:
@@ -150,7 +187,7 @@ def new_output(layout: Layout, steps: np.ndarray, *, density: bool = False) -> O
     return Output(
         steps=steps,
         spikes=np.zeros((P, T)),
-        pending=np.zeros((P, P, T)),
+        pending=np.zeros((P, layout.patches.kinds or P, T)),
         number=np.zeros((P, layout.bins, kept)),
         refractory=np.zeros((P, kept)),
     )

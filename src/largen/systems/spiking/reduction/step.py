@@ -25,6 +25,7 @@ from largen.numerics.compiled import entry, inlined, part
 from largen.systems.spiking.discretisation import MIN_OCCUPANCY_FLUX
 from largen.systems.spiking.reduction.drift import ALONG, AT_CENTRE, BY_DENSITY, MEAN_DEVIATION, prepare_bins
 from largen.systems.spiking.reduction.layout import JOINT, PAPER
+from largen.systems.spiking.reduction.patches import gather_counts
 from largen.systems.spiking.reduction.transfer import (
     CENTRE,
     G0,
@@ -230,9 +231,27 @@ def update_variance(layout, state, work, c, part, fresh):
         state.variance[c] = v + part * ((1.0 - part) * work.square[c] - (2.0 - part) * v) + fresh
 
 
+@part
+def _update_in_patches(layout, state, work):
+    """As `_update_pending`, with arrivals from all patches (S80)."""
+    p = layout.patches
+    classes = len(p.mean)
+    for c in range(len(layout.rate)):
+        part, fresh = layout.dt * layout.rate[c], 0.0
+        for j in range(layout.classes[c], layout.classes[c + 1]):
+            arrived, variance = p.mean[j % classes, j // classes], p.variance[j % classes, j // classes]
+            fresh += layout.strength[j] ** 2 * variance
+            state.pending[j] += arrived - part * state.pending[j]
+        update_variance(layout, state, work, c, part, fresh)
+
+
 @part(fastmath={"contract", "reassoc"})
 def _update_pending(layout, state, work, arrivals):
     """Pending spikes: release from the old mean, then the arrivals (S10)."""
+    if layout.patches.count > 0:
+        gather_counts(layout.patches, arrivals, state.clock[0])
+        _update_in_patches(layout, state, work)
+        return
     for c in range(len(layout.rate)):
         part = layout.dt * layout.rate[c]
         fresh = 0.0

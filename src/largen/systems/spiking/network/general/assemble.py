@@ -154,7 +154,8 @@ def constants(model: "SpikingNetwork", rows: Rows, dt: float) -> tuple[Constants
             ],
             axis=1,
         ),
-        quenched=model.connectivity == "quenched",
+        quenched=model.connectivity != "annealed" or model.space is not None,
+        gentle=model.space is not None,
         dt=dt,
     )
     return found, distinct

@@ -186,6 +186,36 @@ def flow_pulled(count: int, leak: float, form: tuple, k: Scratch) -> None:
 
 
 @inner
+def most_pull(count: int, k: Scratch) -> float:
+    """Largest entry of k.pull."""
+    most = float32(0.0)
+    for i in range(uint64(count)):
+        most = max(most, k.pull[i])
+    return float(most)
+
+
+@inner
+def move_gently(s: State, low: int, count: int, leak: float, form: tuple, k: Scratch) -> None:
+    """`begin`, `flow_pulled` and `land` in one, to third order in kappa, which is at most GENTLE."""
+    voltage, wait, push, pull, kicks, z = s.voltage, s.wait, k.push, k.pull, k.kicks, k.normal
+    loss, start, reversal, slope = float32(leak), uint64(low), float32(form[0]), float32(form[1])
+    one, half, sixth, rest = float32(1.0), float32(0.5), float32(1.0 / 6.0), float32(1.0 / 24.0)
+    free_phi = one - loss * (half - loss * (sixth - rest * loss))
+    free_root = free_phi + rest * loss * loss * (one - half * loss)
+    by_free, by_root = one / free_phi, one / free_root
+    for i in range(uint64(count)):
+        v = float32(voltage[start + i])
+        pulled = slope * pull[i]
+        kappa = pulled + loss
+        phi = one - kappa * (half - kappa * (sixth - rest * kappa))
+        root = (phi + rest * kappa * kappa * (one - half * kappa)) * by_root
+        change = phi * (push[i] * by_free - (v - reversal) * pulled - v * loss) + root * z[i] + kicks[i]
+        free = wait[start + i] == int32(0)
+        voltage[start + i] += change if free else float32(0.0)
+        wait[start + i] -= int32(0) if free else int32(1)
+
+
+@inner
 def pull_back(count: int, form: tuple, k: Scratch) -> None:
     """Take k.moved towards V_I by the pull of the step, before a tabulated flow."""
     for i in range(count):

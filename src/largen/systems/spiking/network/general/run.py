@@ -14,6 +14,7 @@ from largen.numerics.xoshiro import lanes
 from largen.system import Arrays, Plan
 from largen.systems.spiking import constants as derived
 from largen.systems.spiking.drive import Drive, drive_of
+from largen.systems.spiking.network.general import space
 from largen.systems.spiking.network.general.arrivals import Classes, class_bytes, classes
 from largen.systems.spiking.network.general.assemble import (
     Rows,
@@ -23,6 +24,7 @@ from largen.systems.spiking.network.general.assemble import (
     sort_rows,
 )
 from largen.systems.spiking.network.general.links import build
+from largen.systems.spiking.network.general.spray import Spray, no_spray
 from largen.systems.spiking.network.general.state import (
     CONDUCTANCE,
     CURRENT,
@@ -73,6 +75,7 @@ class Network(NamedTuple):
     release: ReleaseRows
     classes: Classes
     links: Links
+    spray: Spray
     scratch: Scratch
     drive: Drive
 
@@ -80,7 +83,9 @@ class Network(NamedTuple):
 def require_possible(model: "SpikingNetwork", graph: str) -> None:
     """Refuse what this network cannot hold: a spread of strengths where spikes are counted, graphs made again."""
     one_of("graph", graph, GRAPHS)
-    if model.connectivity == "quenched" and graph == "regenerated":
+    if model.space is not None:
+        space.require_possible(model)
+    if model.connectivity != "annealed" and graph == "regenerated":
         raise InputError(
             'Argument `graph` must be "auto" or "stored" for a network with delays, in-degrees or synapses other than '
             "pending ones, whose targets are lists, but is 'regenerated'."
@@ -122,7 +127,7 @@ def plan(
     seconds = 1e-9 * total * neurons * (4.0 + 3.0 * float(rows.count.max()))
     edge = np.concatenate([[0], np.cumsum(size)])
     synapses, _ = expected(edge, connections(model))
-    if model.connectivity == "quenched":
+    if model.connectivity != "annealed":
         spread = bool(np.any(np.asarray(model.strength_spread) > 0.0))
         groups = float(most_groups(law.shares, connections(model)[1], _brings(model, rows)))
         state += (6.0 if spread else 4.0) * most_synapses(edge, connections(model))
@@ -131,6 +136,8 @@ def plan(
         state += 28.0 * (neurons if model.probability is not None else 2.0 * synapses / neurons)  # one row
         seconds += _BUILT * synapses * (4.0 if model.in_degree is not None else 1.0)
         seconds += 3e-9 * synapses * _RATE * 1e-3 * total * dt
+    elif model.space is not None:
+        seconds += 2e-8 * synapses * _RATE * 1e-3 * total * dt
     else:
         state += class_bytes(populations, 64.0 + 13.0 * np.sqrt(float(size.max())))
         seconds += 3e-9 * total * neurons * populations
@@ -138,6 +145,9 @@ def plan(
         distinct = np.unique(np.exp(-dt / derived.per_pair(model, model.decay)))
         state += release_bytes(distinct, int(size.max()))
     outputs, kept = _output_bytes(model, steps, record, dt)
+    if model.space is not None:
+        by_patch = 8.0 * len(steps) * populations * model.space.count
+        state, outputs, kept = state + 40.0 * neurons, outputs + 2.0 * by_patch, kept + by_patch
     return Plan("time_step", state + outputs, seconds, kept)
 
 
@@ -192,15 +202,21 @@ def at_start(
     rng: Callable[..., np.random.Generator],
     drive: Drive,
     tick: Callable[[], None] = lambda: None,
+    places: "space.Places | None" = None,
 ) -> Network:
-    """The network before its first step: no spike on its way, nothing pending, nobody refractory."""
+    """The network before its first step: no spike on its way, nothing pending, nobody refractory; in its places."""
     rows, law = sort_rows(model), derived.delays(model, dt)
     c, distinct = constants(model, rows, dt)
     populations, neurons, most = len(c.rows), int(c.edge[-1]), rows.kind.shape[1]
     size, slots = np.diff(c.edge), law.shares.shape[2] + 1
     brings = _brings(model, rows)
-    links = nothing(populations)
-    if c.quenched:
+    links, sprayed = nothing(populations), no_spray()
+    if places is not None:
+        sprayed = space.annealed(model, places, law.shares, brings)
+    if places is not None and model.connectivity != "annealed":
+        seed: Any = rng("graph").bit_generator.seed_seq
+        links = space.fixed_graph(model, places, law.shares, brings, seed.generate_state(2, np.uint64), tick)
+    elif places is None and c.quenched:
         seed: Any = rng("graph").bit_generator.seed_seq
         key = seed.generate_state(2, np.uint64)
         planned, links = wiring(c.edge, connections(model), law.shares, brings, key, rng("shares"))
@@ -230,6 +246,7 @@ def at_start(
             annealed=not c.quenched, constant=len(drive.rate) == 1,
         ),
         links,
+        sprayed,
         scratch(most),
         drive,
     )  # fmt: skip
@@ -273,9 +290,11 @@ def run(
     require_possible(model, graph)
     dt, steps = resolve(model, times, record, dt)
     total = int(steps[-1])
-    network = at_start(model, dt, rng, drive_of(model, float(times[0]), total, dt), lambda: tick(0.0))
+    places = None if model.space is None else space.place(model, rng)
+    network = at_start(model, dt, rng, drive_of(model, float(times[0]), total, dt), lambda: tick(0.0), places)
     c = network.constants
-    out = _output(model, c, steps, record)
+    out = _output(model, c, steps, record if places is None else (*record, "spikes"))
+    counts = None if places is None else space.Counts(places, c.edge, steps)
     sample(c.edge, network.state.wait, network.state.voltage, out)
     heard: list[tuple[np.ndarray, np.ndarray]] = []
     chunk = max(1, _CHUNK // int(c.edge[-1]))
@@ -283,11 +302,21 @@ def run(
     while step < total:
         check_pending(network.state.reach, chunk * int(c.edge[-1]))
         step = advance(*network, out, step, min(step + chunk, total), False, work)
-        heard.append((out.spike_step[: out.cursor[1]].copy(), out.spike_neuron[: out.cursor[1]].copy()))
+        listed = out.spike_step[: out.cursor[1]], out.spike_neuron[: out.cursor[1]]
+        if counts is not None:
+            counts.add(*listed)
+        if "spikes" in record:
+            heard.append((listed[0].copy(), listed[1].copy()))
         out.cursor[1] = 0
         tick(step / total)
     if out.pending.size:
         advance(*network, out, total, total, True, work)
     owner = np.searchsorted(c.edge, out.chosen, side="right") - 1
     out = out._replace(voltage=out.voltage + c.rest[owner, None])
-    return to_arrays(model, times, c.edge, dt, out, heard, record, _bins(model)[2])
+    found = to_arrays(model, times, c.edge, dt, out, heard, record, _bins(model)[2])
+    if places is None or counts is None:
+        return found
+    return found._replace(
+        values=dict(found.values) | {"patch_rate": counts.rates(dt)},
+        coords=dict(found.coords) | space.describe(places),
+    )

@@ -60,7 +60,8 @@ class Constants(NamedTuple):
         diffuse: Whether external kicks are white noise within the step (no size given), shape (P,).
         gaussian: Whether external kicks are Gaussian.
         adaptation: (step, what is left after a step, what w = 1 takes in a step), shape (P, 3).
-        quenched: Whether the graph is fixed.
+        quenched: Whether spikes go from neuron to neuron, along a fixed graph or between annealed patches.
+        gentle: Whether a small relaxation may be taken to third order, in single precision.
         dt: Step (ms).
     """
 
@@ -97,6 +98,7 @@ class Constants(NamedTuple):
     gaussian: bool
     adaptation: np.ndarray
     quenched: bool
+    gentle: bool
     dt: float
 
 

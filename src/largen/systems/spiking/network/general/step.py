@@ -25,6 +25,7 @@ from largen.systems.spiking.drive import Drive
 from largen.systems.spiking.network.general import neurons
 from largen.systems.spiking.network.general.arrivals import Classes, make_classes
 from largen.systems.spiking.network.general.delivery import deliver, remember
+from largen.systems.spiking.network.general.spray import Spray, scatter
 from largen.systems.spiking.network.general.state import (
     CHUNK,
     CONDUCTANCE,
@@ -43,7 +44,7 @@ from largen.systems.spiking.network.general.state import (
 )
 from largen.systems.spiking.network.general.wiring import Links
 from largen.systems.spiking.network.state import Output, Streams, record_spikes, sample
-from largen.systems.spiking.network.step import clear, draw_releases, spread_charges
+from largen.systems.spiking.network.step import GENTLE, clear, draw_releases, spread_charges
 from largen.systems.spiking.network.tables import Release as ReleaseRows
 
 
@@ -192,6 +193,7 @@ def _population(
     """Move population a; returns the spikes listed so far."""
     pulls, shrinks = _special(c, a)
     plain = c.neuron == LEAKY and not pulls and not shrinks
+    gentle = c.gentle and c.neuron == LEAKY and pulls == 1 and not shrinks
     noise, kick_noise = np.sqrt(external[1]), np.sqrt(external[3])
     for low in range(c.edge[a], c.edge[a + 1], CHUNK):
         high = min(low + CHUNK, c.edge[a + 1])
@@ -219,6 +221,8 @@ def _population(
             clear(k.normal, count)
         if plain:
             neurons.move_leaky(s, low, count, c.keep[a], k)
+        elif gentle and c.leak[a] + c.slope[a] * neurons.most_pull(count, k) <= GENTLE:
+            neurons.move_gently(s, low, count, c.leak[a], (c.reversal[a], c.slope[a]), k)
         else:
             _move(c, s, k, a, low, count, pulls, shrinks)
         fired = neurons.fire(c, s, a, low, high, fired, streams.refractory)
@@ -227,8 +231,8 @@ def _population(
 
 @kernel
 def advance(
-    c: Constants, s: State, streams: Streams, release: ReleaseRows, x: Classes, links: Links, k: Scratch, drive: Drive,
-    out: Output, step: int, stop: int, last: bool, work: np.ndarray,
+    c: Constants, s: State, streams: Streams, release: ReleaseRows, x: Classes, links: Links, spray: Spray, k: Scratch,
+    drive: Drive, out: Output, step: int, stop: int, last: bool, work: np.ndarray,
 ) -> int:  # fmt: skip
     """Take the steps step + 1..stop, fewer if the space for spikes runs out; returns the last step taken.
 
@@ -239,6 +243,7 @@ def advance(
         release: Rows of the releases.
         x: Classes of what arrives by chance.
         links: The fixed graph.
+        spray: Where annealed spikes go between patches.
         k: Room for a chunk.
         drive: The external drive.
         out: What is recorded.
@@ -255,6 +260,7 @@ def advance(
         fired = np.int64(0)
         if c.quenched:
             deliver(s, links, k, step)
+            scatter(s, spray, streams.synapses, step)
         for a in range(populations):
             _external(c, drive, step - 1, a, work)
             rate = drive.rate[min(step - 1, drive.rate.shape[0] - 1), a]

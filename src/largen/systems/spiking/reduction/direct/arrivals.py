@@ -20,6 +20,7 @@ the law of k is taken, but not whether its skewness is kept.
 import numpy as np
 
 from largen.numerics.compiled import inlined, part
+from largen.systems.spiking.reduction.patches import gather_patches
 
 LARGE = 2.0
 """Kicks larger than this many standard deviations of what arrives are no Gaussian noise."""
@@ -37,6 +38,9 @@ DRIFT, NOISE, FIRST, SECOND = range(4)
 def gather(layout, state, work):
     """Mean and variance of the arrivals of every class, from the spikes sent so many steps ago."""
     slots, clock = state.sent.shape[1], state.clock[0]
+    if layout.patches.count > 0:
+        gather_patches(layout.patches, state.sent, clock, work.mean_of, work.variance_of)
+        return
     for j in range(len(layout.source)):
         mean = variance = 0.0
         for d in range(layout.shares.shape[1]):

@@ -12,6 +12,7 @@ from largen.systems.spiking import constants
 from largen.systems.spiking.discretisation import MIN_SUPPORT
 from largen.systems.spiking.flow import flow_tables
 from largen.systems.spiking.reduction.layout import WHITE
+from largen.systems.spiking.reduction.patches import Patches, no_patches
 from largen.systems.spiking.time_step import refractory_steps
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class DirectLayout(NamedTuple):
         min_support: Shortest support of the density in a bin.
         closure: Says to what it shares with other reductions that there are no deviations.
         channels: Likewise, zeros, shape (P + 1,).
+        patches: How spikes travel between patches.
     """
 
     size: np.ndarray
@@ -113,6 +115,7 @@ class DirectLayout(NamedTuple):
     min_support: float
     closure: int
     channels: np.ndarray
+    patches: Patches
 
 
 def edges_of(model: "SpikingNetwork", grid: Grid) -> np.ndarray:
@@ -160,6 +163,7 @@ def build_layout(model: "SpikingNetwork", dt: float, grid: Grid, *, gaussian: bo
         min_support=MIN_SUPPORT / 100.0 * grid.above,
         closure=WHITE,
         channels=np.zeros(count + 1, np.int64),
+        patches=no_patches(),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from largen.checks import InputError, require
 from largen.systems.spiking import constants
 from largen.systems.spiking.drive import Drive
+from largen.systems.spiking.reduction.patches import Patches, no_patches, patches_of, repeat
 from largen.systems.spiking.reduction.quadrature.cells import MOST_CELLS, padded
 from largen.systems.spiking.reduction.quadrature.channels import Channels, channel_orders, channels_of, families_of
 from largen.systems.spiking.reduction.quadrature.drive import MOST_LOST, in_cells, poisson_kicks, reach_of
@@ -22,6 +23,7 @@ from largen.systems.spiking.time_step import refractory_steps, release
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
+    from largen.systems.spiking.sheet import Sheet
 
 __all__ = ["Channels", "Grid", "Layout", "build_layout", "channel_orders", "channels_of", "edges_of", "families_of"]
 
@@ -100,6 +102,7 @@ class Layout(NamedTuple):
         slots: Slots of the refractory pool: 1, or the steps of a fixed period.
         reach: Cells that the external noise reaches at most.
         first: Density at the start, as rows of families, shape (P, 3 row).
+        patches: How spikes travel between patches; with them `source` counts kinds.
     """
 
     size: np.ndarray
@@ -148,6 +151,7 @@ class Layout(NamedTuple):
     slots: int
     reach: int
     first: np.ndarray
+    patches: Patches
 
 
 def edges_of(model: "SpikingNetwork", grid: Grid) -> np.ndarray:
@@ -199,7 +203,29 @@ def build_layout(model: "SpikingNetwork", channels: Channels, grid: Grid, drive:
         row=padded(cells),
         reach=reach,
         first=first_density(model, edges, padded(cells)),
+        patches=no_patches(),
     )
+
+
+AXES = dict.fromkeys(
+    (
+        "size", "unit", "leak", "keep", "rest", "reversal", "reset", "kick", "leave", "delay", "longer", "families",
+        "shown", "first", "early", "nodes", "stride", "counts", "pulls", "stay", "charge", "steepest", "jump",
+        "outside", "source", "inputs", "chance", "degree", "shares", "weight", "spread", "halfway",
+    ),
+    "all",
+) | {"channels": "first", "classes": "first", "target": "population", "alike": "entry"}  # fmt: skip
+"""First axes of the constants that every patch has; see `patches.repeat`."""
+
+
+def in_patches(layout: Layout, sheet: "Sheet") -> Layout:
+    """The constants of a sheet from those of one patch; spikes are counted per neuron."""
+    size = layout.size / sheet.space.count
+    pairs, dt = (layout.target, layout.source), layout.dt
+    patches = patches_of(sheet.probability, size, pairs, layout.shares, sheet.pattern(dt))
+    flow = layout.flow
+    rows = (np.concatenate([values] * sheet.space.count) for values in (flow.first, flow.start, flow.entries))
+    return repeat(layout._replace(size=size, flow=FlowMatrix(flow.above, *rows)), patches, AXES)
 
 
 def fits(model: "SpikingNetwork", drive: Drive, grid: Grid) -> bool:

@@ -7,13 +7,14 @@ import numpy as np
 from largen.checks import InputError
 from largen.systems.spiking.drive import Drive
 from largen.systems.spiking.reduction.quadrature.chain import new_drawn, run_chain
-from largen.systems.spiking.reduction.quadrature.drive import in_cells
-from largen.systems.spiking.reduction.quadrature.layout import Channels, Grid, Layout, build_layout
+from largen.systems.spiking.reduction.quadrature.drive import Inputs, in_cells
+from largen.systems.spiking.reduction.quadrature.layout import Channels, Grid, Layout, build_layout, in_patches
 from largen.systems.spiking.reduction.quadrature.state import MOST_KICKS, Output, State, new_output, new_state, new_work
 from largen.systems.spiking.reduction.quadrature.step import run_steps, start
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
+    from largen.systems.spiking.sheet import Sheet
 
 
 class Run(NamedTuple):
@@ -41,6 +42,7 @@ def run(
     *,
     density: bool,
     rng: np.random.Generator | None = None,
+    sheet: "Sheet | None" = None,
 ) -> Run:
     """Run from rest.
 
@@ -52,12 +54,16 @@ def run(
         steps: Steps at which to record, increasing from 0, shape (T,).
         density: Whether to record the mass per cell.
         rng: Generator of the finite-size chain; None for the deterministic reduction.
+        sheet: The sheet of which `model` is a patch, or None.
     """
     layout = build_layout(model, channels, grid, drive)
+    inputs = in_cells(model, drive, grid.dt, layout.unit)
+    if sheet is not None:
+        layout = in_patches(layout, sheet)
+        inputs = Inputs(*(np.tile(values, (1, sheet.space.count)) for values in inputs))
     state, work = new_state(layout), new_work(layout)
     output = new_output(layout, steps, density=density)
     start(layout, state)
-    inputs = in_cells(model, drive, grid.dt, layout.unit)
     if rng is None:
         run_steps(layout, state, work, inputs, output)
     else:

@@ -18,6 +18,7 @@ from largen.systems.spiking.drive import Drive, drive_of
 from largen.systems.spiking.reduction.direct import bins as rules
 from largen.systems.spiking.reduction.quadrature.channels import Channels, channel_orders, channels_of
 from largen.systems.spiking.reduction.quadrature.choice import (
+    FAMILIES,
     MOST_CELLS_ABOVE,
     TRIAL,
     TRIAL_CELLS,
@@ -29,10 +30,13 @@ from largen.systems.spiking.reduction.quadrature.choice import (
 )
 from largen.systems.spiking.reduction.quadrature.layout import Grid, edges_of, fits
 from largen.systems.spiking.reduction.quadrature.run import Run, run
+from largen.systems.spiking.sheet import coordinates as patch_coordinates
+from largen.systems.spiking.sheet import split_patches
 from largen.systems.spiking.time_step import check_step, output_steps
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
+    from largen.systems.spiking.sheet import Sheet
 
 RECORDABLE = ("voltage_density",)
 DEPTH = 0.66
@@ -56,6 +60,7 @@ class Problem(NamedTuple):
         drive: The external drive.
         steps: Steps at which to record, increasing from 0, shape (T,).
         dt: Step (ms).
+        sheet: The sheet of which `model` is a patch, or None.
     """
 
     model: "SpikingNetwork"
@@ -63,6 +68,7 @@ class Problem(NamedTuple):
     drive: Drive
     steps: np.ndarray
     dt: float
+    sheet: "Sheet | None" = None
 
 
 class Choice(NamedTuple):
@@ -114,6 +120,7 @@ def solve(
     record: tuple[str, ...],
     orders: Any,
     error: bool,
+    sheet: "Sheet | None" = None,
 ) -> Arrays:
     """Solve the quadrature from rest.
 
@@ -126,16 +133,18 @@ def solve(
         record: Any of "voltage_density".
         orders: (excitatory, inhibitory), or "auto".
         error: Whether to estimate the error, which takes two more runs.
+        sheet: The sheet of which `model` is a patch, or None.
 
     Returns:
         `rate` (population, time), Hz: spikes in (times[i-1], times[i]] per neuron and second, 0 at times[0]; with
         pending synapses `pending` (population, source, time); on request `voltage_density` (population, bin, time)
-        with `refractory_fraction` (population, time).
+        with `refractory_fraction` (population, time). Of a sheet, means over it, with `patch_rate` (population, patch,
+        time).
 
     Raises:
         InputError: A field or an option that it does not have, or potentials diverge.
     """
-    problem = prepare(model, times, discretisation, engine, record)
+    problem = prepare(model, times, discretisation, engine, record, sheet)
     choice = choose(problem, discretisation.bin_width, orders, error)
     density, fixed = "voltage_density" in record, choice.fixed
     best = settle(problem, choice.orders, choice.cells, choice.depth, density=density, fixed=fixed)
@@ -144,7 +153,12 @@ def solve(
 
 
 def prepare(
-    model: "SpikingNetwork", times: np.ndarray, discretisation: Discretisation, engine: str, record: tuple[str, ...]
+    model: "SpikingNetwork",
+    times: np.ndarray,
+    discretisation: Discretisation,
+    engine: str,
+    record: tuple[str, ...],
+    sheet: "Sheet | None" = None,
 ) -> Problem:
     """Check what every run needs; arguments as of `solve`."""
     remedy = "Take closure='joint' for that." if model.is_basic else "Run the network with `simulate` for that."
@@ -152,9 +166,10 @@ def prepare(
     _check_model(model, record)
     dt = check_step(model, discretisation.dt) if model.neuron == "leaky" else real("dt", discretisation.dt, above=0.0)
     steps = output_steps(times, dt)
-    _require_memory(model, steps, _given_cells(model, discretisation.bin_width), record)
+    count = 1 if sheet is None else sheet.space.count
+    _require_memory(model, steps, _given_cells(model, discretisation.bin_width), record, count)
     drive = drive_of(model, float(times[0]), int(steps[-1]), dt)
-    return Problem(model, channels_of(model), drive, steps, dt)
+    return Problem(model, channels_of(model), drive, steps, dt, sheet)
 
 
 def _given_cells(model: "SpikingNetwork", width: float | None) -> int | None:
@@ -190,11 +205,22 @@ def describe(problem: Problem, choice: Choice, best: Solution) -> dict[str, Any]
 def coordinates(problem: Problem, grid: Grid, record: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Middles of the cells, where the density is recorded."""
     edges = edges_of(problem.model, grid)[0]
-    return {"bin": 0.5 * (edges[1:] + edges[:-1])} if record else {}
+    patches = {} if problem.sheet is None else patch_coordinates(problem.sheet.space)
+    return ({"bin": 0.5 * (edges[1:] + edges[:-1])} if record else {}) | patches
 
 
 def values_of(problem: Problem, done: Run, record: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """What a run recorded."""
+    """What a run recorded; of a sheet means over its patches, and the rate of every patch."""
+    values = _recorded(problem, done, record)
+    if problem.sheet is None:
+        return values
+    space = problem.sheet.space
+    split = {name: split_patches(array, space) for name, array in values.items()}
+    return {name: array.mean(axis=1) for name, array in split.items()} | {"patch_rate": split["rate"]}
+
+
+def _recorded(problem: Problem, done: Run, record: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """What a run recorded of all its populations."""
     values = {"rate": rates(done, problem.dt)}
     if problem.model.synapse != "exponential":
         values["pending"] = done.output.pending
@@ -262,15 +288,18 @@ def _check_model(model: "SpikingNetwork", record: tuple[str, ...]) -> None:
         require(same, "record", must, record, "Their cells differ.")
 
 
-def _require_memory(model: "SpikingNetwork", steps: np.ndarray, cells: int | None, record: tuple[str, ...]) -> None:
+def _require_memory(
+    model: "SpikingNetwork", steps: np.ndarray, cells: int | None, record: tuple[str, ...], patches: int = 1
+) -> None:
     """Refuse a reduction that does not fit; the message names the largest numbers that do."""
-    count, bins = len(model.size), 4.0 * (cells or MOST_CELLS_ABOVE)
+    sources, bins = len(model.size), 4.0 * (cells or MOST_CELLS_ABOVE)
+    count, families = sources * patches, 128 if patches == 1 else FAMILIES
     functions = sum(callable(x) for x in (model.external_rate, model.external_mean, model.external_sd))
     drive = 64.0 * count * float(steps[-1]) * min(functions, 1)
 
     def size(times: int) -> float:
-        outputs = 32.0 * times * count * (1 + count) + (32.0 * float(times) * count * bins if record else 0.0)
-        return 1e6 + 8.0 * 128 * 3 * count * bins + drive + outputs
+        outputs = 32.0 * times * count * (1 + sources) + (32.0 * float(times) * count * bins if record else 0.0)
+        return 1e6 + 8.0 * families * 3 * count * bins + drive + outputs
 
     smaller = {"{} output times": (len(steps), lambda k: size(k) if k > 1 else -1.0)}
     what = f"The reduction of {int(np.sum(model.size))} neurons"
@@ -288,7 +317,7 @@ def _known(noise: Noise | None) -> Noise:
 def _trial(problem: Problem) -> Solution:
     """A cheap run from which orders and cells are chosen: order 1 in every channel, 3 where there is one only."""
     end = max(round(TRIAL / problem.dt), 2)
-    halves = problem._replace(steps=np.array([0, end // 2, end]))
+    halves = problem._replace(steps=np.array([0, end // 2, end]), sheet=None)
     order = 3 if np.bincount(problem.channels.target, minlength=1).max() < 2 else 1
     return settle(halves, (order, order), TRIAL_CELLS, DEPTH, density=False, fixed=False)
 
@@ -309,7 +338,8 @@ def settle(
     while True:
         bins = rules.with_depth(problem.model, cells, depth)
         grid = Grid(by_channel, bins.above, bins.below, problem.dt)
-        done = run(problem.model, problem.channels, grid, problem.drive, problem.steps, density=density)
+        asked = (problem.model, problem.channels, grid, problem.drive, problem.steps)
+        done = run(*asked, density=density, sheet=problem.sheet)
         if diverged(done):
             if fixed or halvings == _HALVINGS:
                 raise InputError(
@@ -357,6 +387,8 @@ def _estimate(problem: Problem, best: Solution, orders: tuple[int, int], noise: 
     b = settle(problem, lower, best.grid.above, best.depth, density=False, fixed=False)
     c = settle(problem, lower, wide, best.depth, density=False, fixed=False)
     rate, of_b, of_c = (mean_rates(solution.run, problem.dt) for solution in (best, b, c))
+    if problem.sheet is not None:
+        rate, of_b, of_c = (split_patches(one, problem.sheet.space).mean(axis=1) for one in (rate, of_b, of_c))
     by_order, by_width = np.abs(rate - of_b), np.abs(of_b - of_c)
     error, flags = np.maximum(by_order, by_width), []
     if np.any(rate < 0.0):

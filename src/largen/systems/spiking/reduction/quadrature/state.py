@@ -97,7 +97,7 @@ class Output(NamedTuple):
     Attributes:
         steps: Steps at which it records, increasing from 0, shape (T,).
         spikes: Spikes per neuron since the time before, shape (P, T).
-        pending: Mean number of pending spikes, [target, source], shape (P, P, T).
+        pending: Mean number of pending spikes, [target, source], shape (P, P, T); in patches the sources are kinds.
         density: Mass per cell, shape (P, K, T), or (P, K, 0) if not wanted.
         refractory: Fraction of refractory neurons, shape (P, T) or (P, 0).
     """
@@ -156,11 +156,12 @@ def new_work(layout: Layout) -> Work:
 def new_output(layout: Layout, steps: np.ndarray, *, density: bool = False) -> Output:
     """Room for what a run records at `steps`; with the density, also mass per cell and refractory neurons."""
     P, T = len(layout.size), len(steps)
+    sources = layout.patches.kinds or P
     kept = T if density else 0
     return Output(
         steps=np.ascontiguousarray(steps, np.int64),
         spikes=np.zeros((P, T)),
-        pending=np.zeros((P, P, T)),
+        pending=np.zeros((P, sources, T)),
         density=np.zeros((P, layout.cells, kept)),
         refractory=np.zeros((P, kept)),
     )

@@ -1,0 +1,163 @@
+"""Annealed spikes between patches: every spike draws its targets anew, at the cost of the targets that it reaches.
+
+A spike of kind b in patch y reaches each neuron of kind a in patch x with the probability P_ab(x - y), by itself. The
+offsets of a pair of kinds are sorted into bands in which the probabilities differ by a factor of two at most. The
+neurons of a band's patches, for all spikes of the step one after another, form one long list, through which the draws
+skip by geometric gaps at the band's largest probability; a neuron that is met is taken with its own over that. Source
+of the skipping: L. Devroye, Non-Uniform Random Variate Generation (1986), X.2.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import float32, uint64
+
+from largen.numerics.compiled import inner
+from largen.numerics.xoshiro import next_word
+from largen.systems.spiking.network.general.state import State
+
+_BAND = 0.5
+"""Smallest probability of a band over its largest."""
+
+
+class Spray(NamedTuple):
+    """Where annealed spikes go; M patches, B bands.
+
+    Attributes:
+        shape: Patches along both axes, int64, shape (2,); (0, 0) without annealed patches.
+        edge: First neuron of every patch of every kind, shape (A, M + 1).
+        source: Source kind of a band, shape (B,).
+        target: Target kind, shape (B,).
+        delay: Steps after which its spikes act, shape (B,).
+        row: Row of what arrives, shape (B,).
+        brings: What a spike adds there, float32, shape (B,).
+        rate: -log(1 - largest probability), shape (B,); infinite where it is 1.
+        first: First offset of each band, shape (B + 1,).
+        offset0: Offset along the first axis, shape (offsets,).
+        offset1: Offset along the second axis.
+        kept: Its probability over the largest of the band.
+        most: Neurons of the fullest patch of a kind, shape (A,).
+    """
+
+    shape: np.ndarray
+    edge: np.ndarray
+    source: np.ndarray
+    target: np.ndarray
+    delay: np.ndarray
+    row: np.ndarray
+    brings: np.ndarray
+    rate: np.ndarray
+    first: np.ndarray
+    offset0: np.ndarray
+    offset1: np.ndarray
+    kept: np.ndarray
+    most: np.ndarray
+
+
+def no_spray() -> Spray:
+    """Without annealed patches."""
+    none, real = np.zeros(0, np.int64), np.zeros(0)
+    return Spray(
+        np.zeros(2, np.int64), np.zeros((0, 1), np.int64), none, none, none, none, real.astype(np.float32), real,
+        np.zeros(1, np.int64), none, none, real, none,
+    )  # fmt: skip
+
+
+def spray(
+    probability: np.ndarray,
+    edge: np.ndarray,
+    shares: np.ndarray,
+    row: np.ndarray,
+    brings: np.ndarray,
+) -> Spray:
+    """Where annealed spikes go.
+
+    Args:
+        probability: P by offset (target - source), [target][source], shape (A, A, n0, n1).
+        edge: First neuron of every patch of every kind, shape (A, M + 1).
+        shares: Share of the synapses with a delay of 1, 2, ... steps, [target][source][delay].
+        row: Row of what arrives, [target][source].
+        brings: What a spike adds there, [target][source].
+    """
+    shape, found, offsets, kept = probability.shape[2:], [], [], []
+    for a, b, d in np.argwhere(shares > 0.0).tolist():
+        flat = (probability[a, b] * shares[a, b, d]).ravel()
+        order = np.argsort(-flat, kind="stable")
+        order = order[flat[order] > 0.0]
+        while len(order):
+            top = flat[order[0]]
+            count = int(np.searchsorted(-flat[order], -_BAND * top, side="right"))
+            found.append((b, a, d + 1, row[a, b], brings[a, b], np.inf if top >= 1.0 else -np.log1p(-top), count))
+            offsets.append(order[:count])
+            kept.append(flat[order[:count]] / top)
+            order = order[count:]
+    columns = list(zip(*found, strict=True)) if found else [()] * 7
+    place = np.concatenate(offsets) if offsets else np.zeros(0, np.int64)
+    at0, at1 = np.unravel_index(place, shape)
+    return Spray(
+        shape=np.array(shape, np.int64),
+        edge=np.ascontiguousarray(edge, np.int64),
+        source=np.array(columns[0], np.int64),
+        target=np.array(columns[1], np.int64),
+        delay=np.array(columns[2], np.int64),
+        row=np.array(columns[3], np.int64),
+        brings=np.array(columns[4], np.float32),
+        rate=np.array(columns[5], np.float64),
+        first=np.concatenate([[0], np.cumsum(columns[6])]).astype(np.int64),
+        offset0=at0.astype(np.int64),
+        offset1=at1.astype(np.int64),
+        kept=np.concatenate(kept) if kept else np.zeros(0),
+        most=np.diff(edge, axis=1).max(axis=1).astype(np.int64),
+    )
+
+
+@inner
+def _uniform(lanes: np.ndarray) -> float:
+    """A number in (0, 1)."""
+    word = next_word(lanes[0], lanes[1], lanes[2], lanes[3], uint64(0))
+    return (float(word >> uint64(11)) + 0.5) * 2.0**-53
+
+
+@inner
+def _patch_of(edge: np.ndarray, neuron: int) -> int:
+    """The patch of a neuron of one kind, whose patches differ by one neuron at most."""
+    patches = edge.size - 1
+    guess = int((neuron - edge[0]) * patches / (edge[patches] - edge[0]))
+    while neuron < edge[guess]:
+        guess -= 1
+    while neuron >= edge[guess + 1]:
+        guess += 1
+    return guess
+
+
+@inner
+def scatter(s: State, x: Spray, lanes: np.ndarray, step: int) -> None:
+    """Let the spikes arrive whose delay ends with this step."""
+    slots = s.sent.shape[0]
+    for band in range(x.source.size):
+        slot = (step - x.delay[band] + slots) % slots
+        begin, end = s.sent_to[slot, x.source[band]], s.sent_to[slot, x.source[band] + 1]
+        a, first, rate = x.target[band], x.first[band], x.rate[band]
+        most, out, brings = x.most[a], s.arriving[x.row[band]], float32(x.brings[band])
+        each = (x.first[band + 1] - first) * most  # neurons, and places that a smaller patch leaves empty
+        total, place, known = (end - begin) * each, 0, -1
+        patch0 = patch1 = 0
+        while True:
+            if rate < np.inf:
+                gap = -np.log(_uniform(lanes)) / rate
+                place += int(min(gap, float(total)))
+            if place >= total:
+                break
+            spike, within = place // each, place % each
+            offset, number = first + within // most, within % most
+            if spike != known:
+                known = spike
+                patch = _patch_of(x.edge[x.source[band]], s.sent[slot, begin + spike])
+                patch0, patch1 = patch // x.shape[1], patch % x.shape[1]
+            at = (patch0 + x.offset0[offset]) % x.shape[0] * x.shape[1] + (patch1 + x.offset1[offset]) % x.shape[1]
+            low = x.edge[a, at]
+            if low + number < x.edge[a, at + 1]:
+                kept = x.kept[offset]
+                if kept == 1.0 or _uniform(lanes) < kept:
+                    out[low + number] += brings
+            place += 1

@@ -1,0 +1,92 @@
+"""A spiking network on a ring or a sheet: what its space makes of the model, for network and reduction alike."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from largen.checks import InputError, real, require, shown
+from largen.space.geometry import AbstractSpace
+from largen.space.patches import by_pair, named, patch_probability, warn_of_wide_patches
+
+if TYPE_CHECKING:
+    from largen.systems.spiking.model import SpikingNetwork
+
+PERTURBED = 50.0
+"""Time from the start (ms) in which a perturbation acts on what arrives."""
+
+
+class Sheet(NamedTuple):
+    """A model in patches; A kinds (its populations).
+
+    Attributes:
+        space: The ring or sheet.
+        model: One patch of it, at the sheet's in-degrees: the model without space.
+        probability: P by offset (target - source), [target][source], shape (A, A, n0, n1); n0 = 1 on a ring.
+        clipped: Share of the in-degree lost where a probability would exceed 1, [target][source].
+        perturbation: Amplitude and mode, or None.
+    """
+
+    space: AbstractSpace
+    model: "SpikingNetwork"
+    probability: np.ndarray
+    clipped: np.ndarray
+    perturbation: tuple[float, tuple[int, ...]] | None = None
+
+    def pattern(self, dt: float) -> tuple[np.ndarray, int]:
+        """Factor of what arrives at every patch, shape (M,), and the number of first steps for which it acts."""
+        if self.perturbation is None:
+            return np.ones(self.space.count), 0
+        amplitude, mode = self.perturbation
+        return 1.0 + amplitude * self.space.wave(mode), round(PERTURBED / dt)
+
+
+def sheet_of(model: "SpikingNetwork", perturbation: Any = None) -> Sheet:
+    """The sheet of a model with space; warns of patches that are wide against a kernel.
+
+    Args:
+        model: The network, scaled to its number of neurons.
+        perturbation: (amplitude, mode), or None.
+    """
+    space, labels, count = model.space, model.populations, len(model.size)
+    p = np.broadcast_to(np.asarray(model.probability, np.float64), (count, count))
+    kernels = named(model.kernel, labels)
+    warn_of_wide_patches(kernels, space)
+    values, clipped = np.zeros((count, count, *space.shape)), np.zeros((count, count))
+    known: dict[tuple[int, float], Any] = {}
+    for a, row in enumerate(by_pair(model.kernel, count)):
+        for b, kernel in enumerate(row):
+            key = (id(kernel), float(p[a, b]))
+            name = f"kernel[{labels[a]},{labels[b]}]"
+            found = known.setdefault(key, None) or patch_probability(kernel, space, p[a, b], name=name)
+            known[key] = found
+            values[a, b], clipped[a, b] = found.values, found.clipped
+    shape = (1, *space.shape) if space.dimensions == 1 else space.shape
+    local = model.replace(space=None, kernel=None, connectivity="annealed")
+    return Sheet(space, local, values.reshape(count, count, *shape), clipped, checked_perturbation(space, perturbation))
+
+
+def checked_perturbation(space: AbstractSpace, given: Any) -> tuple[float, tuple[int, ...]] | None:
+    """(amplitude, mode) as a number and one integer per axis."""
+    if given is None:
+        return None
+    if not (isinstance(given, tuple | list) and len(given) == 2):
+        must = "be None or (amplitude, mode), such as (1e-3, 2) or (1e-3, (1, 0))"
+        raise InputError(f"Argument `perturbation` must {must}, but is {shown(given)}.")
+    amplitude = real("perturbation", given[0])
+    require(abs(amplitude) < 1.0, "perturbation", "have an amplitude below 1", amplitude)
+    return amplitude, space.mode(given[1])
+
+
+def coordinates(space: AbstractSpace) -> dict[str, Any]:
+    """Coordinates of the dim `patch`: its number, and the centre x (and y) of every patch."""
+    centres, names = space.centres(), "xy"
+    note = {"units": "length", "long_name": "centre of a patch along an axis"}
+    found: dict[str, Any] = {"patch": np.arange(space.count)}
+    for axis in range(space.dimensions):
+        found[names[axis]] = ("patch", np.ascontiguousarray(centres[:, axis]), note)
+    return found
+
+
+def split_patches(values: np.ndarray, space: AbstractSpace) -> np.ndarray:
+    """Rows counted patch by patch, shape (M A, ...), as (population, patch, ...)."""
+    return np.ascontiguousarray(np.moveaxis(values.reshape(space.count, -1, *values.shape[1:]), 0, 1))

@@ -1,0 +1,256 @@
+"""Networks on rings and sheets: fields, the reduction by convolution against one with every pair of patches."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import largen as ln
+from largen.checks import InputError
+from largen.numerics.compiled import kernel
+from largen.numerics.streams import stream
+from largen.space import GaussianKernel, Ring, Torus
+from largen.systems.spiking.discretisation import Discretisation
+from largen.systems.spiking.drive import drive_of
+from largen.systems.spiking.network.general import space
+from largen.systems.spiking.network.general.assemble import sort_rows
+from largen.systems.spiking.network.general.run import at_start
+from largen.systems.spiking.network.general.spray import scatter
+from largen.systems.spiking.reduction.layout import build_layout as moments
+from largen.systems.spiking.reduction.layout import in_patches as moments_in_patches
+from largen.systems.spiking.reduction.quadrature.channels import channel_orders, channels_of
+from largen.systems.spiking.reduction.quadrature.drive import in_cells
+from largen.systems.spiking.reduction.quadrature.layout import Grid, build_layout, in_patches
+from largen.systems.spiking.reduction.quadrature.state import new_output, new_state, new_work
+from largen.systems.spiking.reduction.quadrature.step import run_steps, start
+from largen.systems.spiking.reduction.run import run as run_moments
+from largen.systems.spiking.sheet import sheet_of
+
+KERNELS = (
+    (GaussianKernel(0.3), GaussianKernel(0.45)),
+    (GaussianKernel(0.5), GaussianKernel(0.3)),
+)
+NUMBERS = {
+    "strength": ((3.0, 9.0), (5.0, 10.0)),
+    "decay": ((3.0, 10.0), (3.0, 10.0)),
+    "membrane_time": 20.0,
+    "refractory_time": 2.0,
+    "refractory": "fixed",
+    "external_rate": 0.0,
+    "external_mean": 5.0,
+    "external_sd": 5.0**0.5,
+}
+
+
+BASIC = {"external_rate": 160.0, "external_mean": 0.0, "external_sd": 0.0}
+
+
+def sheet_model(sheet=None, **fields):
+    given = {"size": (1200, 400), "probability": 0.05, "space": sheet or Ring(4), "kernel": KERNELS} | NUMBERS
+    return ln.SpikingNetwork(**(given | fields))
+
+
+def blocks(model, **changes):
+    """The same network with every patch of every population as a population, by hand: patch by patch."""
+    sheet, count = sheet_of(model), model.space.count
+    kinds, shape = len(model.size), sheet.probability.shape[2:]
+    p = np.zeros((count * kinds,) * 2)
+    at = np.array([np.unravel_index(x, shape) for x in range(count)])
+    for x, y, a, b in np.ndindex(count, count, kinds, kinds):
+        offset = (at[x] - at[y]) % np.array(shape)
+        p[x * kinds + a, y * kinds + b] = sheet.probability[a, b, offset[0], offset[1]]
+    own = {name: np.tile(np.asarray(NUMBERS[name]), (count, count)) for name in ("strength", "decay")}
+    fields = NUMBERS | own | {"size": np.tile(model.size // count, count), "probability": p} | changes
+    delay = np.tile(np.broadcast_to(model.delay, (kinds, kinds)), (count, count))
+    return ln.SpikingNetwork(inhibitory=np.tile(model.inhibitory, count), delay=delay, **fields)
+
+
+def by_quadrature(model, sheet, push, steps):
+    """Spikes per neuron and pending spikes of a run under a drive that differs between patches."""
+    channels, dt = channels_of(model), 0.1
+    drive = drive_of(model, 0.0, int(steps[-1]), dt)
+    layout = build_layout(model, channels, Grid(channel_orders(channels, 1, 1), 16, 16, dt), drive)
+    inputs = in_cells(model, drive, dt, layout.unit)
+    if sheet is not None:
+        layout = in_patches(layout, sheet)
+        inputs = type(inputs)(*(np.tile(values, (1, sheet.space.count)) for values in inputs))
+    inputs = inputs._replace(push=np.ascontiguousarray(inputs.push * push))
+    state, work, output = new_state(layout), new_work(layout), new_output(layout, steps)
+    start(layout, state)
+    run_steps(layout, state, work, inputs, output)
+    return output.spikes, output.pending
+
+
+@pytest.mark.parametrize("ground", [Ring(4), Torus((3, 4))])
+def test_the_convolution_gives_what_all_pairs_of_patches_give(ground):
+    model = sheet_model(ground, delay=((1.0, 0.5), (0.1, 0.5)), size=(1200, 600), probability=0.03)
+    push = np.random.default_rng(3).uniform(0.8, 1.4, 2 * ground.count)
+    steps = np.array([0, 200, 500])
+    sheet = sheet_of(model)
+    spikes, pending = by_quadrature(sheet.model, sheet, push, steps)
+    other, of_pairs = by_quadrature(blocks(model), None, push, steps)
+    assert spikes[:, -1].min() > 0.0
+    assert np.ptp(spikes[::2, -1]) > 0.05 * spikes[::2, -1].max()
+    np.testing.assert_allclose(spikes, other, rtol=0.0, atol=2e-11)  # rounding, which small cells enlarge
+    by_kind = of_pairs.reshape(len(of_pairs), ground.count, 2, len(steps)).sum(axis=1)
+    np.testing.assert_allclose(pending, by_kind, rtol=0.0, atol=1e-10)
+
+
+# The network ------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def _scatter(state, spray, lanes, steps):
+    for _ in range(steps):
+        scatter(state, spray, lanes, 1)
+
+
+def arrivals(model, fired, steps):
+    """What arrives at every neuron, row by row, after a step in which these neurons fired, summed over repetitions."""
+    places = space.place(model, lambda *names: stream(1, *names))
+    rows = sort_rows(model)
+    sprayed = space.annealed(model, places, np.ones((2, 2, 1)), (rows.source, rows.brings, rows.brings * 0.0))
+    network = at_start(model, 0.1, lambda *names: stream(1, *names), drive_of(model, 0.0, 1, 0.1), places=places)
+    state = network.state
+    state.sent[0, : len(fired)] = fired
+    first = model.size[0]
+    state.sent_to[0] = [0, np.searchsorted(fired, first), len(fired)]
+    _scatter(state, sprayed, network.streams.synapses, steps)
+    return state.arriving, places
+
+
+@pytest.mark.parametrize("sheet", [Ring(6), Torus((3, 4))])
+def test_annealed_spikes_reach_each_neuron_with_the_probability_of_the_patches(sheet):
+    """Every neuron's number of arrivals is binomial; false alarm 1e-6."""
+    model = sheet_model(sheet, size=(100, 50), probability=0.15)
+    fired, steps = np.array([0, 37, 99, 102, 149]), 20_000
+    got, places = arrivals(model, fired, steps)
+    of_kind = np.repeat([0, 1], model.size)
+    at = np.array(np.unravel_index(places.patch, places.sheet.probability.shape[2:]))
+    expected = np.zeros(got.shape)
+    for j in fired:
+        offset = (at - at[:, [j]]) % np.array(places.sheet.probability.shape[2:])[:, None]
+        expected[of_kind[j]] += places.sheet.probability[of_kind, of_kind[j], offset[0], offset[1]]
+    z = (got - steps * expected) / np.sqrt(steps * expected)
+    assert np.abs(z).max() < stats.norm.isf(0.5e-6 / got.size)  # a binomial number varies less than a Poisson one
+    shifted = np.roll(expected, 5, axis=1)
+    assert np.abs((got - steps * shifted) / np.sqrt(steps * shifted)).max() > 10.0
+
+
+@pytest.mark.parametrize("connectivity", ["annealed", "quenched", "neurons"])
+def test_a_sheet_runs_and_its_patches_add_up_to_its_rate(connectivity):
+    model = sheet_model(Torus((3, 4)), connectivity=connectivity, size=(600, 200), probability=0.05, delay=0.5)
+    run = ln.simulate(model, np.arange(0.0, 101.0, 10.0), seed=2)
+    weighted = (run.patch_rate * run.patch_size).sum("patch") / run.patch_size.sum("patch")
+    np.testing.assert_allclose(weighted.transpose(*run.rate.dims), run.rate, rtol=1e-12)
+    assert run.patch_rate.dims == ("realisation", "population", "patch", "time")
+    assert float(run.rate[:, :, 5:].min()) > 0.0
+    np.testing.assert_allclose(run.y[:4], [0.125, 0.375, 0.625, 0.875])
+
+
+def test_a_flat_kernel_makes_the_graph_of_a_network_without_space():
+    """With one patch the in-degree is binomial: the mean over 300 neurons within a 1e-6 bound."""
+    model = sheet_model(Ring(1), kernel=GaussianKernel(1.0), connectivity="quenched", size=(300, 100), probability=0.2)
+    places = space.place(model, lambda *names: stream(4, *names))
+    rows = sort_rows(model)
+    links = space.fixed_graph(
+        model, places, np.ones((2, 2, 1)), (rows.source, rows.brings, 0.0 * rows.brings), np.array([3, 4], np.uint64),
+        lambda: None,
+    )  # fmt: skip
+    total = len(links.target)
+    assert abs(total - 0.2 * 400**2) < stats.norm.isf(0.5e-6) * np.sqrt(0.16 * 400**2)
+    assert links.start[-1] == total
+    assert all(len(set(links.target[a:b].tolist())) == b - a for a, b in itertools.pairwise(links.start))
+
+
+# Fields -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_gives_the_model_back(tmp_path):
+    model = sheet_model(Torus((3, 2), (1.0, 2.0)), connectivity="neurons", positions="random")
+    assert repr(ln.read_model(ln.write_model(model, tmp_path / "sheet.yaml"))) == repr(model)
+    assert model.value("kernel[e,i].width") == 0.45
+    assert model.replace(**{"kernel[e,i].width": 0.4}).value("kernel[e,i].width") == 0.4
+
+
+def test_one_probability_stands_for_all_pairs():
+    np.testing.assert_array_equal(ln.SpikingNetwork(probability=0.3).probability, np.full((2, 2), 0.3))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"kernel": None}, "`kernel` must be given with `space`"),
+        ({"space": None}, "`kernel` must be absent without `space`"),
+        ({"space": None, "kernel": None, "connectivity": "neurons"}, "`connectivity` must be 'annealed' or 'quenched'"),
+        ({"probability": None, "in_degree": 20}, "`in_degree` must be absent with `space`"),
+        ({"kernel": GaussianKernel(3.0)}, "at most the length 1"),
+    ],
+)
+def test_fields_that_do_not_belong_together_are_refused(fields, message):
+    with pytest.raises(InputError, match=message):
+        sheet_model(**fields)
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (lambda m: ln.simulate(m.replace(strength_spread=0.1), [0.0, 1.0]), "strength_spread"),
+        (lambda m: ln.simulate(m.replace(space=Ring(500)), [0.0, 1.0]), "space.patches"),
+        (lambda m: ln.solve_limit(m, [0.0, 1.0], static_spread=True), "static_spread"),
+        (lambda m: ln.solve_limit(m, [0.0, 1.0], finite_size=True), "finite_size"),
+        (lambda m: ln.solve_limit(m, [0.0, 1.0], perturbation=(0.1, 3)), "mode"),
+        (lambda m: ln.solve_limit(m, [0.0, 1.0], perturbation=0.1), "perturbation"),
+        (lambda m: m.dynamics(None, n=None), "space"),
+        (lambda m: m.smooth([0.0, 1.0]), "space"),
+        (lambda m: m.equations(), "space"),
+    ],
+)
+def test_what_a_sheet_cannot_do_is_refused(use, message):
+    with pytest.raises(InputError, match=message):
+        use(sheet_model())
+
+
+def test_joint_by_convolution_gives_what_all_pairs_of_patches_give():
+    """Both engines of the moments, with an external rate that makes a network of Chang et al. of the block matrix."""
+    model = sheet_model(Torus((3, 4)), probability=0.03, **BASIC)
+    sheet, chosen = sheet_of(model), Discretisation(bin_width=5.0)
+    drive = np.random.default_rng(3).uniform(100.0, 180.0, (1, 24))
+    steps = np.array([0, 200, 500])
+    mine, _ = run_moments(moments_in_patches(moments(sheet.model, chosen), sheet), drive, steps)
+    other, _ = run_moments(moments(blocks(model, **BASIC), chosen), drive, steps)
+    assert np.ptp(mine.spikes[::2, -1]) > 0.05 * mine.spikes[::2, -1].max()
+    np.testing.assert_allclose(mine.spikes, other.spikes, rtol=1e-12, atol=1e-11)
+    by_kind = other.pending.reshape(24, 12, 2, 3).sum(axis=1)
+    np.testing.assert_allclose(mine.pending, by_kind, rtol=1e-12, atol=1e-12)
+
+
+def test_a_homogeneous_sheet_has_the_rates_of_one_patch_and_a_perturbation_shows():
+    model = sheet_model(Ring(6), probability=0.05)
+    times = np.arange(0.0, 81.0, 10.0)
+    one = model.replace(space=None, kernel=None)
+    options = {"bin_width": 5.0, "closure": "joint"}
+    flat = ln.solve_limit(model, times, **options)
+    wavy = ln.solve_limit(model, times, perturbation=(0.2, 1), **options)
+    np.testing.assert_allclose(flat.patch_rate, flat.rate.expand_dims(patch=6, axis=1).values, rtol=1e-9)
+    seen = 2.0 * np.abs(np.fft.fft(wavy.patch_rate.values[0], axis=0))[1, -1] / 6.0
+    assert 0.01 < seen < 10.0
+    assert wavy.attrs["perturbation"] == 0.2
+    kept = ln.solve_limit(one, times, closure="quadrature", bin_width=5.0, orders=(1, 1), error=False)
+    np.testing.assert_allclose(flat.rate[:, -1], kept.rate[:, -1], rtol=0.25)
+
+
+def test_the_chain_of_a_sheet_has_integer_neurons_and_the_mean_of_its_reduction():
+    """Mean rate of 4 realisations over 200 ms within 6 %; the chain of 1/4 the strengths is far away."""
+    model = sheet_model(Ring(5), size=(1203, 401), probability=0.05)
+    times = np.arange(0.0, 301.0, 50.0)
+    chain = ln.solve_limit(model, times, finite_size=True, realisations=2, seed=3, bin_width=5.0)
+    mean = ln.solve_limit(model, times, closure="joint", bin_width=5.0)
+    assert chain.patch_rate.dims == ("realisation", "population", "patch", "time")
+    size = np.array([240, 241, 240, 241, 241])
+    spikes = chain.patch_rate[:, 0].values * size[:, None] * 0.05
+    np.testing.assert_allclose(spikes, np.rint(spikes), atol=1e-6)
+    np.testing.assert_allclose(
+        chain.rate[:, :, 2:].mean(("realisation", "time")), mean.rate[:, 2:].mean("time"), rtol=0.1
+    )
