@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from largen.io.recordings import recording as recording
     from largen.io.results import load as load
     from largen.io.results import save as save
+    from largen.io.scripts import to_brian2 as to_brian2
+    from largen.io.scripts import to_nest as to_nest
+    from largen.io.scripts import to_xppauto as to_xppauto
     from largen.parameters import TimeSeries as TimeSeries
     from largen.simulation import Interrupted as Interrupted
     from largen.simulation import simulate as simulate
@@ -68,7 +71,10 @@ _HOME = {
     "read_model": "io.model_files",
     "write_model": "io.model_files",
     "equations": "io.latex",
+    "to_brian2": "io.scripts",
     "to_neo": "io.neo",
+    "to_nest": "io.scripts",
+    "to_xppauto": "io.scripts",
     "read_recording": "io.reading",
     "recording": "io.recordings",
     "fit": "fitting",
@@ -149,7 +155,10 @@ __all__ = (
     "simulate",
     "solve_limit",
     "sweep",
+    "to_brian2",
     "to_neo",
+    "to_nest",
+    "to_xppauto",
     "write_model",
 )
 

@@ -15,6 +15,7 @@ from largen.commands.convergence import convergence
 from largen.commands.equations import equations
 from largen.commands.examples import examples
 from largen.commands.explore import explore
+from largen.commands.export import export
 from largen.commands.fit import fit
 from largen.commands.limit import limit
 from largen.commands.output import tell
@@ -35,6 +36,7 @@ COMMANDS = (
     sweep,
     fit,
     equations,
+    export,
     explore,
     examples,
     show,

@@ -200,6 +200,10 @@ class AbstractSystem(AbstractComponent):
         """The limit's equations (those of n neurons where n is given) as LaTeX, with this model's own numbers."""
         self._refuse("no equations that it can write")
 
+    def export(self, to: str, *, n: int | None = None, **settings: Any) -> str:
+        """The network as a script of another simulator, or the limit as a file of another program, named by `to`."""
+        self._refuse(f"no script for {to!r}")
+
     def covariance_of_averages(
         self, times: np.ndarray, weights: Mapping[str, np.ndarray], *, n: int, options: Mapping[str, Any]
     ) -> dict[str, np.ndarray]:

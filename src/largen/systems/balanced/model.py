@@ -381,6 +381,14 @@ class BalancedNetwork(AbstractFlowSystem):
 
         return latex.write(self, n)
 
+    def export(self, to: str, *, n: int | None = None, **settings: Any) -> str:
+        """The limit as an .ode file of XPPAUT; see `xppauto`."""
+        if to != "xppauto":
+            return super().export(to, n=n, **settings)
+        from largen.systems.balanced import xppauto
+
+        return xppauto.write(self, n)
+
     def dynamics(self, parameter: str | None, *, n: int | None, skewness: bool = True) -> Dynamics:
         """The limit as a constrained system (n None), or the flow of the moments at n neurons."""
         from largen.systems.balanced import dynamics

@@ -346,6 +346,15 @@ class SpikingNetwork(AbstractIntegrateAndFire):
 
         return latex_general.write(self if n is None else self.scaled(n))
 
+    def export(self, to: str, *, n: int | None = None, **settings: Any) -> str:
+        """The network as a script of Brian2 or NEST; see `scripts`."""
+        from largen.systems.spiking.scripts import brian2, common, nest
+
+        writers = {"brian2": brian2.write, "nest": nest.write}
+        if to not in writers:
+            return super().export(to, n=n, **settings)
+        return writers[to](self if n is None else self.scaled(n), common.checked(**settings))
+
     def dynamics(
         self,
         parameter: str | None,
