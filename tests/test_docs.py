@@ -37,7 +37,7 @@ API = "".join(text for name, text in PAGES.items() if name.startswith("api-"))
 
 def test_the_public_names_are_those_of_the_reference():
     listed = re.findall(r"auto(?:class|function|exception):: largen\.(\w+)\n", API)
-    assert sorted([*listed, "__version__", "analysis", "plot"]) == sorted(largen.__all__) == dir(largen)
+    assert sorted([*listed, "__version__", "analysis", "plot", "priors"]) == sorted(largen.__all__) == dir(largen)
     for module in (analysis, plot):
         assert f"automodule:: {module.__name__}" in API
     for name in largen.__all__:

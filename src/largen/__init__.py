@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from largen.comparison.report import compare as compare
     from largen.comparison.scaling import convergence as convergence
     from largen.fitting import fit as fit
+    from largen.fitting import posterior as posterior
+    from largen.fitting import priors as priors
     from largen.fitting import sensitivity as sensitivity
+    from largen.fitting import to_arviz as to_arviz
     from largen.io.latex import equations as equations
     from largen.io.model_files import read_model as read_model
     from largen.io.model_files import write_model as write_model
@@ -78,6 +81,9 @@ _HOME = {
     "read_recording": "io.reading",
     "recording": "io.recordings",
     "fit": "fitting",
+    "posterior": "fitting",
+    "priors": "fitting",
+    "to_arviz": "fitting",
     "sensitivity": "fitting",
     "solve_limit": "simulation",
     "load": "io.results",
@@ -147,6 +153,8 @@ __all__ = (
     "fit",
     "load",
     "plot",
+    "posterior",
+    "priors",
     "read_model",
     "read_recording",
     "recording",
@@ -155,6 +163,7 @@ __all__ = (
     "simulate",
     "solve_limit",
     "sweep",
+    "to_arviz",
     "to_brian2",
     "to_neo",
     "to_nest",

@@ -187,11 +187,7 @@ def _profiled(profile: Any, problem: Problem, through: str) -> tuple[str, ...] |
 
 def _search(problem: Problem, networks: Networks, how: Search, watch: Watch) -> tuple[End, Minimum, int]:
     """The best minimum, all of them, and how many rounds of networks it took."""
-    shift = np.zeros(len(problem.data.value))
-    with watch.search(problem) as each:
-        begin = problem.defined(problem.free.starts(how.starts, how.spread, stream(how.seed, "fit", "starts")))
-        minimum = problem.solve(begin, shift, how.iterations, each)
-    end = conclude(problem, minimum, lowest(minimum, how.strict), shift, [])
+    end, minimum = search_for(problem, how, watch)
     if watch.through == "network":
         watch.ended(minimum, end)
         with watch.stage("networks") as tick:
@@ -200,6 +196,18 @@ def _search(problem: Problem, networks: Networks, how: Search, watch: Watch) -> 
         rounds = 0
     watch.ended(minimum, end)
     return end, minimum, rounds
+
+
+def search_for(problem: Problem, how: Search, watch: Watch, inner: np.ndarray | None = None) -> tuple[End, Minimum]:
+    """The best minimum through the limit, and all of them; from unbounded values, shape (p,), where they are given."""
+    shift = np.zeros(len(problem.data.value))
+    with watch.search(problem) as each:
+        if inner is None:
+            begin = problem.defined(problem.free.starts(how.starts, how.spread, stream(how.seed, "fit", "starts")))
+        else:
+            begin = inner[None]
+        minimum = problem.solve(begin, shift, how.iterations, each)
+    return conclude(problem, minimum, lowest(minimum, how.strict), shift, []), minimum
 
 
 def _levelled(

@@ -197,7 +197,7 @@ def pose(request: Request) -> Problem:
     theirs = None if request.model_error is None else model_errors(request.model_error, data, scale)
     if request.scaled:
         _can_scale(data, theirs, count)
-    weight = 1.0 / _errors_or_sizes(data, theirs)
+    weight = 1.0 / errors_or_sizes(data, theirs)
     return Problem(model, limit, unknown, data, weight, scale, theirs, request.scaled)
 
 
@@ -237,7 +237,7 @@ def _shapes(limit: AbstractSmoothLimit, model: AbstractSystem) -> dict[str, tupl
     return {name: value.shape for name, value in values.items()}
 
 
-def _errors_or_sizes(data: Data, model_error: np.ndarray | None) -> np.ndarray:
+def errors_or_sizes(data: Data, model_error: np.ndarray | None) -> np.ndarray:
     """Standard errors or, where there are none, the root mean square of each observable."""
     if data.error is not None or model_error is not None:
         parts = [error for error in (data.error, model_error) if error is not None]
