@@ -18,6 +18,7 @@ from largen.fitting.model_error import shares
 from largen.fitting.posterior_report import label
 from largen.fitting.priors import Laws, laws
 from largen.fitting.problem import End, Problem, Request, errors_or_sizes, pose, times_of
+from largen.fitting.report import report
 from largen.fitting.sampling import Density, downhill, sample
 from largen.fitting.watch import Watch
 from largen.parameters import ParameterInfo
@@ -89,7 +90,7 @@ def posterior(
     Raises:
         InputError: An argument cannot be used; the message names it and the remedy.
         LimitError: The model has no limit, or the fit did not converge.
-        FitError: The model does not fit the data; its `partial` holds no draws but the fit.
+        FitError: The model does not fit the data; its `partial` holds the Dataset of the fit.
     """
     one_of("through", through, ("limit", "finite"))
     one_of("covariance", covariance, COVARIANCES)
@@ -111,20 +112,22 @@ def posterior(
         model, target, times, list(priors), asked, through, ends, n, networks.n, model_error, False, options
     )  # fmt: skip
     problem = pose(request)
-    law = _of_entries(priors, problem, infos)
-    search = Search(integer("starts", starts, low=1), 0.2, how.seed, 60, strict)
-    end, _ = search_for(problem, search, Watch(progress, None, through))
-    if covariance != "data":
-        problem = problem._replace(data=_with_errors_of(problem, end, networks, covariance, options))
-        problem = problem._replace(weight=1.0 / errors_or_sizes(problem.data, problem.model_error))
-        end, _ = search_for(problem, search._replace(starts=1), Watch(progress, None, through), end.inner)
     require(
-        problem.data.error is not None or problem.model_error is not None, "data",
+        covariance != "data" or problem.data.error is not None or problem.model_error is not None, "data",
         "have errors for covariance='data'", "none",
         "Give realisations, (value, standard error), `model_error`, or covariance='network'.",
     )  # fmt: skip
+    law = _of_entries(priors, problem, infos)
+    search = Search(integer("starts", starts, low=1), 0.2, how.seed, 60, strict)
+    end, minimum = search_for(problem, search, Watch(progress, None, through))
+    if covariance != "data":
+        problem = problem._replace(data=_with_errors_of(problem, end, networks, covariance, options))
+        problem = problem._replace(weight=1.0 / errors_or_sizes(problem.data, problem.model_error))
+        end, minimum = search_for(problem, search._replace(starts=1), Watch(progress, None, through), end.inner)
     if strict and np.isnan(end.quality.factor):
-        raise FitError(f"No posterior: {end.quality.message[0].lower()}{end.quality.message[1:]}", partial=None)
+        fitted = problem.free.put(problem.model, end.value)
+        partial = report(problem, end, minimum, None, fitted, through=through, rounds=0)
+        raise FitError(f"No posterior: {end.quality.message[0].lower()}{end.quality.message[1:]}", partial=partial)
     density, mode = _density(problem, end, law)
     with showing_late(progress, "posterior", 5.0) as tick:
         found = sample(density, chains=how.chains, warmup=how.warmup, draws=how.draws, seed=how.seed, tick=tick)

@@ -20,8 +20,10 @@ TARGET = 0.9
 """Acceptance rate that the step size aims at."""
 CHUNK = 25
 """Draws between two looks at Ctrl-C and the progress."""
-DEEPEST = 8
+DEEPEST = 7
 """Doublings of a trajectory at most."""
+FIRST_SIZE = 0.8
+"""Step size to begin with, in units of the posterior's scale: about right for a normal law of few dimensions."""
 
 
 class Density(NamedTuple):
@@ -180,13 +182,6 @@ def _advance(density: Density, state: Any, tuning: Any, key: Any, first: Any, fi
 
 
 @eqx.filter_jit
-def _begin(density: Density, unit: Any) -> Any:
-    from blackjax.mcmc import nuts
-
-    return nuts.init(unit, lambda x: log_density(density, x))
-
-
-@eqx.filter_jit
 def downhill(density: Density, unit: Any) -> tuple[Any, Any]:
     """Less the logarithm of the posterior, and its gradient, at unit variables."""
     return jax.value_and_grad(lambda x: -log_density(density, x))(unit)
@@ -201,6 +196,7 @@ def sample(
     the second half of these draws over all chains as the new scale, and tunes the step size again.
     """
     from blackjax.adaptation.step_size import dual_averaging_adaptation
+    from blackjax.mcmc.hmc import HMCState
 
     begin_tuning, _, end_tuning = dual_averaging_adaptation(TARGET)
     half, total = _rounds(warmup // 2), 2 * _rounds(warmup // 2) + _rounds(draws)
@@ -211,7 +207,9 @@ def sample(
     def run(chain: int, density: Density, unit: Any, part: int, rounds: int, size: Any, tune: bool) -> Any:
         with jax.enable_x64(True):
             key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), chain), part)
-            state, tuning = _begin(density, jnp.asarray(unit)), begin_tuning(jnp.asarray(size))
+            value, gradient = downhill(density, jnp.asarray(unit))
+            state, tuning = HMCState(jnp.asarray(unit), -value, -gradient), begin_tuning(jnp.asarray(size))
+            tuning = tuning._replace(mu=jnp.log(jnp.asarray(size)))  # not ten times it: the scale is known already
             seen = []
             for k in range(rounds):
                 if chain > 0:
@@ -233,7 +231,7 @@ def sample(
     count = len(density.centre)
     rng = np.random.default_rng(seed)
     units = rng.standard_normal((chains, count)) * 0.5
-    sizes = np.full(chains, 0.5)
+    sizes = np.full(chains, FIRST_SIZE)
     with ThreadPoolExecutor(min(chains, os.cpu_count() or 1)) as pool:
         try:
             first = list(pool.map(lambda c: run(c, density, units[c], 0, half, sizes[c], True), range(chains)))
