@@ -1,7 +1,7 @@
 """Can fits and posteriors be believed? Coverage of 95 % intervals, ranks of true values among draws, misfits refused.
 
 Source:   Talts et al., "Validating Bayesian inference algorithms with simulation-based calibration", arXiv 1804.06788.
-Run time: estimates on one core: coverage rate 3 minutes, balanced 15, spiking 90; ranks rate 40 minutes, balanced 60;
+Run time: guesses on one core, not measured: coverage rate 10 minutes, balanced 60, spiking 300; ranks 200 each;
           refused as coverage.
 Command:  python validation/fit_calibration.py coverage_rate coverage_balanced coverage_spiking refused_rate
           refused_balanced refused_spiking ranks_rate ranks_balanced
