@@ -124,7 +124,8 @@ def set_to(component: Any, field: str, inside: tuple[str, ...], rest: str, value
         index = index_in(info, inside, labels)
         _require_said(info, old)
         if info.kind == "component" and info.scalar and not isinstance(old, tuple):
-            old = (old,) * len(labels)
+            for _ in info.dims:
+                old = (old,) * len(labels)
         _within(info, index, np.shape(old) if not isinstance(old, tuple) else (len(old),) * len(index))
         if callable(old):
             raise InputError(f"Parameter `{field}` is a function of time: give the whole of it, not one entry.")

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from largen.checks import require
+from largen.checks import InputError, LimitError, require
 from largen.numerics.lyapunov import TangentMap
 from largen.parameters import TimeSeries, parameter
+from largen.space import KERNELS, SPACES
 from largen.system import (
     AbstractFlowSystem,
     Arrays,
@@ -25,10 +26,17 @@ from largen.system import (
     split,
 )
 from largen.system.pictures import ComplexPlane, Growth, Opening, PhasePlane, Picture, Series
+from largen.systems.balanced import patches
 from largen.systems.balanced.gains import CustomGain, Logistic, Probit
 
 _NEURON_SD = Yardstick(
     0.05, lambda theory: theory["variance"].mean("time") ** 0.5, "a neuron's s.d.", needs=("variance",)
+)
+_BY_PATCH = (
+    ("mean", "mean state"),
+    ("variance", "variance of the state within a patch"),
+    ("third_cumulant", "third cumulant of the state within a patch"),
+    ("rate", "mean intensity"),
 )
 _SKEWNESS = Yardstick(0.1, lambda theory: theory["variance"].mean("time") ** 1.5, "variance^(3/2)", needs=("variance",))
 
@@ -43,6 +51,11 @@ class BalancedNetwork(AbstractFlowSystem):
     and every neuron (b, k) gives every neuron (a, j), itself included, jumps s_b alpha_ab/sqrt(n) at intensity
     f_b(Z_b^k) (eq. B2), by a counting process of its own for each pair. Here n = N/P is the mean size of a population
     and N the total number of neurons: the argument `n` of largen's functions is N.
+
+    With `space` and `kernel` a population is spread over a ring or sheet of patches: the coupling of two neurons is
+    alpha_ab times the kernel's profile at the distance of their patches, whose mean over the ring or sheet is 1.
+    Observables are then means over the patches; each patch's own are in `patch_mean`, `patch_rate` and so on. n stays
+    N/P.
 
     With `synapses="shared"` one counting process per source drives all targets at once: a contrast, not the
     paper's model; the variance then decays and each population synchronises.
@@ -91,6 +104,10 @@ class BalancedNetwork(AbstractFlowSystem):
             yardstick=_SKEWNESS,
         ),
         Observable("rate", ("population", "time"), "1", "mean intensity"),
+        *(
+            Observable(f"patch_{name}", ("population", "patch", "time"), "1", f"{words} of a patch", True)
+            for name, words in _BY_PATCH
+        ),
         Observable("fast_eigenvalues_real", ("mode", "time"), "1", "fast eigenvalue, real part", True),
         Observable("fast_eigenvalues_imag", ("mode", "time"), "1", "fast eigenvalue, imaginary part", True),
         Observable("state", ("neuron", "time"), "1", "state of chosen neurons", True),
@@ -160,6 +177,27 @@ class BalancedNetwork(AbstractFlowSystem):
         doc="A counting process for each pair of neurons (the paper), or one for each source (a contrast).",
     )
 
+    space: Any = parameter(
+        None,
+        kind="component",
+        components=SPACES,
+        optional=True,
+        doc="Ring or sheet of patches; none: all neurons of a population are alike.",
+    )
+    kernel: Any = parameter(
+        None,
+        symbol=r"\kappa_{ab}",
+        dims=("population", "source"),
+        kind="component",
+        components=KERNELS,
+        scalar=True,
+        optional=True,
+        doc="Coupling against distance, [target][source] or one for all; its mean over the ring or sheet is 1.",
+    )
+
+    def _check_relations(self) -> None:
+        patches.check(self)
+
     def __check_init__(self):
         if not isinstance(self.sign, np.ndarray):
             return
@@ -179,7 +217,9 @@ class BalancedNetwork(AbstractFlowSystem):
         return
 
     def sizes(self, n: int) -> np.ndarray:
-        """Split n by `fractions`, by largest remainders; every population must get three neurons."""
+        """Split n by `fractions`, by largest remainders; every population (and patch) must get three neurons."""
+        if self.space is not None:
+            return patches.patch_sizes(self, n).sum(1)
         return split(n, np.broadcast_to(self.fractions, (len(self.gain),)), 3, self.populations)
 
     @classmethod
@@ -253,11 +293,17 @@ class BalancedNetwork(AbstractFlowSystem):
         dt: float | None = None,
         neurons: Any = 5,
         time_limit: float = 3600.0,
+        perturbation: Any = None,
     ) -> Plan:
         """Choose the method and estimate memory and CPU time of one realisation; see `network.run`."""
         from largen.systems.balanced.network import run
 
-        return run.plan(self, times, n, run.Options(method, record, dt, neurons, time_limit))
+        options = run.Options(method, record, dt, neurons, time_limit)
+        if self.space is None:
+            patches.require_none(perturbation)
+            return run.plan(self, times, n, options)
+        found = run.plan(patches.block_model(self, perturbation), times, n, options)
+        return found._replace(kept=2.0 * (found.kept or 0.0))
 
     def network(
         self,
@@ -271,16 +317,24 @@ class BalancedNetwork(AbstractFlowSystem):
         dt: float | None = None,
         neurons: Any = 5,
         time_limit: float = 3600.0,
+        perturbation: Any = None,
     ) -> Arrays:
         """Run the network with n neurons.
 
         `method="exact"` draws every jump (thinning); "tau_leap" advances in steps of dt, by default chosen from n;
-        "auto" is exact while one realisation takes less than 10 s. See `network.run.Options`.
+        "auto" is exact while one realisation takes less than 10 s. See `network.run.Options`. With `space`,
+        `perturbation=(amplitude, mode)` adds amplitude cos(q.x) to the means of the excitatory populations at the
+        start, and `neurons` counts in each patch.
         """
         from largen.systems.balanced.network import run
 
         options = run.Options(method, record, dt, neurons, time_limit)
-        return run.run(self, times, n, options, rng=rng, tick=tick)
+        if self.space is None:
+            patches.require_none(perturbation)
+            return run.run(self, times, n, options, rng=rng, tick=tick)
+        blocks = patches.block_model(self, perturbation)
+        found = run.run(blocks, times, n, options, rng=rng, tick=tick)
+        return patches.layout_of(self, n).arrays(found, perturbation)
 
     def limit(
         self,
@@ -291,13 +345,27 @@ class BalancedNetwork(AbstractFlowSystem):
         atol: float,
         route: str = "auto",
         skewness: bool = True,
+        perturbation: Any = None,
     ) -> Arrays:
-        """Solve the limit (n None) or the finite-size equations; see `limit.solve` and `finite_size.solve`."""
-        from largen.systems.balanced import finite_size, limit
+        """Solve the limit (n None) or the finite-size equations; see `limit.solve` and `finite_size.solve`.
 
+        With `space`, `perturbation=(amplitude, mode)` adds amplitude cos(q.x) to the means of the excitatory
+        populations at the start.
+        """
+        from largen.systems.balanced import finite_size, limit, patch_equations
+
+        if self.space is None:
+            patches.require_none(perturbation)
+            if n is None:
+                return limit.solve(self, times, rtol=rtol, atol=atol, route=route)
+            return finite_size.solve(self, times, n=n, rtol=rtol, atol=atol, skewness=skewness)
         if n is None:
-            return limit.solve(self, times, rtol=rtol, atol=atol, route=route)
-        return finite_size.solve(self, times, n=n, rtol=rtol, atol=atol, skewness=skewness)
+            patches.require_finite_rank(self)
+            found = limit.solve(patches.block_model(self, perturbation), times, rtol=rtol, atol=atol, route=route)
+        else:
+            given: dict[str, Any] = {"skewness": skewness, "perturbation": perturbation}
+            found = patch_equations.solve(self, times, n=n, rtol=rtol, atol=atol, **given)
+        return patches.layout_of(self, n).arrays(found, perturbation)
 
     @staticmethod
     def limits(
@@ -313,10 +381,13 @@ class BalancedNetwork(AbstractFlowSystem):
         """Solve the limits of many models at once: for each its arrays, or the exception; see `many_limits.solve`."""
         from largen.systems.balanced import many_limits
 
+        if any(model.space is not None for model in models):
+            return [_alone(model, times, rtol=rtol, atol=atol, route=route) for model in models]
         return many_limits.solve(models, times, rtol=rtol, atol=atol, route=route, names=names)
 
     def fixed_points(self, n: int | None = None) -> Any:
         """All stationary states of the limit (or at n neurons) with their eigenvalues; see `stationary`."""
+        patches.refuse(self, "a list of stationary states")
         from largen.systems.balanced import stationary
 
         return stationary.fixed_points(self) if n is None else stationary.finite_fixed_points(self, n)
@@ -329,9 +400,22 @@ class BalancedNetwork(AbstractFlowSystem):
 
     def fluctuations(self, *, n: int, times: Any = None, modes: int = 20) -> Table:
         """Linear-noise covariance of population means and variances; see `fluctuations.linear_noise`."""
+        patches.refuse(self, "the theory of fluctuations")
         from largen.systems.balanced import fluctuations, tables
 
         return tables.of_fluctuations(fluctuations.linear_noise(self, n, modes=modes), self.populations)
+
+    def dispersion(self, *, n: int | None = None, modes: Any = None) -> Table:
+        """Growth of every mode of a ring or sheet about its homogeneous state; see `patch_dispersion`."""
+        from largen.systems.balanced import patch_dispersion
+
+        return patch_dispersion.dispersion(self, n=n, modes=modes)
+
+    def onset(self, parameter: str, *, low: float, high: float, n: int | None = None, modes: Any = None) -> Table:
+        """Where a parameter makes the first mode of a ring or sheet grow; see `patch_dispersion`."""
+        from largen.systems.balanced import patch_dispersion
+
+        return patch_dispersion.onset(self, parameter, low=low, high=high, n=n, modes=modes)
 
     def phase_portrait(
         self,
@@ -344,6 +428,7 @@ class BalancedNetwork(AbstractFlowSystem):
         variance: Any = None,
     ) -> Portrait:
         """The plane of the means with the balanced manifold; see `portrait.draw_up`."""
+        patches.refuse(self, "a phase portrait")
         from largen.systems.balanced import portrait
 
         return portrait.draw_up(self, runs, n=n, window=window, points=points, start=start, variance=variance)
@@ -357,6 +442,7 @@ class BalancedNetwork(AbstractFlowSystem):
         skewness: bool = True,
     ) -> TangentMap:
         """The limit (n None), or the flow of the moments at n neurons, with tangent vectors; see `tangent`."""
+        patches.refuse(self, "tangent dynamics")
         from largen.systems.balanced import tangent
 
         if n is None:
@@ -371,12 +457,14 @@ class BalancedNetwork(AbstractFlowSystem):
         self, times: np.ndarray, *, n: int | None = None, rtol: float = 1e-8, atol: float = 1e-10, route: str = "auto"
     ) -> Any:
         """The limit as a differentiable function of the model; see `smooth.prepare` for the options."""
+        patches.refuse(self, "a fit or a sensitivity")
         from largen.systems.balanced import smooth
 
         return smooth.prepare(self, times, n=n, rtol=rtol, atol=atol, route=route)
 
     def equations(self, n: int | None = None) -> str:
         """The limit's equations with this model's numbers, as LaTeX."""
+        patches.refuse(self, "its equations as LaTeX")
         from largen.systems.balanced import latex
 
         return latex.write(self, n)
@@ -391,6 +479,15 @@ class BalancedNetwork(AbstractFlowSystem):
 
     def dynamics(self, parameter: str | None, *, n: int | None, skewness: bool = True) -> Dynamics:
         """The limit as a constrained system (n None), or the flow of the moments at n neurons."""
+        patches.refuse(self, "continuation of branches")
         from largen.systems.balanced import dynamics
 
         return dynamics.build(self, parameter, n=n, skewness=skewness)
+
+
+def _alone(model: BalancedNetwork, times: np.ndarray, **options: Any) -> Arrays | Exception:
+    """The limit of one model among many, or the exception that it raised."""
+    try:
+        return model.limit(times, n=None, **options)
+    except (InputError, LimitError) as error:
+        return error
