@@ -24,6 +24,10 @@ from largen.statistics.lags import autocorrelation_time as autocorrelation_time
 from largen.statistics.lags import correlation_against_lag as correlation_against_lag
 from largen.statistics.metastability import metastability as metastability
 from largen.statistics.signals import labelled
+from largen.statistics.space import activity_map as activity_map
+from largen.statistics.space import correlation_function as correlation_function
+from largen.statistics.space import spectrum as spectrum
+from largen.statistics.space import wave as wave
 from largen.statistics.spectra import power_spectrum as power_spectrum
 from largen.statistics.spike_trains import spike_trains as spike_trains
 from largen.statistics.summary import summary as summary
@@ -33,11 +37,13 @@ from largen.systems.rate.tables import chaotic_variance as chaotic_variance
 __all__ = (
     "Flow",
     "Map",
+    "activity_map",
     "asynchrony",
     "autocorrelation_time",
     "chaos_onset",
     "chaotic_variance",
     "correlation_against_lag",
+    "correlation_function",
     "dispersion",
     "event_statistics",
     "firing_events",
@@ -52,9 +58,11 @@ __all__ = (
     "phase_portrait",
     "power_spectrum",
     "rate_function",
+    "spectrum",
     "spike_trains",
     "stationary",
     "summary",
+    "wave",
 )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError, known_keys, mapping, real
-from largen.comparison.decisions import Differences, p_beyond, p_within, welch
+from largen.comparison.decisions import Differences, p_beyond, p_within, pooled, welch
 from largen.comparison.samples import Sample, Side, spread
 from largen.datasets import component_labels
 from largen.system import Yardstick
@@ -309,7 +309,8 @@ def _entry(rows: Rows, k: int, ours: Sample, theirs: Sample, scales: np.ndarray)
     one, two = (Differences(*(field[at] for field in side.measured)) for side in (ours, theirs))
     if not np.isfinite(two.value[0]):
         return (float(one.value[0]), *(np.nan,) * 7)
-    found, tolerance = welch(one, two), rows.share[k] * scales[at]
+    test = pooled if theirs.feature is not None and theirs.feature.pooled else welch
+    found, tolerance = test(one, two), rows.share[k] * scales[at]
     within, beyond = p_within(found, tolerance), p_beyond(found, tolerance)
     columns = (one.value, two.value, *found, tolerance, within, beyond)
     return tuple(float(column[0]) for column in columns)

@@ -155,6 +155,7 @@ class Feature(NamedTuple):
         words: What the scale is, for people; empty for the statistic's own size.
         lacks: What a run without this statistic lacks, such as "events"; empty where every run has it.
         rare: Whether nothing is said of it where neither side has it.
+        pooled: Whether two samples of it are compared with one variance for both.
     """
 
     labels: tuple[str, ...]
@@ -166,3 +167,4 @@ class Feature(NamedTuple):
     words: str = ""
     lacks: str = ""
     rare: bool = False
+    pooled: bool = False

@@ -75,7 +75,8 @@ def test_a_gaussian_ring_has_no_limit_but_a_dispersion_relation():
     found = ln.analysis.dispersion(model, n=20_000)
     assert found.attrs["status"] == "the homogeneous state is stable in every mode"
     assert found["kx"].values.tolist() == list(range(9))
-    assert np.all(np.diff(found["growth"].values[:, -1]) > -1e-9)  # ever less balance
+    fastest = found["growth"].values.min(axis=1)
+    assert fastest[0] < 5.0 * fastest[-1]  # the last mode is hardly balanced any more
 
 
 def test_the_limit_lists_the_modes_that_are_balanced():

@@ -17,6 +17,7 @@ from largen.system import (
     AbstractFlowSystem,
     Arrays,
     Dynamics,
+    Feature,
     Observable,
     Plan,
     Portrait,
@@ -384,6 +385,13 @@ class BalancedNetwork(AbstractFlowSystem):
         if any(model.space is not None for model in models):
             return [_alone(model, times, rtol=rtol, atol=atol, route=route) for model in models]
         return many_limits.solve(models, times, rtol=rtol, atol=atol, route=route, names=names)
+
+    @classmethod
+    def features(cls, dataset: Any, parts: np.ndarray | None = None) -> Mapping[str, Feature]:
+        """Power by shells of wave number, on a ring or sheet; see `statistics.space.shell_features`."""
+        from largen.statistics.space import shell_features
+
+        return shell_features(dataset)
 
     def fixed_points(self, n: int | None = None) -> Any:
         """All stationary states of the limit (or at n neurons) with their eigenvalues; see `stationary`."""
