@@ -138,7 +138,7 @@ def test_a_comparison_has_rows_of_shells():
     ("make", "message"),
     [
         (lambda run: ln.analysis.activity_map(run.drop_vars("patch_rate")), "must hold `patch_rate`"),
-        (lambda run: ln.analysis.activity_map(run, bin=1.5), "`bin` must be a whole number of steps"),
+        (lambda run: ln.analysis.activity_map(run, bin=1.5), "`bin` must be a multiple of the step"),
         (lambda run: ln.analysis.activity_map(run, bin=99.0), "at least one bin"),
         (lambda run: ln.analysis.spectrum(run, by="frequency"), "'wavenumber'"),
         (lambda run: ln.analysis.wave(run, segment=2.0), "at least four bins"),

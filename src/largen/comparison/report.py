@@ -161,11 +161,13 @@ def _require_size(network: xr.Dataset, limit: xr.Dataset) -> bool:
 
 
 def shared(network: xr.Dataset, limit: xr.Dataset) -> list[str]:
-    """Observables with a time axis that both have, in the network's order."""
+    """Observables with a time axis that both have, in the network's order; those of single neurons and patches not."""
     names = [
         str(name)
         for name, variable in network.data_vars.items()
-        if name in limit and {"time", "realisation"} <= set(variable.dims) and "neuron" not in variable.dims
+        if name in limit
+        and {"time", "realisation"} <= set(variable.dims)
+        and not {"neuron", "patch"} & set(variable.dims)
     ]
     if not names:
         ours, theirs = (", ".join(map(str, part.data_vars)) or "none" for part in (network, limit))

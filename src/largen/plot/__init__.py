@@ -19,6 +19,9 @@ from largen.plot.map import map as map
 from largen.plot.overview import overview as overview
 from largen.plot.phases import jacobian as jacobian
 from largen.plot.phases import phases as phases
+from largen.plot.space import activity_map as activity_map
+from largen.plot.space import dispersion as dispersion
+from largen.plot.space import movie as movie
 from largen.plot.spikes import orbit as orbit
 from largen.plot.spikes import raster as raster
 from largen.plot.spikes import spectrum as spectrum

@@ -75,7 +75,7 @@ def read_maps(dataset: xr.Dataset, *, quantity: str = QUANTITY, bin: Any = None,
         start: Time after which maps are taken; None for all.
 
     Raises:
-        InputError: No such observable, times that are not uniform, or a bin that is no whole number of steps.
+        InputError: No such observable, times that are not uniform, or a bin that is no multiple of the step.
     """
     dims = ("population", "patch", "time")
     if not isinstance(dataset, xr.Dataset) or quantity not in getattr(dataset, "data_vars", {}):
@@ -93,7 +93,7 @@ def read_maps(dataset: xr.Dataset, *, quantity: str = QUANTITY, bin: Any = None,
     count = 1 if bin is None else round(real("bin", bin, above=0.0) / step)
     if bin is not None:
         whole = count >= 1 and abs(count * step - float(bin)) <= 1e-6 * step * max(count, 1)
-        require(whole, "bin", f"be a whole number of steps of {step:g}", bin)
+        require(whole, "bin", f"be a multiple of the step {step:g}", bin)
     variable = dataset[quantity]
     lead = ("realisation",) if "realisation" in variable.dims else ()
     values = variable.transpose(*lead, *dims).values.astype(float)
@@ -130,7 +130,7 @@ def activity_map(
 
     Args:
         dataset: A network or limit of a model with space.
-        bin: Length of a bin of time (None: one step of the Dataset's times), a whole number of steps.
+        bin: Length of a bin of time (None: one step of the Dataset's times), a multiple of it.
         quantity: Which observable of patches.
         start: Time after which maps are taken.
 
@@ -138,7 +138,7 @@ def activity_map(
         `activity` (realisation, population, x, time), on a sheet (realisation, population, x, y, time).
 
     Raises:
-        InputError: No such observable, or a bin that is no whole number of steps.
+        InputError: No such observable, or a bin that is no multiple of the step.
     """
     maps = read_maps(dataset, quantity=quantity, bin=bin, start=start)
     names = ("x", "y")[: len(maps.shape)]

@@ -112,6 +112,14 @@ def test_the_equations_at_finite_n_are_those_of_the_patches_one_by_one():
     assert path["x"].values.tolist() == [0.125, 0.375, 0.625, 0.875]
 
 
+def test_a_comparison_has_rows_of_populations_and_of_shells_and_none_of_patches():
+    times = np.arange(0.0, 2.01, 0.2)
+    two = [ln.simulate(RING, times, n=81, seed=k, realisations=3, method="tau_leap", dt=0.05) for k in (1, 2)]
+    names = ln.compare(*two)["component"].values.tolist()
+    assert {"mean[e]", "rate[i]", "log_power[e,1]", "log_power[i,2]"} <= set(names)
+    assert not any(name.startswith("patch") for name in names)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("n", [None, 800])
 def test_limit_and_finite_equations_are_those_of_the_block_matrix(n):

@@ -1,0 +1,78 @@
+"""Pictures of rings and sheets: what they show is in the Dataset, and their messages."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+from PIL import Image
+
+import largen as ln
+from largen.checks import InputError
+
+
+def made(shape, lengths, steps=6):
+    values = np.random.default_rng(2).random((2, 2, int(np.prod(shape)), steps))
+    dims = ("realisation", "population", "patch", "time")
+    coords = {"population": ["e", "i"], "time": ("time", np.arange(float(steps)), {"units": "ms", "long_name": "time"})}
+    attrs = {"system": "balanced", "kind": "network", "patches": np.array(shape), "length": np.array(lengths)}
+    note = {"units": "Hz", "long_name": "rate of a patch"}
+    return xr.Dataset({"patch_rate": (dims, values, note)}, coords, attrs)
+
+
+def test_a_sheet_is_drawn_with_x_to_the_right():
+    run = made((4, 3), (2.0, 1.0))
+    ax = Figure().subplots()
+    ln.plot.activity_map(run, ax=ax, population="i", time=2.5)
+    shown = np.asarray(ax.collections[0].get_array()).reshape(3, 4)
+    assert np.allclose(shown, run["patch_rate"].values[0, 1, :, 3].reshape(4, 3).T)
+    assert ax.get_xlim() == (0.0, 2.0)
+    mean = Figure().subplots()
+    ln.plot.activity_map(run, ax=mean)
+    wanted = run["patch_rate"].values[0, 0, :, 1:].mean(-1).reshape(4, 3).T
+    assert np.allclose(np.asarray(mean.collections[0].get_array()).reshape(3, 4), wanted)
+
+
+def test_a_ring_is_drawn_against_time():
+    ax = Figure().subplots()
+    ln.plot.activity_map(made([5], [1.0]), ax=ax)
+    assert ax.get_xlim() == (0.0, 5.0)
+    assert ax.get_ylim() == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("shape", "lengths"), [((4, 3), (2.0, 1.0)), ([5], [1.0])])
+def test_a_movie_has_a_frame_for_every_bin_and_says_how_far_it_is(shape, lengths, tmp_path):
+    seen = []
+    path = ln.plot.movie(made(shape, lengths), tmp_path / "run.gif", progress=seen.append)
+    with Image.open(path) as picture:
+        assert picture.n_frames == 5
+    assert seen[-1] == 1.0
+    assert len(seen) >= 2
+
+
+def test_a_dispersion_relation_has_the_power_on_top():
+    mode, branch = np.arange(4), 3
+    growth = -np.add.outer(mode, np.arange(branch)).astype(float)
+    frequency = np.where(mode[:, None] == 1, 2.0, np.zeros((4, branch)))
+    relation = xr.Dataset(
+        {"growth": (("mode", "branch"), growth), "frequency": (("mode", "branch"), frequency), "kx": ("mode", mode)}
+    )
+    power = ln.analysis.spectrum(made((8,), (1.0,), 40))
+    ax = Figure().subplots()
+    ln.plot.dispersion(relation, ax=ax, power=power)
+    assert ax.lines[0].get_ydata().tolist() == growth[:, 0].tolist()
+    assert ax.lines[2].get_xdata().tolist() == [1.0]  # oscillating: open
+    assert ax.lines[2].get_markerfacecolor() == "white"
+
+
+def test_what_cannot_be_drawn_is_refused(tmp_path, monkeypatch):
+    run, ax = made((4, 3), (2.0, 1.0)), Figure().subplots()
+    for wanted, message in (
+        ({"population": "x"}, "population"), ({"time": 99.0}, "lie in"), ({"quantity": "patch_mean"}, "patch_mean"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            ln.plot.activity_map(run, ax=ax, **wanted)
+    with pytest.raises(InputError, match=r"\.gif"):
+        ln.plot.movie(run, tmp_path / "run.avi")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match="ffmpeg"):
+        ln.plot.movie(run, tmp_path / "run.mp4")
