@@ -14,7 +14,10 @@ def made(shape, lengths, steps=6):
     values = np.random.default_rng(2).random((2, 2, int(np.prod(shape)), steps))
     dims = ("realisation", "population", "patch", "time")
     coords = {"population": ["e", "i"], "time": ("time", np.arange(float(steps)), {"units": "ms", "long_name": "time"})}
-    attrs = {"system": "balanced", "kind": "network", "patches": np.array(shape), "length": np.array(lengths)}
+    space = ln.Torus(shape, lengths) if len(shape) > 1 else ln.Ring(shape[0], lengths[0])
+    for name, column in zip("xy", space.centres().T, strict=False):
+        coords[name] = ("patch", column)
+    attrs = {"system": "balanced", "kind": "network"}
     note = {"units": "Hz", "long_name": "rate of a patch"}
     return xr.Dataset({"patch_rate": (dims, values, note)}, coords, attrs)
 
@@ -54,7 +57,11 @@ def test_a_dispersion_relation_has_the_power_on_top():
     growth = -np.add.outer(mode, np.arange(branch)).astype(float)
     frequency = np.where(mode[:, None] == 1, 2.0, np.zeros((4, branch)))
     relation = xr.Dataset(
-        {"growth": (("mode", "branch"), growth), "frequency": (("mode", "branch"), frequency), "kx": ("mode", mode)}
+        {
+            "growth": (("mode", "branch"), growth),
+            "frequency": (("mode", "branch"), frequency),
+            "waves": (("mode", "axis"), mode[:, None]),
+        }
     )
     power = ln.analysis.spectrum(made((8,), (1.0,), 40))
     ax = Figure().subplots()

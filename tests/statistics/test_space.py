@@ -17,7 +17,10 @@ def made(values, shape, length, step=1.0, unit="1", size=None):
     _, kinds, patches, steps = values.shape
     dims = ("realisation", "population", "patch", "time")
     coords = {"population": list("ei")[:kinds], "time": ("time", step * np.arange(steps), {"units": "ms"})}
-    attrs = {"system": "balanced", "kind": "network", "patches": np.array(shape), "length": np.array(length)}
+    for name, column in zip("xy", ln.Torus(shape, length).centres().T if len(shape) > 1 else
+                            ln.Ring(shape[0], length[0]).centres().T, strict=False):  # fmt: skip
+        coords[name] = ("patch", column)
+    attrs = {"system": "balanced", "kind": "network"}
     if size is not None:
         coords["patch_size"] = (("population", "patch"), np.full((kinds, patches), size))
     return xr.Dataset({"patch_rate": (dims, values, {"units": unit})}, coords, attrs)

@@ -12,7 +12,7 @@ from largen.checks import InputError, dataset, one_of, path_of, real, require
 from largen.plot.common import axis_label, colours, page, tidy
 from largen.runtime.progress import showing
 from largen.statistics.labels import population_labels
-from largen.statistics.space import QUANTITY
+from largen.statistics.space import QUANTITY, geometry_of
 from largen.statistics.space import activity_map as maps_of
 
 MOST_FRAMES = 2000
@@ -66,8 +66,8 @@ def _of_one(run: xr.Dataset, population: str | None, bin: float | None, quantity
 
 
 def _edges(run: xr.Dataset) -> list[np.ndarray]:
-    shape, lengths = np.atleast_1d(run.attrs["patches"]), np.atleast_1d(run.attrs["length"])
-    return [np.linspace(0.0, float(length), int(m) + 1) for m, length in zip(shape, lengths, strict=True)]
+    shape, lengths = geometry_of(run)
+    return [np.linspace(0.0, float(length), m + 1) for m, length in zip(shape, lengths, strict=True)]
 
 
 def _nearest(maps: xr.DataArray, time: float) -> int:
@@ -156,9 +156,12 @@ def dispersion(relation: xr.Dataset, *, ax: Axes, power: xr.Dataset | None = Non
         branches: How many branches, the fastest growing first; oscillating ones are drawn open.
     """
     dataset(
-        "relation", relation, arrays={"growth": ("mode", "branch")}, remedy="Pass what analysis.dispersion returned."
+        "relation",
+        relation,
+        arrays={"growth": ("mode", "branch"), "waves": ("mode", "axis")},
+        remedy="Pass what analysis.dispersion returned.",
     )
-    waves = np.sqrt(sum(relation[name].values.astype(float) ** 2 for name in ("kx", "ky") if name in relation))
+    waves = np.sqrt(np.sum(relation["waves"].values.astype(float) ** 2, axis=-1))
     order = np.argsort(waves, kind="stable")
     for branch in range(min(branches, relation.sizes["branch"])):
         growth = relation["growth"].values[order, branch]

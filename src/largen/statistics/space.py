@@ -84,7 +84,6 @@ def read_maps(dataset: xr.Dataset, *, quantity: str = QUANTITY, bin: Any = None,
             "Give the model a space, such as ln.Ring(16)."
         )
     checked("dataset", dataset, arrays={quantity: dims})
-    require("patches" in dataset.attrs, "dataset", "have the attribute `patches`", list(dataset.attrs))
     times = np.asarray(dataset["time"].values, float)
     require(times.size >= 2, "dataset", "have at least two times", times.size)
     step = (times[-1] - times[0]) / (times.size - 1)
@@ -105,13 +104,25 @@ def read_maps(dataset: xr.Dataset, *, quantity: str = QUANTITY, bin: Any = None,
     require(bins >= 1, "bin", "leave at least one bin", bin)
     values = values[..., : bins * count].reshape(*values.shape[:3], bins, count).mean(-1)
     middles = times[: bins * count].reshape(bins, count).mean(-1) - 0.5 * step
-    shape = tuple(int(m) for m in np.atleast_1d(dataset.attrs["patches"]))
-    lengths = np.atleast_1d(np.asarray(dataset.attrs["length"], float))
+    shape, lengths = geometry_of(dataset)
     unit = str(variable.attrs.get("units", ""))
     floor = _floor(dataset, values, unit, count * step)
     values = values.reshape(*values.shape[:2], *shape, bins)
     time_unit = str(dataset["time"].attrs.get("units", ""))
     return Maps(values, middles, count * step, lengths, population_labels(dataset), floor, unit, time_unit)
+
+
+def geometry_of(dataset: xr.Dataset) -> tuple[tuple[int, ...], np.ndarray]:
+    """Patches along each axis, and the length of each axis, from the centres of the patches.
+
+    Raises:
+        InputError: The centres are not there, or are not those of all patches of a ring or sheet.
+    """
+    axes = [np.asarray(dataset[name].values, float) for name in ("x", "y") if name in dataset.coords]
+    counts = tuple(len(np.unique(axis)) for axis in axes)
+    whole = len(axes) > 0 and int(np.prod(counts)) == dataset.sizes["patch"]
+    require(whole, "dataset", "hold every patch, with the coordinates `x` and, on a sheet, `y`", list(dataset.coords))
+    return counts, np.array([2.0 * axis.min() * m for axis, m in zip(axes, counts, strict=True)])
 
 
 def _floor(dataset: xr.Dataset, values: np.ndarray, unit: str, width: float) -> np.ndarray:
@@ -379,7 +390,7 @@ def shell_features(dataset: xr.Dataset, quantity: str = QUANTITY) -> Mapping[str
     sides: with few realisations Welch's test of log power calls a difference too often. Empty for a Dataset without
     patches, a single realisation, a deterministic theory, or fewer than eight times.
     """
-    if quantity not in dataset or "realisation" not in dataset[quantity].dims or "patches" not in dataset.attrs:
+    if quantity not in dataset or "realisation" not in dataset[quantity].dims or "x" not in dataset.coords:
         return {}
     if dataset.sizes["realisation"] < 2 or dataset.sizes["time"] < 9:
         return {}

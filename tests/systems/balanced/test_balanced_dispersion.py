@@ -38,7 +38,7 @@ def test_onset_in_a_mode_in_the_limit_and_at_finite_n():
     # det A^(1) = 0: e_ee e_ii alpha_ee alpha_ii = e_ie e_ei alpha_ie alpha_ei.
     limit = ln.analysis.onset(ring(0.2), "kernel[e,e].amplitude", between=(0.2, 0.44))
     assert float(limit["onset"]) == pytest.approx(0.25 * 0.15 * 1.2 * 2.0 / (0.15 * 1.0 * 1.8), abs=1e-10)
-    assert (int(limit["kx"]), limit.attrs["what"]) == (1, "a stationary pattern")
+    assert (limit["waves"].values.tolist(), limit.attrs["kind_of_pattern"]) == ([1], "stationary pattern")
     values = {}
     for n in (400, 1600, 6400, 10**6, 10**8):  # of a kind
         found = ln.analysis.onset(ring(0.2), "kernel[e,e].amplitude", low=0.2, high=0.49, n=2 * n, modes=2)
@@ -50,7 +50,7 @@ def test_onset_in_a_mode_in_the_limit_and_at_finite_n():
 def test_an_oscillation_comes_first_where_the_trace_vanishes_first():
     model = ring(0.2, 0.2, 0.3, 0.1)
     found = ln.analysis.onset(model, "kernel[e,e].amplitude", between=(0.1, 0.49), n=2 * 10**6, modes=2)
-    assert found.attrs["what"] == "a wave"
+    assert found.attrs["kind_of_pattern"] == "wave"
     assert 2.0 * np.pi * float(found["frequency"]) == pytest.approx(116.894, abs=2e-3)
     limit = ln.analysis.onset(model, "kernel[e,e].amplitude", between=(0.1, 0.49))
     assert float(limit["onset"]) == pytest.approx(0.301, abs=1e-3)
@@ -72,9 +72,9 @@ def test_growth_of_a_mode_at_sixteen_hundred_of_a_kind_and_in_time():
 
 def test_a_gaussian_ring_has_no_limit_but_a_dispersion_relation():
     model = ring(0.2).replace(kernel=ln.GaussianKernel(0.1))
-    found = ln.analysis.dispersion(model, n=20_000)
-    assert found.attrs["status"] == "the homogeneous state is stable in every mode"
-    assert found["kx"].values.tolist() == list(range(9))
+    found = ln.analysis.dispersion(model, n=20_000, branches=6)
+    assert not found.attrs["unstable"]
+    assert found["waves"].values.ravel().tolist() == list(range(9))
     fastest = found["growth"].values.min(axis=1)
     assert fastest[0] < 5.0 * fastest[-1]  # the last mode is hardly balanced any more
 
@@ -90,7 +90,7 @@ def test_the_limit_lists_the_modes_that_are_balanced():
     ("make", "error", "message"),
     [
         (lambda: ln.analysis.dispersion(ln.BalancedNetwork()), InputError, "`space` must be given"),
-        (lambda: ln.analysis.dispersion(ln.RateNetwork()), InputError, "no dispersion relation"),
+        (lambda: ln.analysis.dispersion(ln.RateNetwork()), InputError, "`space` must be given"),
         (lambda: ln.analysis.dispersion(ring(0.2), modes=[9]), InputError, "at most half of the 16 patches"),
         (lambda: ln.analysis.onset(ring(0.2), "kernel[e,e].amplitude"), InputError, "`between` must be given"),
         (lambda: ln.analysis.onset(ring(0.2), "tau[e]", between=(1.0, 1.1)), LimitError, "No mode begins"),

@@ -413,11 +413,11 @@ class BalancedNetwork(AbstractFlowSystem):
 
         return tables.of_fluctuations(fluctuations.linear_noise(self, n, modes=modes), self.populations)
 
-    def dispersion(self, *, n: int | None = None, modes: Any = None) -> Table:
+    def dispersion(self, *, n: int | None, modes: Any, branches: int) -> Table:
         """Growth of every mode of a ring or sheet about its homogeneous state; see `patch_dispersion`."""
         from largen.systems.balanced import patch_dispersion
 
-        return patch_dispersion.dispersion(self, n=n, modes=modes)
+        return patch_dispersion.dispersion(self, n=n, modes=modes, branches=branches)
 
     def onset(self, parameter: str, *, low: float, high: float, n: int | None = None, modes: Any = None) -> Table:
         """Where a parameter makes the first mode of a ring or sheet grow; see `patch_dispersion`."""

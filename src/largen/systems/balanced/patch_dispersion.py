@@ -163,49 +163,46 @@ def chosen(model: "BalancedNetwork", modes: Any) -> np.ndarray:
     return np.array([space.mode(tuple(mode) if np.ndim(mode) else mode) for mode in modes])
 
 
-def dispersion(model: "BalancedNetwork", *, n: int | None = None, modes: Any = None) -> Table:
+def dispersion(model: "BalancedNetwork", *, n: int | None, modes: Any, branches: int) -> Table:
     """Growth and frequency of every mode; see `analysis.dispersion`."""
     require_space(model)
+    branches = integer("branches", branches, low=1)
     found = linearise(model, n, chosen(model, modes))
     values = np.linalg.eigvals(found.matrices).astype(complex)
     order = np.lexsort((-values.imag, -values.real), axis=-1)
-    values = np.take_along_axis(values, order, axis=-1)
-    values[~found.full if n is None else np.zeros(len(values), bool)] = np.nan
+    values = np.take_along_axis(values, order, axis=-1)[:, :branches]
+    if n is None:
+        values[~found.full] = np.nan
     unit = "sqrt(n)" if n is None else "1"
+    q = 2.0 * np.pi * found.modes / model.space.lengths
     variables: dict[str, Any] = {
         "growth": (("mode", "branch"), values.real, unit, "growth rate"),
         "frequency": (("mode", "branch"), np.abs(values.imag) / (2.0 * np.pi), unit, "frequency"),
         "balanced": (("mode",), found.full, "1", "whether sqrt(n) acts on all populations in this mode"),
+        "waves": (("mode", "axis"), found.modes, "1", "waves around each axis"),
+        "wave_number": (("mode",), np.sqrt(np.sum(q**2, axis=1)), "1/length", "wave number"),
     }
-    for name, column in zip(("kx", "ky"), found.modes.T, strict=False):
-        variables[name] = (("mode",), column, "1", f"waves along {name[1]}")
-    q = 2.0 * np.pi * found.modes / model.space.lengths
-    variables["wave_number"] = (("mode",), np.sqrt(np.sum(q**2, axis=1)), "1", "wave number")
+    for axis, name in enumerate(("kx", "ky")[: q.shape[1]]):
+        variables[name] = (("mode",), q[:, axis], "1/length", f"wave vector along axis {axis}")
     for name, column in zip(State._fields, found.state, strict=True):
-        variables[name] = (("population",), column, "1", f"homogeneous {name.replace('_', ' ')}")
+        variables[f"homogeneous_{name}"] = (("population",), column, "1", f"{name.replace('_', ' ')} of that state")
+    leading = int(np.nanargmax(values.real[:, 0]))
+    attrs = {
+        "n": float("inf") if n is None else n,
+        "unstable": bool(values.real[leading, 0] > 0.0),
+        "leading_mode": found.modes[leading],
+        "kind_of_leading_mode": kind_of(found.modes[leading].tolist(), values[leading, 0]),
+    }
     coords = {"population": (list(model.populations), "1", "population")}
-    attrs = {"n": float("inf") if n is None else n, "status": status(found, values, n)}
     return Table(variables, coords, attrs)
-
-
-def status(found: Linear, values: np.ndarray, n: int | None) -> str:
-    """Which mode grows fastest, in words."""
-    growth = np.where(np.isnan(values.real), -np.inf, values.real)[:, 0]
-    k = int(np.argmax(growth))
-    if growth[k] <= 0.0:
-        return "the homogeneous state is stable in every mode"
-    mode = tuple(int(m) for m in found.modes[k])
-    return (
-        f"the homogeneous state is unstable: {kind_of(mode, values[k, 0])} of mode {mode if len(mode) > 1 else mode[0]}"
-    )
 
 
 def kind_of(mode: Sequence[int], eigenvalue: complex) -> str:
     """What grows: a stationary pattern, a uniform oscillation, or a wave."""
     still = abs(eigenvalue.imag) <= 1e-9 * max(1.0, abs(eigenvalue.real))
     if not any(mode):
-        return "a uniform change" if still else "a uniform oscillation"
-    return "a stationary pattern" if still else "a wave"
+        return "uniform change" if still else "uniform oscillation"
+    return "stationary pattern" if still else "wave"
 
 
 def onset(
@@ -237,9 +234,8 @@ def onset(
     unit = "sqrt(n)" if n is None else "1"
     variables: dict[str, Any] = {
         "onset": ((), value, "", f"onset in {parameter}"),
+        "waves": (("axis",), mode, "1", "waves around each axis"),
         "frequency": ((), abs(eigenvalue.imag) / (2.0 * np.pi), unit, "frequency of the mode at the onset"),
     }
-    for name, waves in zip(("kx", "ky"), mode, strict=False):
-        variables[name] = ((), int(waves), "1", f"waves along {name[1]}")
-    attrs = {"parameter": parameter, "what": kind_of(mode.tolist(), eigenvalue), "n": float("inf") if n is None else n}
-    return Table(variables, {}, attrs)
+    attrs = {"parameter": parameter, "kind_of_pattern": kind_of(mode.tolist(), eigenvalue)}
+    return Table(variables, {}, attrs | {"n": float("inf") if n is None else n})

@@ -192,7 +192,7 @@ class Layout(NamedTuple):
         coords["patch"] = ("patch", np.arange(space.count), {"long_name": "patch", "units": "1"})
         for axis, column in zip("xy", space.centres().T, strict=False):
             coords[axis] = ("patch", column, {"long_name": f"centre, {axis}", "units": "1"})
-        attrs = dict(found.attrs) | {"patches": np.array(space.shape), "length": space.lengths}
+        attrs = dict(found.attrs)
         if perturbation is not None:
             attrs["perturbation"] = f"{float(perturbation[0]):g} in mode {space.mode(perturbation[1])}"
         if self.sizes is not None:

@@ -478,10 +478,11 @@ class SpikingNetwork(AbstractIntegrateAndFire):
 
     @classmethod
     def features(cls, dataset: Any, parts: np.ndarray | None = None) -> Mapping[str, Feature]:
-        """The statistics of rhythm; see `statistics.rhythm`."""
+        """The statistics of rhythm, and with space the power by shells of wave number."""
         from largen.statistics.rhythm import rhythm
+        from largen.statistics.space import shell_features
 
-        return rhythm(dataset, parts)
+        return {**rhythm(dataset, parts), **shell_features(dataset)}
 
     @classmethod
     def independent_parts(cls, dataset: Any) -> np.ndarray | None:
