@@ -38,7 +38,7 @@ def test_onset_in_a_mode_in_the_limit_and_at_finite_n():
     # det A^(1) = 0: e_ee e_ii alpha_ee alpha_ii = e_ie e_ei alpha_ie alpha_ei.
     limit = ln.analysis.onset(ring(0.2), "kernel[e,e].amplitude", between=(0.2, 0.44))
     assert float(limit["onset"]) == pytest.approx(0.25 * 0.15 * 1.2 * 2.0 / (0.15 * 1.0 * 1.8), abs=1e-10)
-    assert (limit["waves"].values.tolist(), limit.attrs["kind_of_pattern"]) == ([1], "stationary pattern")
+    assert (limit["waves"].values.tolist(), limit.attrs["kind_of_leading_mode"]) == ([1], "stationary pattern")
     values = {}
     for n in (400, 1600, 6400, 10**6, 10**8):  # of a kind
         found = ln.analysis.onset(ring(0.2), "kernel[e,e].amplitude", low=0.2, high=0.49, n=2 * n, modes=2)
@@ -50,7 +50,7 @@ def test_onset_in_a_mode_in_the_limit_and_at_finite_n():
 def test_an_oscillation_comes_first_where_the_trace_vanishes_first():
     model = ring(0.2, 0.2, 0.3, 0.1)
     found = ln.analysis.onset(model, "kernel[e,e].amplitude", between=(0.1, 0.49), n=2 * 10**6, modes=2)
-    assert found.attrs["kind_of_pattern"] == "wave"
+    assert found.attrs["kind_of_leading_mode"] == "wave"
     assert 2.0 * np.pi * float(found["frequency"]) == pytest.approx(116.894, abs=2e-3)
     limit = ln.analysis.onset(model, "kernel[e,e].amplitude", between=(0.1, 0.49))
     assert float(limit["onset"]) == pytest.approx(0.301, abs=1e-3)

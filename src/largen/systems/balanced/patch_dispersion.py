@@ -237,5 +237,5 @@ def onset(
         "waves": (("axis",), mode, "1", "waves around each axis"),
         "frequency": ((), abs(eigenvalue.imag) / (2.0 * np.pi), unit, "frequency of the mode at the onset"),
     }
-    attrs = {"parameter": parameter, "kind_of_pattern": kind_of(mode.tolist(), eigenvalue)}
+    attrs = {"parameter": parameter, "kind_of_leading_mode": kind_of(mode.tolist(), eigenvalue)}
     return Table(variables, {}, attrs | {"n": float("inf") if n is None else n})
