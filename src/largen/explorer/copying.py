@@ -66,8 +66,10 @@ def _python(state: State, opening: Opening, name: str) -> str:
 def _command(state: State, opening: Opening, name: str) -> str:
     _yaml(state, opening, name)  # a model that no file can hold is refused here
     run = state.run
-    words = ["largen", "run", f"{name}.yaml", "--n", str(run.n), "--realisations", str(run.networks)]
-    words += ["--seed", str(run.seed), "--stop", f"{run.duration:g}", "--step", f"{opening.step:g}"]
+    words = ["largen", "run", f"{name}.yaml", "-n", str(run.n), "-r", str(run.networks), "--seed", str(run.seed)]
+    words += ["--times", f"0:{run.duration:g}:{opening.step:g}"]
+    for key, value in {**opening.options, **opening.network_options}.items():
+        words += ["--option", f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"]
     return f"# first save the model as {name}.yaml\n{shlex.join(words)}\n"
 
 

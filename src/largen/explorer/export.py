@@ -30,7 +30,7 @@ def page_html(page: "Page") -> str:
         page: A page whose limit is that of its state.
     """
     bokeh = Resources(mode="inline", components=["bokeh"], minified=True)
-    scripts = bokeh.render()
+    scripts = "".join(f"<script>{raw}</script>" for raw in bokeh.js_raw)  # alone: `render` adds a file of Panel's
     parts, left, size = [], [], len(scripts)
     for title, made in _figures(page):
         if size + len(made) > LARGEST - 100_000:

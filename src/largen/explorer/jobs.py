@@ -56,13 +56,19 @@ class FinishedDiagram(NamedTuple):
     diagram: xr.Dataset
 
 
+class Sized(NamedTuple):
+    """The distance at the sizes so far, as `largen.explorer.sizes.curve_of` gives it."""
+
+    curve: dict[str, Any]
+
+
 class Failure(NamedTuple):
     """Why a job ended without a result."""
 
     message: str
 
 
-Event = Progress | Realisation | AllRealisations | Comparison | Point | FinishedDiagram | Failure
+Event = Progress | Realisation | AllRealisations | Comparison | Point | FinishedDiagram | Sized | Failure
 """News of a job."""
 
 

@@ -12,7 +12,7 @@ WIDE: Any = "stretch_width"
 
 def roots_of(page: "Page") -> dict[str, Any]:
     """The parts of a page by the name at which its template puts them."""
-    steps = pn.FlexBox(page.undo, page.redo, page.reset)
+    steps = pn.FlexBox(page.undo, page.redo, page.reset, page.pin_button)
     model = pn.Column(page.picture, page.equations, steps, page.form, sizing_mode=WIDE)
     runner = page.runner
     buttons = pn.FlexBox(runner.run, runner.stop_run, runner.decide)
@@ -21,4 +21,4 @@ def roots_of(page: "Page") -> dict[str, Any]:
         *page.sharing.layout(), title="Files, text and link", collapsed=True, sizing_mode=WIDE, margin=(8, 0)
     )
     stage = pn.Column(page.stage.tab, page.stage.box, files, sizing_mode=WIDE)
-    return {"browser": page.browser, "story": pn.Column(), "model": model, "run": run, "stage": stage}
+    return {"browser": page.browser, "story": page.telling.box, "model": model, "run": run, "stage": stage}

@@ -24,11 +24,13 @@ from largen.explorer.solvers import Answer, Here, limit_of
 from largen.explorer.stage import Stage
 from largen.explorer.state import BOXES, History, State, first_state, parsed, same_limit
 from largen.explorer.store import Store
+from largen.explorer.stories import Telling
 from largen.explorer.words import Words
 from largen.io.latex import equations
 from largen.io.model_files import time_grid
 from largen.system import AbstractSystem
 
+LAST = " The greyed figures are those of the last model that had one."
 SETTLES = 400
 """ms without a move after which a state is one step of undo, and one entry of the browser's history."""
 LATE = 700
@@ -86,6 +88,9 @@ class Page:
             self.stage.draw()
         else:
             self.solve()
+        self.telling = Telling(self)
+        if "story" in (query or {}):
+            said = self.telling.begin((query or {})["story"], (query or {}).get("step", "1"))
         if said:
             self.status.object = said
 
@@ -115,6 +120,8 @@ class Page:
         self.undo = pn.widgets.Button(label="Undo", disabled=True)
         self.redo = pn.widgets.Button(label="Redo", disabled=True)
         self.reset = pn.widgets.Button(label="Reset the parameters")
+        self.pin_button = pn.widgets.Toggle(label="Pin as A")
+        self.pin_button.param.watch(lambda event: self.pin(event.new), "value")
         self.undo.on_click(lambda event: self.step(-1))
         self.redo.on_click(lambda event: self.step(1))
         self.reset.on_click(lambda event: self.show(self.first))
@@ -193,9 +200,21 @@ class Page:
         self.state = state
         self._fill_form()
         self.runner.moved()
+        self.stage.sizes.mark()
         self.solve()
         self._moves += 1
         self.after(SETTLES, functools.partial(self._settle, self._moves))
+
+    def pin(self, on: bool) -> None:
+        """Keep the present curves, and the differences of the present table, beside what is explored next."""
+        if on and not self.has_limit:
+            self.status.object = "There is no limit of these parameters to pin."
+            self.pin_button.value = False
+            return
+        self.pinned = self.runner.shown if on and self.runner.shown and self.runner.shown.report else None
+        self.stage.pin(on)
+        self.pin_button.label = "A is pinned: faint lines" if on else "Pin as A"
+        self.runner.moved()
 
     def asked(self) -> State:
         """The state, where every box holds a value that can be.
@@ -257,6 +276,8 @@ class Page:
         """Take what the browser says: a key, or a step in its history."""
         if said.get("key") in ("undo", "redo"):
             self.step(-1 if said["key"] == "undo" else 1)
+        elif said.get("key") in ("next", "back"):
+            self.telling.go(self.telling.place + (1 if said["key"] == "next" else -1))
         elif "went" in said:
             place, search = said["went"], str(said.get("search", ""))[:5000]
             state = self.places.get(place) if isinstance(place, int) else None
@@ -335,7 +356,7 @@ class Page:
         if found.message or ended:
             if mine:
                 self.refused = found.message or f"{found.content.attrs['status']}."
-                self.status.object = f"No limit here. {self.refused}{self._last_words()}"
+                self.status.object = f"No limit here. {self.refused}{LAST if self.limit is not None else ''}"
                 self.stage.fade(True)
                 self.runner.limit_came()
         else:
@@ -350,9 +371,6 @@ class Page:
         if self._again:
             self.solve()
 
-    def _last_words(self) -> str:
-        return " The greyed figures are those of the last model that had one." if self.limit is not None else ""
-
     def _say_limit(self) -> None:
         assert self.limit is not None
         words = f"Limit: {self.limit.attrs['status']}"
@@ -363,8 +381,7 @@ class Page:
     def poll(self) -> None:
         """Look for news of the jobs."""
         self.jobs.advance()
-        if self.stage.diagrams is not None:
-            self.stage.diagrams.poll()
+        self.stage.poll()
         self.runner.poll()
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ from largen.explorer.page import Page
 from largen.explorer.settings import opening_of, run_of
 from largen.explorer.solvers import Solvers, limit_of, portrait_of
 from largen.explorer.store import Store
+from largen.explorer.stories import stories_html
 from largen.explorer.views_plane import PhasePlane
 from largen.explorer.words import Words
 from largen.io.model_files import read_model, time_grid
@@ -279,6 +280,7 @@ def _page(name: str, model: AbstractSystem, shared: Served) -> Any:
         "sheet": STYLE, "systems": list(shared.limits), "system": model.system, "dark": theme == "dark",
         "theme_query": "?theme=dark" if theme == "dark" else "", "sentence": SENTENCE,
         "heading": f"The {model.system.replace('_', ' ')} system", "gallery": gallery_html(page.state.origin),
+        "stories": stories_html(),
     }  # fmt: skip
     roots = roots_of(page)
     for key, value in (variables | {"named": list(roots)}).items():

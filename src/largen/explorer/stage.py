@@ -7,6 +7,7 @@ import panel as pn
 import xarray as xr
 
 from largen.explorer.diagrams import Diagrams
+from largen.explorer.sizes import SizesTab
 from largen.explorer.solvers import Answer, portrait_of
 from largen.explorer.view import View
 from largen.explorer.views import views_of
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from largen.explorer.page import Page
 
 BRANCHES = "Bifurcations"
+SIZES = "Distance and n"
 FADED = {"opacity": "0.35"}
 """Style of figures that belong to other parameters."""
 
@@ -27,6 +29,7 @@ class Stage:
     def __init__(self, page: "Page"):
         self.page = page
         self._portrait_of: xr.Dataset | None = None
+        self._pinned: tuple[xr.Dataset, list[xr.Dataset]] | None = None
         self.tabs: dict[str, list[View]] = {}
         self._panes: dict[str, list[Any]] = {}
         self.makers: dict[str, Callable[[], list[View]]] = {}
@@ -38,6 +41,7 @@ class Stage:
         )  # fmt: skip
         first = Words("The figures come with the first limit; what is compiled for it may take a minute.")
         self.box = pn.FlexBox(first, sizing_mode="stretch_width")
+        self.sizes = SizesTab(page)
         self.tab.param.watch(self._turned, "value")
 
     def make_views(self) -> None:
@@ -49,10 +53,10 @@ class Stage:
         )
         if made_for == self._made_for:
             return
-        self._made_for = made_for
+        self._made_for, self._pinned = made_for, None
         self.makers = views_of(self.page.state.model, self.page.limit)
         self.tabs, self._panes, self.diagrams = {}, {}, None
-        titles = list(self.makers)
+        titles = [*self.makers, SIZES]
         if isinstance(self.page.state.model, AbstractFlowSystem) and self.page.opening.branches:
             titles.append(BRANCHES)
         kept = self.tab.value if self.tab.value in titles else titles[0]
@@ -87,8 +91,15 @@ class Stage:
         """Make the views of a tab when it is first shown."""
         if title in self.tabs:
             return
+        if title == SIZES:
+            self.tabs[title], self._panes[title] = [self.sizes.view], self.sizes.layout()
+            return
         if title != BRANCHES:
             self.tabs[title] = self.makers[title]()
+            if self._pinned is not None:
+                for view in self.tabs[title]:
+                    view.draw(*self._pinned)
+                    view.pin()
             self._panes[title] = [_framed(view) for view in self.tabs[title]]
             return
         page = self.page
@@ -108,10 +119,28 @@ class Stage:
         self._portrait_of = None
         self.draw()
         self.box.objects = self._panes[event.new]
+        self.fade(bool(self.page.refused))
+        if event.new == SIZES and self.sizes.curve is None and self.sizes.job is None:
+            self.sizes.start()
+
+    def pin(self, on: bool) -> None:
+        """Keep what is drawn as a faint reference, also in tabs that are opened later; or take it away."""
+        limit = self.page.limit
+        self._pinned = (limit, list(self.page.runner.runs)) if on and limit is not None else None
+        for title, views in self.tabs.items():
+            if title not in self.makers:
+                continue
+            for view in views:
+                if self._pinned is not None:
+                    view.draw(*self._pinned)
+                    view.pin()
+                else:
+                    view.unpin()
 
     def fade(self, old: bool) -> None:
         """Grey the figures that belong to other parameters."""
-        styles = FADED if old and self.page.limit is not None else {}
+        own = self.tab.value in (SIZES, BRANCHES)  # say themselves to what they belong
+        styles = FADED if old and self.page.limit is not None and not own else {}
         if self.box.styles != styles:
             self.box.styles = styles
 
@@ -119,6 +148,13 @@ class Stage:
         """End the diagram that is followed."""
         if self.diagrams is not None:
             self.diagrams.cancel()
+        self.sizes.cancel()
+
+    def poll(self) -> None:
+        """Look for news of the diagram and of the sizes."""
+        if self.diagrams is not None:
+            self.diagrams.poll()
+        self.sizes.poll()
 
 
 def _framed(view: View) -> Any:

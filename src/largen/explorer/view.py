@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from bokeh.models import ColumnDataSource, Legend, LegendItem
+from bokeh.models import ColumnDataSource, Legend, LegendItem, Line, MultiLine, Step
 from bokeh.plotting import figure
 
 from largen.plot.common import EXCITATORY, INHIBITORY, colours
@@ -42,6 +42,7 @@ class View(abc.ABC):
         self.figure.name = f"{key} figure"
         self.sources: dict[str, ColumnDataSource] = {}
         self._items: list[tuple[LegendItem, str]] = []
+        self._pinned: list[Any] = []
 
     def source(self, name: str, *columns: str) -> ColumnDataSource:
         """Make a named, empty source."""
@@ -74,6 +75,23 @@ class View(abc.ABC):
     def empty(self, name: str) -> None:
         """Empty a source."""
         self.fill(name, **{str(column): [] for column in self.sources[name].data})
+
+    def pin(self) -> None:
+        """Keep the present lines as a faint reference behind those to come."""
+        self.unpin()
+        for drawn in list(self.figure.renderers):
+            glyph, data = getattr(drawn, "glyph", None), getattr(drawn, "data_source", None)
+            if not isinstance(glyph, Line | MultiLine | Step) or data not in self.sources.values():
+                continue
+            if len(next(iter(data.data.values()))):
+                faint = glyph.clone(line_alpha=0.35, line_width=4)
+                self._pinned.append(self.figure.add_glyph(ColumnDataSource(dict(data.data)), faint, level="underlay"))
+
+    def unpin(self) -> None:
+        """Take the reference away."""
+        if self._pinned:
+            self.figure.renderers = [drawn for drawn in self.figure.renderers if drawn not in self._pinned]
+            self._pinned = []
 
     def show_portrait(self, portrait: xr.Dataset) -> None:  # noqa: B027
         """Show what `analysis.phase_portrait` found; only for views with `portrait`."""

@@ -1,0 +1,261 @@
+"""The distance between network and limit against the number of neurons, filled in size by size in the background."""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import panel as pn
+import xarray as xr
+from bokeh.models import Span
+
+from largen.checks import InputError, LimitError
+from largen.explorer.jobs import Event, Failure, Job, Sized
+from largen.explorer.state import State, same
+from largen.explorer.view import LIMIT, NETWORK, View
+from largen.explorer.words import Words
+from largen.system import AbstractSystem
+
+if TYPE_CHECKING:
+    from largen.explorer.page import Page
+
+SMALLEST, MOST_SIZES, NETWORKS = 50, 8, 8
+ENOUGH = 60.0
+"""Seconds after which no further size is begun."""
+
+
+class Sizes(NamedTuple):
+    """Networks of growing size beside their limit.
+
+    Attributes:
+        model: The model.
+        times: Output times, shape (time,).
+        seed: Seed.
+        options: Options of limit and network.
+        most: Largest size.
+    """
+
+    model: AbstractSystem
+    times: np.ndarray
+    seed: int
+    options: Mapping[str, Any]
+    most: int
+
+    @property
+    def sizes(self) -> list[int]:
+        """50, 100, 200, ... neurons, those that the model can be split into."""
+        found = []
+        for n in (SMALLEST * 2**k for k in range(MOST_SIZES)):
+            with contextlib.suppress(InputError):
+                self.model.sizes(n)
+                found += [n] if n <= self.most else []
+        return found
+
+    @property
+    def bytes(self) -> float:
+        """Memory of the worker."""
+        options = self.model.plan(self.times, n=self.sizes[-1], method=None, record=()).bytes
+        return options * (1 + NETWORKS / 4)
+
+    @property
+    def words(self) -> str:
+        """What needs the memory."""
+        return "The distance at every size"
+
+    def run(self, send: Callable[[Event], None]) -> None:
+        """Run size after size; what every size costs says whether there is time for the next."""
+        from largen.comparison.scaling import convergence
+
+        name = next(one.name for one in self.model.observables if not one.on_request and "time" in one.dims)
+        begun, sizes, study, k = time.monotonic(), self.sizes, None, 2
+        while k <= len(sizes):
+            before = time.monotonic()
+            try:
+                study = convergence(
+                    self.model, self.times, n=sizes[:k], realisations=NETWORKS, seed=self.seed, observable=name,
+                    finished=study, **self.options,
+                )  # fmt: skip
+            except InputError:
+                if study is not None or len(sizes) <= 2:
+                    raise
+                sizes = sizes[1:]  # a network so small that it never reaches the limit
+                continue
+            send(Sized(curve_of(study, name)))
+            took, k = time.monotonic() - before, k + 1
+            if time.monotonic() - begun + 2 * took > ENOUGH:
+                return
+
+
+def curve_of(study: xr.Dataset, name: str) -> dict[str, Any]:
+    """A convergence study as the figure shows it: n, distance with the ends of its 95 % interval, and the power law.
+
+    With an infinite limit the distance is that of a single network, over the course in time; else that of the mean of
+    the networks from the reduction of the same size, over the time means.
+    """
+    n = study["n"].values.tolist()
+    if "distance" in study:
+        one = study.sel(observable=name)
+        low, high = (one[f"distance_exponent_{end}"].item() for end in ("low", "high"))
+        return {
+            "n": n, "distance": one["distance"].values.tolist(), "low": one["distance_low"].values.tolist(),
+            "high": one["distance_high"].values.tolist(), "exponent": one["distance_exponent"].item(),
+            "exponent_low": low, "exponent_high": high, "name": name,
+        }  # fmt: skip
+    rows = [not str(row).endswith("(time)") for row in study["component"].values]
+    rows = [row and str(owner) == name for row, owner in zip(rows, study["observable_of"].values, strict=True)]
+    part = study.isel(component=np.flatnonzero(rows))
+    share = part["difference"] / part["scale"]
+    half = (part["ci_high"] - part["ci_low"]) / (2 * part["scale"])
+    distance = np.sqrt((share**2).mean("component")).values
+    error = np.sqrt((half**2).mean("component")).values / np.sqrt(max(len(part["component"]), 1))
+    return {"n": n, "distance": distance.tolist(), "low": np.maximum(distance - error, distance / 10).tolist(),
+            "high": (distance + error).tolist(), "name": name}  # fmt: skip
+
+
+class DistanceAgainstN(View):
+    """Distance against n on two logarithmic axes, with the power law and the n of the page."""
+
+    about = (
+        "dots with their 95 % intervals: distance from the limit in units of its natural size; the line is the power "
+        "law through them, the dotted line the n of the page"
+    )
+
+    def __init__(self) -> None:
+        super().__init__(
+            "sizes", "distance from the limit against n", "neurons n", "distance", height=380,
+            x_axis_type="log", y_axis_type="log",
+        )  # fmt: skip
+        bars = self.source("bars", "x", "low", "high")
+        self.figure.segment("x", "low", "x", "high", source=bars, color=LIMIT, line_width=2)
+        dots = self.figure.scatter("x", "y", source=self.source("dots", "x", "y"), size=9, color=LIMIT)
+        line = self.figure.line("x", "y", source=self.source("law", "x", "y"), color=NETWORK, line_width=2)
+        self.entry("networks", "dots", dots)
+        self.entry("power law", "law", line)
+        self.here = Span(location=1, dimension="height", line_color=NETWORK, line_dash="dotted", line_width=2)
+        self.figure.add_layout(self.here)
+        self.legend()
+
+    def draw(self, limit: xr.Dataset, runs: Any) -> None:
+        """Nothing here depends on the limit that is shown."""
+
+    def show(self, curve: Mapping[str, Any] | None) -> None:
+        """Show a curve as `curve_of` gives it, or none."""
+        if curve is None:
+            for name in self.sources:
+                self.empty(name)
+            return
+        n, distance = np.array(curve["n"], float), np.array(curve["distance"])
+        self.fill("dots", x=n, y=distance)
+        self.fill("bars", x=n, low=curve["low"], high=curve["high"])
+        exponent = curve.get("exponent", np.nan)
+        if np.isfinite(exponent) and len(n) > 2:
+            level = np.exp(np.mean(np.log(distance) + exponent * np.log(n)))
+            self.fill("law", x=n, y=level * n**-exponent)
+        else:
+            self.empty("law")
+
+    def mark(self, n: int) -> None:
+        """Mark the n of the page."""
+        self.here.location = float(n)
+
+
+class SizesTab:
+    """The tab: the figure, and at most one job."""
+
+    def __init__(self, page: "Page"):
+        self.page = page
+        self.job: Job | None = None
+        self.state: State | None = None
+        self.curve: dict[str, Any] | None = None
+        self.view = DistanceAgainstN()
+        self.start_button = pn.widgets.Button(label="Fill in the figure", color="primary")
+        self.cancel_button = pn.widgets.Button(label="Stop filling in", disabled=True)
+        self.words = Words("", sizing_mode="stretch_width")
+        self.pane = pn.pane.Bokeh(self.view.figure, sizing_mode="stretch_width")
+        self.start_button.on_click(lambda event: self.start())
+        self.cancel_button.on_click(lambda event: self.cancel())
+
+    def layout(self) -> list[Any]:
+        """What stands on the tab."""
+        about = Words(self.view.about, aside=True, sizing_mode="stretch_width")
+        return [pn.FlexBox(self.start_button, self.cancel_button), self.words, self.pane, about]
+
+    def start(self) -> None:
+        """Queue the networks of every size."""
+        self.cancel()
+        page = self.page
+        try:
+            state = page.asked()
+            opening, known = page.opening, {**page.opening.options, **page.opening.network_options}
+            task = Sizes(state.model, page.times, state.run.seed, known, opening.most)
+            if len(task.sizes) < 2:
+                raise InputError("The model cannot be split into networks of two sizes.")
+            self.job = page.jobs.submit(task, page.later(page.poll))
+        except (InputError, LimitError) as error:
+            self.words.object = str(error)
+            return
+        self.state, self.curve = _bare(state), None
+        self.view.show(None)
+        self.mark()
+        self.start_button.disabled, self.cancel_button.disabled = True, False
+        self.words.object = f"Running {NETWORKS} networks of {task.sizes[0]}, {task.sizes[1]}, ... neurons ..."
+
+    def poll(self) -> None:
+        """Look for news of the job."""
+        job = self.job
+        if job is None:
+            return
+        if job.waiting:
+            self.words.object = f"Waiting: {self.page.jobs.position(job)} jobs are before this one."
+            return
+        failed = ""
+        for event in job.news():
+            if isinstance(event, Sized):
+                self.curve = event.curve
+                self.view.show(self.curve)
+                self.words.object = f"{self.said()} Further sizes are on their way ..."
+            elif isinstance(event, Failure):
+                failed = event.message
+        if job.done:
+            self._ended()
+            self.words.object = failed or self.said()
+
+    def said(self) -> str:
+        """The curve in words."""
+        if self.curve is None:
+            return ""
+        n, distance, low = self.curve["n"], self.curve["distance"], self.curve["low"]
+        words = f"From {n[0]} to {n[-1]} neurons the distance falls from {distance[0]:.3g} to {distance[-1]:.3g}"
+        exponent = self.curve.get("exponent", np.nan)
+        if len(low) > 2 and np.isfinite(exponent):
+            ends = f"[{self.curve['exponent_low']:.2f}, {self.curve['exponent_high']:.2f}]"
+            words += f", as n to the minus {exponent:.2f} {ends}"
+        return f"{words} ({self.curve['name'].replace('_', ' ')}, {NETWORKS} networks a size)."
+
+    def cancel(self) -> None:
+        """End the job, if any; its points stay."""
+        if self.job is not None:
+            self.job.cancel()
+            self._ended()
+            self.words.object = f"Stopped. {self.said()}".strip()
+
+    def _ended(self) -> None:
+        self.job, self.start_button.disabled, self.cancel_button.disabled = None, False, True
+        self.page.jobs.advance()
+
+    def mark(self) -> None:
+        """Mark the n of the page, and grey what belongs to another model."""
+        self.view.mark(self.page.state.run.n)
+        old = self.state is not None and not same(self.state, _bare(self.page.state))
+        if old and self.job is not None:
+            self.cancel()
+        styles = {"opacity": "0.35"} if old and self.curve is not None else {}
+        if self.pane.styles != styles:
+            self.pane.styles = styles
+            self.words.object = "The figure is that of the model before: fill it in again." if old else self.said()
+
+
+def _bare(state: State) -> State:
+    """A state without what the figure does not depend on."""
+    return state._replace(run=state.run._replace(n=0, networks=0))

@@ -1,0 +1,140 @@
+"""Stories: steps with a title, three lines of text and a state of the page, for a lecture."""
+
+import functools
+import html
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import panel as pn
+
+from largen.checks import InputError
+from largen.explorer.links import read_link
+from largen.io.plain_files import parse_plain
+
+if TYPE_CHECKING:
+    from largen.explorer.page import Page
+
+FOLDER = Path(__file__).parent / "story_files"
+
+
+class Step(NamedTuple):
+    """One step.
+
+    Attributes:
+        title: Title.
+        text: Three lines.
+        query: The state, as a link says it.
+        tab: The tab that is opened, where the page has it.
+    """
+
+    title: str
+    text: str
+    query: Mapping[str, str]
+    tab: str
+
+
+class Story(NamedTuple):
+    """Some steps of one system's page.
+
+    Attributes:
+        name: Its name in addresses.
+        title: Title.
+        system: The system.
+        steps: The steps.
+    """
+
+    name: str
+    title: str
+    system: str
+    steps: tuple[Step, ...]
+
+
+@functools.cache
+def stories() -> Mapping[str, Story]:
+    """Every story that ships, by name."""
+    found = {}
+    for path in sorted(FOLDER.glob("*.yaml")):
+        plain: Any = parse_plain(path.read_text(encoding="utf-8"))
+        steps = tuple(
+            Step(one["title"], one["text"].strip(), {key: str(value) for key, value in one["set"].items()}, one["tab"])
+            for one in plain["steps"]
+        )
+        found[path.stem] = Story(path.stem, plain["title"], plain["system"], steps)
+    return found
+
+
+def stories_html() -> str:
+    """A list of links to all stories."""
+    items = [
+        f'<li><a href="{one.system}?story={one.name}">{html.escape(one.title)}</a> {len(one.steps)} steps, '
+        f"on the {one.system} page</li>"
+        for one in stories().values()
+    ]
+    return f'<ul class="gallery">{"".join(items)}</ul>'
+
+
+class Telling:
+    """A story on a page: the text of a step, and the way through them."""
+
+    def __init__(self, page: "Page"):
+        self.page = page
+        self.story: Story | None = None
+        self.place = 0
+        self.text = pn.pane.HTML("", sizing_mode="stretch_width", stylesheets=[page.sheet])
+        self.back_button = pn.widgets.Button(label="Back")
+        self.next_button = pn.widgets.Button(label="Next", color="primary")
+        self.large_button = pn.widgets.Button(label="Lecture mode")
+        self.end_button = pn.widgets.Button(label="End the story")
+        self.back_button.on_click(lambda event: self.go(self.place - 1))
+        self.next_button.on_click(lambda event: self.go(self.place + 1))
+        self.large_button.on_click(lambda event: self.enlarge())
+        self.end_button.on_click(lambda event: self.end())
+        buttons = pn.FlexBox(self.back_button, self.next_button, self.large_button, self.end_button)
+        self.box = pn.Column(self.text, buttons, visible=False, sizing_mode="stretch_width")
+
+    def begin(self, name: str, place: str) -> str:
+        """Begin the story of a link; a wrong one gives a message."""
+        known = {key: one for key, one in stories().items() if one.system == self.page.own.system}
+        if name not in known:
+            return f"There is no story {name[:80]!r} on this page; there are {', '.join(known) or 'none'}."
+        self.story = known[name]
+        self.go(int(place) - 1 if place.isdigit() and len(place) < 4 else 0)
+        return ""
+
+    def go(self, place: int) -> None:
+        """Show a step: its text, its state and its tab."""
+        if self.story is None:
+            return
+        page, steps = self.page, self.story.steps
+        self.place = min(max(place, 0), len(steps) - 1)
+        step = steps[self.place]
+        try:
+            state = read_link(step.query, page.own, page.example)
+        except InputError as error:
+            page.status.object = str(error)
+            return
+        page.kept_query |= {"story": self.story.name, "step": str(self.place + 1)}
+        page.errors = {}
+        page.show(state)
+        if step.tab in page.stage.tab.options:
+            page.stage.tab.value = step.tab
+        count = f"{html.escape(self.story.title)}, step {self.place + 1} of {len(steps)}"
+        lines = html.escape(step.text).replace("\n", "<br>")
+        self.text.object = (
+            f'<div class="story"><p class="note">{count}</p><h2>{html.escape(step.title)}</h2><p>{lines}</p></div>'
+        )
+        self.back_button.disabled, self.next_button.disabled = self.place == 0, self.place == len(steps) - 1
+        self.box.visible = page.browser.lecture = True
+
+    def enlarge(self) -> None:
+        """Full screen and large type, or back."""
+        self.page.browser.do("full")
+        self.page.browser.do("class", name="lecture", on=True)
+
+    def end(self) -> None:
+        """Put the story away; the state stays."""
+        self.story, self.box.visible, self.page.browser.lecture = None, False, False
+        self.page.browser.do("class", name="lecture", on=False)
+        for key in ("story", "step"):
+            self.page.kept_query.pop(key, None)
