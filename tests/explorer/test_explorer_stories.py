@@ -2,11 +2,13 @@
 
 import base64
 import functools
+import logging
 import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from tornado.websocket import WebSocketClosedError
 
 import largen as ln
 from largen.commands.main import main
@@ -17,7 +19,7 @@ from largen.explorer.jobs import Jobs, Sized
 from largen.explorer.links import read_link
 from largen.explorer.page import Page
 from largen.explorer.picture import picture_of, synapses_of
-from largen.explorer.server import _names
+from largen.explorer.server import _names, _without_closed_tabs
 from largen.explorer.settings import opening_of
 from largen.explorer.sizes import SizesTab
 from largen.explorer.state import first_state
@@ -155,6 +157,15 @@ def test_the_server_answers_to_its_own_names_only():
     names = _names("127.0.0.1", 5006)
     assert {"127.0.0.1:5006", "localhost:5006", "[::1]:5006"} <= names
     assert not {"evil.example:5006", "localhost:80", "127.0.0.1"} & names
+
+
+def test_a_closed_tab_prints_no_traceback_and_other_errors_still_do():
+    closed, other = (
+        logging.makeLogRecord({"exc_info": (kind, kind(), None)}) for kind in (WebSocketClosedError, OSError)
+    )
+    assert not _without_closed_tabs(closed)
+    assert _without_closed_tabs(other)
+    assert _without_closed_tabs(logging.makeLogRecord({}))
 
 
 def test_the_distance_against_n_is_that_of_convergence(rate_page):

@@ -14,7 +14,9 @@ import panel as pn
 import xarray as xr
 from panel.theme import DarkTheme, DefaultTheme, Native
 from tornado.ioloop import PeriodicCallback
+from tornado.iostream import StreamClosedError
 from tornado.web import ErrorHandler
+from tornado.websocket import WebSocketClosedError
 
 from largen.checks import InputError, integer, require
 from largen.explorer.examples import gallery, gallery_html
@@ -179,6 +181,8 @@ def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, sh
         ) from error
     serve_only(server, _names(address, server.port))
     say(f"largen explores at http://{address}:{server.port}/ (Ctrl-C ends it).")
+    for name in ("asyncio", "tornado.application", "bokeh.server.session", "bokeh.server.views.ws", "panel"):
+        logging.getLogger(name).addFilter(_without_closed_tabs)
     shared.solver.attach(server.io_loop)
     opened: set[str] = set()
 
@@ -235,6 +239,12 @@ def serve_only(server: Any, names: set[str]) -> None:
         return find(request, **options)
 
     tornado.find_handler = found
+
+
+def _without_closed_tabs(record: logging.LogRecord) -> bool:
+    """Whether a record is worth a line in the terminal: a tab that was closed while it was written to is not."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return not (kind is not None and issubclass(kind, WebSocketClosedError | StreamClosedError))
 
 
 def _end_closed_tabs(sessions: Iterable[Any], opened: set[str]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import panel as pn
 import xarray as xr
-from bokeh.models import Span
+from bokeh.models import Range1d, Span
 
 from largen.checks import InputError, LimitError
 from largen.explorer.jobs import Event, Failure, Job, Sized
@@ -125,6 +125,7 @@ class DistanceAgainstN(View):
         super().__init__(
             "sizes", "distance from the limit against n", "neurons n", "distance", height=380,
             x_axis_type="log", y_axis_type="log",
+            x_range=Range1d(start=30, end=10_000), y_range=Range1d(start=0.01, end=1),
         )  # fmt: skip
         bars = self.source("bars", "x", "low", "high")
         self.figure.segment("x", "low", "x", "high", source=bars, color=LIMIT, line_width=2)
@@ -148,6 +149,12 @@ class DistanceAgainstN(View):
         n, distance = np.array(curve["n"], float), np.array(curve["distance"])
         self.fill("dots", x=n, y=distance)
         self.fill("bars", x=n, low=curve["low"], high=curve["high"])
+        for axis, values in (
+            (self.figure.x_range, n),
+            (self.figure.y_range, np.array([*curve["low"], *curve["high"]])),
+        ):
+            low, high = float(values[values > 0].min()) / 1.4, float(values.max()) * 1.4
+            axis.update(start=low, end=high, reset_start=low, reset_end=high)
         exponent = curve.get("exponent", np.nan)
         if np.isfinite(exponent) and len(n) > 2:
             level = np.exp(np.mean(np.log(distance) + exponent * np.log(n)))
@@ -226,7 +233,7 @@ class SizesTab:
         if self.curve is None:
             return ""
         n, distance, low = self.curve["n"], self.curve["distance"], self.curve["low"]
-        words = f"From {n[0]} to {n[-1]} neurons the distance falls from {distance[0]:.3g} to {distance[-1]:.3g}"
+        words = f"From {n[0]} to {n[-1]} neurons the distance goes from {distance[0]:.3g} to {distance[-1]:.3g}"
         exponent = self.curve.get("exponent", np.nan)
         if len(low) > 2 and np.isfinite(exponent):
             ends = f"[{self.curve['exponent_low']:.2f}, {self.curve['exponent_high']:.2f}]"
