@@ -4,7 +4,7 @@ Every script is imported; every command that a page names exists; every file of 
 is run at a small size: the quick ones here, the others with `-m long` (both in .ci/nightly).
 """
 
-import importlib.util
+import importlib
 import json
 import os
 import re
@@ -40,12 +40,12 @@ def folders_of_the_scripts(monkeypatch):
 
 
 def imported(path):
-    name = f"{path.parent.name}_{path.stem}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+    """A script as a module that worker processes can import, too: they look where this process does."""
+    if str(ROOT) not in sys.path:
+        sys.path.append(str(ROOT))
+    module = importlib.import_module(f"{path.parent.name}.{path.stem}")
+    assert Path(module.__file__) == path
+    return module
 
 
 def label(path):

@@ -68,8 +68,8 @@ def crossings(time, values):
 def folded(results: Results, small: bool) -> None:
     """The balanced manifold with its sheets, and the relaxation oscillation around its folds at finite n."""
     model = ln.BalancedNetwork.folded()
-    observed, largest = (200, 2000) if small else (20_000, 200_000)
-    sizes, times = (observed, largest) if small else (2000, observed, largest), np.linspace(0.0, 40.0, 8001)
+    observed, largest = (2000, 20_000) if small else (20_000, 200_000)  # 200 neurons have no orbit
+    sizes, times = tuple(dict.fromkeys((2000, observed, largest))), np.linspace(0.0, 40.0, 8001)
     theory = {n: ln.solve_limit(model, times[:2401], n=n) for n in sizes}
     network = ln.simulate(model, times, n=observed, realisations=1, seed=1)
     portrait = analysis.phase_portrait(
