@@ -56,6 +56,7 @@ def curved(dof):
     )  # fmt: skip
 
 
+@pytest.mark.long  # 10 CPU seconds, mostly compilation
 @pytest.mark.parametrize("dof", [np.inf, 7.0])
 def test_draws_have_the_moments_of_a_sum_over_a_grid(dof):
     """No derivative and no chain there; 5 standard errors for each of 4 numbers: false alarm 3e-6."""
