@@ -189,6 +189,8 @@ NEEDS = {
     ("validation/failures.py", "root"): lambda: Path("/sys/fs/cgroup").exists() and shutil.which("setpriv") and _root(),
     **{("validation/beside_nest.py", part): lambda: "NEST_PYTHON" in os.environ for part in ("brunel", "microcircuit")},
     ("validation/mesoscopic.py", "rates"): lambda: "NEST_PYTHON" in os.environ,
+    ("validation/exported.py", "nest"): lambda: "NEST_PYTHON" in os.environ,
+    **{("validation/exported.py", part): lambda: "BRIAN2_PYTHON" in os.environ for part in ("brian2", "brian2_more")},
     ("validation/spike_trains.py", "elephant"): lambda: "ELEPHANT_PYTHON" in os.environ,
     **{("benchmarks/explorer.py", part): lambda: Path("/usr/bin/chromium").exists()
        for part in ("latency", "pages", "pictures", "diagram")},
