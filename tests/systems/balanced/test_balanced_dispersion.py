@@ -70,6 +70,13 @@ def test_growth_of_a_mode_at_sixteen_hundred_of_a_kind_and_in_time():
     assert np.log(power[2] / power[1]) == pytest.approx(growth[0.5], abs=2e-3)
 
 
+def test_the_preset_loses_balance_in_its_mode_of_one_wave_from_four_hundred_neurons():
+    found = {n: ln.analysis.dispersion(ln.BalancedNetwork.ring(), n=n, modes=3).attrs for n in (300, 400)}
+    assert [found[n]["unstable"] for n in (300, 400)] == [False, True]
+    assert found[400]["leading_mode"].tolist() == [1]
+    assert found[400]["kind_of_leading_mode"] == "stationary pattern"
+
+
 def test_a_gaussian_ring_has_no_limit_but_a_dispersion_relation():
     model = ring(0.2).replace(kernel=ln.GaussianKernel(0.1))
     found = ln.analysis.dispersion(model, n=20_000, branches=6)

@@ -12,7 +12,7 @@ import numpy as np
 from largen.checks import InputError, LimitError, require
 from largen.numerics.lyapunov import TangentMap
 from largen.parameters import TimeSeries, parameter
-from largen.space import KERNELS, SPACES
+from largen.space import KERNELS, SPACES, CosineKernel, Ring
 from largen.system import (
     AbstractFlowSystem,
     Arrays,
@@ -73,6 +73,7 @@ class BalancedNetwork(AbstractFlowSystem):
         "saddle",
         "unstable",
         "folded",
+        "ring",
     )
     default_times: ClassVar[tuple[float, float, float]] = (0.0, 5.0, 0.05)
     default_record: ClassVar[tuple[str, ...]] = ("state",)
@@ -283,6 +284,12 @@ class BalancedNetwork(AbstractFlowSystem):
             initial_mean=(0.0, 0.0),
             initial_variance=(0.3, 0.2),
         )
+
+    @classmethod
+    def ring(cls) -> "BalancedNetwork":
+        """A ring that loses balance in its mode of one wave, at any n from 400: a pattern of size sqrt(n) grows."""
+        near, far = CosineKernel(0.15), CosineKernel(0.25)
+        return cls(space=Ring(16), kernel=((CosineKernel(0.45), near), (far, near)))
 
     def plan(
         self,

@@ -168,7 +168,7 @@ def dispersion(model: "BalancedNetwork", *, n: int | None, modes: Any, branches:
     require_space(model)
     branches = integer("branches", branches, low=1)
     found = linearise(model, n, chosen(model, modes))
-    values = np.linalg.eigvals(found.matrices).astype(complex)
+    values: Any = np.linalg.eigvals(found.matrices).astype(complex)
     order = np.lexsort((-values.imag, -values.real), axis=-1)
     values = np.take_along_axis(values, order, axis=-1)[:, :branches]
     if n is None:
@@ -216,7 +216,7 @@ def onset(
     def leading(value: float) -> tuple[float, int, complex, Linear]:
         there = model.replace(**{parameter: value})
         found = linearise(there, n, chosen(there, modes))
-        values = np.linalg.eigvals(found.matrices).astype(complex)
+        values: Any = np.linalg.eigvals(found.matrices).astype(complex)
         if n is None:
             values[~found.full] = -np.inf
         mode, branch = np.unravel_index(int(np.argmax(values.real)), values.shape)
