@@ -1,0 +1,64 @@
+"""Dispersion relations of spiking sheets: spectra, the modes that are left out, growth in the reduction itself."""
+
+import numpy as np
+import pytest
+
+import largen as ln
+from largen.checks import InputError
+from largen.space import GaussianKernel, Ring, Torus
+from largen.systems.spiking.dispersion import Linear, coupled, distinct_modes, kind_of, matrix_of
+from largen.systems.spiking.sheet import sheet_of
+from systems.spiking.test_sheet import sheet_model
+
+
+def linear(alone, spikes, mean_rows, variance_rows):
+    return Linear(
+        np.array(alone), np.array(spikes), np.array(mean_rows), np.array(variance_rows), np.array([1.0]), 0.0
+    )  # fmt: skip
+
+
+def test_a_wave_meets_the_spectrum_of_the_kernel_and_of_the_patches():
+    """K(q) = K sum_m khat(q_m) sinc^2(q_m w/2), q_m = q + 2 pi m/w: a Gaussian averaged over patches."""
+    model = sheet_model(Ring(8), kernel=GaussianKernel(0.15))
+    waves, mean, variance = distinct_modes(sheet_of(model))
+    assert waves.ravel().tolist() == [0, 1, 2, 3, -4]
+    w, shifts = 1.0 / 8.0, np.arange(-400, 401)
+    for k, wave in enumerate(waves.ravel()):
+        q = 2.0 * np.pi * (wave + 8.0 * shifts)
+        exact = np.sum(np.exp(-0.5 * (0.15 * q) ** 2) * np.sinc(q * w / (2.0 * np.pi)) ** 2)
+        np.testing.assert_allclose(mean[k], [[60.0 * exact, 20.0 * exact]] * 2, rtol=1e-12, atol=1e-12)
+    assert np.all(variance[0].real < mean[0].real)
+
+
+def test_modes_that_look_the_same_are_solved_once():
+    waves, _, _ = distinct_modes(sheet_of(sheet_model(Torus(4), kernel=GaussianKernel(0.3))))
+    assert waves.tolist() == [[0, 0], [1, 0], [1, 1], [2, 0], [2, 1], [2, 2]] or len(waves) == 6
+
+
+def test_a_mode_that_no_spike_hears_of_is_left_out_though_it_grows():
+    """Two unknowns: E[H] with the feedback 1.01, and a lonely one that grows faster but moves no spikes."""
+    lonely = linear([[0.9, 0.0, 0.0], [0.0, 1.05, 0.0], [0.0, 0.0, 0.5]], [[0.5, 0.0, 0.0]], [[0]], [[2]])
+    exponents, coupling = coupled(lonely, matrix_of(lonely, [[0.22]], [[0.0]]), 0.1)
+    np.testing.assert_allclose(exponents, [1e4 * np.log(1.01)], rtol=1e-9)
+    assert coupling[0] == pytest.approx(0.5)
+
+
+def test_what_grows_has_a_name():
+    assert kind_of(np.array([0, 0]), 20.0) == "uniform oscillation"
+    assert kind_of(np.array([2]), 0.0) == "stationary pattern"
+    assert kind_of(np.array([0, 1]), 5.0) == "wave"
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (lambda m: ln.analysis.dispersion(m.replace(space=None, kernel=None)), "`space` must be given"),
+        (lambda m: ln.analysis.dispersion(m.replace(delay=1.0)), "delay"),
+        (lambda m: ln.analysis.onset(m, "strength[e,e]"), "`between` must be given"),
+        (lambda m: ln.analysis.onset(m, "strength[e,e]", between=(3.0, 2.0)), "high"),
+        (lambda m: ln.analysis.onset(m, "strength", between=(2.0, 3.0)), "one number"),
+    ],
+)
+def test_what_has_no_dispersion_relation_is_refused(use, message):
+    with pytest.raises(InputError, match=message):
+        use(sheet_model())
