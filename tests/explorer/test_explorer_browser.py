@@ -1,5 +1,6 @@
 """The explorer in a real browser: Debian's Chromium, driven by playwright, and a server of its own."""
 
+import http.client
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import time
 import urllib.parse
 from pathlib import Path
 
+import axe_playwright_python
 import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
@@ -304,6 +306,72 @@ def test_a_network_runs_is_downloaded_is_cancelled_and_ends_with_its_tab(visit, 
     wait_until(lambda: server.children() > own)
     page.close()
     wait_until(lambda: server.children() <= own)
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("127.0.0.1", None, {"page": 200, "socket": 101, "static": 200}),
+        ("localhost", "http://localhost", {"page": 200, "socket": 101, "static": 200}),
+        ("evil.example", None, {"page": 403, "socket": 403, "static": 403}),
+        ("evil.example", "http://evil.example", {"page": 403, "socket": 403, "static": 403}),
+        ("127.0.0.1", "http://evil.example", {"page": 403, "socket": 403, "static": 403}),
+    ],
+)
+def test_a_name_of_others_that_leads_here_is_refused(server, host, origin, status):
+    port = urllib.parse.urlsplit(server.url).port
+    upgrade = {
+        "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version": "13", "Sec-WebSocket-Protocol": "bokeh, token",
+    }  # fmt: skip
+    asked = {"page": ("/rate", {}), "socket": ("/rate/ws", upgrade), "static": ("/static/js/bokeh.min.js", {})}
+    for what, (path, more) in asked.items():
+        line = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        said = {"Host": f"{host}:{port}", **({"Origin": f"{origin}:{port}"} if origin else {}), **more}
+        line.request("GET", path, headers=said)
+        assert line.getresponse().status == status[what], what
+        line.close()
+
+
+AXE = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations
+  .filter(one => ["serious", "critical"].includes(one.impact))
+  .map(one => [one.id, one.nodes.map(node => node.html.slice(0, 200))])"""
+"""Serious and critical findings of axe-core."""
+
+
+@pytest.mark.long
+def test_axe_finds_nothing_serious_in_any_state_of_a_page(visit):
+    code = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+
+    def found(page):
+        page.wait_for_timeout(1000)
+        page.evaluate(code)
+        return page.evaluate(AXE)
+
+    for address in ("rate", "balanced?theme=dark", "rate?story=neurons_that_stay_correlated"):
+        page = visit(address)
+        page.get_by_text("Limit:").wait_for(timeout=PATIENCE)
+        page.get_by_role("button", name="Files, text and link").click()
+        for width in (390, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert found(page) == [], address
+    page.evaluate("document.querySelector('h1').insertAdjacentHTML('afterend', '<button></button><img src=data:,>')")
+    assert {one[0] for one in found(page)} == {"button-name", "image-alt"}  # what must be caught is
+    page = visit("rate?n=200&networks=3")
+    page.get_by_label("Networks", exact=True).fill("x")
+    page.get_by_label("Networks", exact=True).press("Enter")
+    page.get_by_text("must be an integer").wait_for(timeout=PATIENCE)
+    assert found(page) == []
+    page.get_by_label("Networks", exact=True).fill("3")
+    page.get_by_label("Networks", exact=True).press("Enter")
+    page.get_by_role("button", name="Run the network").click()
+    page.get_by_text(re.compile("TOLERANCE|UNDECIDED|DIFFERS|EFFECT")).wait_for(timeout=PATIENCE)
+    page.get_by_text("comparisons").click()
+    assert found(page) == []
+    page.get_by_label("mean_weight", exact=True).last.fill("1e300")
+    page.get_by_label("mean_weight", exact=True).last.press("Enter")
+    page.get_by_text("No limit here.").wait_for(timeout=PATIENCE)
+    assert [one for one in found(page) if one[0] != "color-contrast"] == []  # what is greyed is out of date
 
 
 @pytest.mark.long
