@@ -147,17 +147,17 @@ def test_a_system_of_ones_own_has_an_explorer_page(own_run):
 
     model, network, _ = own_run
     page = Page("wilson_cowan", model, Jobs())
-    assert page.tab.options == ["Activity", "Phase plane"]
-    series, share = page.tabs["Activity"]
+    assert page.stage.tab.options == ["Activity", "Phase plane", "Distance and n"]
+    series, share = page.stage.tabs["Activity"]
     np.testing.assert_array_equal(series.sources["limite"].data["y"], page.limit["active"].values[0])
     share.draw(page.limit, [network.isel(realisation=[0])])
     e, i = network["active"].values[0]
     np.testing.assert_allclose(share.sources["networkshare"].data["y"], i / np.maximum(e + i, 1e-9))
-    page.sliders["coupling[e,i]"].value = 3.0
+    page.take({"name": "coupling[e,i]", "text": "3.0"})
     changed = ln.solve_limit(model.replace(**{"coupling[e,i]": 3.0}), page.times)
     np.testing.assert_array_equal(series.sources["limite"].data["y"], changed["active"].values[0])
-    page.tab.value = "Phase plane"
-    plane = page.tabs["Phase plane"][0]
+    page.stage.tab.value = "Phase plane"
+    plane = page.stage.tabs["Phase plane"][0]
     portrait = ln.analysis.phase_portrait(page.model, limit=page.limit, points=101)
     stable = portrait["state"].values[portrait["state_stable"].values]
     np.testing.assert_allclose(plane.sources["stable state"].data["x"], stable[:, 0])
@@ -171,9 +171,9 @@ def test_a_system_that_declares_nothing_gets_its_observables_drawn():
     from toy import Toy
 
     page = Page("toy", Toy(), Jobs())
-    assert page.tab.options == ["Observables"]
-    assert [view.key for view in page.tabs["Observables"]] == ["mean", "second"]
-    assert (page.duration.value, page.n.value) == (5.0, 1000)
+    assert page.stage.tab.options == ["Observables", "Distance and n"]
+    assert [view.key for view in page.stage.tabs["Observables"]] == ["mean", "second"]
+    assert (page.state.run.duration, page.state.run.n) == (5.0, 1000)
 
 
 @pytest.mark.parametrize(

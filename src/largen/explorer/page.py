@@ -352,10 +352,12 @@ class Page:
         """Show the limit, or say why there is none and grey the old picture."""
         self._busy = False
         mine = same_limit(asked, self.state)
-        ended = found.content is not None and found.content.sizes["time"] < 2
-        if found.message or ended:
+        why = found.message
+        if not why and found.content is not None and found.content.sizes["time"] < 2:  # it ends at its start
+            why = f"{found.content.attrs['status']}."
+        if why:
             if mine:
-                self.refused = found.message or f"{found.content.attrs['status']}."
+                self.refused = why
                 self.status.object = f"No limit here. {self.refused}{LAST if self.limit is not None else ''}"
                 self.stage.fade(True)
                 self.runner.limit_came()

@@ -138,7 +138,7 @@ def _arrows(synapses: Synapses, labels: Any, places: Any, radii: Any, middle: tu
             colour, head = (INHIBITORY[0], "i") if strength < 0 else (EXCITATORY[0], "e")
             path = _loop(places[a], radii[a], middle) if a == b else _bow(places[b], places[a], radii[b], radii[a])
             found.append(
-                f'<g {_button(words, f"[{target},{source}]", stops)}><path class="hit" d="{path}"/>'
+                f'<g {_button(words, f"[{target},{source}]", bool(stops))}><path class="hit" d="{path}"/>'
                 f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width:.2f}"'
                 f' marker-end="url(#head-{head})"{dashes if probability < 1 else ""}/></g>'
             )

@@ -92,6 +92,7 @@ class Runner:
                 self.say("The limit of these parameters is solved first ...")
                 return
             opening, run = page.opening, state.run
+            assert page.limit is not None  # the page has the limit of this state
             task = Network(
                 state.model, time_grid(0.0, run.duration, opening.step), run.n, run.networks, run.seed, opening.record,
                 page.limit, opening.options, opening.network_options, page.store,
@@ -128,15 +129,14 @@ class Runner:
             self._ended()
 
     def _take(self, event: Event) -> None:
-        now, job = self.now, self.job
+        now = self.now
         assert now is not None
-        assert job is not None
         match event:
             case Progress(fraction):
                 self.progress.value = int(100 * fraction)
             case Realisation(run):
                 now.runs.append(run)
-                count = job.task.realisations
+                count = now.state.run.networks
                 now.seconds = (time.monotonic() - self._began) / len(now.runs)
                 self.say(f"{len(now.runs)} of {count} networks are done.")
                 self.progress.value = int(100 * len(now.runs) / count)

@@ -107,8 +107,8 @@ def curve_of(study: xr.Dataset, name: str) -> dict[str, Any]:
     part = study.isel(component=np.flatnonzero(rows))
     share = part["difference"] / part["scale"]
     half = (part["ci_high"] - part["ci_low"]) / (2 * part["scale"])
-    distance = np.sqrt((share**2).mean("component")).values
-    error = np.sqrt((half**2).mean("component")).values / np.sqrt(max(len(part["component"]), 1))
+    distance = np.sqrt((share**2).mean("component").values)
+    error = np.sqrt((half**2).mean("component").values) / np.sqrt(max(len(part["component"]), 1))
     return {"n": n, "distance": distance.tolist(), "low": np.maximum(distance - error, distance / 10).tolist(),
             "high": (distance + error).tolist(), "name": name}  # fmt: skip
 

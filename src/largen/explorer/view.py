@@ -81,7 +81,7 @@ class View(abc.ABC):
         self.unpin()
         for drawn in list(self.figure.renderers):
             glyph, data = getattr(drawn, "glyph", None), getattr(drawn, "data_source", None)
-            if not isinstance(glyph, Line | MultiLine | Step) or data not in self.sources.values():
+            if not isinstance(glyph, Line | MultiLine | Step) or data is None or data not in self.sources.values():
                 continue
             if len(next(iter(data.data.values()))):
                 faint = glyph.clone(line_alpha=0.35, line_width=4)

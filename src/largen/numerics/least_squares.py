@@ -92,7 +92,7 @@ def minimise(
         active = np.array([s for s, end in enumerate(outcome) if end is None])
         for s in active:
             scale[s] = np.maximum(scale[s], np.linalg.norm(jacobian[s], axis=0))
-            step[s], predicted[s] = _step(residual[s], jacobian[s], scale[s], damping[s])
+            step[s], predicted[s] = _step(residual[s], jacobian[s], scale[s], float(damping[s]))
         new_residual, new_jacobian = residual.copy(), jacobian.copy()
         new_residual[active], new_jacobian[active] = evaluate((x + step)[active], active)
         new_cost = _cost(new_residual, new_jacobian)

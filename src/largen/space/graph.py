@@ -114,7 +114,7 @@ def random_positions(space: AbstractSpace, count: int, rng: np.random.Generator)
 def cell_of(position: np.ndarray, space: AbstractSpace, shape: tuple[int, ...]) -> np.ndarray:
     """Number of the cell in which each position lies, with so many cells along each axis, shape (neuron,)."""
     index = np.floor(position / space.lengths * np.array(shape)).astype(np.int64)
-    return np.ravel_multi_index(tuple(np.clip(index, 0, np.array(shape) - 1).T), shape)
+    return np.asarray(np.ravel_multi_index(tuple(np.clip(index, 0, np.array(shape) - 1).T), shape))
 
 
 # Rows -------------------------------------------------------------------------------------------------------------

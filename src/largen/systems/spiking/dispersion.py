@@ -120,7 +120,7 @@ def _state(x: Any, form: Scheme, count: int) -> State:
         number = int(np.prod(shape))
         parts.append(x[place : place + number].reshape(*shape, 1))
         place += number
-    return State(*parts, jnp.zeros(1, jnp.int32))
+    return State(*parts, jnp.zeros(1, jnp.int32))  # pyright: ignore[reportCallIssue]
 
 
 def _alone(x: Any, patch: Patch, form: Scheme) -> tuple[Any, Any]:
@@ -197,9 +197,10 @@ def linearise(sheet: Sheet, chosen: Discretisation) -> tuple[Linear, Scheme]:
             linear = Linear(alone, spikes, *rows, fired * 1000.0 / resolved.dt, float(np.abs(residual).max()))
             if linear.residual < _TOLERANCE:
                 return linear, form
-            matrix = np.concatenate([matrix_of(linear, patch.mean, patch.variance).real - np.eye(len(x)), masses])
+            matrix = np.concatenate([np.real(matrix_of(linear, patch.mean, patch.variance)) - np.eye(len(x)), masses])
             right = np.concatenate([-residual, 1.0 - masses @ np.asarray(x)])
-            x = x + jnp.asarray(linalg.lstsq(matrix, right, lapack_driver="gelsd")[0])
+            solved: Any = linalg.lstsq(matrix, right, lapack_driver="gelsd")
+            x = x + jnp.asarray(solved[0])
     raise LimitError(
         f"The homogeneous state was not found: after {_ITERATIONS} steps of Newton's method a step still changes it by "
         f"{linear.residual:.1e}. Give another `bin_width` (here {form.width:g}), such as {0.8 * form.width:g}."
@@ -255,8 +256,10 @@ def matrix_of(linear: Linear, mean: Any, variance: Any) -> np.ndarray:
 
 def coupled(linear: Linear, matrix: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
     """Exponents log(mu)/dt (1/s) of the modes that couple, leading first, and their coupling."""
-    real = np.abs(matrix.imag).max() <= 1e-14 * np.abs(matrix.real).max()
-    mu, left, right = linalg.eig(matrix.real if real else matrix, left=True, right=True)
+    parts = np.real(matrix), np.imag(matrix)
+    real = np.abs(parts[1]).max() <= 1e-14 * np.abs(parts[0]).max()
+    found: Any = linalg.eig(parts[0] if real else matrix, left=True, right=True)
+    mu, left, right = found
     rows = np.concatenate([linear.mean_rows.ravel(), linear.variance_rows.ravel()])
     out = np.linalg.norm(linear.spikes @ right, axis=0)
     into = np.linalg.norm(left[rows], axis=0)
@@ -307,7 +310,7 @@ def table(model: "SpikingNetwork", chosen: Discretisation, modes: Any, branches:
     modes = None if modes is None else integer("modes", modes, low=1)
     found = relation(model, chosen, modes=modes, branches=integer("branches", branches, low=1))
     q = 2.0 * np.pi * found.waves / model.space.lengths
-    growth, frequency = found.exponents.real, np.abs(found.exponents.imag) / (2.0 * np.pi)
+    growth, frequency = np.real(found.exponents), np.abs(np.imag(found.exponents)) / (2.0 * np.pi)
     dims = ("mode", "branch")
     variables: dict[str, Any] = {
         "growth": (dims, growth, "1/s", "growth rate"),
@@ -365,7 +368,7 @@ def onset(
     def growth(value: float) -> float:
         varied = model.replace(**{parameter: np.reshape(value, np.shape(model.value(parameter)))})
         found[value] = relation(varied, chosen, modes=modes, branches=1)
-        return float(np.nanmax(found[value].exponents.real))
+        return float(np.nanmax(np.real(found[value].exponents)))
 
     ends = growth(low), growth(high)
     if ends[0] * ends[1] > 0.0:
@@ -377,7 +380,7 @@ def onset(
     value = float(optimize.brentq(growth, low, high, xtol=1e-5 * abs(high - low)))  # type: ignore[arg-type]
     growth(value)
     here = found[value]
-    leading = int(np.nanargmax(here.exponents[:, 0].real))
+    leading = int(np.nanargmax(np.real(here.exponents[:, 0])))
     frequency = abs(float(here.exponents[leading, 0].imag)) / (2.0 * np.pi)
     return Table(
         {
