@@ -517,38 +517,51 @@ def page_of(system: str) -> Any:
 
 
 def explorer(rng: random.Random) -> Case:
-    """A link or an upload of the explorer."""
+    """A link, a typed value or an upload of the explorer."""
+    from largen.explorer.form import choices, numbers
+    from largen.explorer.links import read_link
+    from largen.explorer.state import BOXES
+
     system = one_of(rng, tuple(SYSTEMS))
     page = page_of(system)
-    if rng.random() < 0.6:
-        names = [*page.sliders, *page.boxes, *page.choices, "theme", "no_such", ""]
+    kind = rng.random()
+
+    def back() -> None:
+        page.load(page.own)
+        page.status.object = ""
+
+    if kind < 0.6:
+        good = {row.name: float(row.value) for row in numbers(page.own)}
+        names = [*good, *(row.name for row in choices(page.own)), *BOXES, "theme", "no_such", ""]
         query = {}
         for _ in range(rng.randrange(1, 4)):
             name = one_of(rng, names)
-            good = repr(perturbed(rng, float(page.sliders[name].value))) if name in page.sliders else "16"
-            query[name] = one_of(rng, (good, good, *AWKWARD_TEXTS))
+            text = repr(perturbed(rng, good[name])) if name in good else "16"
+            query[name] = one_of(rng, (text, text, *AWKWARD_TEXTS))
 
         def follow_link() -> None:
-            page.load(page.origin)
-            page.status.object = ""
-            page.sharing.read_link(query)
+            back()
+            page.show(read_link(query, page.own, page.example))
             _said(page)
 
-        return Case("explorer's link", f"{system} {query!r}", follow_link)
+        def type_in() -> None:
+            back()
+            for name, text in query.items():
+                page.take({"name": name, "text": text})
+            _said(page)
+            page.asked()
+
+        if kind < 0.4:
+            return Case("explorer's link", f"{system} {query!r}", follow_link)
+        return Case("explorer's boxes", f"{system} {query!r}", type_in)
     text, _ = file_text(rng)
-    data = text.encode("utf-8", "replace")
-    if rng.random() < 0.2:
-        k = rng.randrange(len(data))
-        data = data[:k] + bytes([rng.randrange(256)]) + data[k + 1 :]
 
     def upload() -> None:
-        page.load(page.origin)
-        page.status.object = ""
-        page.sharing.upload.value = b""
-        page.sharing.upload.value = data
+        back()
+        page.sharing.take({"text": text})
         _said(page)
 
-    return Case("explorer's upload", data.decode("utf-8", "replace"), upload)
+    return Case("explorer's upload", text, upload)
 
 
 def _said(page: Any) -> None:

@@ -45,7 +45,7 @@ def test_every_step_of_every_story_is_a_state_of_its_page_and_every_example_is_l
     assert set(gallery()) == set(examples())
 
 
-def test_a_story_is_walked_through_and_a_wrong_one_gives_a_message(rate_page):
+def test_a_story_goes_step_by_step_and_a_wrong_one_gives_a_message(rate_page):
     telling = rate_page.telling
     assert "no story 'x'" in telling.begin("x", "1")
     assert telling.begin("neurons_that_stay_correlated", "2") == ""

@@ -108,7 +108,7 @@ def test_a_grid_has_as_many_points_as_neurons_and_nearly_square_cells(count):
 
 
 def test_a_kernel_that_rises_is_refused():
-    kernel = CustomKernel("space.test_graph:rising", cutoff=0.3)
+    kernel = CustomKernel(f"{__name__}:rising", cutoff=0.3)
     target, source = positions(RING)
     with pytest.raises(InputError, match="must fall with distance"):
         graph.by_distance(kernel, RING, 0.1, (target, source), np.array([1, 1], np.uint64), 0)
