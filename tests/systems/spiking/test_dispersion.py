@@ -62,3 +62,20 @@ def test_what_grows_has_a_name():
 def test_what_has_no_dispersion_relation_is_refused(use, message):
     with pytest.raises(InputError, match=message):
         use(sheet_model())
+
+
+@pytest.mark.long
+def test_a_ring_has_its_pattern_from_the_known_strength_on():
+    """Ring of 24 patches: two waves stand from s_ee = 2.997(3) on, found apart from this code with Euler's drift."""
+    narrow, wide = GaussianKernel(0.06), GaussianKernel(0.2)
+    model = sheet_model(
+        Ring(24), size=(30_000, 10_000), probability=0.002, kernel=((narrow, wide), (narrow, wide)),
+        strength=((3.0, 9.0), (5.0, 10.0)), refractory="exponential",
+    )  # fmt: skip
+    found = ln.analysis.onset(model, "strength[e,e]", between=(2.8, 3.2), bin_width=4.0, modes=3)
+    assert float(found.onset) == pytest.approx(2.997, abs=0.012)
+    assert (found.waves.values.tolist(), float(found.frequency)) == ([2], 0.0)
+    below = ln.analysis.dispersion(model.replace(**{"strength[e,e]": 2.8}), bin_width=4.0, modes=3)
+    np.testing.assert_allclose(below.growth[:, 0], [-36.84, -20.26, -29.37], atol=0.8)
+    np.testing.assert_allclose(below.frequency[:, 0], [19.2, 13.88, 0.0], atol=0.2)
+    np.testing.assert_allclose(below.homogeneous_rate, [7.1045, 14.6041], rtol=2e-3)

@@ -44,7 +44,7 @@ SETTLING, AVERAGED = 400.0, 100.0
 """Time from rest before Newton's method, and over which states are averaged for its start (ms)."""
 MODES = 50
 """Distinct modes of the lowest wave numbers that are looked at unless more are asked for."""
-_ITERATIONS, _TOLERANCE = 30, 1e-11
+_ITERATIONS, _TOLERANCE, _LEAST_SHARE = 30, 1e-11, 1e-3
 
 
 class Patch(NamedTuple):
@@ -200,11 +200,25 @@ def linearise(sheet: Sheet, chosen: Discretisation) -> tuple[Linear, Scheme]:
             matrix = np.concatenate([np.real(matrix_of(linear, patch.mean, patch.variance)) - np.eye(len(x)), masses])
             right = np.concatenate([-residual, 1.0 - masses @ np.asarray(x)])
             solved: Any = linalg.lstsq(matrix, right, lapack_driver="gelsd")
-            x = x + jnp.asarray(solved[0])
+            x = _less_far(x, jnp.asarray(solved[0]), patch, form, masses)
     raise LimitError(
         f"The homogeneous state was not found: after {_ITERATIONS} steps of Newton's method a step still changes it by "
         f"{linear.residual:.1e}. Give another `bin_width` (here {form.width:g}), such as {0.8 * form.width:g}."
     )
+
+
+def _less_far(x: Any, step: Any, patch: Patch, form: Scheme, masses: np.ndarray) -> Any:
+    """As much of Newton's step from x, halved if need be, as brings it nearer to a state that a step leaves alone."""
+
+    def far(at: Any) -> float:
+        change = _run(at, patch, form=form, steps=1)[0] - at
+        size = float(jnp.sqrt(jnp.sum(change**2) + jnp.sum((1.0 - masses @ at) ** 2)))
+        return size if np.isfinite(size) else np.inf
+
+    here, share = far(x), 1.0
+    while share > _LEAST_SHARE and far(x + share * step) >= here:
+        share *= 0.5
+    return x + share * step
 
 
 def _patch(sheet: Sheet, model: "SpikingNetwork", resolved: Discretisation) -> Patch:
