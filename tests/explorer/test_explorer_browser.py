@@ -198,6 +198,7 @@ def test_a_moved_slider_draws_what_solve_limit_gives_and_its_link_brings_it_back
         assert np.all(np.isfinite(drawn(page, data)))
 
 
+@pytest.mark.long
 def test_a_wrong_link_and_a_hostile_file_give_a_message(visit):
     page = visit("rate?theme=%FF")  # Panel itself would end the page here, and at a theme it does not know
     page = visit("rate?theme=light&gamma=<script>window.hacked=1</script><img src=x onerror=window.hacked=1>")
