@@ -68,6 +68,21 @@ def test_two_recordings_are_compared_and_a_network_with_its_model(folder, capsys
     assert "Left out:" in out
 
 
+def test_trials_without_spikes_are_counted(folder, capsys):
+    table = pd.read_csv(folder / "spikes.csv")
+    table[table["trial"] != 3].to_csv(folder / "silent.csv", index=False)
+    pair = [str(folder / "silent.csv"), str(folder / "spikes.csv"), *SAID, "--json"]
+    code, _, err = called(capsys, "compare", *pair)
+    assert code == 2
+    assert "trials` has no 3" in err
+    code, out, _ = called(capsys, "compare", *pair, "-r", "6")
+    assert code == 0
+    one, other = (len(part) for part in (table[table["trial"] != 3], table))
+    rates = json.loads(out)["components"]["rate[e]"]
+    shares = [np.mean(part["neuron"] < 300) for part in (table[table["trial"] != 3], table)]
+    assert rates["network"] / rates["theory"] == pytest.approx(one * shares[0] / (other * shares[1]), rel=0.02)
+
+
 BAD = {
     "two models": ("gamma leaky", "Two models cannot be compared"),
     "no file": ("none.nwb gamma", "must name an existing file"),
@@ -75,7 +90,9 @@ BAD = {
     "no populations": ("spikes.csv gamma --t-start 0 --t-stop 40", "`populations` must be given"),
     "no end": ("spikes.csv gamma --populations e=0-299 --populations i=300-399 --t-start 0", "`t_stop` must be given"),
     "ids that are none": ("spikes.csv gamma --populations e=some --populations i=300-399", "ids such as 1-300"),
-    "half a population": ("spikes.csv gamma --populations e= --populations i=3", "must look like e=1-300"),
+    "half a population": ("spikes.csv gamma --populations e= --populations i=3", "ids such as 1-300"),
+    "a population twice": ("spikes.csv gamma --populations e=0-9 --populations e=10-299", "e must be given once"),
+    "a step without a recording": ("net.nc gamma --step 0.5", "neither side is one"),
     "a size without a label": ("spikes.csv gamma --sizes 300", "must look like e=300"),
     "a unit that contradicts": ("spikes.csv gamma --unit s SAID", "be that of the column `time_ms`"),
     "other names": ("spikes.csv renamed.yaml SAID", "Name those of the recording with --populations"),

@@ -73,10 +73,32 @@ class Monitor:
         ids = IDS[population]
         mine = (trial == TRIAL) & np.isin(NEURON, ids)
         self.t_, self.i = (TIME[mine] - 0.1) / 1000.0, NEURON[mine] - ids.start
-        self.source, self.clock = ids, type("Clock", (), {"dt_": 1e-4})
+        self.source, self.clock = ids, type("Clock", (), {"dt_": 1e-4, "t_": 0.4})
 
 
 Monitor.__module__, Monitor.__name__ = "brian2.monitors.spikemonitor", "SpikeMonitor"
+
+
+def unrun(path):
+    """A monitor before the run: no spikes, and the clock at 0."""
+    monitor = Monitor("e", 0)
+    monitor.t_, monitor.i, monitor.clock.t_ = TIME[:0], NEURON[:0], 0.0
+    return {"e": monitor}
+
+
+def without_times(path):
+    """A monitor with record=False."""
+    monitor = Monitor("e", 0)
+    del monitor.t_
+    return {"e": monitor}
+
+
+def units_twice(path):
+    import h5py
+
+    with h5py.File(nwb_of(path / "twice.nwb"), "r+") as file:
+        file["units/id"][1] = 0
+    return path / "twice.nwb"
 
 
 def nest_file(path, trial):
@@ -116,8 +138,8 @@ def local():
 
 
 def csv(path):
-    frame().to_csv(path / "spikes.csv", index=False)
-    return path / "spikes.csv"
+    frame().to_csv(path / "spikes.CSV", index=False)
+    return path / "spikes.CSV"
 
 
 def npz(path):
@@ -291,8 +313,8 @@ def test_a_population_without_spikes_counts():
     assert nothing["rate"].shape == (1, 1, 4001)
 
 
-def text_in(path):
-    path.write_text("nothing of use\n")
+def text_in(path, text="nothing of use\n"):
+    path.write_text(text)
     return path
 
 
@@ -338,6 +360,25 @@ REFUSED = {
         {"populations": {"e": [100, 7]}},
         "have neurons of the source only, which has 12",
     ),
+    "spikes without a population": (
+        lambda path: frame().assign(population=["e", None] * 4 + ["e"] * (len(TIME) - 8)),
+        {"sizes": {"e": 40, "None": 1}} | WINDOW,
+        "have the label of each spike's population, but is 'empty in 4 rows'",
+    ),
+    "trials of a table without a column of them": (
+        lambda path: {"time_ms": [1.0], "neuron": [0]},
+        {"populations": IDS, "realisations": 3} | WINDOW,
+        "`realisations` must be left out",
+    ),
+    "an end between two steps": (lambda path: events_of(0), SHIFTED | {"t_stop": 400.05}, "be a multiple of step"),
+    "steps and offsets of NEST's files": (
+        lambda path: text_in(path / "a.gdf", "1 20 -0.05\n3 45 -0.01\n"),
+        {"populations": IDS} | WINDOW,
+        "the columns sender and time_ms alone",
+    ),
+    "a monitor before the run": (unrun, WINDOW, "a SpikeMonitor that has recorded"),
+    "a monitor that does not record": (without_times, WINDOW, "a SpikeMonitor that has recorded"),
+    "two units of one id": (units_twice, {"populations": {"e": [0, 2]}, "trials": "trials"}, "have each unit once"),
     "no begin": (lambda path: events_of(0), {"populations": IDS}, "`t_start` must be given"),
     "an end beyond the source": (lambda path: trains_of(0), {"t_stop": 500}, "`t_stop` must lie within"),
     "no sizes": (

@@ -177,6 +177,8 @@ def test_export_at_the_command_line_writes_what_the_functions_write(tmp_path, ca
         ("gamma --to nest", "cannot say this network"),
         ("saddle --to xppauto", "no balanced state"),
         ("gamma --to matlab", "--to"),
+        ("gamma --to latex --seed 2", "Option --seed goes with --to brian2"),
+        ("balanced --to xppauto --duration 9", "Option --duration goes with --to brian2"),
         (f"gamma --to brian2 -o {path}", "already exists"),
     ):
         assert main(["export", *line.split()]) == 2

@@ -36,11 +36,16 @@ def compare(
     t_start: Annotated[float | None, typer.Option("--t-start", help="Of a recording: its begin (ms).")] = None,
     t_stop: Annotated[float | None, typer.Option("--t-stop", help="Of a recording: its end (ms).")] = None,
     trials: Annotated[str | None, typer.Option("--trials", help="Of an NWB file: the table of its trials.")] = None,
+    realisations: Annotated[
+        int | None, typer.Option("--realisations", "-r", help="Of a table: number of its trials, silent ones too.")
+    ] = None,
     stretch: Annotated[
         float | None, typer.Option("--stretch", help="Of a recording: length (ms) of the realisations it is cut into.")
     ] = None,
     unit: Annotated[str | None, typer.Option("--unit", help="Of a table: unit of time (s, ms, us, min).")] = None,
-    step: Annotated[float, typer.Option("--step", help="Of a recording: spacing of times (ms).")] = 0.1,
+    step: Annotated[
+        float | None, typer.Option("--step", help="Of a recording: spacing of times (ms); 0.1 unless said.")
+    ] = None,
     warm_up: Annotated[
         float | None,
         typer.Option("--warm-up", help="Time (ms) from a model's start to the first that counts; 500 for recordings."),
@@ -59,7 +64,7 @@ def compare(
 
     out, output = check_file(out, overwrite), Output(as_json)
     asked = tolerances_of(tolerance, scale)
-    said = Recorded(populations, sizes, inhibitory, t_start, t_stop, trials, stretch, unit, step)
+    said = Recorded(populations, sizes, inhibitory, t_start, t_stop, trials, realisations, stretch, unit, step)
     first, second = sides(network, limit, said, warm_up, output)
     report = compare(first, second, finite=load(finite) if finite else None, **asked)
     if out:

@@ -1,10 +1,12 @@
 """`largen export`: a model as a script of another simulator, its limit as LaTeX or a file of XPPAUT."""
 
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from largen.checks import InputError
 from largen.commands.options import AsJson, JobOptions, Overwrite, takes_job
 from largen.commands.output import Output, check_file
 
@@ -22,20 +24,25 @@ class Target(StrEnum):
 def export(
     asked: JobOptions,
     to: Annotated[Target, typer.Option("--to", help="What it is written as.")],
-    duration: Annotated[float, typer.Option("--duration", help="Time (ms) that a simulator's script runs.")] = 1000.0,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of a simulator's script.")] = 1,
-    out: Annotated[str | None, typer.Option("--out", "-o", help="File to write; standard output if absent.")] = None,
+    duration: Annotated[
+        float | None, typer.Option("--duration", help="Time (ms) that a simulator's script runs; 1000 unless said.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of a simulator's script; 1 unless said.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; standard output if absent.")] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a network for Brian2 or NEST, or a limit as LaTeX or for XPPAUT."""
-    from pathlib import Path
-
     from largen.commands.job import read_job
     from largen.io import scripts
     from largen.io.latex import equations
 
-    path = check_file(Path(out) if out else None, overwrite)
+    path = check_file(out, overwrite)
+    said: dict[str, Any] = {
+        name: value for name, value in (("duration", duration), ("seed", seed)) if value is not None
+    }
+    if said and to in (Target.LATEX, Target.XPPAUTO):
+        raise InputError(f"Option --{next(iter(said))} goes with --to brian2 and --to nest: leave it out.")
     model = read_job(asked, ()).model
     if to is Target.LATEX:
         text = str(equations(model, n=asked.n)) + "\n"
@@ -43,7 +50,7 @@ def export(
         text = scripts.to_xppauto(model, n=asked.n)
     else:
         write = scripts.to_brian2 if to is Target.BRIAN2 else scripts.to_nest
-        text = write(model, n=asked.n, duration=duration, seed=seed)
+        text = write(model, n=asked.n, **said)
     if path is not None:
         scripts.write_script(text, path)
     plain = {"system": model.system, "to": to.value} | ({"file": str(path)} if path else {"text": text})

@@ -1,6 +1,6 @@
 """A model and how to run it, from a model file and the options of a command."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,8 +61,8 @@ def read_job(asked: JobOptions, verbs: tuple[str, ...] = ("network", "limit"), *
         size_of_file: Whether the file's n counts (a limit is solved at its own size unless asked otherwise).
     """
     model, settings = read_file(asked.model, functions=asked.functions)
-    model = model.replace(**_pairs("--set", asked.changes or ()))
-    options = _pairs("--option", asked.options or ())
+    model = model.replace(**pairs("--set", asked.changes or ()))
+    options = pairs("--option", asked.options or ())
     valid = {key for verb in verbs if callable(getattr(model, verb, None)) for key in options_of(model, verb)}
     known_keys(f"option of the {model.system} system", options, valid)
     if asked.times is not None:
@@ -90,23 +90,25 @@ def first_given(*values: Any) -> Any:
 
 def tolerances_of(tolerance: Sequence[str] | None, scale: Sequence[str] | None) -> dict[str, Any]:
     """The arguments `tolerance` and `scale` of `compare` from the options of a command."""
-    return {"tolerance": shares("--tolerance", tolerance), "scale": _pairs("--scale", scale or ())}
+    return {"tolerance": shares("--tolerance", tolerance), "scale": pairs("--scale", scale or ())}
 
 
-def _pairs(flag: str, given: Sequence[str]) -> dict[str, Any]:
-    """Read `name=value` of a repeatable option."""
-    pairs = {}
+def pairs(
+    flag: str, given: Sequence[str], like: str = "name=value", read: Callable[[str], Any] = parse_value
+) -> dict[str, Any]:
+    """Read `name=value` of a repeatable option; `like` shows a person one such, `read` takes the value."""
+    found = {}
     for text in given:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
-            raise InputError(f"Option {flag} must look like name=value, but is {text!r}.")
-        if key.strip() in pairs:
+            raise InputError(f"Option {flag} must look like {like}, but is {text!r}.")
+        if key.strip() in found:
             raise InputError(f"Option {flag} {key.strip()} must be given once, but is given twice.")
         try:
-            pairs[key.strip()] = parse_value(value)
+            found[key.strip()] = read(value)
         except InputError as error:
             raise InputError(f"Option {flag} {shown(text)}: {error}") from error
-    return pairs
+    return found
 
 
 def shares(flag: str, given: Sequence[str] | None) -> Any:
@@ -114,7 +116,7 @@ def shares(flag: str, given: Sequence[str] | None) -> Any:
     if not given:
         return None
     if len(given) > 1 or "=" in given[0]:
-        return _pairs(flag, given)
+        return pairs(flag, given)
     return parse_value(given[0])
 
 

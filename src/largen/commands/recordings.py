@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from largen.checks import InputError, real, require
+from largen.commands.job import pairs
 from largen.commands.output import Output
-from largen.io.plain_files import parse_value
 from largen.io.results import load
 
 if TYPE_CHECKING:
@@ -28,24 +28,26 @@ class Recorded(NamedTuple):
     t_start: float | None
     t_stop: float | None
     trials: str | None
+    realisations: int | None
     stretch: float | None
     unit: str | None
-    step: float
+    step: float | None
 
     def read(self, path: str) -> "xr.Dataset":
         """Read a recording as it is said to be."""
         from largen.io.reading import read_recording
 
-        asked = {name: getattr(self, name) for name in ("t_start", "t_stop", "trials", "stretch", "unit", "step")}
-        return read_recording(
-            path, populations=_populations(self.populations), sizes=_sizes(self.sizes), inhibitory=self.inhibitory,
-            **asked,
-        )  # fmt: skip
+        said = {name: value for name, value in self._asdict().items() if value is not None}
+        if self.populations:
+            said["populations"] = _populations(self.populations)
+        if self.sizes:
+            said["sizes"] = pairs("--sizes", self.sizes, like="e=300")
+        return read_recording(path, **said)
 
     @property
     def silent(self) -> bool:
         """Whether nothing is said."""
-        return all(value is None for value in self[:-1])
+        return all(value is None for value in self)
 
 
 def sides(
@@ -60,14 +62,11 @@ def sides(
     if "model" not in kinds and warm_up is not None:
         raise InputError("Option --warm-up goes with a model, but neither side is one: leave it out.")
     read = {"recording": said.read, "dataset": load}
-    found = [None if kind == "model" else read[kind](name) for kind, name in zip(kinds, (first, second), strict=True)]
     if "model" in kinds:
-        place = kinds.index("model")
-        network: Any = found[1 - place]
-        found = [network, _limit((first, second)[place], network, warm_up, output)]
-    ours, theirs = found
-    assert ours is not None
-    assert theirs is not None
+        model, other = (first, second) if kinds[0] == "model" else (second, first)
+        network = read[next(kind for kind in kinds if kind != "model")](other)
+        return network, _limit(model, network, warm_up, output)
+    ours, theirs = (read[kind](name) for kind, name in zip(kinds, (first, second), strict=True))
     return (theirs, ours) if ours.attrs.get("kind") == "limit" != theirs.attrs.get("kind") else (ours, theirs)
 
 
@@ -115,34 +114,17 @@ def _require_sizes(name: str, model: "AbstractSystem", network: "xr.Dataset") ->
     require(sizes == theirs, name, must, held, f"Change the model's sizes, as in a copy of {name}.")
 
 
-def _populations(given: list[str] | None) -> Any:
+def _populations(given: list[str]) -> Any:
     """The name of a column, or ids by label."""
-    if not given:
-        return None
     if len(given) == 1 and "=" not in given[0]:
         return given[0]
-    return {label: _ids(label, text) for label, text in (_pair("--populations", one, "e=1-300") for one in given)}
+    return pairs("--populations", given, like="e=1-300", read=_ids)
 
 
-def _ids(label: str, text: str) -> Any:
+def _ids(text: str) -> Any:
     """Ids such as 1-300 (both ends included) or 3,5,8."""
-    low, dash, high = text.partition("-")
+    low, dash, high = text.strip().partition("-")
     try:
         return range(int(low), int(high) + 1) if dash and low else [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise InputError(
-            f"Option --populations {label} must be ids such as 1-300 or 3,5,8, but is {text!r}."
-        ) from error
-
-
-def _sizes(given: list[str] | None) -> Any:
-    if not given:
-        return None
-    return {label: parse_value(text) for label, text in (_pair("--sizes", one, "e=300") for one in given)}
-
-
-def _pair(flag: str, text: str, like: str) -> tuple[str, str]:
-    label, equals, value = text.partition("=")
-    if not (equals and label.strip() and value.strip()):
-        raise InputError(f"Option {flag} must look like {like}, but is {text!r}.")
-    return label.strip(), value.strip()
+        raise InputError(f"must be ids such as 1-300 or 3,5,8, but is {text!r}.") from error

@@ -59,8 +59,9 @@ def read_recording(
         sizes: Neurons of each population, by label or in their order: needed where the source knows only those that
             spiked, of which it may name populations without any.
         t_start: Begin (ms) of each trial in the source's times. None: the source's own.
-        t_stop: Its end (ms). None: the source's own. Spikes before and after are left out and counted in
-            `attrs["left_out"]`, as are those after the last whole `step` of a source's own end.
+        t_stop: Its end (ms), a multiple of `step` after a `t_start` that is given too. None: the source's own. Spikes
+            before and after are left out and counted in `attrs["left_out"]`, as are those after the last whole `step`
+            of a source's own end.
         trials: Of NWB: the table of intervals whose rows are the trials, such as "trials". None: one trial.
         realisations: Of a table with a column of trials: their number, or all labels, where one may have no spikes.
         stretch: Length (ms) of each realisation: a trial is cut into as many stretches of it as fit, whose times begin
@@ -86,7 +87,7 @@ def read_recording(
     populated, lost = _who(found, populations, sizes, inhibitory)
     if lost is not None:
         found = found._replace(spikes=found.spikes.of(~lost))
-    windows = _windows(found, t_start, t_stop)
+    windows = _windows(found, t_start, t_stop, spacing)
     placed = _placed(found, windows, spacing, length)
     about = {"origin": origin or found.origin, "left_out": placed.left_out}
     return recorded(placed.spikes, found.trials, populated, placed.grid, length, about, placed.begin, placed.lengths)
@@ -113,19 +114,20 @@ def _of_path(source: Any, asked: Asked) -> Found:
     text = os.fspath(source)
     require(isinstance(text, str) and text, "source", "name a file", source)
     path = Path(text)
-    if path.suffix in _TEXT:
+    suffix = path.suffix.lower()
+    if suffix in _TEXT:
         paths = [Path(name) for name in sorted(glob.glob(text))] if glob.has_magic(text) else [path]
         for one in paths:
             require(one.is_file(), "source", "name an existing file", str(one))
         require(paths, "source", "match a file", text)
         return nest.read_text(paths, asked)
     require(path.exists(), "source", "name an existing file", text)
-    if path.suffix == ".nwb":
+    if suffix == ".nwb":
         return nwb.read(path, asked)
     require(path.is_file(), "source", "name a file", text, "It is a folder.")
-    if path.suffix in tables.SUFFIXES:
+    if suffix in tables.SUFFIXES:
         return tables.read_file(path, asked)
-    require(path.suffix not in (".nc", ".zarr"), "source", "be of another program", text, "Open it with `load`.")
+    require(suffix not in (".nc", ".zarr"), "source", "be of another program", text, "Open it with `load`.")
     return neo.read_file(path, asked)
 
 
@@ -141,12 +143,12 @@ _READERS: tuple[tuple[Callable[[Any], bool], Callable[[Any, Asked], Found]], ...
 def _trial_by_trial(found: list[Found]) -> Found:
     """Several sources as the trials of one."""
     first = found[0]
+    alone = len(found) == 1 or not any(one.seen for one in found)
     for k, one in enumerate(found):
         same = (one.known is None) == (first.known is None) and (
             one.seen or one.known is None or first.known is None or _same(one.known, first.known)
         )
         require(same, f"source[{k}]", "have the neurons and populations of source[0]", one.origin)
-        alone = all(found.seen is False for found in found) or len(found) == 1
         remedy = "Give the ids of all neurons as `populations`."
         require(alone, f"source[{k}]", "have no column of populations", one.origin, remedy)
         clear = (one.windows is None) == (first.windows is None)
@@ -242,7 +244,7 @@ def _who(found: Found, populations: Any, sizes: Any, inhibitory: Any) -> tuple[P
     return Populated(everyone, sizes_of(everyone, sizes), inhibitory_of(list(known), inhibitory)), None
 
 
-def _windows(found: Found, t_start: Any, t_stop: Any) -> np.ndarray:
+def _windows(found: Found, t_start: Any, t_stop: Any, step: float) -> np.ndarray:
     """Begin and end (ms) of every trial, shape (trial, 2)."""
     count = len(found.trials)
     windows = np.full((count, 2), np.nan) if found.windows is None else found.windows.copy()
@@ -257,6 +259,8 @@ def _windows(found: Found, t_start: Any, t_stop: Any) -> np.ndarray:
             windows[:, column] = given
         require(bool(np.isfinite(windows[:, column]).all()), name, "be given (ms): the source does not say it", value)
     require(bool((windows[:, 1] > windows[:, 0]).all()), "t_stop", "be after t_start", windows[:, 1].min())
+    if t_start is not None and t_stop is not None:
+        grid_of(windows[0, 0], windows[0, 1], step)  # a multiple of the step: what was said is not shortened
     return windows
 
 

@@ -59,8 +59,13 @@ def _one_train(name: str, times: Any, ids_name: str, neurons: Any) -> tuple[np.n
     time = vector(name, raw)
     neuron = ids_of(ids_name, neurons)
     require(len(neuron) == len(time), ids_name, f"have {len(time)} entries, as `{name}` has", len(neuron))
+    return time, neuron, rounding_of(raw, time)
+
+
+def rounding_of(raw: np.ndarray, time: np.ndarray) -> float:
+    """How exactly times (ms) are known (ms) that came as `raw`: in single precision to its spacing at the largest."""
     single = raw.dtype.kind == "f" and raw.dtype.itemsize < 8
-    return time, neuron, float(np.finfo(raw.dtype).eps * np.abs(time).max(initial=0.0)) if single else 0.0
+    return float(np.finfo(raw.dtype).eps * np.abs(time).max(initial=0.0)) if single else 0.0
 
 
 def trials_of_spikes(trials: Any, realisations: Any, count: int) -> tuple[list[Any], np.ndarray]:

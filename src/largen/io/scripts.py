@@ -61,7 +61,8 @@ def to_xppauto(model: AbstractSystem, *, n: int | None = None) -> str:
     """Write the limit of a balanced network as an .ode file of XPPAUT, for its simulations and AUTO's branches.
 
     Args:
-        model: The balanced network, of full rank with `Probit` or `Logistic` gains and a constant drive.
+        model: The balanced network, with `Probit` gains and a constant drive, of one or two populations and full rank,
+            or of rank 1.
         n: None: the file is that of the infinite limit.
 
     Returns:

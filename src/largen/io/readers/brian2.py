@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from largen.checks import InputError, require
-from largen.io.readers.found import Asked, Found, no_trials_table, one_trial, own_unit, root
+from largen.io.readers.found import Asked, Found, no_trial_column, no_trials_table, one_trial, own_unit, root
 
 
 def is_monitor(value: Any) -> bool:
@@ -20,13 +20,17 @@ def read(monitor: Any, asked: Asked) -> Found:
     """
     own_unit("Brian2", asked, "s")
     no_trials_table("Brian2", asked)
+    no_trial_column("Brian2", asked)
+    recorded = (
+        "Argument `source` must be a SpikeMonitor that has recorded: one with record=True, after the run (and after "
+        "device.build in standalone mode)."
+    )
     try:
         seconds, neurons = np.asarray(monitor.t_[:]), np.asarray(monitor.i[:])
-    except (AttributeError, NotImplementedError) as error:
-        raise InputError(
-            "Argument `source` must be a SpikeMonitor that has recorded: one with record=True, after the run (and "
-            "after device.build in standalone mode)."
-        ) from error
+    except (AttributeError, NotImplementedError) as error:  # record=False has no t; standalone code has not yet run
+        raise InputError(recorded) from error
+    if not len(seconds) and not np.any(np.asarray(monitor.clock.t_)):  # before a run there are no spikes and no error
+        raise InputError(recorded)
     count, dt = len(monitor.source), 1000.0 * float(monitor.clock.dt_)
     require(count > 0, "source", "monitor neurons", count)
     ms = np.asarray(seconds, float) * 1000.0 + dt

@@ -7,7 +7,7 @@ import numpy as np
 
 from largen.checks import InputError, array, require
 from largen.io.recorded_populations import ids_of
-from largen.io.recorded_trials import Spikes
+from largen.io.recorded_trials import Spikes, rounding_of
 
 MILLISECONDS = {"ms": 1.0, "s": 1000.0, "us": 0.001, "min": 60_000.0}
 """What a unit of time is in ms."""
@@ -62,8 +62,7 @@ def scaled(name: str, times: Any, unit: str) -> tuple[np.ndarray, float]:
     time = raw.astype(np.float64) * MILLISECONDS[unit]
     require(time.ndim == 1, name, "be a vector of times", times)
     require(bool(np.isfinite(time).all()), name, "be finite", times)
-    single = raw.dtype.kind == "f" and raw.dtype.itemsize < 8
-    return time, float(np.finfo(raw.dtype).eps * np.abs(time).max(initial=0.0)) if single else 0.0
+    return time, rounding_of(raw, time)
 
 
 def one_trial(
@@ -101,6 +100,12 @@ def own_unit(source: str, asked: Asked, unit: str) -> None:
 def no_trials_table(source: str, asked: Asked) -> None:
     """Refuse a table of trials where the source has none."""
     require(asked.trials is None, "trials", f"be left out: {source} has no table of trials", asked.trials)
+
+
+def no_trial_column(source: str, asked: Asked) -> None:
+    """Refuse the labels of all trials where the source has no column of them."""
+    must = f"be left out: {source} has no column of trials"
+    require(asked.realisations is None, "realisations", must, asked.realisations)
 
 
 def column_missing(what: str, name: str, columns: Sequence[str], remedy: str) -> InputError:

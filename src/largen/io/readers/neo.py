@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from largen.checks import InputError, require, sentence, shown
-from largen.io.readers.found import WAY, Asked, Found, by_label, no_trials_table, root
-from largen.io.recorded_trials import Spikes
+from largen.io.readers.found import WAY, Asked, Found, by_label, no_trial_column, no_trials_table, root
+from largen.io.recorded_trials import Spikes, rounding_of
 
 _UNSAFE = (".pkl", ".pickle", ".p")
 
@@ -38,6 +38,7 @@ def read(source: Any, asked: Asked, origin: str = "neo") -> Found:
     else:
         segments = [list(segment.spiketrains) for segment in source.segments]
     no_trials_table("neo", asked)
+    no_trial_column("neo", asked)
     require(asked.unit is None, "unit", "be left out: neo has times with units", asked.unit)
     require(segments, "source", "be a Block with a Segment", "one without")
     count = len(segments[0])
@@ -60,11 +61,9 @@ def _times(trains: list[Any], asked: Asked) -> tuple[np.ndarray, np.ndarray, flo
     found, rounding = [], 0.0
     for k, train in enumerate(trains):
         require(is_train(train), "source", "hold SpikeTrains", type(train).__name__)
-        raw = train.magnitude
         found.append(_ms(train, f"spike train {k}"))
         require(bool(np.isfinite(found[-1]).all()), f"spike train {k}", "have finite times", found[-1])
-        if raw.dtype.kind == "f" and raw.dtype.itemsize < 8:
-            rounding = max(rounding, float(np.finfo(raw.dtype).eps * np.abs(found[-1]).max(initial=0.0)))
+        rounding = max(rounding, rounding_of(train.magnitude, found[-1]))
     counts = [len(time) for time in found]
     return np.concatenate(found), np.repeat(np.arange(len(trains)), counts), rounding
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from largen.checks import InputError, require, sentence
-from largen.io.readers.found import Asked, Found, no_trials_table, one_trial, own_unit, root
+from largen.io.readers.found import Asked, Found, no_trial_column, no_trials_table, one_trial, own_unit, root
 
 
 def is_events(value: Any) -> bool:
@@ -24,6 +24,7 @@ def read(source: Any, asked: Asked) -> Found:
     """Read events, or the recorders that have them."""
     own_unit("NEST", asked, "ms")
     no_trials_table("NEST", asked)
+    no_trial_column("NEST", asked)
     events = source.get("events") if is_recorder(source) else source
     events = list(events) if isinstance(events, list | tuple) else [events]
     for one in events:
@@ -38,6 +39,7 @@ def read_text(paths: list[Path], asked: Asked) -> Found:
     """Read the files of one recorder, one a thread: .dat with `sender` and `time_ms`, .gdf without a header."""
     own_unit("NEST", asked, "ms")
     no_trials_table("NEST", asked)
+    no_trial_column("NEST", asked)
     found = [_columns(path) for path in paths]
     times, senders = (np.concatenate(column) for column in zip(*found, strict=True))
     return one_trial(paths[0].name, times, senders, "ms", origin=f"NEST, {paths[0].name}")
@@ -52,13 +54,13 @@ def _columns(path: Path) -> tuple[np.ndarray, np.ndarray]:
             head = [line for line in (file.readline() for _ in range(20)) if line.strip() and not line.startswith("#")]
         words = head[0].split() if head else []
         named = bool(words) and not words[0].lstrip("-").isdigit()
-        names = words if named else ["sender", "time_ms"]
+        names = words if named else ["sender", "time_ms", *words[2:]]
         table = pd.read_csv(path, sep=r"\s+", comment="#", names=names, header=0 if named else None, usecols=[0, 1])
     except pd.errors.EmptyDataError:  # no spike
         return np.zeros(0), np.zeros(0, np.int64)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InputError(f"File `{path}` is no spike_recorder's: {sentence(error)}.") from error
-    good = names[:2] == ["sender", "time_ms"]
-    must = "have the columns sender and time_ms"
+    good = names == ["sender", "time_ms"]
+    must = "have the columns sender and time_ms alone"
     require(good, str(path), must, ", ".join(names), "Record with time_in_steps=False.")
     return table["time_ms"].to_numpy(), table["sender"].to_numpy()

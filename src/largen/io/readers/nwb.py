@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from largen.checks import InputError, require, sentence
-from largen.io.readers.found import WAY, Asked, Found, by_label, column_missing, own_unit
+from largen.io.readers.found import WAY, Asked, Found, by_label, column_missing, no_trial_column, own_unit, scaled
 from largen.io.recorded_trials import Spikes
 
 
@@ -21,6 +21,7 @@ def read(path: Path, asked: Asked) -> Found:
         InputError: It is no NWB file in HDF5, has no sorted spikes, or lacks what was asked for.
     """
     own_unit("NWB", asked, "s")
+    no_trial_column("NWB", asked)
     try:
         import h5py
     except ImportError as error:
@@ -41,11 +42,9 @@ def _read(file: Any, path: Path, asked: Asked) -> Found:
     require(there, "source", "have sorted spikes, `units/spike_times`", ", ".join(file), "Sort its spikes first.")
     units = file["units"]
     ids = units["id"][()].astype(np.int64)
+    require(len(np.unique(ids)) == len(ids), f"{path.name}: units/id", "have each unit once", ids)
     seconds, unit = _ragged(units, "spike_times", len(ids))
-    time = np.asarray(seconds, float) * 1000.0
-    require(bool(np.isfinite(time).all()), "source", "have finite spike times", time)
-    single = seconds.dtype.kind == "f" and seconds.dtype.itemsize < 8
-    rounding = float(np.finfo(seconds.dtype).eps * np.abs(time).max(initial=0.0)) if single else 0.0
+    time, rounding = scaled(f"{path.name}: units/spike_times", seconds, "s")
     spikes = Spikes(time, ids[unit], np.zeros(len(time), np.int64), rounding)
     known = _known(file, units, ids, asked)
     if asked.trials is None:

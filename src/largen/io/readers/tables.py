@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from largen.checks import InputError, require, sentence
-from largen.io.readers.found import MILLISECONDS, Asked, Found, column_missing, no_trials_table, scaled
+from largen.io.readers.found import MILLISECONDS, Asked, Found, column_missing, no_trial_column, no_trials_table, scaled
 from largen.io.recorded_populations import ids_of
 from largen.io.recorded_trials import Spikes, trials_of_spikes
 
@@ -44,16 +44,19 @@ def read_file(path: Path, asked: Asked) -> Found:
 def _columns(path: Path) -> Any:
     import pandas as pd
 
-    if path.suffix == ".npz":
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    if path.suffix == ".parquet":
+    if suffix == ".parquet":
         return pd.read_parquet(path)
-    return pd.read_csv(path, sep="\t" if path.suffix == ".tsv" else ",", skipinitialspace=True, comment="#")
+    return pd.read_csv(path, sep="\t" if suffix == ".tsv" else ",", skipinitialspace=True, comment="#")
 
 
 def read(table: Any, asked: Asked, origin: str = "a table") -> Found:
     """Read a table: a column of times, one of neurons, and perhaps of trials and populations."""
+    import pandas as pd
+
     no_trials_table("a table", asked)
     columns = {str(name): table[name] for name in (table if isinstance(table, Mapping) else table.columns)}
     times = _chosen(columns, [name for name in columns if _unit_of(name) is not None], "time", origin)
@@ -70,6 +73,8 @@ def read(table: Any, asked: Asked, origin: str = "a table") -> Found:
     if found := [name for name in columns if name in _TRIAL]:
         own = _plain(columns[_chosen(columns, found, "trial", origin)])
         trials, trial = trials_of_spikes(own, asked.realisations, len(time))
+    else:
+        no_trial_column(origin, asked)
     spikes = Spikes(time, neuron, trial, rounding)
     key = asked.populations if isinstance(asked.populations, str) else None
     if key is not None and key not in columns:
@@ -79,9 +84,12 @@ def read(table: Any, asked: Asked, origin: str = "a table") -> Found:
         key = _chosen(columns, listed, "population", origin) if listed else None
     if key is None:
         return Found(spikes, trials, None, None, origin)
-    words = np.array([str(word) for word in _plain(columns[key]).tolist()])
+    entries = _plain(columns[key])
     must = f"have {len(time)} entries, one a spike"
-    require(len(words) == len(time), f"{origin}: {key}", must, len(words))
+    require(len(entries) == len(time), f"{origin}: {key}", must, len(entries))
+    missing = int(pd.isna(entries).sum())
+    require(missing == 0, f"{origin}: {key}", "have the label of each spike's population", f"empty in {missing} rows")
+    words = np.array([str(entry) for entry in entries.tolist()])
     return _apart(spikes, words, trials, origin)
 
 

@@ -14,17 +14,17 @@ from largen.checks import InputError
 from largen.systems.spiking import constants as derived
 from largen.systems.spiking.scripts.common import (
     Run,
+    graph_rule,
     header,
     per_pair,
     per_population,
-    refractory_steps,
     refuse,
     settings,
     sizes,
     text_of,
     whole_pairs,
 )
-from largen.systems.spiking.time_step import check_step
+from largen.systems.spiking.time_step import check_step, refractory_steps
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
@@ -95,12 +95,9 @@ def _numbers(model: "SpikingNetwork", run: Run) -> str:
         f"decay = {per_pair(model, model.decay)}  # ms\n" if model.synapse != "delta" else "",
         f"delay_steps = {text_of(steps)}  # a spike of step n acts in step n + d\n",
     ]
-    if model.probability is not None:
-        text.append(f"probability = {per_pair(model, model.probability)}\n")
-    elif model.in_degree is not None:
-        text.append(f"in_degree = {whole_pairs(model, model.in_degree)}\n")
-    else:
-        text.append(f"synapses = {whole_pairs(model, model.synapses)}\n")
+    rule = graph_rule(model)
+    table = per_pair if rule == "probability" else whole_pairs
+    text.append(f"{rule} = {table(model, getattr(model, rule))}\n")
     if model.inhibition == "conductance":
         text.append(f"reversal = {float(model.reversal)!r}\n")
     text += [

@@ -128,8 +128,6 @@ def sizes(model: "SpikingNetwork") -> str:
     )
 
 
-def refractory_steps(model: "SpikingNetwork", dt: float) -> np.ndarray:
-    """Mean steps that a neuron misses after a spike, shape (P,)."""
-    from largen.systems.spiking.time_step import refractory_steps
-
-    return refractory_steps(model, dt)
+def graph_rule(model: "SpikingNetwork") -> str:
+    """The field that says how many connections there are: probability, in_degree or synapses."""
+    return next(name for name in ("probability", "in_degree", "synapses") if getattr(model, name) is not None)

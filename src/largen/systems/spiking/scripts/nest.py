@@ -7,17 +7,17 @@ import numpy as np
 from largen.systems.spiking import constants as derived
 from largen.systems.spiking.scripts.common import (
     Run,
+    graph_rule,
     header,
     per_pair,
     per_population,
-    refractory_steps,
     refuse,
     settings,
     sizes,
     text_of,
     whole_pairs,
 )
-from largen.systems.spiking.time_step import check_step
+from largen.systems.spiking.time_step import check_step, refractory_steps
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
@@ -114,9 +114,7 @@ def _numbers(model: "SpikingNetwork", run: Run, delta: bool) -> str:
             text.append(f"{name} = {per_pair(model, getattr(model, name))}  # share\n")
     if np.any(np.asarray(model.delay_spread) > 0.0):
         text.append(f"delay = {per_pair(model, model.delay)}  # ms\n")
-    rule = (
-        "probability" if model.probability is not None else "in_degree" if model.in_degree is not None else "synapses"
-    )
+    rule = graph_rule(model)
     table = per_pair if rule == "probability" else whole_pairs
     text.append(f"{rule} = {table(model, getattr(model, rule))}\n")
     if _poisson(model):
@@ -164,11 +162,12 @@ for a in range(len(names)):
 
 def _links(model: "SpikingNetwork") -> str:
     """The fixed graph."""
-    rule, number = {
-        "probability": ('{"rule": "pairwise_bernoulli", "p": probability[a][b]}', "probability"),
-        "in_degree": ('{"rule": "fixed_indegree", "indegree": in_degree[a][b]}', "in_degree"),
-        "synapses": ('{"rule": "fixed_total_number", "N": synapses[a][b]}', "synapses"),
-    }["probability" if model.probability is not None else "in_degree" if model.in_degree is not None else "synapses"]
+    number = graph_rule(model)
+    rule = {
+        "probability": '{"rule": "pairwise_bernoulli", "p": probability[a][b]}',
+        "in_degree": '{"rule": "fixed_indegree", "indegree": in_degree[a][b]}',
+        "synapses": '{"rule": "fixed_total_number", "N": synapses[a][b]}',
+    }[number]
     lines = [
         "\n# One fixed graph, links to itself included\n",
         "for a in range(len(names)):\n    for b in range(len(names)):\n",
