@@ -1,8 +1,8 @@
 """Can fits and posteriors be believed? Coverage of 95 % intervals, ranks of true values among draws, misfits refused.
 
 Source:   Talts et al., "Validating Bayesian inference algorithms with simulation-based calibration", arXiv 1804.06788.
-Run time: guesses on one core, not measured: coverage rate 10 minutes, balanced 60, spiking 300; ranks 200 each;
-          refused as coverage.
+Run time: on one core: ranks 5 to 7 hours each, from the 0.1 CPU s that a draw of ranks_rate takes. The others are
+          guesses: coverage rate 10 minutes, balanced 60, spiking 300; refused as coverage, by their count of sets.
 Command:  python validation/fit_calibration.py coverage_rate coverage_balanced coverage_spiking refused_rate
           refused_balanced refused_spiking ranks_rate ranks_balanced
 """

@@ -21,9 +21,9 @@ from study import Results, Table, main
 import largen as ln
 from largen.commands.main import main as main_of_largen
 from largen.fitting.check import _by_comparison
-from largen.fitting.errors import covariance, identify
+from largen.fitting.errors import covariance
 from largen.fitting.evaluation import evaluate
-from largen.fitting.unknowns import Unknowns, unknowns
+from largen.fitting.unknowns import unknowns
 from largen.numerics.goodness_of_fit import GoodnessOfFit, goodness_of_fit, pooled_dof
 
 FIRST = 100
@@ -272,11 +272,8 @@ def linear_fit(correlation, realisations, seed, wrong=0.0, theory=0.0, factor=No
     dof = pooled_dof([error**2, np.full(DATA, theory**2)], [realisations - 1.0, np.inf]) if sampled else np.inf
     rows = [samples / total] if sampled and not theory else []
     test = goodness_of_fit(residual, weighted, LINEAR, samples=rows, error_dof=dof)
-    free = Unknowns(("a", "b", "c"), (), np.full(LINEAR, -np.inf), np.full(LINEAR, np.inf), value, ("1",) * LINEAR)
     known = np.full(DATA, theory) / total if sampled else np.ones(DATA)
-    spread = covariance(
-        weighted, residual, samples / total if sampled else None, [], known, identify(weighted, value, free)
-    )
+    spread = covariance(weighted, residual, samples / total if sampled else None, [], known)
     scale, nu = (1.0, realisations - 1.0) if sampled else (test.misfit, test.dof)
     covers = np.abs(value) <= stats.t.ppf(0.975, nu) * scale * np.sqrt(np.diag(spread))
     return LinearFit(test, float(stats.chi2.sf(residual @ residual, test.dof)), covers)

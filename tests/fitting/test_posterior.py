@@ -12,6 +12,8 @@ from scipy import stats
 
 import largen as ln
 from largen.fitting import posterior_report
+from largen.fitting.errors import covariance
+from largen.fitting.likelihood import distance
 from largen.fitting.posterior_report import judge
 from largen.fitting.priors import laws
 from largen.fitting.sampling import Density, Draws, sample
@@ -188,6 +190,31 @@ def test_bad_priors_give_messages(target, over, words):
 def test_data_without_errors_need_another_source_of_them():
     with pytest.raises(ln.InputError, match="have errors for covariance='data'"):
         ln.posterior(ln.RateNetwork(), {"mean": np.zeros(4)}, {"gain": (0.2, 3.0)}, times=TIMES, lags=0, strict=False)
+
+
+def test_sources_of_the_covariance_that_are_not_there_and_realisations_that_are_not_used_are_refused():
+    with pytest.raises(ln.InputError, match="`realisations` must be left out with covariance='data'"):
+        ln.posterior(ln.RateNetwork(), {"mean": (np.zeros(4), 1.0)}, {"gain": (0.2, 3.0)}, realisations=20)
+    with pytest.raises(ln.InputError, match="`covariance` must be 'network' or 'data' for a system whose"):
+        ln.posterior(ln.BalancedNetwork(), {"rate[e]": 0.2}, {"tau[e]": (0.2, 3.0)}, covariance="theory")
+
+
+def test_the_distance_of_realisations_holds_a_combination_whose_parameters_are_not_fixed_one_by_one():
+    """Two parameters that act alike tell of their sum what one in their place tells of itself."""
+    rng = np.random.default_rng(5)
+    jacobian = rng.standard_normal((6, 2))
+    samples = rng.standard_normal((12, 6)) @ rng.standard_normal((6, 6))
+    residual = rng.standard_normal(6)
+    residual -= jacobian @ np.linalg.lstsq(jacobian, residual, rcond=None)[0]
+    away = np.array([0.3, -0.2])
+    twice = np.hstack([jacobian[:, :1], jacobian])
+    spreads = [covariance(each, residual, samples, [], None) for each in (jacobian, twice)]
+    one, two = (distance(residual, j, s, independent=False) for j, s in zip((jacobian, twice), spreads, strict=True))
+    assert one is not None
+    assert two is not None
+    moved = residual + jacobian @ away
+    assert one.excess(moved) == pytest.approx(away @ np.linalg.solve(spreads[0], away))
+    assert two.excess(moved) == pytest.approx(one.excess(moved))
 
 
 def test_units_of_priors_are_those_of_the_parameter():

@@ -106,21 +106,22 @@ def stop_after(monkeypatch, count):
     """Ctrl-C in one of the evaluations of a search."""
     calls, real = [], problem.evaluate
 
-    def evaluate(*arguments):
+    def evaluate(*arguments, **named):
         calls.append(0)
         if len(calls) > count:
             raise KeyboardInterrupt
-        return real(*arguments)
+        return real(*arguments, **named)
 
     monkeypatch.setattr(problem, "evaluate", evaluate)
 
 
-def test_ctrl_c_leaves_the_best_so_far_without_errors(target, monkeypatch):
+def test_ctrl_c_leaves_the_best_so_far_without_errors(target, monkeypatch, tmp_path):
     stop_after(monkeypatch, 3)
     with pytest.raises(ln.Interrupted, match=r"the fit \(search\)") as raised:
-        fit(target, starts=1)
+        fit(target, starts=1, keep=tmp_path / "fit.nc")
     partial = raised.value.partial
     assert partial.attrs["status"] == "stopped after 3 evaluations"
+    assert ln.load(tmp_path / "fit.nc").attrs["status"] == partial.attrs["status"]
     assert partial.attrs["verdict"] == "not tested"
     assert "not estimates, without errors" in partial.attrs["fit_message"]
     assert np.isnan(partial["standard_error"]).all()

@@ -67,3 +67,50 @@ def test_a_search_that_ends_at_a_kink_says_so():
     assert found.outcome[0] in (Outcome.KINK, Outcome.CONVERGED)
     assert abs(found.x[0, 0] - 0.3) < 1e-2
     assert found.iterations < 60
+
+
+def two_minima(x, which=None):
+    """A curve through two minima with different residuals, bent between them."""
+    a, b = x.T
+    residual = np.stack([a**2 - 1.0 + 0.1 * b, 0.1 * (a - 0.5), b + 0.3 * a**2, 0.2 * np.sin(b)], axis=1)
+    jacobian = np.zeros((len(x), 4, 2))
+    jacobian[:, 0, 0], jacobian[:, 0, 1], jacobian[:, 1, 0] = 2.0 * a, 0.1, 0.1
+    jacobian[:, 2, 0], jacobian[:, 2, 1], jacobian[:, 3, 1] = 0.6 * a, 1.0, 0.2 * np.cos(b)
+    return residual, jacobian
+
+
+def test_a_start_that_is_led_to_a_known_minimum_ends_there_and_at_no_other():
+    """Against searches that are followed to their ends, from 200 starts around both minima."""
+    starts = np.random.default_rng(3).uniform(-3.0, 3.0, (200, 2))
+    calls = {False: 0, True: 0}
+
+    def search(same):
+        def evaluate(x, which):
+            calls[same] += len(x)
+            return two_minima(x)
+
+        return minimise(evaluate, starts, same=same)
+
+    alone, together = search(False), search(True)
+    assert set(alone.outcome) == {Outcome.CONVERGED}
+    assert len(np.unique(np.round(alone.x, 2), axis=0)) == 2
+    np.testing.assert_allclose(together.x, alone.x, atol=2e-3)
+    led = [s for s, end in enumerate(together.outcome) if end is Outcome.LED]
+    assert len(led) > 100
+    assert calls[True] < 0.9 * calls[False]
+    assert together.outcome[together.best] is Outcome.CONVERGED
+    assert together.cost[together.best] == together.cost.min()
+
+
+def test_a_start_without_residuals_is_moved_towards_the_first():
+    seen = []
+
+    def evaluate(x, which):
+        seen.append(len(x))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.log(x), (1.0 / x)[..., None]
+
+    found = minimise(evaluate, np.array([[3.0], [-4.0]]), same=True)
+    assert seen[:2] == [2, 1]  # the first one is not evaluated again
+    assert set(found.outcome) <= {Outcome.CONVERGED, Outcome.LED}
+    np.testing.assert_allclose(found.x, 1.0, atol=1e-9)

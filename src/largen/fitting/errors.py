@@ -117,9 +117,8 @@ def covariance(
     own: np.ndarray | None,
     more: list[np.ndarray],
     known: np.ndarray | None,
-    found: Identifiability,
 ) -> np.ndarray:
-    """Gauss-Newton covariance of the parameters, shape (p, p); infinite for those that are not fixed.
+    """Gauss-Newton covariance of the parameters, shape (p, p), within the combinations that the data fix.
 
     With H = J'J of the weighted derivatives: (H^-1 J') S (J H^-1) with S the covariance of the weighted data as their
     realisations show it (they are correlated in time and between observables, so that their standard errors alone
@@ -132,7 +131,6 @@ def covariance(
         own: Weighted data of each realisation of the target, shape (realisation, datum), or None.
         more: Weighted data of other samples (each shape (sample, datum)) whose means enter the residuals.
         known: Weighted errors known beside the realisations', shape (datum,), or None.
-        found: From `identify`.
     """
     inverse = response(jacobian)
     total = np.zeros((len(inverse), len(inverse)))
@@ -147,7 +145,6 @@ def covariance(
         total += inverse @ inverse.T * (residual @ residual / spare if spare > 0 else np.nan)
     for rows in more:
         total = total + _of_mean(rows @ inverse.T)
-    total[found.unfixed, found.unfixed] = np.inf
     return total
 
 

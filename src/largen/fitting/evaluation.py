@@ -49,8 +49,10 @@ def evaluate(
     unknowns: Unknowns,
     index: Mapping[str, np.ndarray],
     batch: np.ndarray,
+    *,
+    compiled: bool = False,
 ) -> Values:
-    """Evaluate in double precision: one program, one parameter set after another, on all cores.
+    """Evaluate in double precision: one program for one parameter set, on as many cores as there are sets.
 
     Args:
         limit: The limit.
@@ -58,6 +60,8 @@ def evaluate(
         unknowns: The parameters that vary.
         index: Which entries of each observable, flattened, are wanted.
         batch: Parameter sets, shape (S, p).
+        compiled: Whether the program is known to be compiled; otherwise the first set is evaluated alone, so that it
+            is compiled once.
     """
 
     def at(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +70,7 @@ def evaluate(
             return np.asarray(value), np.asarray(derivative)
 
     points = np.asarray(batch, float)
-    found = [at(points[0])]  # compiled once, before threads share it
+    found = [] if compiled else [at(points[0])]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found += pool.map(at, points[1:])
+        found += pool.map(at, points[len(found) :])
     return Values(np.stack([value for value, _ in found]), np.stack([derivative for _, derivative in found]))

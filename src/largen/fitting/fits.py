@@ -11,6 +11,7 @@ from scipy import linalg
 from largen.checks import FitError, LimitError, integer, names, one_of, real, require, seed_number
 from largen.comparison.rows import yardsticks
 from largen.fitting.check import Networks, Tolerated, judge, networks_like, rows_of, simulated
+from largen.fitting.errors import response
 from largen.fitting.measured import in_order, measure
 from largen.fitting.model_error import shares
 from largen.fitting.problem import End, Problem, Request, conclude, lowest, pose, times_of
@@ -18,7 +19,6 @@ from largen.fitting.profile import asked_for, profiles
 from largen.fitting.report import half_width, report
 from largen.fitting.watch import Watch
 from largen.io.paths import target_of
-from largen.io.results import save
 from largen.numerics.least_squares import Minimum
 from largen.numerics.streams import stream
 from largen.simulation import Interrupted
@@ -103,13 +103,14 @@ def fit(
 
     Returns:
         Dataset. By `parameter`: value, standard_error, ci_low, ci_high, start; covariance and correlation (parameter,
-        parameter_); singular_value and direction of each `direction`. By `datum`: target, target_error, model_error,
-        fitted, pull (fitted less target, in errors), and with a check network, network_error, network_z. By `attempt`
-        (a start): cost, outcome, attempt_value (where it ended) and minimum (the number of the minimum that is, 0 the
-        best, -1 none); where profiles were made, interval ("parabola" or "profile") by `parameter`, and profile_value
-        and profile_excess (parameter, point). `attrs`: status; other_minima and profile (messages); verdict ("no misfit
-        found"; "does not fit", p-value below 0.01, whose values are the least bad ones, not estimates, and have no
-        errors; "not tested") and fit_message, the same in words;
+        parameter_); singular_value and directions (changes of the parameters) by `direction`. By `datum`: target,
+        target_error, model_error, fitted, pull (fitted less target, in errors), and with a check network,
+        network_error, network_z. By `attempt` (a start): cost, outcome, attempt_value (where it ended) and minimum (the
+        number of the minimum that is, 0 the best, -1 none); where profiles were made, interval ("parabola" or
+        "profile") by `parameter`, and profile_value and profile_excess (parameter, point). `attrs`: status;
+        other_minima and profile (messages); verdict ("no misfit found"; "does not fit", p-value below 0.01, whose
+        values are the least bad ones, not estimates, and have no errors; "not tested") and fit_message, the same in
+        words;
         dof and, where it can be tested, chi2 or T2, p_value and misfit, the root of it per degree of freedom;
         identifiability, condition_number, check (a message), check_verdict (in the words of `compare`), and the fitted
         model's parameters.
@@ -139,30 +140,9 @@ def fit(
     )  # fmt: skip
     problem = pose(request)
     profiled = _profiled(profile, problem, through)
+    tolerated = Tolerated(tolerance, problem.scale) if check else None
     watch = Watch(progress, file, through)
-    search = Search(starts, spread, seed, iterations, strict)
-    try:
-        end, minimum, rounds = _search(problem, networks, search, watch)
-        fitted = problem.free.put(problem.model, end.value)
-        with watch.stage("profiles") as tick:
-            found = profiles(problem, end, profiled, half_width(problem, end), tick)
-        told = {"through": through, "rounds": rounds, "profile": found}
-        result = report(problem, end, minimum, None, fitted, **told)
-        if file is not None:
-            save(result, file)
-        if strict and np.isnan(end.quality.factor):
-            raise FitError(end.quality.message, partial=result)
-        if check:
-            with watch.stage("check by networks"):
-                network = simulated(fitted, networks, fresh=1)
-                tolerated = Tolerated(tolerance, problem.scale)
-                checked = judge(fitted, target, network, problem.data, problem.limit.names, tolerated)
-            result = report(problem, end, minimum, checked, fitted, **told)
-    except KeyboardInterrupt as stop:
-        raise Interrupted(f"the fit ({watch.doing})", watch.partial()) from stop
-    if file is not None and check:
-        save(result, file)
-    return result
+    return _run(problem, target, networks, Search(starts, spread, seed, iterations, strict), watch, profiled, tolerated)
 
 
 class Search(NamedTuple):
@@ -185,6 +165,39 @@ def _profiled(profile: Any, problem: Problem, through: str) -> tuple[str, ...] |
     return ()
 
 
+def _run(
+    problem: Problem,
+    target: xr.Dataset | Mapping[str, Any],
+    networks: Networks,
+    how: Search,
+    watch: Watch,
+    profiled: tuple[str, ...] | None,
+    tolerated: Tolerated | None,
+) -> xr.Dataset:
+    """Search, profiles and, where differences are tolerated, the check by networks; see `fit`."""
+    try:
+        end, minimum, rounds = _search(problem, networks, how, watch)
+        fitted = problem.free.put(problem.model, end.value)
+        with watch.stage("profiles") as tick:
+            profile = profiles(problem, end, profiled, half_width(problem, end), tick)
+        told = {"through": watch.through, "rounds": rounds, "profile": profile}
+        result = report(problem, end, minimum, None, fitted, **told)
+        watch.found(result)
+        if how.strict and np.isnan(end.quality.factor):
+            raise FitError(end.quality.message, partial=result)
+        if tolerated is not None:
+            with watch.stage("check by networks"):
+                network = simulated(fitted, networks, fresh=1)
+                checked = judge(fitted, target, network, problem.data, problem.limit.names, tolerated)
+            result = report(problem, end, minimum, checked, fitted, **told)
+            watch.found(result)
+    except KeyboardInterrupt as stop:
+        partial = watch.partial()
+        watch.save(partial)
+        raise Interrupted(f"the fit ({watch.doing})", partial) from stop
+    return result
+
+
 def _search(problem: Problem, networks: Networks, how: Search, watch: Watch) -> tuple[End, Minimum, int]:
     """The best minimum, all of them, and how many rounds of networks it took."""
     end, minimum = search_for(problem, how, watch)
@@ -203,7 +216,7 @@ def search_for(problem: Problem, how: Search, watch: Watch, inner: np.ndarray | 
     shift = np.zeros(len(problem.data.value))
     with watch.search(problem) as each:
         if inner is None:
-            begin = problem.defined(problem.free.starts(how.starts, how.spread, stream(how.seed, "fit", "starts")))
+            begin = problem.free.starts(how.starts, how.spread, stream(how.seed, "fit", "starts"))
         else:
             begin = inner[None]
         minimum = problem.solve(begin, shift, how.iterations, each)
@@ -261,13 +274,13 @@ def _by_networks(problem: Problem, networks: Networks, end: End, strict: bool, t
     moves = PROBE * np.vstack([half, -half]) @ axes.T
     room = np.minimum(end.value - problem.free.low, problem.free.high - end.value)[fixed]
     moves *= min(1.0, float(np.min(0.5 * room / np.abs(moves).max(0))))
-    rows = []
+    rows, follow = [], response(end.jacobian)
     for number, move in enumerate(moves):
         value = end.value.copy()
         value[fixed] += move
         network = simulated(problem.free.put(problem.model, value), networks, fresh=2 + ROUNDS + number)
         found = rows_of(problem.data, measure(problem.model, network, problem.limit.names)).mean(0)
-        rows.append((end.response @ (problem.weight * found))[fixed])
+        rows.append((follow @ (problem.weight * found))[fixed])
         tick(0.5 + 0.5 * (number + 1) / len(moves))
     matrix = np.linalg.lstsq(moves, rows - np.mean(rows, axis=0), rcond=None)[0].T
     seen = np.linalg.svd(np.linalg.solve(axes, matrix @ axes), compute_uv=False)[-1]
@@ -277,9 +290,9 @@ def _by_networks(problem: Problem, networks: Networks, end: End, strict: bool, t
             "the networks. Free fewer parameters, take a larger n, or through='limit'."
         )
     inverse = np.linalg.pinv(matrix)
-    spread = end.covariance.copy()
+    spread = end.spread.copy()
     spread[np.ix_(fixed, fixed)] = inverse @ spread[np.ix_(fixed, fixed)] @ inverse.T
-    return end._replace(covariance=spread)
+    return end._replace(spread=spread)
 
 
 def _principal_axes(covariance: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from largen.fitting.errors import Identifiability
+from largen.fitting.errors import FLAT
 
 
 class Distance(NamedTuple):
@@ -29,9 +29,8 @@ class Distance(NamedTuple):
 
 def distance(
     residual: np.ndarray,
-    response: np.ndarray,
-    covariance: np.ndarray,
-    found: Identifiability,
+    jacobian: np.ndarray,
+    spread: np.ndarray,
     *,
     independent: bool,
     factor: float = 1.0,
@@ -39,16 +38,16 @@ def distance(
     """The distance whose parabola at the fitted values is the fit's covariance.
 
     Of independent data with known errors it is the weighted residuals themselves (chi2). Of realisations, whose data
-    are correlated, it is the fit's own estimating functions: where the residuals would move each parameter, in units
-    of the parameters' covariance. These lose nothing as long as the limit is a straight line within the errors, and
-    unlike a covariance of all data they can be known from few realisations.
+    are correlated, it is the part of the residuals that parameters can take away, in units of the covariance that the
+    parameters' gives to this part. It loses nothing as long as the limit is a straight line within the errors, unlike
+    a covariance of all data it can be known from few realisations, and it holds each combination of parameters that
+    the data fix, also where they do not fix the parameters one by one.
     Source: Alsing & Wandelt, MNRAS 476 (2018) L60, eqs. 4 to 8 (compression to the score).
 
     Args:
         residual: Weighted residuals at the fitted values, shape (datum,).
-        response: How parameters follow the weighted data, shape (p, datum).
-        covariance: Of the parameters, shape (p, p); infinite where one is not fixed.
-        found: What the data say about the parameters.
+        jacobian: Weighted derivatives by the parameters there, shape (datum, p).
+        spread: Covariance of the parameters within the combinations that the data fix, shape (p, p).
         independent: Whether the weights are known errors of independent data.
         factor: Errors are multiplied by it.
 
@@ -58,17 +57,18 @@ def distance(
     if independent:
         matrix = np.eye(len(residual))
     else:
-        fixed = ~found.unfixed
-        spread = covariance[np.ix_(fixed, fixed)]
-        if not fixed.any() or not np.all(np.isfinite(spread)):
+        norm = np.linalg.norm(jacobian, axis=0)
+        left, singular, _ = np.linalg.svd(jacobian / np.where(norm > 0, norm, 1.0), full_matrices=False)
+        basis = left[:, singular > FLAT * singular[0]].T  # of all changes of the residuals, shape (combination, datum)
+        moved = basis @ jacobian
+        part = moved @ spread @ moved.T
+        size = np.sqrt(np.diag(part))
+        if not np.all(np.isfinite(part)) or not np.all(size > 0):
             return None
-        size = np.sqrt(np.diag(spread))
-        if not np.all(size > 0):
-            return None
-        variance, axes = np.linalg.eigh(spread / np.outer(size, size))
-        kept = variance > 1e-12 * variance[-1]
+        variance, axes = np.linalg.eigh(part / np.outer(size, size))
+        kept = variance > 1e-12 * np.max(variance, initial=0.0)
         root = (axes[:, kept] / np.sqrt(variance[kept])).T / size
-        matrix = root @ response[fixed]
+        matrix = root @ basis
     if not np.isfinite(factor):
         return None
     matrix = matrix / factor

@@ -31,7 +31,7 @@ class Minima(NamedTuple):
     message: str
 
 
-def sort_minima(minimum: Minimum, best: int, free: Unknowns, error: np.ndarray) -> Minima:
+def sort_minima(minimum: Minimum, best: int, free: Unknowns, error: np.ndarray, where: str = "these values") -> Minima:
     """Tell the minima apart at which the starts ended.
 
     Args:
@@ -39,9 +39,10 @@ def sort_minima(minimum: Minimum, best: int, free: Unknowns, error: np.ndarray) 
         best: The start that counts.
         free: The free parameters.
         error: Their standard errors, shape (p,); not finite where there are none.
+        where: What the best minimum is called.
     """
     value = np.where(np.isfinite(minimum.cost)[:, None], free.outside(minimum.x), np.nan)
-    done = np.array([outcome in (Outcome.CONVERGED, Outcome.KINK) for outcome in minimum.outcome])
+    done = np.array([outcome in (Outcome.CONVERGED, Outcome.LED, Outcome.KINK) for outcome in minimum.outcome])
     done[best] = True
     number = np.full(len(done), -1)
     order = [best, *(int(k) for k in np.argsort(minimum.cost, kind="stable") if k != best and done[k])]
@@ -51,7 +52,7 @@ def sort_minima(minimum: Minimum, best: int, free: Unknowns, error: np.ndarray) 
         number[k] = same[0] if same else len(chosen)
         if not same:
             chosen.append(k)
-    return Minima(value, number, _words(minimum, value, number, chosen, free))
+    return Minima(value, number, _words(minimum, value, number, chosen, free, where))
 
 
 def _same(one: np.ndarray, two: np.ndarray, error: np.ndarray) -> bool:
@@ -60,12 +61,14 @@ def _same(one: np.ndarray, two: np.ndarray, error: np.ndarray) -> bool:
         return bool(np.all(near | (np.abs(one - two) <= SAME_ERRORS * error)))
 
 
-def _words(minimum: Minimum, value: np.ndarray, number: np.ndarray, chosen: list[int], free: Unknowns) -> str:
+def _words(
+    minimum: Minimum, value: np.ndarray, number: np.ndarray, chosen: list[int], free: Unknowns, best: str
+) -> str:
     count, lost = len(number), int(np.sum(number < 0))
     if count == 1:
         return "One start: whether there are other minima is not known."
     reached = int(np.sum(number == 0))
-    parts = [f"{reached} of {count} starts ended at these values"]
+    parts = [f"{reached} of {count} starts ended at {best}"]
     for which, k in list(enumerate(chosen))[1 : 1 + MOST_NAMED]:
         where = ", ".join(f"`{name}` = {v:.6g}" for name, v in zip(free.names, value[k], strict=True))
         more = 2.0 * (minimum.cost[k] - minimum.cost[chosen[0]])

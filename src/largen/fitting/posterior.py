@@ -21,7 +21,6 @@ from largen.fitting.problem import End, Problem, Request, errors_or_sizes, pose,
 from largen.fitting.report import report
 from largen.fitting.sampling import Density, downhill, sample
 from largen.fitting.watch import Watch
-from largen.parameters import ParameterInfo
 from largen.runtime.progress import showing_late
 from largen.simulation import solve_limit
 from largen.system import AbstractSystem, check_options, require_model
@@ -70,9 +69,9 @@ def posterior(
         model_error: As in `fit`.
         times: As in `fit`.
         n: Neurons of the data; those of the Dataset if None.
-        realisations: For "network" and "theory"; 64 if None.
+        realisations: Runs of covariance="network" or "theory"; 64 if None.
         draws: Draws of each chain that are kept.
-        warmup: Draws before them, which tune step size and scale.
+        warmup: Draws before them, which tune step size and scale; rounded up to a multiple of 50.
         chains: Independent chains; they share the machine's cores.
         seed: Seed; the same one gives the same draws.
         starts: As in `fit`.
@@ -102,14 +101,18 @@ def posterior(
     )  # fmt: skip
     _require_sampler()
     check_options(require_model("model", model), "smooth", options)
-    priors, infos, ends = _priors(model, over)
+    _require_source(covariance, model, realisations)
+    over = {str(key): prior for key, prior in mapping("over", over).items()}
+    require(len(over) > 0, "over", "name at least one parameter", over, "Such as over={'tau[e]': (0.5, 2)}.")
+    infos = {name: model.locate(name).info for name in over}
+    law, ends = laws(over, infos)
     times = times_of(model, data, times)
     target = in_order(model, data) if isinstance(data, xr.Dataset) else data
     count = NETWORKS if realisations is None and covariance != "data" else realisations
     networks = networks_like(model, target, times, n, count, how.seed)
     asked = None if observables is None else names("observables", observables)
     request = Request(
-        model, target, times, list(priors), asked, through, ends, n, networks.n, model_error, False, options
+        model, target, times, list(over), asked, through, ends, n, networks.n, model_error, False, options
     )  # fmt: skip
     problem = pose(request)
     require(
@@ -117,21 +120,14 @@ def posterior(
         "have errors for covariance='data'", "none",
         "Give realisations, (value, standard error), `model_error`, or covariance='network'.",
     )  # fmt: skip
-    law = _of_entries(priors, problem, infos)
+    which = [list(over).index(name) for name in problem.free.asked]
+    law = Laws(*(column[which] for column in law))
     search = Search(integer("starts", starts, low=1), 0.2, how.seed, 60, strict)
-    end, minimum = search_for(problem, search, Watch(progress, None, through))
-    if covariance != "data":
-        problem = problem._replace(data=_with_errors_of(problem, end, networks, covariance, options))
-        problem = problem._replace(weight=1.0 / errors_or_sizes(problem.data, problem.model_error))
-        end, minimum = search_for(problem, search._replace(starts=1), Watch(progress, None, through), end.inner)
-    if strict and np.isnan(end.quality.factor):
-        fitted = problem.free.put(problem.model, end.value)
-        partial = report(problem, end, minimum, None, fitted, through=through, rounds=0)
-        raise FitError(f"No posterior: {end.quality.message[0].lower()}{end.quality.message[1:]}", partial=partial)
+    problem, end = _fit(problem, networks, covariance, search, Watch(progress, None, through))
     density, mode = _density(problem, end, law)
     with showing_late(progress, "posterior", 5.0) as tick:
         found = sample(density, chains=how.chains, warmup=how.warmup, draws=how.draws, seed=how.seed, tick=tick)
-    return label(problem, end, found, mode, {name: over_of(over, name) for name in problem.free.names}, covariance, how)
+    return label(problem, end, found, mode, [over[name] for name in problem.free.asked], covariance, how)
 
 
 class Sampling(NamedTuple):
@@ -150,30 +146,29 @@ def _require_sampler() -> None:
         raise InputError("`posterior` needs BlackJAX: pip install 'largen[fit]'.") from error
 
 
-def over_of(over: Mapping[str, Any], name: str) -> Any:
-    """The prior of one entry: its own, or that of its whole array."""
-    spaced = {key.replace(" ", ""): prior for key, prior in over.items()}
-    return spaced[name] if name in spaced else next(v for k, v in spaced.items() if name.split("[")[0] == k)
+def _require_source(source: str, model: AbstractSystem, realisations: int | None) -> None:
+    """Refuse a source of the data's covariance that there is not, and realisations that it does not use."""
+    must = "be left out with covariance='data', which simulates nothing"
+    require(source != "data" or realisations is None, "realisations", must, realisations)
+    must = "be 'network' or 'data' for a system whose finite-size theory is not sampled"
+    require(source != "theory" or model.finite_options(realisations=NETWORKS, seed=0), "covariance", must, source)
 
 
-def _priors(
-    model: AbstractSystem, over: Any
-) -> tuple[dict[str, Any], dict[str, ParameterInfo], dict[str, tuple[float, float]]]:
-    """Priors as given, the parameters, and the ends of uniform priors."""
-    over = {str(key): prior for key, prior in mapping("over", over).items()}
-    require(len(over) > 0, "over", "name at least one parameter", over, "Such as over={'tau[e]': (0.5, 2)}.")
-    infos = {name: model.locate(name).info for name in over}
-    return over, infos, laws(over, infos)[1]
+def _fit(problem: Problem, networks: Networks, source: str, search: Search, watch: Watch) -> tuple[Problem, End]:
+    """The fit before the draws; the problem comes back with the errors that `source` gives to the data."""
+    end, minimum = search_for(problem, search, watch)
+    if source != "data":
+        problem = problem._replace(data=_with_errors_of(problem, end, networks, source))
+        problem = problem._replace(weight=1.0 / errors_or_sizes(problem.data, problem.model_error))
+        end, minimum = search_for(problem, search._replace(starts=1), watch, end.inner)
+    if search.strict and np.isnan(end.quality.factor):
+        fitted = problem.free.put(problem.model, end.value)
+        partial = report(problem, end, minimum, None, fitted, through=watch.through, rounds=0)
+        raise FitError(f"No posterior: {end.quality.message[0].lower()}{end.quality.message[1:]}", partial=partial)
+    return problem, end
 
 
-def _of_entries(priors: Mapping[str, Any], problem: Problem, infos: Mapping[str, ParameterInfo]) -> Laws:
-    """The priors of all free entries, in their order."""
-    each = {name: over_of(priors, name) for name in problem.free.names}
-    whole = {name: next(infos[k] for k in priors if k.replace(" ", "") in (name, name.split("[")[0])) for name in each}
-    return laws(each, whole)[0]
-
-
-def _with_errors_of(problem: Problem, end: End, networks: Networks, source: str, options: Mapping[str, Any]) -> Data:
+def _with_errors_of(problem: Problem, end: End, networks: Networks, source: str) -> Data:
     """The data with errors and correlations of runs at the fitted values.
 
     The runs' deviations from their mean are scaled so that their mean has the variance of the data.
@@ -183,11 +178,7 @@ def _with_errors_of(problem: Problem, end: End, networks: Networks, source: str,
         run = simulated(fitted, networks, fresh=1)
     else:
         sampled = fitted.finite_options(realisations=networks.realisations, seed=networks.seed + 7)
-        must = "be 'network' or 'data' for a system whose finite-size theory is not sampled"
-        require(sampled, "covariance", must, source)
-        own = {key: value for key, value in options.items() if key in ("bin_width", "closure", "lags", "dt")}
-        run = solve_limit(fitted, networks.times, n=networks.n, **(own | sampled))
-        require("realisation" in run.dims, "covariance", must, source)
+        run = solve_limit(fitted, networks.times, n=networks.n, **(dict(problem.options) | sampled))
         run = run.assign_attrs(kind="network")
     rows = rows_of(problem.data, measure(problem.model, run, problem.limit.names))
     count = 1 if problem.data.samples is None else len(problem.data.samples)
@@ -202,18 +193,21 @@ def _density(problem: Problem, end: End, law: Laws) -> tuple[Density, np.ndarray
     """The posterior in the scale of its mode, and the mode of the parameters."""
     left = problem.weight * (end.fitted - problem.data.value)
     independent = problem.data.samples is None
-    ruler = distance(left, end.response, end.covariance, end.found, independent=independent)
-    matrix = np.zeros((1, len(left))) if ruler is None else ruler.matrix
+    ruler = distance(left, end.jacobian, end.spread, independent=independent)
+    if ruler is None:
+        raise InputError(
+            "Argument `data` must have errors that are finite and not 0, also of combinations of the data."
+        )
     free, count = problem.free, len(end.value)
     code, first, second = law
     density = Density(
-        problem.limit, problem.model, free.places, dict(problem.data.index), problem.data.value, problem.weight, matrix,
-        np.array(end.dof if not independent else np.inf), free.low, free.high, code, first, second,
+        problem.limit, problem.model, free.places, dict(problem.data.index), problem.data.value, problem.weight,
+        ruler.matrix, np.array(end.dof if not independent else np.inf), free.low, free.high, code, first, second,
         np.zeros(count), np.eye(count),
     )  # fmt: skip
     both = np.isfinite(free.low) & np.isfinite(free.high)
     start = np.where(both, np.clip(end.inner, -6.0, 6.0), end.inner)
-    scale = _scale(problem, matrix, law, start)
+    scale = _scale(problem, ruler.matrix, law, start)
     density = density._replace(centre=start, root=scale)
 
     def slope(unit: np.ndarray) -> tuple[float, np.ndarray]:
@@ -223,7 +217,7 @@ def _density(problem: Problem, end: End, law: Laws) -> tuple[Density, np.ndarray
 
     found = optimize.minimize(slope, np.zeros(count), jac=True, method="BFGS", options={"maxiter": 50})
     inner = start + scale @ found.x
-    return density._replace(centre=inner, root=_scale(problem, matrix, law, inner)), free.outside(inner)
+    return density._replace(centre=inner, root=_scale(problem, ruler.matrix, law, inner)), free.outside(inner)
 
 
 def _scale(problem: Problem, matrix: np.ndarray, law: Laws, inner: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Draws of a posterior as a labelled Dataset, and as what ArviZ reads."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ ENOUGH = 100
 
 
 def label(
-    problem: Problem, end: End, draws: Draws, mode: np.ndarray, priors: Mapping[str, Any], source: str, how: Any
+    problem: Problem, end: End, draws: Draws, mode: np.ndarray, priors: Sequence[Any], source: str, how: Any
 ) -> xr.Dataset:
     """Label draws; see `posterior`."""
     free, data = problem.free, problem.data
@@ -56,7 +56,7 @@ def label(
     coords = {
         "parameter": list(free.names),
         "unit": ("parameter", list(free.units)),
-        "prior": ("parameter", [said(priors[name]) for name in free.names]),
+        "prior": ("parameter", [said(prior) for prior in priors]),
         "datum": list(data.labels),
     }
     status, message = judge(draws, hats, worth)

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from largen.checks import InputError, LimitError, dataset, increasing_times, neurons_of, require
-from largen.fitting.errors import Identifiability, covariance, identify, response
+from largen.fitting.errors import Identifiability, covariance, identify
 from largen.fitting.evaluation import evaluate
 from largen.fitting.measured import Data, from_dataset, from_mapping, measure
 from largen.fitting.model_error import model_errors, natural_scales
@@ -19,8 +19,6 @@ from largen.io.model_files import time_grid
 from largen.numerics.least_squares import Minimum, Outcome, minimise
 from largen.simulation import solve_limit
 from largen.system import AbstractSmoothLimit, AbstractSystem, FitData, options_of
-
-RETREATS = 4
 
 
 class Problem(NamedTuple):
@@ -35,6 +33,7 @@ class Problem(NamedTuple):
         scale: Natural size of a difference of each datum, shape (datum,); NaN where there is none.
         model_error: The theory's own error, shape (datum,); None where none was said. It is part of the weights.
         scaled: Whether a small misfit is to scale the parameters' errors.
+        options: Options of the limit, asked for or said by the target.
     """
 
     model: AbstractSystem
@@ -45,6 +44,7 @@ class Problem(NamedTuple):
     scale: np.ndarray
     model_error: np.ndarray | None = None
     scaled: bool = False
+    options: Mapping[str, Any] = {}
 
     @property
     def known(self) -> np.ndarray | None:
@@ -53,20 +53,12 @@ class Problem(NamedTuple):
             return np.ones(len(self.weight))
         return None if self.model_error is None else self.model_error * self.weight
 
-    def defined(self, start: np.ndarray) -> np.ndarray:
-        """Move starts at which there is no limit towards the model's own values, shape (S, p)."""
-        start = start.copy()
-        for _ in range(RETREATS if len(start) > 1 else 0):
-            found = evaluate(self.limit, self.model, self.free, self.data.index, self.free.outside(start))
-            lost = ~np.all(np.isfinite(found.value), axis=1)
-            if not lost[1:].any():
-                break
-            start[lost] = 0.5 * (start[lost] + start[0])
-        return start
-
-    def residuals(self, inner: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def residuals(
+        self, inner: np.ndarray, shift: np.ndarray, *, compiled: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Weighted limit + shift - target, shape (S, datum), at unbounded variables, and its derivatives by these."""
-        found = evaluate(self.limit, self.model, self.free, self.data.index, self.free.outside(inner))
+        at = self.free.outside(inner)
+        found = evaluate(self.limit, self.model, self.free, self.data.index, at, compiled=compiled)
         slope = self.free.slope(inner)[:, None, :]
         return self.weight * (found.value + shift - self.data.value), self.weight[:, None] * found.derivative * slope
 
@@ -80,15 +72,19 @@ class Problem(NamedTuple):
         """Minimise the weighted squares of limit + shift - target from unbounded starts, shape (S, p).
 
         Args:
-            start: Starts.
+            start: Starts; where there is no limit, they are moved towards the first. One that is led to a minimum
+                that another has found ends there.
             shift: What is added to the limit, shape (datum,).
             iterations: Evaluations after which a start is given up.
             each: Called after every evaluation with where each start is.
         """
         floor = 1e-26 if self.data.error is None else 1e-12  # a millionth of a standard error
-        return minimise(
-            lambda inner, _: self.residuals(inner, shift), start, iterations=iterations, floor=floor, each=each
-        )
+        first = iter([True])
+
+        def residuals(inner: np.ndarray, _: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return self.residuals(inner, shift, compiled=not next(first, False))
+
+        return minimise(residuals, start, iterations=iterations, floor=floor, same=True, each=each)
 
 
 class End(NamedTuple):
@@ -97,28 +93,35 @@ class End(NamedTuple):
     Attributes:
         inner: Parameters in unbounded variables, shape (p,).
         value: Parameters, shape (p,).
-        covariance: Their covariance, shape (p, p).
+        spread: Their covariance within the combinations of parameters that the target fixes, shape (p, p).
         found: What the target says about them.
         fitted: The limit's observables there, shape (datum,).
         shift: What networks showed beyond the limit, shape (datum,); 0 without `through="network"`.
         outcome: How it ended.
         cost: Half the weighted sum of squares.
         dof: Degrees of freedom of the standard errors, infinite for known ones.
-        response: How the parameters follow small changes of the weighted data, shape (p, datum).
+        jacobian: Weighted derivatives by the parameters, shape (datum, p).
         quality: How good the fit is.
     """
 
     inner: np.ndarray
     value: np.ndarray
-    covariance: np.ndarray
+    spread: np.ndarray
     found: Identifiability
     fitted: np.ndarray
     shift: np.ndarray
     outcome: str
     cost: float
     dof: float
-    response: np.ndarray
+    jacobian: np.ndarray
     quality: Quality
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Covariance of the parameters, shape (p, p); the variance of those that are not fixed is infinite."""
+        whole = self.spread.copy()
+        whole[self.found.unfixed, self.found.unfixed] = np.inf
+        return whole
 
 
 def times_of(model: AbstractSystem, target: Any, times: Any) -> np.ndarray:
@@ -198,7 +201,7 @@ def pose(request: Request) -> Problem:
     if request.scaled:
         _can_scale(data, theirs, count)
     weight = 1.0 / errors_or_sizes(data, theirs)
-    return Problem(model, limit, unknown, data, weight, scale, theirs, request.scaled)
+    return Problem(model, limit, unknown, data, weight, scale, theirs, request.scaled, shared)
 
 
 def _can_scale(data: Data, model_error: np.ndarray | None, count: int) -> None:
@@ -252,7 +255,7 @@ def errors_or_sizes(data: Data, model_error: np.ndarray | None) -> np.ndarray:
 
 def lowest(minimum: Minimum, strict: bool) -> int:
     """The start that came lowest; refuses one that did not converge."""
-    best = int(np.argmin(minimum.cost))
+    best = minimum.best
     outcome = minimum.outcome[best]
     if outcome == Outcome.UNDEFINED:
         raise LimitError(
@@ -283,14 +286,14 @@ def conclude(problem: Problem, minimum: Minimum, best: int, shift: np.ndarray, m
     return End(
         inner,
         value,
-        covariance(jacobian, residual, own, rows, problem.known, found),
+        covariance(jacobian, residual, own, rows, problem.known),
         found,
         residual / problem.weight + data.value - shift,
         shift,
         str(minimum.outcome[best]),
         float(minimum.cost[best]),
         _dof(problem, own, rows, found.flat),
-        response(jacobian),
+        jacobian,
         judge_fit(data, left, free, value, problem.scaled),
     )
 

@@ -89,7 +89,7 @@ def profiles(
         spare = len(left) - len(end.value)
         factor = float(np.sqrt(left @ left / spare)) if spare > 0 else np.nan
     independent = problem.data.samples is None
-    ruler = distance(left, end.response, end.covariance, end.found, independent=independent, factor=factor)
+    ruler = distance(left, end.jacobian, end.spread, independent=independent, factor=factor)
     if ruler is None:
         if asked:
             raise InputError("Argument `profile` must be left out where the fit has no errors, which give its level.")

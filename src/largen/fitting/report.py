@@ -46,11 +46,11 @@ def report(
     covariance = end.covariance * factor**2
     error = np.sqrt(np.diag(covariance))
     wide = half_width(problem, end)
-    minima = sort_minima(minimum, int(np.argmin(minimum.cost)), free, error)
+    where = "the minimum from which networks led to these values" if through == "network" else "these values"
+    minima = sort_minima(minimum, minimum.best, free, error, where)
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = covariance / np.outer(error, error)
     one, two = ("parameter",), ("parameter", "parameter_")
-    count = len(free.names)
     variables: dict[str, Any] = {
         "value": (one, end.value, "fitted value"),
         "standard_error": (one, error, "standard error"),
@@ -59,8 +59,8 @@ def report(
         "start": (one, free.value, "value in the starting model"),
         "covariance": (two, covariance, "covariance of the parameters"),
         "correlation": (two, correlation, "correlation of the parameters"),
+        "directions": (("direction", "parameter"), end.found.directions, "change of the parameters"),
         "singular_value": (("direction",), end.found.singular, "singular value of the weighted derivatives"),
-        "direction": (("direction", "parameter"), end.found.directions, "change of the parameters"),
         "target": (("datum",), data.value, "target"),
         "fitted": (("datum",), end.fitted + end.shift, "the fitted theory"),
         "cost": (("attempt",), minimum.cost, "half the weighted sum of squares of each start"),
@@ -84,11 +84,9 @@ def report(
         "parameter": list(free.names),
         "parameter_": list(free.names),
         "unit": ("parameter", list(free.units)),
-        "direction_": ("direction", np.arange(count)),
         "datum": list(data.labels),
         "attempt": np.arange(len(minimum.cost)),
     }
-    del coords["direction_"]
     attrs: dict[str, Any] = {
         "kind": "fit",
         "system": fitted.system,
@@ -115,7 +113,6 @@ def report(
     if check is not None:
         attrs |= {"check_verdict": check.verdict, "check": check.message}
     labelled = {name: (dims, values, {"long_name": text}) for name, (dims, values, text) in variables.items()}
-    labelled["directions"] = labelled.pop("direction")
     return xr.Dataset(labelled, coords, attrs)
 
 

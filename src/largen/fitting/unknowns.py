@@ -24,6 +24,7 @@ class Unknowns(NamedTuple):
         high: Upper bounds, inf where there is none.
         value: Values in the model.
         units: Units.
+        asked: The name that asked for each: its own, or that of its whole array.
     """
 
     names: tuple[str, ...]
@@ -32,6 +33,7 @@ class Unknowns(NamedTuple):
     high: np.ndarray
     value: np.ndarray
     units: tuple[str, ...]
+    asked: tuple[str, ...] = ()
 
     def outside(self, inner: np.ndarray) -> np.ndarray:
         """Parameters within their bounds from unbounded variables, shape (..., p)."""
@@ -124,7 +126,7 @@ def unknowns(
             )
     places = tuple((place.steps, index) for _, place, index, _ in found)
     units = tuple(place.info.unit or "1" for _, place, *_ in found)
-    return model, Unknowns(tuple(names), places, low, high, value, units)
+    return model, Unknowns(tuple(names), places, low, high, value, units, tuple(whole for *_, whole in found))
 
 
 def _expand(

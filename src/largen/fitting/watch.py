@@ -36,6 +36,7 @@ class Watch:
         self.problem: Problem | None = None
         self.minimum: Minimum | None = None
         self.end: End | None = None
+        self.result: xr.Dataset | None = None
         self.doing = "the first evaluation"
         self.written = time.monotonic()
         self.lowest = np.inf
@@ -63,26 +64,39 @@ class Watch:
     def ended(self, minimum: Minimum, end: End) -> None:
         """Where a search ended; later stages can only better it."""
         self.minimum, self.end = minimum, end
+        if self.keep is not None:
+            self.save(self.partial("running"))
+
+    def found(self, result: xr.Dataset) -> None:
+        """What the fit returns if nothing more comes to it."""
+        self.result = result
+        self.save(result)
+
+    def save(self, result: xr.Dataset | None) -> None:
+        """Write what is known to the file that keeps it, where there are both."""
+        if self.keep is not None and result is not None:
+            save(result, self.keep)
 
     def partial(self, why: str = "stopped") -> xr.Dataset | None:
         """The best so far as `fit` returns it; without errors while the search goes on."""
         problem, minimum, end = self.problem, self.minimum, self.end
+        until = f"{'stopped before' if why == 'stopped' else 'not yet at'} the end ({self.doing})"
+        if self.result is not None:
+            return self.result.assign_attrs(status=f"{self.result.attrs['status']}; {until}")
         if problem is None or minimum is None or not np.isfinite(minimum.cost).any():
             return None
         if end is None:
             shift = np.zeros(len(problem.data.value))
-            end = _unfinished(conclude(problem, minimum, int(np.argmin(minimum.cost)), shift, []), minimum, why)
+            end = _unfinished(conclude(problem, minimum, minimum.best, shift, []), minimum, why)
         else:
-            end = end._replace(outcome=f"{end.outcome}; {why} before the end ({self.doing})")
+            end = end._replace(outcome=f"{end.outcome}; {until}")
         fitted = problem.free.put(problem.model, end.value)
         return report(problem, end, minimum, None, fitted, through=self.through, rounds=0)
 
     def _write(self, cost: float) -> None:
         if self.keep is None or cost >= self.lowest or time.monotonic() - self.written < SOON:
             return
-        partial = self.partial("running")
-        if partial is not None:
-            save(partial, self.keep)
+        self.save(self.partial("running"))
         self.written, self.lowest = time.monotonic(), cost
 
 

@@ -19,6 +19,7 @@ class Outcome(enum.StrEnum):
 
     CONVERGED = "converged"
     KINK = "settled where the observables are not smooth"
+    LED = "led to a minimum that another start had found"
     STUCK = "stuck"
     MAX_ITERATIONS_REACHED = "out of iterations"
     UNDEFINED = "not defined at the start"
@@ -27,6 +28,8 @@ class Outcome(enum.StrEnum):
 _STEP = 1e-10
 _PATIENCE, _NO_GAIN = 10, 1e-4  # evaluations, and the relative gain over all of them that counts as none
 _OFFSET = 1e-4
+_RETREATS = 4  # times that a start without residuals is moved half the way to the first one
+_LINEAR = 0.1  # relative error of the change of residuals up to which they are linear between a start and a minimum
 _OFFSET_REFUSED = 1e-2  # where steps are refused: at a point where the residuals are not smooth
 
 
@@ -49,6 +52,11 @@ class Minimum(NamedTuple):
     outcome: list[Outcome]
     iterations: int
 
+    @property
+    def best(self) -> int:
+        """The start that came lowest; of equal ones the one that searched."""
+        return min(range(len(self.cost)), key=lambda s: (self.cost[s], self.outcome[s] is Outcome.LED))
+
 
 Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -59,6 +67,7 @@ def minimise(
     *,
     iterations: int = 60,
     floor: float = 1e-26,
+    same: bool = False,
     each: Callable[[Minimum], None] = lambda so_far: None,
 ) -> Minimum:
     """Minimise the sum of squares from every start.
@@ -70,11 +79,20 @@ def minimise(
         start: Shape (S, p).
         iterations: Evaluations after which the search ends.
         floor: Mean square of the residuals below which there is nothing to gain.
+        same: Whether all starts search the minima of one and the same problem. Then a start where the residuals are
+            not defined is moved towards the first one, and a start ends where it is led to a minimum that is known.
         each: Called after every evaluation with where each start is.
     """
     x = np.array(start, float)
     residual, jacobian = evaluate(x, np.arange(len(x)))
     cost = _cost(residual, jacobian)
+    for _ in range(_RETREATS if same else 0):
+        lost = np.flatnonzero(~np.isfinite(cost[1:])) + 1
+        if not len(lost):
+            break
+        x[lost] = 0.5 * (x[lost] + x[0])
+        residual[lost], jacobian[lost] = evaluate(x[lost], lost)
+        cost = _cost(residual, jacobian)
     outcome: list[Outcome | None] = [None if np.isfinite(c) else Outcome.UNDEFINED for c in cost]
     damping, growth = np.full(len(x), 1e-3), np.full(len(x), 2.0)
     scale = np.zeros_like(x)
@@ -116,6 +134,12 @@ def minimise(
                 outcome[s] = Outcome.KINK
             elif damping[s] > 1e12:
                 outcome[s] = Outcome.STUCK
+        ended = [s for s, end in enumerate(outcome) if end is Outcome.CONVERGED and same]
+        for s in (s for s in active if outcome[s] is None):
+            for known in (k for k in ended if cost[k] < cost[s] and _linear_between(k, s, x, residual, jacobian)):
+                x[s], residual[s], jacobian[s], cost[s] = x[known], residual[known], jacobian[known], cost[known]
+                outcome[s] = Outcome.LED
+                break
         history.append(cost.copy())
         each(now())
     return now()
@@ -125,6 +149,16 @@ def _cost(residual: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
     finite = np.all(np.isfinite(residual), axis=1) & np.all(np.isfinite(jacobian), axis=(1, 2))
     with np.errstate(invalid="ignore", over="ignore"):
         return np.where(finite, 0.5 * np.sum(np.where(finite[:, None], residual, 0.0) ** 2, axis=1), np.inf)
+
+
+def _linear_between(one: int, two: int, x: np.ndarray, residual: np.ndarray, jacobian: np.ndarray) -> bool:
+    """Whether the derivatives at either of two points tell the residuals at the other.
+
+    If one is a minimum, then a step of Gauss and Newton leads from the other to it, but for the share `_LINEAR`.
+    """
+    change, away = residual[two] - residual[one], x[two] - x[one]
+    told = [jacobian[s] @ away for s in (one, two)]
+    return all(np.linalg.norm(change - linear) <= _LINEAR * np.linalg.norm(linear) for linear in told)
 
 
 def _offset(residual: np.ndarray, jacobian: np.ndarray) -> float:

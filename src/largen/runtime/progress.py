@@ -46,8 +46,6 @@ def showing(progress: Any, what: str, pieces: int = 0, unit: str = "") -> Iterat
         pieces: How many pieces the work has, to show how many are done and their rate; 0 to show neither.
         unit: What a piece is called.
     """
-    if not isinstance(progress, str | bool | None):
-        require(callable(progress), "progress", "be None, True, 'lines' or a function of the fraction done", progress)
     if progress is None or progress is False:
         yield lambda fraction: None
     elif progress is True:
@@ -77,11 +75,11 @@ def showing(progress: Any, what: str, pieces: int = 0, unit: str = "") -> Iterat
 @contextlib.contextmanager
 def showing_late(progress: Any, what: str, after: float) -> Iterator[Callable[[float], None]]:
     """As `showing`, but on a screen only from `after` seconds of work on."""
-    began, tick = time.monotonic(), None
-    if progress not in (True, "lines"):
+    if not (progress is True or progress == "lines"):
         with showing(progress, what) as own:
             yield own
         return
+    began, tick = time.monotonic(), None
     with contextlib.ExitStack() as stack:
 
         def told(fraction: float) -> None:
