@@ -78,7 +78,7 @@ def test_without_a_limit_nothing_uses_the_model_before_and_everything_says_so(jo
     for callback in (page.sharing.limit, page.sharing.network, page.sharing.pdf, page.sharing.html):
         with pytest.raises(InputError, match="There is no"):
             callback()
-    page.step(-1)
+    page.steps.step(-1)
     assert page.status.object.startswith("Limit: completed")
     assert page.stage.box.styles == {}
 
@@ -103,12 +103,12 @@ def test_a_bad_value_stays_in_its_box_with_its_error_and_nothing_is_run_or_saved
 
 def test_undo_redo_and_the_browsers_back_bring_the_whole_state_back(rate_page):
     rate_page.load(rate_page.own)
-    steps = len(rate_page.history.states)
+    steps = len(rate_page.steps.history.states)
     rate_page.take({"name": "gamma", "text": "0.25"})
-    place = max(rate_page.places)
+    place = max(rate_page.steps.places)
     rate_page.take({"name": "n", "text": "500"})
     assert rate_page.search == "?gamma=0.25&n=500"
-    assert len(rate_page.history.states) == steps + 2
+    assert len(rate_page.steps.history.states) == steps + 2
     rate_page.told({"key": "undo"})
     assert (rate_page.search, rate_page.boxes.values["n"]) == ("?gamma=0.25", 1000)
     rate_page.told({"key": "undo"})
@@ -367,7 +367,7 @@ def test_a_link_to_a_model_from_a_file_carries_it_or_says_that_it_does_not(rate_
     assert rate_page.search == "?gamma=0.3"
     rate_page.sharing.take({"text": model_text(ln.RateNetwork(activation="erf"))})
     assert rate_page.search == ""
-    assert "does not carry it" in rate_page.sharing.link.object
+    assert "No link carries this model" in rate_page.sharing.link.object
     rate_page.load(rate_page.own)
 
 

@@ -13,13 +13,20 @@ export function render({ model }) {
       navigator.clipboard?.writeText(data.text).then(() => model.send_msg({ copied: true }),
                                                      () => model.send_msg({ copied: false }))
         ?? model.send_msg({ copied: false });
-    } else if (data.do === "full") {
-      if (document.fullscreenElement) document.exitFullscreen(); else document.documentElement.requestFullscreen?.();
-    } else if (data.do === "class") {
-      document.body.classList.toggle(data.name, data.on);
-    } else if (data.do === "go") {
-      window.location.href = data.to;
+    } else if (data.do === "lecture") {
+      const large = document.body.classList.toggle("lecture", data.on ?? undefined);
+      if (large) document.documentElement.requestFullscreen?.().catch(() => {});  // large type alone, where it may not
+      else if (document.fullscreenElement) document.exitFullscreen();
     }
+  });
+  document.addEventListener("fullscreenchange", () => {
+    if (!document.fullscreenElement) document.body.classList.remove("lecture");
+  });
+  document.querySelector("a.theme")?.addEventListener("click", event => {  // with the parameters of the address
+    event.preventDefault();
+    const query = new URLSearchParams(window.location.search);
+    query.set("theme", new URL(event.currentTarget.href).searchParams.get("theme"));
+    window.location.search = query;
   });
   window.addEventListener("popstate", event => {
     const mine = event.state && event.state.session === model.session;
@@ -28,7 +35,7 @@ export function render({ model }) {
   window.addEventListener("keydown", event => {
     let field = document.activeElement;
     while (field && field.shadowRoot && field.shadowRoot.activeElement) field = field.shadowRoot.activeElement;
-    const writing = field && (field.tagName === "TEXTAREA" || (field.tagName === "INPUT" && field.type === "text"));
+    const writing = field && (["TEXTAREA", "SELECT"].includes(field.tagName) || (field.tagName === "INPUT" && field.type === "text"));
     const key = event.key.toLowerCase();
     if ((event.ctrlKey || event.metaKey) && (key === "z" || key === "y") && !(writing && field.dataset.dirty)) {
       event.preventDefault();

@@ -31,7 +31,7 @@ class _Told(JSComponent):
 
 
 class Form(_Told):
-    """Rows of sliders with boxes, and lists; says {name, text, typed} of what a reader changes."""
+    """Rows of sliders with boxes, and lists; says {name, text} of what a reader changes."""
 
     _esm: ClassVar = _text("form.js")
     _stylesheets: ClassVar = [_text("form.css")]

@@ -38,7 +38,7 @@ def page_html(page: "Page") -> str:
             continue
         size += len(made)
         parts.append(made)
-    title = f"{page.name}: the {page.own.system} system"
+    title = f"{page.title}: the {page.own.system} system"
     report = page.runner.shown.report if page.runner.shown is not None else None
     verdict = verdict_html(report) if report is not None else "<p>No network was compared with this limit.</p>"
     run = json.dumps(page.state.run._asdict())

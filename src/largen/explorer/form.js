@@ -12,7 +12,7 @@ const short = value => Number(Number(value).toPrecision(12));
 export function render({ model }) {
   const root = make("div", { class: "form" });
   let parts = {};
-  const send = (name, text, typed) => model.send_msg({ name, text: String(text), typed });
+  const send = (name, text) => model.send_msg({ name, text: String(text) });
 
   function numberRow(row) {
     const id = `${model.prefix}-${row.name}`;
@@ -27,7 +27,8 @@ export function render({ model }) {
     ask.onclick = () => { help.hidden = !help.hidden; ask.setAttribute("aria-expanded", String(!help.hidden)); };
     const label = make("label", { for: id, html: row.label });
     const box = make("div", { class: "row" }, label, ask);
-    typed.onchange = () => send(row.name, typed.value, true);
+    typed.oninput = () => { typed.dataset.dirty = "yes"; };  // what is typed and not sent yet is undone by the browser
+    typed.onchange = () => { delete typed.dataset.dirty; send(row.name, typed.value); };
     const part = { row, typed, error, box };
     if (row.low !== null) {
       const range = part.range = make("input", { type: "range", step: "any", "aria-label": row.words, class: "slider" });
@@ -38,7 +39,7 @@ export function render({ model }) {
         const kept = short(Math.min(Math.max(value, part.low), part.high));
         range.value = part.at(kept); typed.value = kept;
         range.setAttribute("aria-valuetext", `${kept} ${row.unit}`.trim());
-        send(row.name, kept, false);
+        send(row.name, kept);
       };
       range.oninput = () => {
         if (!row.log) return go(Math.round(range.value / row.step) * row.step);
@@ -62,7 +63,7 @@ export function render({ model }) {
     const id = `${model.prefix}-${row.name}`;
     const typed = make("select", { id }, ...row.options.map(word => make("option", { value: word }, word)));
     const error = make("p", { class: "error", role: "alert" });
-    typed.onchange = () => send(row.name, typed.value, true);
+    typed.onchange = () => send(row.name, typed.value);
     const box = make("div", { class: "row choice" }, make("label", { for: id, html: row.label }), typed, error);
     return { row, typed, error, box };
   }

@@ -12,7 +12,7 @@ WIDE: Any = "stretch_width"
 
 def roots_of(page: "Page") -> dict[str, Any]:
     """The parts of a page by the name at which its template puts them."""
-    steps = pn.FlexBox(page.undo, page.redo, page.reset, page.pin_button)
+    steps = pn.FlexBox(page.steps.undo, page.steps.redo, page.reset, page.pin_button)
     model = pn.Column(page.picture, page.equations, steps, page.form, sizing_mode=WIDE)
     runner = page.runner
     buttons = pn.FlexBox(runner.run, runner.stop_run, runner.decide)

@@ -1,6 +1,7 @@
 """One page of the explorer: one state behind its form, figures, address, files, runs and verdict."""
 
 import functools
+import html
 import secrets
 import urllib.parse
 from collections.abc import Callable, Mapping
@@ -22,7 +23,8 @@ from largen.explorer.settings import opening_of
 from largen.explorer.sharing import Sharing
 from largen.explorer.solvers import Answer, Here, limit_of
 from largen.explorer.stage import Stage
-from largen.explorer.state import BOXES, History, State, first_state, parsed, same_limit
+from largen.explorer.state import BOXES, State, first_state, parsed, same_limit
+from largen.explorer.steps import Steps
 from largen.explorer.store import Store
 from largen.explorer.stories import Telling
 from largen.explorer.words import Words
@@ -31,8 +33,6 @@ from largen.io.model_files import time_grid
 from largen.system import AbstractSystem
 
 LAST = " The greyed figures are those of the last model that had one."
-SETTLES = 400
-"""ms without a move after which a state is one step of undo, and one entry of the browser's history."""
 LATE = 700
 """ms after which a limit that has not come is said to be on its way, and what it replaces is greyed."""
 
@@ -74,9 +74,10 @@ class Page:
         self.refused, self._seconds, self._notes = "", 0.0, ""
         self.errors: dict[str, str] = {}
         self.pinned: Finished | None = None
-        self._busy, self._again, self._moves = False, False, 0
+        self._asked: State | None = None
+        self._again = False
         said = self._read(query or {})
-        self.history, self.places = History(self.state), {0: self.state}
+        self.steps = Steps(self)
         self._make_controls()
         self.runner = Runner(self)
         self.stage = Stage(self)
@@ -117,13 +118,9 @@ class Page:
         self.equations.param.watch(lambda event: self._write_equations(), "collapsed")
         self.browser = Browser(self.told, session=secrets.token_hex(8))
         self.status = Words(sizing_mode="stretch_width")
-        self.undo = pn.widgets.Button(label="Undo", disabled=True)
-        self.redo = pn.widgets.Button(label="Redo", disabled=True)
         self.reset = pn.widgets.Button(label="Reset the parameters")
         self.pin_button = pn.widgets.Toggle(label="Pin as A")
         self.pin_button.param.watch(lambda event: self.pin(event.new), "value")
-        self.undo.on_click(lambda event: self.step(-1))
-        self.redo.on_click(lambda event: self.step(1))
         self.reset.on_click(lambda event: self.show(self.first))
         self._fill_form()
 
@@ -154,6 +151,7 @@ class Page:
             text = f"$$\n{equations(self.state.model)}\n$$"
         except InputError as error:
             text = str(error)
+        text = html.escape(text, quote=False)  # the browser reads it as HTML first, and then as LaTeX
         if self.equation.object != text:
             self.equation.object = text
 
@@ -172,8 +170,7 @@ class Page:
             self.errors = {**self.errors, name: str(error)}
             self.form.errors = self.boxes.errors = dict(self.errors)
             return
-        self.errors = {other: words for other, words in self.errors.items() if other != name}
-        self.show(state)
+        self.show(state, self._errors_but(name))
 
     def set_values(self, values: Mapping[str, Any]) -> None:
         """Set parameters and boxes together.
@@ -186,24 +183,32 @@ class Page:
             if name in values:
                 state = state.moved(name, values[name])
         model = {name: value for name, value in values.items() if name not in state.run._fields}
-        self.show(state._replace(model=state.model.replace(**model)) if model else state)
+        state = state._replace(model=state.model.replace(**model)) if model else state
+        self.show(state, self._errors_but(*values))
+
+    def _errors_but(self, *names: str) -> dict[str, str]:
+        return {name: words for name, words in self.errors.items() if name not in names}
 
     def load(self, model: AbstractSystem) -> None:
         """Put a model on the page."""
         self.base = model
         self.form.groups = groups_of(model)
-        self.errors = {}
         self.show(first_state(model))
 
-    def show(self, state: State) -> None:
-        """Make a state the page's own: everything that does not belong to it is solved anew, or greyed."""
-        self.state = state
+    def show(self, state: State, errors: Mapping[str, str] | None = None) -> None:
+        """Make a state the page's own: everything that does not belong to it is solved anew, greyed or put away.
+
+        Args:
+            state: The state.
+            errors: What is said beside boxes that keep their text, by name; by default no box does.
+        """
+        self.state, self.errors = state, dict(errors or {})
         self._fill_form()
         self.runner.moved()
         self.stage.sizes.mark()
+        self.sharing.moved()
         self.solve()
-        self._moves += 1
-        self.after(SETTLES, functools.partial(self._settle, self._moves))
+        self.steps.moved()
 
     def pin(self, on: bool) -> None:
         """Keep the present curves, and the differences of the present table, beside what is explored next."""
@@ -232,21 +237,7 @@ class Page:
         """The model that the form shows."""
         return self.state.model
 
-    # Undo, and the browser's history -------------------------------------------------------------------------
-
-    def _settle(self, moves: int | None = None) -> None:
-        """Take the state as a step, if nothing was moved since."""
-        if moves is not None and moves != self._moves:
-            return
-        if self.history.settle(self.state):
-            self._address("push")
-        self._say_steps()
-
-    def _address(self, how: str) -> None:
-        place = max(self.places) + 1 if how == "push" else max(self.places)
-        self.places[place] = self.state
-        self.places.pop(place - 500, None)
-        self.browser.do(how, search=self.search, place=place)
+    # The address --------------------------------------------------------------------------------------------
 
     @property
     def search(self) -> str:
@@ -256,42 +247,20 @@ class Page:
         query = urllib.parse.urlencode({**self.kept_query, **(said or {})}, safe="[],.")
         return f"?{query}" if query else ""
 
-    def _say_steps(self) -> None:
-        self.undo.disabled = self.history.place == 0
-        self.redo.disabled = self.history.place == len(self.history.states) - 1
-
-    def step(self, count: int) -> None:
-        """Undo (-1) or redo (1)."""
-        self._settle()
-        state = self.history.step(count)
-        self.errors = {}
-        if state is None:
-            self._fill_form()
-            return
-        self.show(state)
-        self._address("replace")
-        self._say_steps()
+    @property
+    def title(self) -> str:
+        """Name of the model that is shown, for files: the system's, where it came from a file of the reader."""
+        known = write_link(self.state, self.own, self.example) is not None
+        return self.state.origin or (self.name if known else self.own.system)
 
     def told(self, said: Mapping[str, Any]) -> None:
         """Take what the browser says: a key, or a step in its history."""
         if said.get("key") in ("undo", "redo"):
-            self.step(-1 if said["key"] == "undo" else 1)
+            self.steps.step(-1 if said["key"] == "undo" else 1)
         elif said.get("key") in ("next", "back"):
             self.telling.go(self.telling.place + (1 if said["key"] == "next" else -1))
         elif "went" in said:
-            place, search = said["went"], str(said.get("search", ""))[:5000]
-            state = self.places.get(place) if isinstance(place, int) else None
-            if state is None:
-                query = dict(urllib.parse.parse_qsl(search.removeprefix("?"), keep_blank_values=True))
-                try:
-                    state = read_link(query, self.own, self.example)
-                except InputError as error:
-                    self.status.object = f"Link not used. {error}"
-                    return
-            self.errors = {}
-            self.show(state)
-            self.history.settle(state)
-            self._say_steps()
+            self.steps.went(said)
         elif "copied" in said:
             self.sharing.copied(bool(said["copied"]))
 
@@ -309,14 +278,14 @@ class Page:
 
     def solve(self) -> None:
         """Ask for the limit of the state; meanwhile the old picture stays."""
-        if self._busy:
+        if self._asked is not None:
             self._again = True
             return
         if self.has_limit:
             self._say_limit()
             self.stage.draw()
             return
-        self._busy, self._again = True, False
+        self._asked, self._again, self.refused = self.state, False, ""
         asked, model = self.state, self.state.model
         n = asked.run.n if model.reference_size is not None else None
         args = (model, self.times, self.opening.limit_options, n)
@@ -324,7 +293,7 @@ class Page:
         self.solver.ask(self, limit_of, args, self.later(functools.partial(self._answered, asked)))
 
     def _say_late(self, asked: State) -> None:
-        if self._busy and not self.has_limit and not isinstance(self.solver, Here):
+        if self._asked is asked and not self.has_limit:
             self.status.object = "Solving the limit of these parameters ..."
             self.stage.fade(True)
 
@@ -350,7 +319,7 @@ class Page:
 
     def _answered(self, asked: State, found: Answer) -> None:
         """Show the limit, or say why there is none and grey the old picture."""
-        self._busy = False
+        self._asked = None
         mine = same_limit(asked, self.state)
         why = found.message
         if not why and found.content is not None and found.content.sizes["time"] < 2:  # it ends at its start

@@ -29,21 +29,15 @@ class Sharing:
     def __init__(self, page: "Page"):
         self.page = page
         self.upload = Upload(self.take)
-        name = page.name
         files = (
-            ("Save the model (YAML)", f"{name}.yaml", self.yaml),
-            ("Download the limit (netCDF)", f"{name}-limit.nc", self.limit),
-            ("Download the network (netCDF)", f"{name}-network.nc", self.network),
-            ("Download the figure (PDF)", f"{name}.pdf", self.pdf),
-            ("Download the figure (SVG)", f"{name}.svg", self.svg),
-            ("Download the page (HTML)", f"{name}.html", self.html),
+            ("Save the model (YAML)", ".yaml", self.yaml),
+            ("Download the limit (netCDF)", "-limit.nc", self.limit),
+            ("Download the network (netCDF)", "-network.nc", self.network),
+            ("Download the figure (PDF)", ".pdf", self.pdf),
+            ("Download the figure (SVG)", ".svg", self.svg),
+            ("Download the page (HTML)", ".html", self.html),
         )
-        self.downloads = [
-            pn.widgets.FileDownload(
-                callback=self._or_words(callback), filename=file, label=label, sizing_mode="stretch_width"
-            )
-            for label, file, callback in files
-        ]
+        self.downloads = [self._download(*file) for file in files]
         self.kind = pn.widgets.Select(label="Copy as", options=list(KINDS), width=160)
         self.copy = pn.widgets.Button(label="Copy", align="end")
         self.text = pn.widgets.TextAreaInput(
@@ -59,13 +53,19 @@ class Sharing:
         files = pn.GridBox(*self.downloads, ncols=1, sizing_mode="stretch_width")
         return [self.words, self.upload, files, row, self.text, self.link]
 
+    def moved(self) -> None:
+        """Put away the text of the state before."""
+        if self.text.visible:
+            self.text.param.update(value="", visible=False)
+            self.words.object = ""
+
     def no_link(self, lost: bool) -> None:
         """Say whether the address bar holds the model."""
-        words = "This model came from a file: the link does not carry it." if lost else None
+        words = "No link carries this model: save it as a file." if lost else None
         self.link.object = words or "The address bar holds a link to what is shown."
 
-    def _or_words(self, made: Callable[[], io.BytesIO]) -> Callable[[], io.BytesIO | None]:
-        """The file, or a sentence why there is none."""
+    def _download(self, label: str, ending: str, made: Callable[[], io.BytesIO]) -> pn.widgets.FileDownload:
+        """A button that gives a file named after the model that is shown, or a sentence why there is none."""
 
         def give() -> io.BytesIO | None:
             try:
@@ -73,10 +73,13 @@ class Sharing:
             except (InputError, LimitError) as error:
                 self.words.object = str(error)
                 return None
-            self.words.object = ""
+            self.words.object, button.filename = "", f"{self.page.title}{ending}"
             return found
 
-        return give
+        button = pn.widgets.FileDownload(
+            callback=give, filename=f"{self.page.name}{ending}", label=label, sizing_mode="stretch_width"
+        )
+        return button
 
     # Files ---------------------------------------------------------------------------------------------------
 
@@ -137,7 +140,7 @@ class Sharing:
         from largen.plot import overview
 
         network, image = self._network(), io.BytesIO()
-        overview(network, self._limit(), title=self.page.name).savefig(image, format=kind)
+        overview(network, self._limit(), title=self.page.title).savefig(image, format=kind)
         image.seek(0)
         return image
 
@@ -154,7 +157,7 @@ class Sharing:
         """Show the state as text, and put it into the clipboard."""
         page = self.page
         try:
-            text = text_of(str(self.kind.value), page.asked(), page.opening, page.name)
+            text = text_of(str(self.kind.value), page.asked(), page.opening, page.title)
         except InputError as error:
             self.words.object = str(error)
             return

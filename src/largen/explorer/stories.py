@@ -115,7 +115,6 @@ class Telling:
             page.status.object = str(error)
             return
         page.kept_query |= {"story": self.story.name, "step": str(self.place + 1)}
-        page.errors = {}
         page.show(state)
         if step.tab in page.stage.tab.options:
             page.stage.tab.value = step.tab
@@ -129,12 +128,11 @@ class Telling:
 
     def enlarge(self) -> None:
         """Full screen and large type, or back."""
-        self.page.browser.do("full")
-        self.page.browser.do("class", name="lecture", on=True)
+        self.page.browser.do("lecture")
 
     def end(self) -> None:
         """Put the story away; the state stays."""
         self.story, self.box.visible, self.page.browser.lecture = None, False, False
-        self.page.browser.do("class", name="lecture", on=False)
+        self.page.browser.do("lecture", on=False)
         for key in ("story", "step"):
             self.page.kept_query.pop(key, None)
