@@ -171,8 +171,8 @@ def test_a_closed_tab_prints_no_traceback_and_other_errors_still_do():
 def test_the_distance_against_n_is_that_of_convergence(rate_page):
     rate_page.load(rate_page.own)
     rate_page.set_values({"duration": 10.0})
-    tab = SizesTab(rate_page)
     rate_page.jobs, kept = Jobs(running=0), rate_page.jobs
+    tab = SizesTab(rate_page)
     tab.start()
     task, sent = tab.job.task, []
     task = task._replace(most=100)

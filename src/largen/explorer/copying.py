@@ -4,7 +4,7 @@ import shlex
 
 from largen.explorer.state import State
 from largen.io.latex import equations
-from largen.io.model_files import model_text
+from largen.io.model_files import model_text, time_grid
 from largen.system.pictures import Opening
 
 KINDS = ("Python", "Command line", "YAML", "LaTeX")
@@ -42,8 +42,9 @@ def _options(options) -> str:
 
 def _python(state: State, opening: Opening, name: str) -> str:
     run, n = state.run, ", n=" + str(state.run.n) if state.model.reference_size is not None else ""
+    file = f"{name}.yaml"
     text = model_text(state.model).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    stop = run.duration + opening.step / 2
+    count = len(time_grid(0.0, run.duration, opening.step))
     return "\n".join([
         "from pathlib import Path",
         "",
@@ -51,10 +52,10 @@ def _python(state: State, opening: Opening, name: str) -> str:
         "",
         "import largen as ln",
         "",
-        f'Path("{name}.yaml").write_text("""\\',
-        f'{text}""")',
-        f'model = ln.read_model("{name}.yaml")',
-        f"times = np.arange(0.0, {stop!r}, {opening.step!r})",
+        f'Path({file!r}).write_text("""\\',
+        f'{text}""", encoding="utf-8")',
+        f"model = ln.read_model({file!r})",
+        f"times = np.round({opening.step!r} * np.arange({count}), 12)",
         f"limit = ln.solve_limit(model, times{n}{_options(opening.options)})",
         f"network = ln.simulate(model, times, n={run.n}, realisations={run.networks}, seed={run.seed}"
         f"{_options(opening.network_options)})",
@@ -67,10 +68,10 @@ def _command(state: State, opening: Opening, name: str) -> str:
     _yaml(state, opening, name)  # a model that no file can hold is refused here
     run = state.run
     words = ["largen", "run", f"{name}.yaml", "-n", str(run.n), "-r", str(run.networks), "--seed", str(run.seed)]
-    words += ["--times", f"0:{run.duration:g}:{opening.step:g}"]
+    words += ["--times", f"0:{run.duration!r}:{opening.step!r}"]
     for key, value in {**opening.options, **opening.network_options}.items():
-        words += ["--option", f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}"]
-    return f"# first save the model as {name}.yaml\n{shlex.join(words)}\n"
+        words += ["--option", f"{key}={value}"]
+    return f"# first save the model as a file of this name\n{shlex.join(words)}\n"
 
 
 def _latex(state: State, opening: Opening, name: str) -> str:

@@ -1,7 +1,7 @@
 """The bifurcation diagram of a page: followed in the background, kept, and a click loads a point."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,10 @@ from bokeh.models import HoverTool, Range1d, Span, TapTool
 
 from largen.checks import InputError, LimitError, real
 from largen.explorer.form import numbers
-from largen.explorer.jobs import Diagram, Event, Failure, FinishedDiagram, Job, Jobs, Point
+from largen.explorer.job_tab import JobTab
+from largen.explorer.jobs import Diagram, Event, Failure, FinishedDiagram, Jobs, Point
 from largen.explorer.store import Store
 from largen.explorer.view import DYNAMIC, LIMIT, NETWORK, View
-from largen.explorer.words import Words
 from largen.numerics.continuation.kinds import SpecialKind
 from largen.plot.bifurcation import MARKERS
 from largen.system import AbstractFlowSystem, AbstractSystem
@@ -147,7 +147,7 @@ def rows_of(diagram: xr.Dataset) -> list[dict[str, Any]]:
     return rows
 
 
-class Diagrams:
+class Diagrams(JobTab):
     """The tab: a form, the figure, and at most one job."""
 
     def __init__(
@@ -162,10 +162,13 @@ class Diagrams:
         load: Callable[[dict[str, float]], None],
         tell: Callable[[], Callable[[], Any]],
     ):
-        self.jobs, self.store, self.options = jobs, store, options
+        super().__init__(
+            jobs, "Follow the branches", "Stop following",
+            "Nothing followed yet. The model's limit is followed as one parameter changes.",
+        )  # fmt: skip
+        self.store, self.options = store, options
         self.current, self.load, self.tell = current, load, tell
         self.populations = model.populations
-        self.job: Job | None = None
         self.rows: list[dict[str, Any]] = []
         self.followed = ""
         self.asked: str | None = None
@@ -175,18 +178,10 @@ class Diagrams:
         self.parameter = pn.widgets.Select(label="Parameter", options=names, value=name, width=200)
         self.begin = pn.widgets.FloatInput(label="From", value=model.value(name), width=110)
         self.end = pn.widgets.FloatInput(label="To", value=first[1], width=110)
-        self.start_button = pn.widgets.Button(label="Follow the branches", color="primary", align="end")
-        self.cancel_button = pn.widgets.Button(label="Stop following", disabled=True, align="end")
         self.shown = pn.widgets.Select(label="Observable", options={}, width=160)
         self.special = pn.widgets.Select(label="Special points", options={}, width=260)
         self.load_button = pn.widgets.Button(label="Load this point", disabled=True, align="end")
-        self.words = Words(
-            "Nothing followed yet. The model's limit is followed as one parameter changes.",
-            sizing_mode="stretch_width",
-        )
         self.parameter.param.watch(self._chosen, "value")
-        self.start_button.on_click(lambda event: self.start())
-        self.cancel_button.on_click(lambda event: self.cancel())
         self.shown.param.watch(lambda event: self._show(), "value")
         self.load_button.on_click(lambda event: self._load(self.special.value))
         for name in ("points", "special"):
@@ -202,7 +197,9 @@ class Diagrams:
     def _chosen(self, event: Any) -> None:
         """Begin where the model is, and go as far as the sliders do."""
         try:
-            number = next(one for one in numbers(self.current()) if one.name == event.new)
+            number = next((one for one in numbers(self.current()) if one.name == event.new), None)
+            if number is None:
+                raise InputError(f"The model has no `{event.new}` now.")
         except InputError as error:
             self.words.object = str(error)
             return
@@ -220,41 +217,29 @@ class Diagrams:
             if kept is not None:
                 self._take(FinishedDiagram(kept))
                 return
-            self.job = self.jobs.submit(task, self.tell())
+            job = self.jobs.submit(task, self.tell())
         except (InputError, LimitError) as error:
             self.words.object = str(error)
             return
         self.rows = []
         self._show()
-        self.start_button.disabled, self.cancel_button.disabled = True, False
-        self.words.object = (
-            "Starting a process; the first point takes some seconds, for the derivatives are compiled ..."
-        )
+        self.begun(job, "Starting a process; the first point takes some seconds, for the derivatives are compiled ...")
 
-    def poll(self) -> None:
-        """Look for news of the job."""
-        job = self.job
-        if job is None:
-            return
-        if job.waiting:
-            self.words.object = f"Waiting: {self.jobs.position(job)} jobs are before this one."
-            return
-        events = job.news()
-        for event in events:
-            self._take(event)
-        if any(isinstance(event, Point) for event in events):
+    def take(self, events: Sequence[Event], done: bool) -> None:
+        """Show the points that have come, or the whole diagram."""
+        whole = [event for event in events if not isinstance(event, Point)]
+        self.rows += [event.row for event in events if isinstance(event, Point)]
+        if len(whole) < len(events):
             self._show()
             last = self.rows[-1]
             self.words.object = (
                 f"{len(self.rows)} points; now at {last['parameter']:.5g} on branch {last['branch']} ..."
             )
-        if job.done:
-            self._ended()
+        for event in whole:
+            self._take(event)
 
     def _take(self, event: Event) -> None:
-        if isinstance(event, Point):
-            self.rows.append(event.row)
-        elif isinstance(event, FinishedDiagram):
+        if isinstance(event, FinishedDiagram):
             found = event.diagram
             if self.store:
                 self.store.recall(self.asked)  # into memory, for the next who asks
@@ -269,16 +254,9 @@ class Diagrams:
         elif isinstance(event, Failure):
             self.words.object = event.message
 
-    def cancel(self) -> None:
-        """End the job, if any; its points stay."""
-        if self.job is not None:
-            self.job.cancel()
-            self.words.object = f"Stopped; {len(self.rows)} points are shown, and none is kept."
-            self._ended()
-
-    def _ended(self) -> None:
-        self.job, self.start_button.disabled, self.cancel_button.disabled = None, False, True
-        self.jobs.advance()
+    def stopped(self) -> str:
+        """What is said when the reader has stopped it."""
+        return f"Stopped; {len(self.rows)} points are shown, and none is kept."
 
     def mark(self, model: AbstractSystem) -> None:
         """Mark where the page's model stands."""

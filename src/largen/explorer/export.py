@@ -39,9 +39,10 @@ def page_html(page: "Page") -> str:
         size += len(made)
         parts.append(made)
     title = f"{page.title}: the {page.own.system} system"
-    report = page.runner.shown.report if page.runner.shown is not None else None
+    shown = page.runner.shown
+    report = shown.report if shown is not None else None
     verdict = verdict_html(report) if report is not None else "<p>No network was compared with this limit.</p>"
-    run = json.dumps(page.state.run._asdict())
+    run = json.dumps((shown.state if shown is not None else page.state).run._asdict())
     missing = f"<p>Left out, for the file's size: {html.escape(', '.join(left))}.</p>" if left else ""
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>

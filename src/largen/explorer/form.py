@@ -54,16 +54,18 @@ class Choice(NamedTuple):
     words: tuple[str, ...]
 
 
-def choices(model: AbstractSystem) -> list[Choice]:
-    """List the model's own choices."""
-    table = [info for name, info in parameters(model).items() if info.kind == "choice" and name not in model.idle]
+def choices(model: AbstractSystem, *, idle: bool = False) -> list[Choice]:
+    """List the model's own choices that it uses; with `idle` also the others."""
+    unused = () if idle else model.idle
+    table = [info for name, info in parameters(model).items() if info.kind == "choice" and name not in unused]
     values = [(info, getattr(model, info.name)) for info in table]
     return [Choice(info.name, info.doc, value, info.choices) for info, value in values if not unsaid(info, value)]
 
 
-def numbers(model: AbstractSystem) -> list[Number]:
-    """List every finite real number of a model that it uses, in the order of its parameter table."""
-    return [number for number in _numbers(model, model.populations, "") if number.group not in model.idle]
+def numbers(model: AbstractSystem, *, idle: bool = False) -> list[Number]:
+    """List every finite real number of a model that it uses, in the order of its parameter table; with `idle` all."""
+    unused = () if idle else model.idle
+    return [number for number in _numbers(model, model.populations, "") if number.group not in unused]
 
 
 def _numbers(component: Any, labels: tuple[str, ...], prefix: str) -> Any:

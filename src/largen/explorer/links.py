@@ -10,7 +10,7 @@ from largen.explorer.state import BOXES, State, check_run, first_state, parsed
 from largen.parameters.plain import to_plain
 from largen.system import AbstractSystem
 
-OTHERS = ("theme", "story", "step", "tab")
+OTHERS = ("theme", "story", "step")
 """Keys of a link that are not the model's."""
 THEMES = {"default": "default", "light": "default", "dark": "dark"}
 """Words of a link for the two themes."""
@@ -32,7 +32,7 @@ def read_link(query: Mapping[str, str], own: AbstractSystem, example: Callable[[
     name = query.get("example", "")
     origin = example(name) if name else own
     state, run = first_state(origin, name), run_of(origin)._asdict()
-    names = {row.name for row in (*numbers(origin), *choices(origin))}
+    names = _names(origin)
     changes = {}
     for key, text in query.items():
         if key in (*OTHERS, "example"):
@@ -72,11 +72,15 @@ def write_link(state: State, own: AbstractSystem, example: Callable[[str], Abstr
     }
 
 
+def _names(origin: AbstractSystem) -> list[str]:
+    """What a link may set: also fields that only other choices than those of the origin use."""
+    return [row.name for row in (*choices(origin, idle=True), *numbers(origin, idle=True))]
+
+
 def _differences(origin: AbstractSystem, model: AbstractSystem) -> dict[str, Any] | None:
     """The parameters in which two models differ, where that is all in which they do."""
-    names = [row.name for row in (*numbers(origin), *choices(origin))]
     try:
-        values = {name: model.value(name) for name in names}
+        values = {name: model.value(name) for name in _names(origin)}
         found = {
             name: value if isinstance(value, str) else float(value)
             for name, value in values.items()

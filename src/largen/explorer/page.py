@@ -16,13 +16,13 @@ from largen.explorer.components import HERE, Browser, Form, Picture
 from largen.explorer.examples import example_model
 from largen.explorer.form import groups_of, run_groups, values_of
 from largen.explorer.jobs import Jobs
-from largen.explorer.links import THEMES, read_link, write_link
+from largen.explorer.links import OTHERS, THEMES, read_link, write_link
 from largen.explorer.picture import picture_of
 from largen.explorer.runner import Finished, Runner
 from largen.explorer.settings import opening_of
 from largen.explorer.sharing import Sharing
 from largen.explorer.solvers import Answer, Here, limit_of
-from largen.explorer.stage import Stage
+from largen.explorer.stage import LATE, Stage
 from largen.explorer.state import BOXES, State, first_state, parsed, same_limit
 from largen.explorer.steps import Steps
 from largen.explorer.store import Store
@@ -33,8 +33,6 @@ from largen.io.model_files import time_grid
 from largen.system import AbstractSystem
 
 LAST = " The greyed figures are those of the last model that had one."
-LATE = 700
-"""ms after which a limit that has not come is said to be on its way, and what it replaces is greyed."""
 
 
 class Page:
@@ -90,8 +88,9 @@ class Page:
         else:
             self.solve()
         self.telling = Telling(self)
-        if "story" in (query or {}):
-            said = self.telling.begin((query or {})["story"], (query or {}).get("step", "1"))
+        if query and "story" in query:
+            moved = not said and any(key not in OTHERS for key in query)
+            said = self.telling.begin(query["story"], query.get("step", "1"), moved) or said
         if said:
             self.status.object = said
 
@@ -270,6 +269,12 @@ class Page:
     def times(self) -> np.ndarray:
         """Output times, shape (time,)."""
         return time_grid(0.0, self.state.run.duration, self.opening.step)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of the limit that is shown: those the system begins with, but where the limit took another value."""
+        taken = self.limit.attrs if self.limit is not None and self.has_limit else {}
+        return {name: taken.get(name, value) for name, value in self.opening.options.items()}
 
     @property
     def has_limit(self) -> bool:

@@ -50,7 +50,7 @@ class Runner:
         self.job: Job | None = None
         self.now: Finished | None = None
         self._old: list[Finished] = []
-        self.waits = False  # for the limit
+        self.waits: State | None = None  # for its limit
         self._began = 0.0
         self.run = pn.widgets.Button(label="Run the network", color="primary")
         self.stop_run = pn.widgets.Button(label="Cancel", disabled=True)
@@ -79,7 +79,7 @@ class Runner:
     def start(self) -> None:
         """Queue the networks of the page's state, once its limit is there."""
         self.cancel()
-        page, self.waits = self.page, False
+        page = self.page
         try:
             state = page.asked()
             if not page.has_limit:
@@ -88,14 +88,14 @@ class Runner:
                         f"These parameters have no limit to compare networks with: {page.refused} "
                         "`largen simulate` runs the networks alone."
                     )
-                self.waits = True
+                self.waits = state
                 self.say("The limit of these parameters is solved first ...")
                 return
             opening, run = page.opening, state.run
             assert page.limit is not None  # the page has the limit of this state
             task = Network(
                 state.model, time_grid(0.0, run.duration, opening.step), run.n, run.networks, run.seed, opening.record,
-                page.limit, opening.options, opening.network_options, page.store,
+                page.limit, page.options, opening.network_options, page.store,
             )  # fmt: skip
             self.job = page.jobs.submit(task, page.later(self.poll))
         except (InputError, LimitError) as error:
@@ -152,7 +152,7 @@ class Runner:
 
     def cancel(self) -> None:
         """End the networks that run, if any."""
-        self.waits = False
+        self.waits = None
         if self.job is None:
             return
         self.job.cancel()
@@ -173,15 +173,18 @@ class Runner:
         """The page asks for something else: end what no longer belongs to it, and take up what was there before."""
         if self.job is not None and self.shown is None:
             self.cancel()
+        if not same_network(self.waits, self.page.state):
+            self.waits = None
         before = next((one for one in self._old if same_network(one.state, self.page.state)), None)
         if before is not None and self.job is None and self.shown is None:
             self.now = before
-        if self.job is None:
-            self.say("" if self.now is not None and self.now.report is not None else self.words)
+        if self.job is None and self.waits is None:
+            known = self.now is not None and self.now.report is not None
+            self.say("" if known else self.words if self.shown is not None else RUN_FIRST)
 
     def limit_came(self) -> None:
         """Start what waited for the limit."""
-        if self.waits:
+        if self.waits is not None:
             self.start()
 
     def say(self, words: str = "") -> None:

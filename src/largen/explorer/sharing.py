@@ -157,7 +157,7 @@ class Sharing:
         """Show the state as text, and put it into the clipboard."""
         page = self.page
         try:
-            text = text_of(str(self.kind.value), page.asked(), page.opening, page.title)
+            text = text_of(str(self.kind.value), page.asked(), page.opening._replace(options=page.options), page.title)
         except InputError as error:
             self.words.object = str(error)
             return

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,8 @@ import xarray as xr
 from bokeh.models import Range1d, Span
 
 from largen.checks import InputError, LimitError
-from largen.explorer.jobs import Event, Failure, Job, Sized
+from largen.explorer.job_tab import JobTab
+from largen.explorer.jobs import Event, Failure, Sized
 from largen.explorer.state import State, same
 from largen.explorer.view import LIMIT, NETWORK, View
 from largen.explorer.words import Words
@@ -55,8 +56,7 @@ class Sizes(NamedTuple):
     @property
     def bytes(self) -> float:
         """Memory of the worker."""
-        options = self.model.plan(self.times, n=self.sizes[-1], method=None, record=()).bytes
-        return options * (1 + NETWORKS / 4)
+        return self.model.plan(self.times, n=self.sizes[-1], method=None, record=()).bytes * (1 + NETWORKS / 4)
 
     @property
     def words(self) -> str:
@@ -167,21 +167,16 @@ class DistanceAgainstN(View):
         self.here.location = float(n)
 
 
-class SizesTab:
+class SizesTab(JobTab):
     """The tab: the figure, and at most one job."""
 
     def __init__(self, page: "Page"):
-        self.page = page
-        self.job: Job | None = None
+        super().__init__(page.jobs, "Fill in the figure", "Stop filling in")
+        self.page, self._failed = page, ""
         self.state: State | None = None
         self.curve: dict[str, Any] | None = None
         self.view = DistanceAgainstN()
-        self.start_button = pn.widgets.Button(label="Fill in the figure", color="primary")
-        self.cancel_button = pn.widgets.Button(label="Stop filling in", disabled=True)
-        self.words = Words("", sizing_mode="stretch_width")
         self.pane = pn.pane.Bokeh(self.view.figure, sizing_mode="stretch_width")
-        self.start_button.on_click(lambda event: self.start())
-        self.cancel_button.on_click(lambda event: self.cancel())
 
     def layout(self) -> list[Any]:
         """What stands on the tab."""
@@ -194,39 +189,31 @@ class SizesTab:
         page = self.page
         try:
             state = page.asked()
-            opening, known = page.opening, {**page.opening.options, **page.opening.network_options}
+            opening, known = page.opening, {**page.options, **page.opening.network_options}
             task = Sizes(state.model, page.times, state.run.seed, known, opening.most)
             if len(task.sizes) < 2:
                 raise InputError("The model cannot be split into networks of two sizes.")
-            self.job = page.jobs.submit(task, page.later(page.poll))
+            job = self.jobs.submit(task, page.later(page.poll))
         except (InputError, LimitError) as error:
             self.words.object = str(error)
             return
-        self.state, self.curve = _bare(state), None
+        self.begun(job, f"Running {NETWORKS} networks of {task.sizes[0]}, {task.sizes[1]}, ... neurons ...")
+        self.state, self.curve, self._failed = _bare(state), None, ""
         self.view.show(None)
-        self.mark()
-        self.start_button.disabled, self.cancel_button.disabled = True, False
-        self.words.object = f"Running {NETWORKS} networks of {task.sizes[0]}, {task.sizes[1]}, ... neurons ..."
+        self.view.mark(state.run.n)
+        self.pane.styles = {}
 
-    def poll(self) -> None:
-        """Look for news of the job."""
-        job = self.job
-        if job is None:
-            return
-        if job.waiting:
-            self.words.object = f"Waiting: {self.page.jobs.position(job)} jobs are before this one."
-            return
-        failed = ""
-        for event in job.news():
+    def take(self, events: Sequence[Event], done: bool) -> None:
+        """Show the sizes that have come."""
+        for event in events:
             if isinstance(event, Sized):
                 self.curve = event.curve
                 self.view.show(self.curve)
                 self.words.object = f"{self.said()} Further sizes are on their way ..."
             elif isinstance(event, Failure):
-                failed = event.message
-        if job.done:
-            self._ended()
-            self.words.object = failed or self.said()
+                self._failed = event.message
+        if done:
+            self.words.object = self._failed or self.said()
 
     def said(self) -> str:
         """The curve in words."""
@@ -240,16 +227,9 @@ class SizesTab:
             words += f", as n to the minus {exponent:.2f} {ends}"
         return f"{words} ({self.curve['name'].replace('_', ' ')}, {NETWORKS} networks a size)."
 
-    def cancel(self) -> None:
-        """End the job, if any; its points stay."""
-        if self.job is not None:
-            self.job.cancel()
-            self._ended()
-            self.words.object = f"Stopped. {self.said()}".strip()
-
-    def _ended(self) -> None:
-        self.job, self.start_button.disabled, self.cancel_button.disabled = None, False, True
-        self.page.jobs.advance()
+    def stopped(self) -> str:
+        """What is said when the reader has stopped it."""
+        return f"Stopped. {self.said()}".strip()
 
     def mark(self) -> None:
         """Mark the n of the page, and grey what belongs to another model."""

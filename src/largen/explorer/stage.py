@@ -1,5 +1,6 @@
 """The figures of a page, by tab."""
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 BRANCHES = "Bifurcations"
 SIZES = "Distance and n"
+LATE = 700
+"""ms after which what is still on its way is said to be, and what it replaces is greyed or put away."""
 FADED = {"opacity": "0.35"}
 """Style of figures that belong to other parameters."""
 
@@ -29,6 +32,7 @@ class Stage:
     def __init__(self, page: "Page"):
         self.page = page
         self._portrait_of: xr.Dataset | None = None
+        self._portrait_comes, self._faded = False, False
         self._pinned: tuple[xr.Dataset, list[xr.Dataset]] | None = None
         self.tabs: dict[str, list[View]] = {}
         self._panes: dict[str, list[Any]] = {}
@@ -53,7 +57,9 @@ class Stage:
         )
         if made_for == self._made_for:
             return
-        self._made_for, self._pinned = made_for, None
+        self._made_for = made_for
+        if self._pinned is not None:  # lines of other figures
+            self.page.pin_button.value = False
         self.makers = views_of(self.page.state.model, self.page.limit)
         self.tabs, self._panes, self.diagrams = {}, {}, None
         titles = [*self.makers, SIZES]
@@ -72,20 +78,27 @@ class Stage:
         for view in views:
             view.draw(self.page.limit, self.page.runner.runs if self.page.has_limit else [])
         if any(view.portrait for view in views) and self._portrait_of is not self.page.limit:
-            self._portrait_of = self.page.limit
-            take = self.page.later(self._show_portrait)
-            self.page.solver.ask(
-                (self.page, "portrait"), portrait_of, (self.page.limit_state.model, self.page.limit), take
-            )
+            limit = self._portrait_of = self.page.limit
+            self._portrait_comes = True
+            self.page.after(LATE, functools.partial(self._portrait_is_late, limit))
+            take = self.page.later(functools.partial(self._show_portrait, limit))
+            self.page.solver.ask((self.page, "portrait"), portrait_of, (self.page.limit_state.model, limit), take)
         if self.diagrams is not None and self.tab.value == BRANCHES:
             self.diagrams.mark(self.page.model)
 
-    def _show_portrait(self, found: Answer) -> None:
+    def _portrait_is_late(self, limit: xr.Dataset) -> None:
+        if self._portrait_comes and limit is self._portrait_of:
+            self._put_portrait(None, "on its way ...")
+
+    def _show_portrait(self, limit: xr.Dataset, found: Answer) -> None:
+        if limit is self._portrait_of:  # else the answer of a model before
+            self._portrait_comes = False
+            self._put_portrait(found.content, found.message)
+
+    def _put_portrait(self, portrait: xr.Dataset | None, words: str) -> None:
         for view in self.tabs.get(self.tab.value, []):
-            if view.portrait and found.content is not None:
-                view.show_portrait(found.content)
-            elif view.portrait:
-                view.figure.title.text = f"phase portrait: {found.message}"
+            if view.portrait:
+                view.show_portrait(portrait, words)
 
     def _open(self, title: str) -> None:
         """Make the views of a tab when it is first shown."""
@@ -119,7 +132,7 @@ class Stage:
         self._portrait_of = None
         self.draw()
         self.box.objects = self._panes[event.new]
-        self.fade(bool(self.page.refused))
+        self.fade(self._faded)
         if event.new == SIZES and self.sizes.curve is None and self.sizes.job is None:
             self.sizes.start()
 
@@ -139,6 +152,7 @@ class Stage:
 
     def fade(self, old: bool) -> None:
         """Grey the figures that belong to other parameters."""
+        self._faded = old
         own = self.tab.value in (SIZES, BRANCHES)  # say themselves to what they belong
         styles = FADED if old and self.page.limit is not None and not own else {}
         if self.box.styles != styles:

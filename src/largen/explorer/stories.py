@@ -10,6 +10,7 @@ import panel as pn
 
 from largen.checks import InputError
 from largen.explorer.links import read_link
+from largen.explorer.state import State
 from largen.io.plain_files import parse_plain
 
 if TYPE_CHECKING:
@@ -93,24 +94,27 @@ class Telling:
         buttons = pn.FlexBox(self.back_button, self.next_button, self.large_button, self.end_button)
         self.box = pn.Column(self.text, buttons, visible=False, sizing_mode="stretch_width")
 
-    def begin(self, name: str, place: str) -> str:
-        """Begin the story of a link; a wrong one gives a message."""
+    def begin(self, name: str, place: str, moved: bool = False) -> str:
+        """Begin the story of a link, which may have moved the step's state; a wrong one gives a message."""
         known = {key: one for key, one in stories().items() if one.system == self.page.own.system}
         if name not in known:
             return f"There is no story {name[:80]!r} on this page; there are {', '.join(known) or 'none'}."
+        count = len(known[name].steps)
+        if place not in map(str, range(1, count + 1)):
+            return f"There is no step {place[:80]!r} in this story, which has {count}."
         self.story = known[name]
-        self.go(int(place) - 1 if place.isdigit() and len(place) < 4 else 0)
+        self.go(int(place) - 1, self.page.state if moved else None)
         return ""
 
-    def go(self, place: int) -> None:
-        """Show a step: its text, its state and its tab."""
+    def go(self, place: int, state: State | None = None) -> None:
+        """Show a step: its text, its tab, and its state or another."""
         if self.story is None:
             return
         page, steps = self.page, self.story.steps
         self.place = min(max(place, 0), len(steps) - 1)
         step = steps[self.place]
         try:
-            state = read_link(step.query, page.own, page.example)
+            state = state or read_link(step.query, page.own, page.example)
         except InputError as error:
             page.status.object = str(error)
             return

@@ -93,8 +93,8 @@ class View(abc.ABC):
             self.figure.renderers = [drawn for drawn in self.figure.renderers if drawn not in self._pinned]
             self._pinned = []
 
-    def show_portrait(self, portrait: xr.Dataset) -> None:  # noqa: B027
-        """Show what `analysis.phase_portrait` found; only for views with `portrait`."""
+    def show_portrait(self, portrait: xr.Dataset | None, words: str) -> None:  # noqa: B027
+        """Show what `analysis.phase_portrait` found, or say in words why there is none; for views with `portrait`."""
 
     @abc.abstractmethod
     def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:

@@ -119,8 +119,13 @@ class PhasePlane(Pictured):
         else:
             self.empty("network")
 
-    def show_portrait(self, portrait: xr.Dataset) -> None:
-        """Show what `analysis.phase_portrait` found."""
+    def show_portrait(self, portrait: xr.Dataset | None, words: str) -> None:
+        """Show what `analysis.phase_portrait` found, or say in words why there is none."""
+        if portrait is None:
+            for name in self.sources.keys() - {"limit", "network", "start"}:
+                self.empty(name)
+            self.figure.title.text = f"{self.title}: {words}"
+            return
         sheets = _sheets(portrait)
         for name, good in (("attracting", True), ("repelling", False)):
             self._lines(name, sheets[good])
