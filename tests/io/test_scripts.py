@@ -146,6 +146,8 @@ REFUSED = {
         "balanced system has no script for 'brian2'",
     ),
     "spiking in XPPAUT": (ln.to_xppauto, lambda: ln.SpikingNetwork(), "no script for 'xppauto'"),
+    "a ring in XPPAUT": (ln.to_xppauto, lambda: ln.BalancedNetwork.ring(), "`space` must be None"),
+    "a ring in Brian2": (ln.to_brian2, lambda: ln.SpikingNetwork.ring(), "`space`"),
     "logistic in XPPAUT": (
         ln.to_xppauto,
         lambda: ln.BalancedNetwork(gain=(ln.Logistic(1.5, 1.0, 0.5), ln.Probit(2.0, 1.5, 0.3))),

@@ -1,5 +1,7 @@
 """Statistics of activity on a ring or sheet, on made-up activity with a known answer."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -129,12 +131,14 @@ def test_a_comparison_has_rows_of_shells():
     quiet = RNG.standard_normal((6, 1, 16, 200))
     loud = quiet[:4].copy()
     loud += 2.0 * np.cos(2 * np.pi * 2 * np.arange(16) / 16)[:, None] * RNG.standard_normal((4, 1, 1, 200))
-    features = space.shell_features(made(quiet, [16], [1.0]))["log_power"]
+    features: Any = space.shell_features(made(quiet, [16], [1.0]))["log_power"]
+    louder: Any = space.shell_features(made(loud, [16], [1.0]))["log_power"]
     assert features.labels == ("e,1", "e,2", "e,3", "e,4", "e,5")
-    more = space.shell_features(made(loud, [16], [1.0]))["log_power"].estimate - features.estimate
+    more = louder.estimate - features.estimate
     assert np.argmax(more) == 1
     assert more[1] > 1.0 > 0.3 > abs(more[3])
-    assert space.shell_features(made(quiet[:1], [16], [1.0])) == {}
+    assert "several realisations" in space.shell_features(made(quiet[:1], [16], [1.0]))["log_power"]
+    assert "no power" in space.shell_features(made(0.0 * quiet, [16], [1.0]))["log_power"]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +148,10 @@ def test_a_comparison_has_rows_of_shells():
         (lambda run: ln.analysis.activity_map(run, bin=1.5), "`bin` must be a multiple of the step"),
         (lambda run: ln.analysis.activity_map(run, bin=99.0), "at least one bin"),
         (lambda run: ln.analysis.spectrum(run, by="frequency"), "'wavenumber'"),
+        (lambda run: ln.analysis.activity_map(run, start=99.0), "`start` must lie before the last time"),
         (lambda run: ln.analysis.wave(run, segment=2.0), "at least four bins"),
+        (lambda run: ln.analysis.wave(run, segment=float("nan")), "`segment`"),
+        (lambda run: ln.analysis.wave(made(run.patch_rate.values[..., :2, :], [2], [1.0])), "at least three patches"),
         (lambda run: ln.analysis.wave(run.isel(time=[0, 1, 3, 4])), "uniformly spaced"),
     ],
 )

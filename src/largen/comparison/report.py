@@ -43,10 +43,12 @@ def compare(
     """Measure the distance between a network and its limit, and say whether it is within a tolerance.
 
     Compared are the time mean of every observable that both have, the statistics of rhythm of a spiking system
-    (synchrony, events, power, orbit area; dwells in two states where both sides switch), and the course of every
-    observable in time. Each realisation gives one number, whose scatter is the error; a theory that is itself sampled
-    brings its own error in (Welch). From one realisation the error is that of the system's own theory of fluctuations
-    where it has one, else that of groups of whole cycles, or of blocks of time, left out in turn.
+    (synchrony, events, power, orbit area; dwells in two states where both sides switch), the power of a ring or sheet
+    by wave number where both sides have several realisations, and the course of every observable in time. Each
+    realisation gives one number, whose scatter is the error; a theory that is itself sampled brings its own error in
+    (Welch; of power by wave number one variance for both sides). From one realisation the error is that of the system's
+    own theory of fluctuations where it has one, else that of groups of whole cycles, or of blocks of time, left out in
+    turn.
 
     A row is *within tolerance* or *beyond tolerance* where the data show it, else *undecided*: two one-sided tests
     against the tolerance, with Hochberg's and Holm's corrections over all rows. A difference beyond the tolerance is a
@@ -216,7 +218,7 @@ class _Comparison(NamedTuple):
         ours_side = network_side(_first(self.network, length), names, counted)
         theirs_side = self._theory_side(self.limit, names, counted, ours_side)
         ours, why = _samples(ours_side, names)
-        theirs, _ = _samples(theirs_side, names)
+        theirs, too = _samples(theirs_side, names)
         other = "second network" if self.is_network else "limit"
         rows = rows_of(ours_side, theirs_side, ours, theirs, self.sticks, other)
         main = measure(rows, ours, theirs)
@@ -226,7 +228,9 @@ class _Comparison(NamedTuple):
         report.attrs |= {
             "other": other,
             "from_time": float(self.limit["time"].values[counted][0]),
-            "not_compared": "; ".join(filter(None, (not_recorded(self.network, self.limit), _not_compared(rows, why)))),
+            "not_compared": "; ".join(
+                filter(None, (not_recorded(self.network, self.limit), _not_compared(rows, too | why)))
+            ),
             "clause": rows.clause,
             "assumptions": f"{assumed}, but {against}" if against else assumed,
             "unusual": against,
@@ -273,7 +277,7 @@ def _first(part: xr.Dataset, length: int) -> xr.Dataset:
     return part.isel(cut) if cut else part
 
 
-def _samples(side: Side, names: list[str]) -> tuple[dict[str, Sample], str]:
+def _samples(side: Side, names: list[str]) -> tuple[dict[str, Sample], dict[str, str]]:
     found, why = features(side)
     return {name: time_mean(side, name) for name in names} | found, why
 
@@ -284,14 +288,19 @@ def _runs(rows: Rows, ours: Mapping[str, Sample]) -> dict[str, np.ndarray]:
     return {rows.names[k]: ours[rows.quantities[k]].runs[:, rows.entries[k]] for k in chosen}
 
 
-def _not_compared(rows: Rows, why: str) -> str:
-    """What is left out and why, by reason; a quantity of which nothing is left stands for its entries."""
+def _not_compared(rows: Rows, why: Mapping[str, str]) -> str:
+    """What is left out and why, by reason; a quantity of which nothing is left stands for its entries.
+
+    Args:
+        rows: The rows, with what they leave out.
+        why: Reasons of the systems, by name.
+    """
     reasons: dict[str, dict[str, None]] = {}
     for name, reason in rows.left_out.items():
         stem = name.partition("[")[0]
         reasons.setdefault(reason, {})[name if stem in rows.quantities else stem] = None
     parts = [f"{', '.join(names)} ({reason})" for reason, names in reasons.items()]
-    return "; ".join(parts + ([f"statistics of rhythm ({why})"] if why else []))
+    return "; ".join(parts + [f"{name} ({reason})" for name, reason in why.items()])
 
 
 def _dataset(

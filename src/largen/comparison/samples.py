@@ -233,16 +233,17 @@ def _stretches(series: np.ndarray) -> np.ndarray | None:
     return means - series.mean(-1)[..., None]
 
 
-def features(side: Side) -> tuple[dict[str, Sample], str]:
-    """The statistics that the system declares, and why there are none where its times do not allow them."""
+def features(side: Side) -> tuple[dict[str, Sample], dict[str, str]]:
+    """The statistics that the system declares, and by name why others are not there."""
     system = class_of(side.dataset.attrs)
     if system is None:
-        return {}, ""
+        return {}, {}
     try:
-        found: Mapping[str, Feature] = system.features(side.dataset, side.parts)
+        found: Mapping[str, Feature | str] = system.features(side.dataset, side.parts)
     except InputError as error:
-        return {}, str(error)
-    return {name: _of_feature(side, feature) for name, feature in found.items()}, ""
+        found = {"further statistics": str(error)}
+    samples = {name: _of_feature(side, feature) for name, feature in found.items() if isinstance(feature, Feature)}
+    return samples, {name: reason for name, reason in found.items() if isinstance(reason, str)}
 
 
 def _of_feature(side: Side, feature: Feature) -> Sample:

@@ -24,7 +24,7 @@ from largen.comparison.words import headline
 from largen.datasets import seed_of
 from largen.fitting.measured import FEWEST, Data, measure
 from largen.simulation import simulate, solve_limit
-from largen.system import AbstractSystem, FitData, options_of
+from largen.system import AbstractSystem, Feature, FitData, options_of
 
 DEFAULT_N = 2000
 DEFAULT_REALISATIONS = 16
@@ -196,9 +196,10 @@ def _by_numbers(
 def _shares(model: AbstractSystem, network: xr.Dataset, data: Data, tolerated: Tolerated) -> np.ndarray:
     """The tolerated share of each datum, shape (datum,)."""
     try:
-        features = model.features(network)
+        found = model.features(network)
     except InputError:  # times too coarse for them
-        features = {}
+        found = {}
+    features = {name: one for name, one in found.items() if isinstance(one, Feature)}
     sticks = yardsticks(tolerated.given, None)
     known_keys("observable in `tolerance`", sticks.shares, data.index)
     usual = {name: features[name].tolerance if name in features else tolerance_of(model, name) for name in data.index}

@@ -12,7 +12,7 @@ from largen.checks import InputError, dataset, one_of, path_of, real, require
 from largen.plot.common import axis_label, colours, page, tidy
 from largen.runtime.progress import showing
 from largen.statistics.labels import population_labels
-from largen.statistics.space import QUANTITY, geometry_of
+from largen.statistics.maps import QUANTITY, geometry_of
 from largen.statistics.space import activity_map as maps_of
 
 MOST_FRAMES = 2000

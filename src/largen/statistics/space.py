@@ -1,137 +1,24 @@
 """Activity on a ring or sheet: maps, correlations against distance, power by wave number, the direction of waves."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from largen.checks import InputError, real, require
-from largen.checks import dataset as checked
-from largen.statistics.labels import population_labels
+from largen.statistics.maps import QUANTITY, Maps, read_maps
 from largen.statistics.signals import labelled
 from largen.system import Feature
 
-QUANTITY = "patch_rate"
 SHELL_ROWS = "log_power"
 """Name of the rows about shells: `log_power[e,2]` is the log of the power per mode of |k| = 2."""
-SHELLS = 6
-"""Shells of wave number whose power a comparison tests."""
+SHELLS = 5
+"""Shells of wave number whose power a comparison tests, from the lowest above 0 on."""
+FEWEST_TIMES = 9
+"""Times from which a comparison tests it."""
 NOT_RESOLVED = 0.9
 """Share of the variance in the mode of all patches together above which no length of correlation is given."""
-
-
-class Maps(NamedTuple):
-    """An observable of patches in bins of time.
-
-    Attributes:
-        values: Shape (realisation, population, *patches along each axis, bin).
-        times: Middles of the bins, shape (bin,).
-        step: Length of a bin.
-        lengths: Of each axis, shape (axis,).
-        populations: Labels.
-        floor: Variance of a map's values that counting spikes alone brings, shape (realisation, population); 0
-            where the observable is no count of spikes.
-        unit: Unit of the values.
-        time_unit: Unit of time.
-    """
-
-    values: np.ndarray
-    times: np.ndarray
-    step: float
-    lengths: np.ndarray
-    populations: list[str]
-    floor: np.ndarray
-    unit: str
-    time_unit: str
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Patches along each axis."""
-        return self.values.shape[2:-1]
-
-    @property
-    def axes(self) -> tuple[int, ...]:
-        """Axes of `values` along which space extends."""
-        return tuple(range(2, 2 + len(self.shape)))
-
-    def modes(self) -> np.ndarray:
-        """Waves around each axis in the FFT's order, shape (*patches, axis)."""
-        waves = [np.rint(np.fft.fftfreq(m, 1.0 / m)) for m in self.shape]
-        return np.stack(np.meshgrid(*waves, indexing="ij"), axis=-1)
-
-    def amplitudes(self) -> np.ndarray:
-        """Fourier amplitudes sum_x r e^{-iq.x}/M of every map, same shape as `values`."""
-        return np.fft.fftn(self.values, axes=self.axes) / np.prod(self.shape)
-
-
-def read_maps(dataset: xr.Dataset, *, quantity: str = QUANTITY, bin: Any = None, start: Any = None) -> Maps:
-    """Take maps out of a Dataset.
-
-    Args:
-        dataset: What `simulate` or `solve_limit` returned for a model with space.
-        quantity: Which observable of patches, such as "patch_rate" or "patch_mean".
-        bin: Length of a bin of time, of whole steps of the times; None for one step.
-        start: Time after which maps are taken; None for all.
-
-    Raises:
-        InputError: No such observable, times that are not uniform, or a bin that is no multiple of the step.
-    """
-    dims = ("population", "patch", "time")
-    if not isinstance(dataset, xr.Dataset) or quantity not in getattr(dataset, "data_vars", {}):
-        raise InputError(
-            f"Argument `dataset` must hold `{quantity}`, as a network or limit of a model with `space` does. "
-            "Give the model a space, such as ln.Ring(16)."
-        )
-    checked("dataset", dataset, arrays={quantity: dims})
-    times = np.asarray(dataset["time"].values, float)
-    require(times.size >= 2, "dataset", "have at least two times", times.size)
-    step = (times[-1] - times[0]) / (times.size - 1)
-    uniform = np.abs(np.diff(times) - step).max() <= 1e-3 * step
-    require(uniform, "dataset", "have uniformly spaced times", "not")
-    count = 1 if bin is None else round(real("bin", bin, above=0.0) / step)
-    if bin is not None:
-        whole = count >= 1 and abs(count * step - float(bin)) <= 1e-6 * step * max(count, 1)
-        require(whole, "bin", f"be a multiple of the step {step:g}", bin)
-    variable = dataset[quantity]
-    lead = ("realisation",) if "realisation" in variable.dims else ()
-    values = variable.transpose(*lead, *dims).values.astype(float)
-    values = values if lead else values[None]
-    first = times[0] if start is None else real("start", start)
-    keep = times > first + 1e-9 * step  # the value at the first time is of no step
-    values, times = values[..., keep], times[keep]
-    bins = times.size // count
-    require(bins >= 1, "bin", "leave at least one bin", bin)
-    values = values[..., : bins * count].reshape(*values.shape[:3], bins, count).mean(-1)
-    middles = times[: bins * count].reshape(bins, count).mean(-1) - 0.5 * step
-    shape, lengths = geometry_of(dataset)
-    unit = str(variable.attrs.get("units", ""))
-    floor = _floor(dataset, values, unit, count * step)
-    values = values.reshape(*values.shape[:2], *shape, bins)
-    time_unit = str(dataset["time"].attrs.get("units", ""))
-    return Maps(values, middles, count * step, lengths, population_labels(dataset), floor, unit, time_unit)
-
-
-def geometry_of(dataset: xr.Dataset) -> tuple[tuple[int, ...], np.ndarray]:
-    """Patches along each axis, and the length of each axis, from the centres of the patches.
-
-    Raises:
-        InputError: The centres are not there, or are not those of all patches of a ring or sheet.
-    """
-    axes = [np.asarray(dataset[name].values, float) for name in ("x", "y") if name in dataset.coords]
-    counts = tuple(len(np.unique(axis)) for axis in axes)
-    whole = len(axes) > 0 and int(np.prod(counts)) == dataset.sizes["patch"]
-    require(whole, "dataset", "hold every patch, with the coordinates `x` and, on a sheet, `y`", list(dataset.coords))
-    return counts, np.array([2.0 * axis.min() * m for axis, m in zip(axes, counts, strict=True)])
-
-
-def _floor(dataset: xr.Dataset, values: np.ndarray, unit: str, width: float) -> np.ndarray:
-    """Poisson variance of the spike counts behind rates in Hz, averaged over patches and bins."""
-    smooth = dataset.attrs.get("kind") == "limit" and str(dataset.attrs.get("finite_size", "")).lower() != "true"
-    if unit != "Hz" or "patch_size" not in dataset.coords or smooth:
-        return np.zeros(values.shape[:2])
-    sizes = dataset["patch_size"].transpose("population", "patch").values.astype(float)
-    return np.mean(values.mean(-1) / (sizes * width / 1000.0), axis=-1)
 
 
 def activity_map(
@@ -240,7 +127,8 @@ def _segments(maps: Maps, segment: float | None) -> tuple[np.ndarray, np.ndarray
     segments of a single one (Welch: Hann window, half overlapping).
     """
     bins = maps.values.shape[-1]
-    length = min(bins, max(8, bins // 4) if segment is None else round(segment / maps.step))
+    wanted = max(8, bins // 4) if segment is None else round(real("segment", segment, above=0.0) / maps.step)
+    length = min(bins, wanted)
     require(length >= 4, "segment", f"hold at least four bins of {maps.step:g}", segment)
     moving = maps.amplitudes()
     moving = moving - moving.mean(-1, keepdims=True)
@@ -345,7 +233,7 @@ def wave(
         power, whose `wave_x`, `wave_y` and `frequency` are given too.
 
     Raises:
-        InputError: As `activity_map`.
+        InputError: As `activity_map`, or fewer than three patches along every axis.
     """
     maps = read_maps(dataset, quantity=quantity, bin=bin, start=start)
     sample, frequency = _segments(maps, segment)
@@ -355,6 +243,8 @@ def wave(
     use = size > 0
     for axis, m in enumerate(maps.shape):  # at half the patches q and -q are one mode
         use &= 2.0 * np.abs(modes[:, axis]) < m
+    must = "have at least three patches along an axis: in fewer no wave has a direction"
+    require(bool(use.any()), "dataset", must, maps.shape)
     unit = (q[use].T / size[use]).T
     along, against = (sample[..., way][:, :, use, 1:] for way in (0, 1))
     flow = np.einsum("spqf,qa->spa", along - against, unit) / np.sum(along + against, axis=(2, 3))[..., None]
@@ -383,26 +273,33 @@ def wave(
     return labelled(variables, coords, {"samples": len(flow), "bin": maps.step, "quantity": quantity})
 
 
-def shell_features(dataset: xr.Dataset, quantity: str = QUANTITY) -> Mapping[str, Feature]:
-    """Log power of every shell above 0 in each realisation, for a comparison.
+def shell_features(dataset: xr.Dataset, quantity: str = QUANTITY) -> Mapping[str, Feature | str]:
+    """Log power of the lowest shells above 0 in each realisation, for a comparison, or why there is none.
 
     Shell 0 is the mean over the patches, which is compared by itself. Shells are compared with one variance for both
     sides: with few realisations Welch's test of log power calls a difference too often. Empty for a Dataset without
-    patches, a single realisation, a deterministic theory, or fewer than eight times.
+    patches.
     """
-    if quantity not in dataset or "realisation" not in dataset[quantity].dims or "x" not in dataset.coords:
+    if quantity not in dataset or "x" not in dataset.coords:
         return {}
-    if dataset.sizes["realisation"] < 2 or dataset.sizes["time"] < 9:
-        return {}
+    if "realisation" not in dataset[quantity].dims:
+        return {SHELL_ROWS: "a deterministic theory has no power"}
+    if dataset.sizes["realisation"] < 2:
+        return {SHELL_ROWS: "it needs several realisations of both sides"}
+    if dataset.sizes["time"] < FEWEST_TIMES:
+        return {SHELL_ROWS: f"it needs at least {FEWEST_TIMES} times"}
     try:
         maps = read_maps(dataset, quantity=quantity)
-    except InputError:  # times that are not uniform
-        return {}
+    except InputError as error:
+        return {SHELL_ROWS: str(error)}
     shells, _ = shells_of(maps)
-    power = shell_power(maps)[..., 1:SHELLS]
-    if power.shape[-1] == 0 or np.any(power <= 0.0):
+    chosen = slice(1, 1 + SHELLS)
+    power = shell_power(maps)[..., chosen]
+    if power.shape[-1] == 0:
         return {}
-    labels = tuple(f"{name},{shell}" for name in maps.populations for shell in shells[1:SHELLS].tolist())
+    if np.any(power <= 0.0):
+        return {SHELL_ROWS: "a realisation has no power in a shell"}
+    labels = tuple(f"{name},{shell}" for name in maps.populations for shell in shells[chosen].tolist())
     values = np.log(power).reshape(len(power), -1)
     scale = np.ones(values.shape[1])
     return {SHELL_ROWS: Feature(labels, values.mean(0), values, scale, 0.1, "1", "a factor of e", pooled=True)}

@@ -240,8 +240,10 @@ class AbstractSystem(AbstractComponent):
         raise InputError(f"The {cls.system} system has no statistics of its own.")
 
     @classmethod
-    def features(cls, dataset: Any, parts: np.ndarray | None = None) -> Mapping[str, Feature]:
+    def features(cls, dataset: Any, parts: np.ndarray | None = None) -> Mapping[str, Feature | str]:
         """Statistics of each realisation that `compare` tests beside the time means; empty for a system without any.
+
+        Instead of a statistic, or under the name of a group of them, a sentence may say why it is not there.
 
         Args:
             dataset: What `simulate` or `solve_limit` returned, or a selection from it.

@@ -200,6 +200,7 @@ def test_fields_that_do_not_belong_together_are_refused(fields, message):
         (lambda m: ln.simulate(m.replace(space=Ring(500)), [0.0, 1.0]), "space.patches"),
         (lambda m: ln.solve_limit(m, [0.0, 1.0], static_spread=True), "static_spread"),
         (lambda m: ln.solve_limit(m, [0.0, 1.0], finite_size=True, closure="quadrature"), "finite_size"),
+        (lambda m: ln.solve_limit(m.replace(space=Ring(500)), [0.0, 1.0], finite_size=True), "space.patches"),
         (lambda m: ln.solve_limit(m, [0.0, 1.0], perturbation=(0.1, 3)), "mode"),
         (lambda m: ln.solve_limit(m, [0.0, 1.0], perturbation=0.1), "perturbation"),
         (lambda m: m.dynamics(None, n=None), "space"),
@@ -250,13 +251,26 @@ def test_a_perturbation_shows_in_its_mode():
 def test_the_chain_of_a_sheet_has_integer_neurons_and_the_mean_of_its_reduction():
     """Mean rate of 4 realisations over 200 ms within 6 %; the chain of 1/4 the strengths is far away."""
     model = sheet_model(Ring(5), size=(1203, 401), probability=0.05)
-    times = np.arange(0.0, 301.0, 50.0)
+    times = np.arange(0.0, 301.0, 25.0)
     chain = ln.solve_limit(model, times, finite_size=True, realisations=2, seed=3, bin_width=5.0)
     mean = ln.solve_limit(model, times, closure="joint", bin_width=5.0)
     assert chain.patch_rate.dims == ("realisation", "population", "patch", "time")
     size = np.array([240, 241, 240, 241, 241])
-    spikes = chain.patch_rate[:, 0].values * size[:, None] * 0.05
+    spikes = chain.patch_rate[:, 0].values * size[:, None] * 0.025
     np.testing.assert_allclose(spikes, np.rint(spikes), atol=1e-6)
     np.testing.assert_allclose(
-        chain.rate[:, :, 2:].mean(("realisation", "time")), mean.rate[:, 2:].mean("time"), rtol=0.1
+        chain.rate[:, :, 4:].mean(("realisation", "time")), mean.rate[:, 4:].mean("time"), rtol=0.1
     )
+    assert chain.patch_size[0].values.tolist() == size.tolist()
+    of_counts = chain.patch_rate[:, 0, :, 1:].mean(("realisation", "time")) / (size * 0.025) / 5
+    noise = ln.analysis.spectrum(chain)["counting_noise"]
+    assert float(noise[0]) == pytest.approx(float(of_counts.mean("patch")), rel=1e-9)
+
+    network = ln.simulate(model, times, seed=4, realisations=2)
+    report = ln.compare(network, chain)
+    shells = [f"log_power[{name},{k}]" for name in "ei" for k in (1, 2)]
+    assert set(shells) < set(report.component.values.tolist())
+    assert report.attrs["not_compared"].startswith("statistics of rhythm (")  # times 25 ms apart
+    assert np.abs(report.difference.sel(component=shells)).max() < 1.2  # a factor of e; t of 2 degrees of freedom
+    assert "log_power (a deterministic theory" in ln.compare(network, mean).attrs["not_compared"]
+    assert "log_power (it needs several" in ln.compare(network.isel(realisation=[0]), chain).attrs["not_compared"]

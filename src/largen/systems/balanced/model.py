@@ -394,7 +394,7 @@ class BalancedNetwork(AbstractFlowSystem):
         return many_limits.solve(models, times, rtol=rtol, atol=atol, route=route, names=names)
 
     @classmethod
-    def features(cls, dataset: Any, parts: np.ndarray | None = None) -> Mapping[str, Feature]:
+    def features(cls, dataset: Any, parts: np.ndarray | None = None) -> Mapping[str, Feature | str]:
         """Power by shells of wave number, on a ring or sheet; see `statistics.space.shell_features`."""
         from largen.statistics.space import shell_features
 
@@ -488,6 +488,7 @@ class BalancedNetwork(AbstractFlowSystem):
         """The limit as an .ode file of XPPAUT; see `xppauto`."""
         if to != "xppauto":
             return super().export(to, n=n, **settings)
+        patches.refuse(self, "a file for XPPAUT")
         from largen.systems.balanced import xppauto
 
         return xppauto.write(self, n)

@@ -353,6 +353,8 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         writers = {"brian2": brian2.write, "nest": nest.write}
         if to not in writers:
             return super().export(to, n=n, **settings)
+        if self.space is not None:
+            relations.refuse(self, ("space",), "The writer of scripts")
         return writers[to](self if n is None else self.scaled(n), common.checked(**settings))
 
     def dynamics(
@@ -477,12 +479,16 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         )
 
     @classmethod
-    def features(cls, dataset: Any, parts: np.ndarray | None = None) -> Mapping[str, Feature]:
+    def features(cls, dataset: Any, parts: np.ndarray | None = None) -> Mapping[str, Feature | str]:
         """The statistics of rhythm, and with space the power by shells of wave number."""
         from largen.statistics.rhythm import rhythm
         from largen.statistics.space import shell_features
 
-        return {**rhythm(dataset, parts), **shell_features(dataset)}
+        try:
+            found: Mapping[str, Feature | str] = rhythm(dataset, parts)
+        except InputError as error:
+            found = {"statistics of rhythm": str(error)}
+        return {**found, **shell_features(dataset)}
 
     @classmethod
     def independent_parts(cls, dataset: Any) -> np.ndarray | None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from largen.checks import InputError, real, require, shown
 from largen.space.geometry import AbstractSpace
-from largen.space.patches import by_pair, named, patch_probability, warn_of_wide_patches
+from largen.space.patches import PatchProbability, by_pair, named, patch_probability, warn_of_wide_patches
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
@@ -52,14 +52,13 @@ def sheet_of(model: "SpikingNetwork", perturbation: Any = None) -> Sheet:
     kernels = named(model.kernel, labels)
     warn_of_wide_patches(kernels, space)
     values, clipped = np.zeros((count, count, *space.shape)), np.zeros((count, count))
-    known: dict[tuple[int, float], Any] = {}
+    known: dict[tuple[int, float], PatchProbability] = {}
     for a, row in enumerate(by_pair(model.kernel, count)):
         for b, kernel in enumerate(row):
             key = (id(kernel), float(p[a, b]))
-            name = f"kernel[{labels[a]},{labels[b]}]"
-            found = known.setdefault(key, None) or patch_probability(kernel, space, p[a, b], name=name)
-            known[key] = found
-            values[a, b], clipped[a, b] = found.values, found.clipped
+            if key not in known:
+                known[key] = patch_probability(kernel, space, p[a, b], name=f"kernel[{labels[a]},{labels[b]}]")
+            values[a, b], clipped[a, b] = known[key]
     shape = (1, *space.shape) if space.dimensions == 1 else space.shape
     local = model.replace(space=None, kernel=None, connectivity="annealed")
     return Sheet(space, local, values.reshape(count, count, *shape), clipped, checked_perturbation(space, perturbation))
@@ -77,13 +76,36 @@ def checked_perturbation(space: AbstractSpace, given: Any) -> tuple[float, tuple
     return amplitude, space.mode(given[1])
 
 
-def coordinates(space: AbstractSpace) -> dict[str, Any]:
-    """Coordinates of the dim `patch`: its number, and the centre x (and y) of every patch."""
+def require_neurons(model: "SpikingNetwork") -> None:
+    """Refuse patches without a neuron of each population, where neurons are counted."""
+    fewest, count = int(np.min(model.size)), model.space.count
+    if fewest < count:
+        raise InputError(
+            f"Argument `space.patches` must give every patch a neuron of each population, but {count} patches share "
+            f"{fewest}. Take fewer patches or more neurons."
+        )
+
+
+def patch_edges(neurons: int, patches: int) -> np.ndarray:
+    """First neuron of every patch, and their number; patches differ by one neuron at most, shape (M + 1,)."""
+    return np.arange(patches + 1) * neurons // patches
+
+
+def coordinates(space: AbstractSpace, size: np.ndarray | None = None) -> dict[str, Any]:
+    """Coordinates of the dim `patch`: its number, the centre x (and y) of every patch, and its neurons where counted.
+
+    Args:
+        space: The ring or sheet.
+        size: Neurons of every patch, shape (population, patch), or None.
+    """
     centres, names = space.centres(), "xy"
     note = {"units": "length", "long_name": "centre of a patch along an axis"}
     found: dict[str, Any] = {"patch": np.arange(space.count)}
     for axis in range(space.dimensions):
         found[names[axis]] = ("patch", np.ascontiguousarray(centres[:, axis]), note)
+    if size is not None:
+        note = {"units": "1", "long_name": "neurons of a patch"}
+        found["patch_size"] = (("population", "patch"), size.astype(np.int64), note)
     return found
 
 

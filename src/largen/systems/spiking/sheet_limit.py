@@ -14,7 +14,7 @@ from largen.systems.spiking.discretisation import Discretisation
 from largen.systems.spiking.reduction.layout import has_current
 from largen.systems.spiking.reduction.quadrature.solve import solve as by_quadrature
 from largen.systems.spiking.relations import refuse
-from largen.systems.spiking.sheet import Sheet, sheet_of
+from largen.systems.spiking.sheet import Sheet, require_neurons, sheet_of
 from largen.systems.spiking.solve import solve as by_moments
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def solve(
         found = by_quadrature(sheet.model, times, discretisation, engine=engine, record=record, sheet=sheet, **asked)
     else:
         require_currents(sheet.model)
+        if finite_size:
+            require_neurons(model)
         chain: dict[str, Any] = {"finite_size": finite_size, "seed": seed, "realisations": realisations}
         found = by_moments(sheet.model, times, discretisation, engine=engine, record=record, sheet=sheet, **chain)
     return found._replace(attrs=dict(found.attrs) | about(sheet))

@@ -116,7 +116,7 @@ def solve(
     edges = edges_of(model, resolved)
     coords: dict[str, Any] = {"bin": 0.5 * (edges[1:] + edges[:-1])} if record else {}
     if sheet is not None:
-        coords |= coordinates(sheet.space)
+        coords |= coordinates(sheet.space, split_patches(setup.layout.size, sheet.space) if finite_size else None)
     return Arrays(values, coords, attrs)
 
 

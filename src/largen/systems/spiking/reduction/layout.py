@@ -8,6 +8,7 @@ from largen.systems.spiking.constants import external_kicks, per_population
 from largen.systems.spiking.discretisation import Discretisation, bin_edges, reset_bin
 from largen.systems.spiking.drive import sample_drive
 from largen.systems.spiking.reduction.patches import Patches, no_patches, patches_of, repeat
+from largen.systems.spiking.sheet import patch_edges
 from largen.systems.spiking.time_step import refractory_steps, release
 
 if TYPE_CHECKING:
@@ -199,8 +200,8 @@ def in_patches(layout: Layout, sheet: "Sheet", *, whole: bool = False) -> Layout
     found = repeat(layout._replace(size=layout.size / count), patches, AXES)
     if not whole:
         return found
-    edges = np.arange(count + 1)[:, None] * layout.size.astype(np.int64) // count
-    return found._replace(size=np.diff(edges, axis=0).ravel().astype(np.float64))
+    sizes = [np.diff(patch_edges(int(neurons), count)) for neurons in layout.size]
+    return found._replace(size=np.stack(sizes, axis=1).ravel().astype(np.float64))
 
 
 def merge_classes(model: "SpikingNetwork") -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from largen.space.patches import by_pair
 from largen.systems.spiking import constants as derived
 from largen.systems.spiking.network.general.spray import Spray, no_spray, spray
 from largen.systems.spiking.network.general.wiring import Links, group_table
-from largen.systems.spiking.sheet import Sheet, coordinates, sheet_of
+from largen.systems.spiking.sheet import Sheet, coordinates, patch_edges, require_neurons, sheet_of
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
@@ -50,12 +50,7 @@ def require_possible(model: "SpikingNetwork") -> None:
     if delays and model.connectivity != "annealed":
         largest = float(np.max(model.delay_spread))
         raise InputError(f"Argument `delay_spread` must be 0 {where} and a fixed graph, but is {largest:g}.")
-    fewest, count = int(np.min(model.size)), model.space.count
-    if fewest < count:
-        raise InputError(
-            f"Argument `space.patches` must give every patch a neuron of each population, but {count} patches share "
-            f"{fewest}. Take fewer patches or more neurons."
-        )
+    require_neurons(model)
 
 
 def place(model: "SpikingNetwork", rng: Callable[..., np.random.Generator]) -> Places:
@@ -77,11 +72,6 @@ def place(model: "SpikingNetwork", rng: Callable[..., np.random.Generator]) -> P
             f"{int(np.sum(size == 0))} are empty. Take fewer patches or more neurons."
         )
     return Places(sheet, position, np.concatenate(patches), size)
-
-
-def patch_edges(neurons: int, patches: int) -> np.ndarray:
-    """First neuron of every patch, and their number; patches differ by one neuron at most, shape (M + 1,)."""
-    return np.arange(patches + 1) * neurons // patches
 
 
 def annealed(model: "SpikingNetwork", places: Places, shares: np.ndarray, brings: Brings) -> Spray:
@@ -166,8 +156,7 @@ def _merge(groups: list[list[Rows]], sources: int) -> tuple[np.ndarray, np.ndarr
 
 def describe(places: Places) -> dict:
     """Coordinates of the patches, with the number of neurons in each."""
-    note = {"units": "1", "long_name": "neurons of a patch"}
-    return coordinates(places.sheet.space) | {"patch_size": (("population", "patch"), places.size, note)}
+    return coordinates(places.sheet.space, places.size)
 
 
 class Counts:
