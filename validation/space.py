@@ -1,10 +1,13 @@
-"""Rings and sheets of spiking neurons: networks, reductions and dispersion relations against each other.
+"""Rings and sheets of spiking and balanced neurons: networks, limits and dispersion relations against each other.
 
 What:     the sheet of Chang et al. (40 000 neurons, 11 x 11 patches, two readings of its kernels): rates of annealed,
           quenched and positioned networks; dispersion relations of the reduction (closure "joint", w = 4); growth rates
           of seeded modes in the reduction, on a ring with a Turing instability; that pattern in network and reduction.
-Run time: `networks` about 3 CPU minutes, `dispersion` 1, `growth` 6, `pattern` 8, on one core.
-Command:  python validation/space.py networks dispersion growth pattern
+          Balanced rings: where they lose balance in one mode, by n; networks on both sides of that onset against the
+          equations of their n; networks under an uneven input against the limit.
+Run time: `networks` about 3 CPU minutes, `dispersion` 1, `growth` 6, `pattern` 8, `balanced_onset` 1,
+          `balanced_networks` 5, `balanced_limit` 4, on one core.
+Command:  python validation/space.py networks dispersion growth pattern balanced_onset balanced_networks balanced_limit
 """
 
 import numpy as np
@@ -114,7 +117,106 @@ def pattern(results: Results, small: bool) -> None:
         row("quadrature", ln.solve_limit(model, times, error=False, perturbation=(1e-2, 2)))
 
 
-PARTS = (networks, dispersion, growth, pattern)
+EXCITATION = "kernel[e,e].amplitude"
+
+
+def balanced(amplitude: float, small: bool, **changes: object) -> ln.BalancedNetwork:
+    """The balanced ring with another amplitude of the kernel from e to e, or with `small` one of 6 patches."""
+    model = ln.BalancedNetwork.ring().replace(**{EXCITATION: amplitude})
+    return model.replace(space=ln.Ring(6 if small else 16), **changes)
+
+
+def size_of(run: object, mode: int) -> np.ndarray:
+    """2 |FFT|/M of the mean of e, averaged over the times, of each realisation, shape (realisation,)."""
+    means = run.patch_mean.sel(population="e").transpose(..., "patch", "time").values  # type: ignore[attr-defined]
+    size = 2.0 * np.abs(np.fft.fft(means, axis=-2)[..., mode, :]) / means.shape[-2]
+    return np.atleast_1d(size.mean(-1))
+
+
+def balanced_onset(results: Results, small: bool) -> None:
+    """Where a balanced ring loses balance in its mode of one wave, and its growth beyond, in time and by theory."""
+    table = results.table(
+        "onsets", "neurons a kind", ("onset in e_ee", ".6f"), ("(onset - 1/3) times the root", ".3f"),
+        ("growth at 0.45", ".4f"), ("in the equations in time", ".4f"),
+    )  # fmt: skip
+    for kind in (400, None) if small else (400, 1600, 6400, 10**6, 10**8, None):
+        n = None if kind is None else 2 * kind
+        found = ln.analysis.onset(balanced(0.2, small), EXCITATION, between=(0.2, 0.49), n=n, modes=2)
+        onset = float(found["onset"])
+        if kind is None or kind > 10**6:
+            table.add(
+                "limit" if kind is None else kind, onset, (onset - 1 / 3) * kind**0.5 if kind else None, None, None
+            )
+            continue
+        model = balanced(0.45, small)
+        relation = ln.analysis.dispersion(model, n=n, modes=2)
+        still = {"initial_mean": relation.homogeneous_mean.values, "initial_variance": relation.homogeneous_variance}
+        span = 1.0 / float(relation.growth[1, 0])
+        times = np.array([0.0, 3.0 * span, 4.0 * span])
+        run = ln.solve_limit(model.replace(**still), times, n=n, perturbation=(1e-6, 1), rtol=1e-10, atol=1e-14)
+        sizes = np.abs(np.fft.fft(run.patch_mean.values[0], axis=0)[1])
+        grown = float(np.log(sizes[2] / sizes[1]) / span)
+        table.add(kind, onset, (onset - 1 / 3) * kind**0.5, float(relation.growth[1, 0]), grown)
+
+
+def balanced_networks(results: Results, small: bool) -> None:
+    """Balanced rings before and beyond the loss of balance: networks against the equations of their n."""
+    table = results.table(
+        "patterns", "e_ee", "neurons a kind", "runs", ("mode 1, network", ".3f", ".3f"), ("equations", ".3f"),
+        ("mode 2, network", ".3f", ".3f"), ("mean of e, network", ".3f", ".3f"), ("equations of the mean", ".3f"),
+    )  # fmt: skip
+    times = np.linspace(0.0, 3.0 if small else 12.0, 13 if small else 49)
+    cases = ((0.45, 200, 2),) if small else ((0.25, 1600, 4), (0.45, 1600, 4), (0.45, 6400, 2))
+    for amplitude_ee, kind, runs in cases:
+        model = balanced(amplitude_ee, small)
+        same = {"n": 2 * kind, "perturbation": (1e-3, 1)}
+        late = slice(2.0 if small else 8.0, None)
+        network = ln.simulate(model, times, method="tau_leap", dt=0.02, seed=1, realisations=runs, **same)
+        network, theory = network.sel(time=late), ln.solve_limit(model, times, **same).sel(time=late)
+        means = network["mean"].sel(population="e").mean("time").values
+        table.add(
+            amplitude_ee, kind, runs, over_runs(size_of(network, 1)), float(size_of(theory, 1)[0]),
+            over_runs(size_of(network, 2)), over_runs(means), float(theory["mean"].sel(population="e").mean()),
+        )  # fmt: skip
+
+
+def over_runs(values: np.ndarray) -> dict[str, float]:
+    """The mean over realisations with its standard error."""
+    return estimate(values.mean(), values.std(ddof=1) / len(values) ** 0.5)
+
+
+def balanced_limit(results: Results, small: bool) -> None:
+    """A stable balanced ring whose input has one wave: the limit erases that wave, networks do so as they grow."""
+    table = results.table(
+        "uneven_input", "neurons a kind", "runs", ("wave in e, network", ".4f", ".4f"), ("equations of its n", ".4f"),
+        ("mean of e, network", ".4f", ".4f"), ("equations of the mean", ".4f"),
+    )  # fmt: skip
+    model = balanced(0.25, small)
+    wave = np.cos(2.0 * np.pi * np.arange(model.space.count) / model.space.count)
+    model = model.replace(input=lambda t: np.stack([0.3 * wave, 0.0 * wave]))
+    times = np.linspace(0.0, 3.0 if small else 12.0, 13 if small else 49)
+
+    def part_of(run: object) -> np.ndarray:
+        """Share of the wave in e, with its sign, of each realisation."""
+        late = run.patch_mean.sel(population="e", time=slice(times[len(times) // 3], None))  # type: ignore[attr-defined]
+        return np.atleast_1d(2.0 * (late.mean("time").transpose(..., "patch").values @ wave) / len(wave))
+
+    def mean_of(run: object) -> np.ndarray:
+        late = run["mean"].sel(population="e", time=slice(times[len(times) // 3], None))  # type: ignore[index]
+        return np.atleast_1d(late.mean("time").values)
+
+    for kind, runs in ((200, 2),) if small else ((400, 8), (1600, 4), (6400, 2)):
+        network = ln.simulate(model, times, n=2 * kind, method="tau_leap", dt=0.02, seed=1, realisations=runs)
+        theory = ln.solve_limit(model, times, n=2 * kind)
+        table.add(
+            kind, runs, over_runs(part_of(network)), float(part_of(theory)[0]),
+            over_runs(mean_of(network)), float(mean_of(theory)[0]),
+        )  # fmt: skip
+    limit = ln.solve_limit(model, times)
+    table.add("limit", None, None, float(part_of(limit)[0]), None, float(mean_of(limit)[0]))
+
+
+PARTS = (networks, dispersion, growth, pattern, balanced_onset, balanced_networks, balanced_limit)
 
 if __name__ == "__main__":
     main(PARTS, __doc__)
