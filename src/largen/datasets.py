@@ -195,10 +195,7 @@ def _coords(
 
 def _refuse_nan(observable: Observable, data: np.ndarray, part: Arrays) -> None:
     if data.dtype.kind == "f" and not np.all(np.isfinite(data)):
-        raise FloatingPointError(
-            f"Observable `{observable.name}` is not finite ({part.status}). Where no parameter is extreme, this is a "
-            "fault of largen or of a function you gave: please report it with the model."
-        )
+        raise FloatingPointError(f"Observable `{observable.name}` is not finite ({part.status})")
 
 
 def netcdf_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:

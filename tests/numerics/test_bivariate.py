@@ -8,12 +8,11 @@ from largen.checks import InputError
 from largen.numerics.bivariate import (
     MOST_TERMS,
     ExpansionTable,
-    covariance_by_smoothing,
     expand,
     expand_probit,
-    probit_covariance,
     series_rows,
 )
+from largen.numerics.gaussian_pairs import covariance_by_smoothing, probit_covariance
 
 
 def tensor(function, m, v, r, nodes=1601):

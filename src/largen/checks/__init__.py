@@ -6,6 +6,7 @@ layer may use it.
 
 from largen.checks.conversion import Axes as Axes
 from largen.checks.conversion import array as array
+from largen.checks.datasets import SAMPLES as SAMPLES
 from largen.checks.datasets import dataset as dataset
 from largen.checks.datasets import neurons_of as neurons_of
 from largen.checks.datasets import several as several

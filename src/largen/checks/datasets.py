@@ -7,6 +7,8 @@ import numpy as np
 
 from largen.checks.errors import InputError, require, shown
 
+SAMPLES = ("network", "recording")
+"""Kinds of Datasets that are samples of a network: what is asked of a network is asked of a recording, too."""
 _MAKERS = {"network": "simulate", "limit": "solve_limit"}
 
 
@@ -50,8 +52,8 @@ def dataset(
         raise InputError(f"Argument `{name}` must be a Dataset, but is {shape}.{' ' + remedy if remedy else ''}")
     kind = str(value.attrs.get("kind", "a Dataset of unknown kind"))
     functions = " or ".join(f"`{_MAKERS.get(one, one)}`" for one in kinds)
-    known = kind in kinds or (kind == "recording" and "network" in kinds)
-    require(not kinds or known, name, f"be what {functions} returned", kind)
+    allowed = {*kinds, *(SAMPLES if "network" in kinds else ())}
+    require(not kinds or kind in allowed, name, f"be what {functions} returned", kind)
     for what, wanted, there in (
         ("variable", (*variables, *numbers), value.variables),
         ("dim", dims, value.sizes),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from largen.checks import InputError, dataset, flag, neurons_of, real, require
+from largen.checks import SAMPLES, InputError, dataset, flag, neurons_of, real, require
 from largen.comparison.alignment import aligned, not_recorded
 from largen.comparison.assumptions import assumptions
 from largen.comparison.decisions import (
@@ -25,9 +25,6 @@ from largen.comparison.samples import Sample, Side, features, network_side, time
 from largen.comparison.words import headline
 from largen.datasets import versions
 from largen.system.values import COMPLETED
-
-_SAMPLES = ("network", "recording")
-"""Kinds of Datasets that are samples of a network."""
 
 
 def compare(
@@ -90,7 +87,7 @@ def compare(
     require(level < 1, "level", "be below 1", level)
     sticks = yardsticks(tolerance, scale)
     network = _with_realisations(network, "network")
-    is_network = isinstance(limit, xr.Dataset) and limit.attrs.get("kind") in _SAMPLES
+    is_network = isinstance(limit, xr.Dataset) and limit.attrs.get("kind") in SAMPLES
     if is_network:
         limit = _with_realisations(limit, "limit")
         require(finite is None, "finite", "not be given where two networks are compared", "a Dataset")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from largen.checks import InputError, LimitError, integer, known_keys
+from largen.checks import SAMPLES, InputError, LimitError, integer, known_keys
 from largen.comparison.decisions import (
     Cause,
     Differences,
@@ -211,7 +211,7 @@ def _by_comparison(
 ) -> tuple[str, str]:
     """Whole observables over time, by `compare`."""
     finite = None
-    if target.attrs.get("kind") not in ("network", "recording"):
+    if target.attrs.get("kind") not in SAMPLES:
         finite = _at_size(model, target, network)
         target = target if finite is None else target[list(finite.data_vars)]
     found = compare(network, target, finite=finite, tolerance=tolerance, strict=False).assign_attrs(other="target")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from largen.checks import InputError, known_keys, require, shown
+from largen.checks import SAMPLES, InputError, known_keys, require, shown
 from largen.comparison.report import after_layer
 from largen.datasets import component_labels
 from largen.statistics.labels import ordered
@@ -102,7 +102,7 @@ def from_dataset(
     require(there, "target", f"have one of the observables {', '.join(names)}", list(measured.values))
     series = any(_in_time(name, value.shape, target) for name, value in there.items())
     late = np.ones(target.sizes["time"], bool)
-    if target.attrs.get("kind") in ("network", "recording") and series:
+    if target.attrs.get("kind") in SAMPLES and series:
         late = after_layer(target, limit)
     index, labels = {}, []
     chosen = _chosen(target, there, asked)

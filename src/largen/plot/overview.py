@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from largen.checks import dataset, require
 from largen.plot.common import bands, distance, page
-from largen.plot.panels import Run, drawable, mean, panel
+from largen.plot.panels import Run, drawable, of_all, panel
 from largen.system.pictures import Picture, Series
 from largen.systems import class_of
 
@@ -81,15 +81,13 @@ def _general(run: Run) -> Figure:
         if "population" in limit[name].dims:
             bands(network, limit, name, finite=finite, ax=ax)
         else:
-            mean(network[name], limit[name], ax)
+            of_all(network[name], limit[name], ax)
         ax.set_title(ax.get_ylabel(), loc="left", fontsize=10)
         ax.set_ylabel("")
         if ax is axes[0]:
             ax.legend(fontsize=7, frameon=False)
         else:
-            legend = ax.get_legend()
-            if legend is not None:
-                legend.remove()
+            ax.get_legend().remove()
     if report is not None:
         distance(report, ax=axes[len(names)])
     for ax in axes[count:]:

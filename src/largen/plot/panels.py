@@ -55,7 +55,7 @@ def _series(picture: pictures.Series, run: Run, ax: Axes) -> None:
         ax.set_title(title, loc="left", fontsize=10)
         return
     _check(run, name, "time")
-    mean(network[name], limit[name], ax)
+    of_all(network[name], limit[name], ax)
 
 
 def _check(run: Run, name: str, *dims: str) -> None:
@@ -64,8 +64,8 @@ def _check(run: Run, name: str, *dims: str) -> None:
         dataset(role, one, arrays={name: dims})
 
 
-def mean(network: xr.DataArray, limit: xr.DataArray, ax: Axes) -> None:
-    """An observable without populations."""
+def of_all(network: xr.DataArray, limit: xr.DataArray, ax: Axes) -> None:
+    """Draw an observable of all neurons together."""
     middle = network.mean("realisation")
     if network.sizes["realisation"] > 1:
         error = 2 * network.std("realisation", ddof=1) / np.sqrt(network.sizes["realisation"])

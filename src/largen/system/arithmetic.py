@@ -26,11 +26,14 @@ def finite_arithmetic(model: AbstractComponent) -> Iterator[None]:
             yield
     except (FloatingPointError, OverflowError, ZeroDivisionError) as error:
         name, value = max(_numbers(model, ""), key=lambda pair: _size(pair[1]), default=("", 1.0))
-        if _size(value) < np.log(EXTREME):  # a fault of largen, or of a function that the user gave
-            raise FloatingPointError(sentence(error)) from error
+        if _size(value) < np.log(EXTREME):
+            raise FloatingPointError(
+                f"{sentence(error)}. No parameter is extreme: this is a fault of largen or of a function you gave. "
+                "Please report it with the model."
+            ) from error
         raise InputError(
             f"This model's numbers leave double precision; the most extreme is `{name}` = {value:g}: choose one "
-            f"nearer to 1. ({sentence(error).split('. ')[0].rstrip('.')}.)"
+            f"nearer to 1. ({sentence(error)}.)"
         ) from error
 
 

@@ -10,7 +10,8 @@ from scipy import special
 
 from largen.checks import require
 from largen.numerics import expressions
-from largen.numerics.bivariate import Expansion, covariance_by_smoothing, expand, expand_probit, probit_covariance
+from largen.numerics.bivariate import Expansion, expand, expand_probit
+from largen.numerics.gaussian_pairs import covariance_by_smoothing, probit_covariance
 
 if TYPE_CHECKING:
     from largen.systems.rate.model import RateNetwork

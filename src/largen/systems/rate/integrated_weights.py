@@ -7,13 +7,13 @@ Gaussian given the rates. The formula is that of the limit, with the network's o
 
 Each new input is drawn given the earlier ones, from a Cholesky factor that grows by one row: O(N T) memory and
 O(N T^2) time, without the N x N weights. Rates that are a combination of earlier ones get no new noise. With several
-populations each block of the weights is a field of its own, with averages over its source; targets whose weights are
-filtered alike along the source share its Cholesky factor.
+populations (eq. P23 of docs/rate-populations.md) each block of the weights is a field of its own, with averages over
+its source; targets whose weights are filtered alike along the source share its Cholesky factor.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import fft
@@ -122,11 +122,13 @@ class IntegratedWeights:
         return rows[0] if len(rows) == 1 else np.concatenate(rows)
 
 
-class _Field:
+class _Field(NamedTuple):
     """The weights of one block: population and neurons of the target, kernel, generator."""
 
-    def __init__(self, target: int, size: int, kernel: AbstractKernel, rng: np.random.Generator):
-        self.target, self.size, self.kernel, self.rng = target, size, kernel, rng
+    target: int
+    size: int
+    kernel: AbstractKernel
+    rng: np.random.Generator
 
 
 class _Factors:

@@ -117,9 +117,14 @@ def choose(model: "RateNetwork", times: np.ndarray, n: int, options: Options) ->
     )
     memory, seconds = cost([[model.kernel]], [n], inputs, int(size))
     without = Choice(True, memory + states + covariances, seconds)
-    if options.weights == "auto":
+    return chosen(options.weights, explicit, without)
+
+
+def chosen(weights: str, explicit: Choice, without: Choice) -> Choice:
+    """The choice that was asked for, else the cheaper."""
+    if weights == "auto":
         return min(explicit, without, key=lambda choice: choice.seconds)
-    return without if options.weights == "integrated" else explicit
+    return without if weights == "integrated" else explicit
 
 
 def run(

@@ -17,8 +17,9 @@ import numpy as np
 from scipy import special
 
 from largen.checks import InputError, LimitError
-from largen.numerics.bivariate import MOST_INTERVALS, MOST_TERMS, Expansion, probit_covariance, rule
+from largen.numerics.bivariate import MOST_INTERVALS, MOST_TERMS, Expansion, rule
 from largen.numerics.gaussian import trapezoid
+from largen.numerics.gaussian_pairs import probit_covariance
 from largen.systems.rate.activations import Activation, is_formula, jax_function
 from largen.systems.rate.populations.series import expansion, power_series
 

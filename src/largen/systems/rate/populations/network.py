@@ -11,7 +11,7 @@ from largen.checks import InputError, integer, one_of, real, require
 from largen.system import Arrays, Plan
 from largen.systems.rate.integrated_weights import IntegratedWeights, cost
 from largen.systems.rate.limit import discrete_times
-from largen.systems.rate.network import WEIGHTS, Choice, Options, averages, samples
+from largen.systems.rate.network import WEIGHTS, Choice, Options, averages, chosen, samples
 from largen.systems.rate.populations.expectations import Response, responses_of
 from largen.systems.rate.populations.numbers import input_at, is_steady, kernels_of, loadings_of, signals_at, spread
 from largen.systems.rate.populations.weights import draw
@@ -94,10 +94,13 @@ def choose(model: "RatePopulations", sizes: np.ndarray, steps: Steps, options: O
     correlated = 1.0 if model.kernels is None else 3.0
     product_of_all = size * evaluations * (1.0 + 0.2 * (vectors - 1)) / _BANDWIDTH
     explicit = Choice(False, correlated * size * n**2, n**2 * (_DRAW * correlated + product_of_all))
-    without = Choice(True, *cost(kernels_of(model), sizes.tolist(), evaluations * vectors, int(size)))
-    if options.weights == "auto":
-        return min(explicit, without, key=lambda choice: choice.seconds)
-    return without if options.weights == "integrated" else explicit
+    without = Choice(True, *cost(kernels_of(model), sizes.tolist(), _inputs(steps, options), int(size)))
+    return chosen(options.weights, explicit, without)
+
+
+def _inputs(steps: Steps, options: Options) -> int:
+    """Vectors that the weights are applied to in a run."""
+    return steps.stages * int(steps.counts.sum()) * (options.replicas + ("lyapunov" in options.record))
 
 
 def run(
@@ -115,9 +118,8 @@ def run(
     method = _method(model, options.method)
     steps = _steps(model, times, method, options.dt)
     choice = choose(model, model.sizes(n), steps, options)
-    inputs = steps.stages * int(steps.counts.sum()) * (options.replicas + ("lyapunov" in options.record))
     dtype = np.float32 if options.precision == "float32" else np.float64
-    network = Network(model, n, rng, dtype, inputs if choice.integrated else None)
+    network = Network(model, n, rng, dtype, _inputs(steps, options) if choice.integrated else None)
     found = _Run(network, times, steps, method, options, rng).all(tick)
     coords: dict[str, Any] = {"lag": np.arange(options.lags + 1), "time_": times}
     if "latent" in found:
@@ -134,8 +136,7 @@ def sampled_limit(
 ) -> Arrays:
     """The law of n neurons, averaged over draws of the network; the values carry a realisation axis."""
     options = Options(None, (), lags, replicas, "auto", "float64", None)
-    method = plan(model, times, n, options).method
-    options = options._replace(method=method)
+    plan(model, times, n, options)
     return samples(lambda rng: run(model, times, n, options, rng=rng, tick=lambda done: None), n, realisations, seed)
 
 
