@@ -83,3 +83,38 @@ def test_what_cannot_be_drawn_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(InputError, match="ffmpeg"):
         ln.plot.movie(run, tmp_path / "run.mp4")
+
+
+def test_a_raster_of_a_sheet_is_ordered_by_place_and_shows_neurons_of_every_patch():
+    run = made((3, 2), (3.0, 2.0))
+    sizes = np.array([[4, 6, 5, 5, 7, 3], [2, 2, 2, 2, 2, 2]])
+    run = run.assign_coords(patch_size=(("population", "patch"), sizes))
+    neuron = np.concatenate([np.arange(30), np.arange(12)])
+    owner = np.repeat([0, 1], [30, 12])
+    patch = np.concatenate([np.repeat(np.arange(6), row) for row in sizes])
+    spikes = {"time": 0.1 * np.arange(42), "population": owner, "neuron": neuron, "realisation": 0 * owner}
+    run = run.assign({f"spike_{name}": ("spike", values) for name, values in spikes.items()})
+    run = run.assign_coords(realisation=[0, 1])
+    run.attrs |= {"sizes": sizes.sum(1), "populations": "e, i"}
+
+    def rows(**options):
+        lines = ln.plot.raster(run, ax=Figure().subplots(), **options).lines
+        return [np.stack([line.get_xdata(), line.get_ydata()]) for line in lines]
+
+    for order, key in (("x", lambda p: (p // 2, p % 2)), ("y", lambda p: (p % 2, p // 2))):
+        first, second = rows(order=order)
+        path = sorted(range(42), key=lambda s: (owner[s], key(patch[s]), neuron[s]))
+        wanted = {round(0.1 * s, 6): row for row, s in enumerate(path)}
+        found = {round(t, 6): row for t, row in zip(*np.concatenate([first, second], axis=1), strict=True)}
+        assert found == wanted
+    first, second = rows(most=21)
+    assert (first.shape[1], second.shape[1]) == (15, 6)
+    assert sorted(first[1]) == list(range(15))
+    assert np.bincount(patch[np.rint(first[0] * 10).astype(int)], minlength=6).tolist() == [2, 3, 3, 2, 4, 1]
+    assert np.array_equal(rows(order="number")[0][1], np.arange(30))
+    with pytest.raises(InputError, match="`order` must be"):
+        rows(order="z")
+    part = run.isel(patch=[0, 1])
+    with pytest.raises(InputError, match="hold every patch"):
+        ln.plot.raster(part, ax=Figure().subplots(), order="x")
+    assert ln.plot.raster(part, ax=Figure().subplots()).get_ylabel() == "neurons"

@@ -16,8 +16,12 @@ def raster(
     realisation: int | None = None,
     window: tuple[float, float] | None = None,
     most: int = 400,
+    order: str | None = None,
 ) -> Axes:
     """Draw the spikes of one realisation, populations stacked, at most `most` neurons in proportion to size.
+
+    On a ring or sheet neurons are ordered by the place of their patch, and those that are shown are spread evenly over
+    it; elsewhere they are the first of each population.
 
     Args:
         network: What `simulate(..., record="spikes")` returned, or a selection of it.
@@ -25,9 +29,11 @@ def raster(
         realisation: Label of the realisation; the Dataset's first if None.
         window: First and last time to show.
         most: Neurons to show.
+        order: "x" or "y", the axis of a ring or sheet along which neurons are ordered (on a sheet then along the
+            other), or "number"; None for "x" where there is one.
 
     Raises:
-        InputError: No spikes were recorded, or there is no such realisation.
+        InputError: No spikes were recorded, there is no such realisation, or no such axis.
     """
     spikes = spikes_of(network)
     shown_run = (
@@ -38,21 +44,59 @@ def raster(
     times, owner, neuron = spikes.time[here], spikes.population[here], spikes.neuron[here]
     labels = spikes.populations
     palette = colours(labels)
+    ranks = _ranks(network, spikes.sizes, order)
     sizes = [int(neuron[owner == k].max(initial=0)) + 1 for k in range(len(labels))]
+    if ranks:
+        sizes = [len(ranks[label]) for label in labels]
     base, ticks = 0, []
     for k, label in enumerate(labels):
         shown = max(1, min(sizes[k], round(most * sizes[k] / sum(sizes))))
-        mine = (owner == k) & (neuron < shown)
+        mine = owner == k
         if window:
             mine &= (times >= window[0]) & (times <= window[1])
-        ax.plot(times[mine], base + neuron[mine], ls="", marker=".", ms=1.2, color=palette[label], rasterized=True)
+        at, row = times[mine], neuron[mine].astype(np.int64)
+        if ranks:  # every size/shown-th neuron
+            ahead = ranks[label][row] * shown
+            row = np.where(ahead % sizes[k] < shown, ahead // sizes[k], shown)
+        seen = row < shown
+        ax.plot(at[seen], base + row[seen], ls="", marker=".", ms=1.2, color=palette[label], rasterized=True)
         ticks.append(base + shown / 2)
         base += shown
     ax.set_yticks(ticks, labels)
     ax.set_ylim(0, base)
     if window:
         ax.set_xlim(*window)
-    return tidy(ax, x=axis_label(network["time"]), y="neurons")
+    return tidy(ax, x=axis_label(network["time"]), y=f"neurons, by {order or 'x'}" if ranks else "neurons")
+
+
+def _ranks(network: xr.Dataset, sizes: np.ndarray, order: str | None) -> dict[str, np.ndarray]:
+    """Place of every neuron among those of its population, by the coordinates of its patch; empty by number.
+
+    The neurons of a population are numbered patch by patch.
+
+    Args:
+        network: The network.
+        sizes: Neurons of its populations, shape (population,).
+        order: As of `raster`.
+    """
+    axes = [axis for axis in ("x", "y") if axis in network.coords and "patch" in network[axis].dims]
+    if order is not None:
+        one_of("order", order, ("number", *axes))
+    if order == "number" or not axes or "patch_size" not in network.coords:
+        return {}
+    table = np.atleast_2d(network["patch_size"].transpose(..., "patch").values)
+    if np.any(table.sum(1) != sizes):
+        require(order is None, "network", "hold every patch, for an order", network.sizes["patch"])
+        return {}
+    first = order or axes[0]
+    keys = [network[axis].values for axis in axes if axis != first]
+    path = np.lexsort((*keys, network[first].values))
+    found = {}
+    for label, counts in zip(np.atleast_1d(network["population"].values), table, strict=True):
+        ahead = np.empty(len(counts), np.int64)
+        ahead[path] = np.cumsum(counts[path]) - counts[path]
+        found[str(label)] = np.arange(int(counts.sum())) + np.repeat(ahead - (np.cumsum(counts) - counts), counts)
+    return found
 
 
 def spectrum(
