@@ -55,6 +55,7 @@ __all__ = (
     "metastability",
     "onset",
     "orbit",
+    "patch_convergence",
     "phase_portrait",
     "power_spectrum",
     "rate_function",
@@ -190,6 +191,67 @@ def dispersion(
     with finite_arithmetic(system):
         table = system.dispersion(n=n, modes=modes, branches=branches, **options)
         return _labelled(system, "dispersion relation", table)
+
+
+def patch_convergence(
+    system: AbstractSystem, patches: Any, *, n: int | None = None, modes: int | None = None, **options: Any
+) -> xr.Dataset:
+    """Compare the growth of waves on a ring or sheet that is cut into fewer and more patches.
+
+    Patches of side w take a wave of wave number q as if its kernels were wider by w^2/6: what a wave feels is smaller
+    by about (q w)^2/12, so that growth rates approach those of a ring without patches as w^2.
+
+    Args:
+        system: A model with `space`; its own patches do not matter.
+        patches: Numbers of patches to compare, at least two, of a sheet along each axis (a pair for unequal ones).
+        n: Total number of neurons, as of `dispersion`.
+        modes: How many distinct modes, as of `dispersion`.
+        options: As of `dispersion`.
+
+    Returns:
+        Of the modes that all of them have `growth` and `frequency` of the leading branch and `difference`, the growth
+        less that with the smallest patches, dims (patches, mode); `side` (patches, axis) of a patch; `waves`
+        (mode, axis); and the rates of the homogeneous state, dims (patches, population). `patches` counts all patches.
+
+    Raises:
+        InputError: As `dispersion`, or fewer than two different numbers of patches.
+        LimitError: As `dispersion`.
+    """
+    space = getattr(require_model("system", system), "space", None)
+    if space is None:
+        raise InputError("Argument `space` must be given to compare patches: a Ring or a Torus, with a `kernel`.")
+    listed = list(patches) if np.iterable(patches) else [patches]
+    spaces = {each.count: each for each in (type(space)(m, space.length, space.images) for m in listed)}
+    require(len(spaces) >= 2, "patches", "hold at least two different numbers of patches", patches)
+    spaces = {count: spaces[count] for count in sorted(spaces)}
+    found = [
+        dispersion(system.replace(space=each), n=n, modes=modes, branches=1, **options) for each in spaces.values()
+    ]
+    waves = [list(map(tuple, one["waves"].values.tolist())) for one in found]
+    common = [wave for wave in waves[0] if all(wave in others for others in waves)]
+    picked = [
+        one.isel(branch=0, mode=[held.index(wave) for wave in common]) for one, held in zip(found, waves, strict=True)
+    ]
+    unit = str(picked[0]["growth"].attrs["units"])
+    growth = np.stack([one["growth"].values for one in picked])
+    frequency = np.stack([one["frequency"].values for one in picked])
+    dims, rate = ("patches", "mode"), "homogeneous_rate"
+    variables: dict[str, Any] = {
+        "growth": (dims, growth, unit, "growth rate"),
+        "frequency": (dims, frequency, str(picked[0]["frequency"].attrs["units"]), "frequency"),
+        "difference": (dims, growth - growth[-1], unit, "growth less that with the smallest patches"),
+        "side": (("patches", "axis"), np.stack([each.sides for each in spaces.values()]), "length", "side of a patch"),
+        "waves": (("mode", "axis"), np.array(common, np.int64), "1", "waves around each axis"),
+        rate: (
+            ("patches", "population"), np.stack([one[rate].values for one in picked]),
+            str(picked[0][rate].attrs["units"]), "firing rate of the homogeneous state",
+        ),
+    }  # fmt: skip
+    coords = {
+        "patches": (np.array(list(spaces)), "1", "number of patches"),
+        "population": (picked[0]["population"].values, "1", "population"),
+    }
+    return _labelled(system, "patch convergence", Table(variables, coords, {}))
 
 
 def rate_function(system: AbstractSystem, mean: Any, covariance: Any) -> xr.Dataset:

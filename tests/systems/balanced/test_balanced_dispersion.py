@@ -77,6 +77,27 @@ def test_the_preset_loses_balance_in_its_mode_of_one_wave_from_four_hundred_neur
     assert found[400]["kind_of_leading_mode"] == "stationary pattern"
 
 
+def test_growth_by_patches_approaches_that_of_a_ring_without_patches_as_the_square_of_their_side():
+    wide, narrow = ln.GaussianKernel(0.25), ln.GaussianKernel(0.15)
+    model = ring(0.3).replace(kernel=((narrow, wide), (wide, wide)))
+    found = ln.analysis.patch_convergence(model, (32, 16, 8), n=3200, modes=3)
+    assert found["patches"].values.tolist() == [8, 16, 32]
+    assert found["waves"].values.tolist() == [[0], [1], [2]]
+    assert found["side"].values.ravel().tolist() == [1 / 8, 1 / 16, 1 / 32]
+    for k, m in enumerate((8, 16, 32)):
+        alone = ln.analysis.dispersion(model.replace(space=ln.Ring(m)), n=3200, modes=[1, 2])
+        np.testing.assert_allclose(found["growth"].values[k, 1:], alone["growth"].values[:, 0], rtol=1e-9)
+        np.testing.assert_allclose(found["homogeneous_rate"].values[k], alone["homogeneous_rate"].values, rtol=1e-9)
+    far = found["difference"].values[:, 1]
+    assert far[2] == 0.0
+    assert abs(far[1]) > 1e-3
+    np.testing.assert_allclose(far[0] / far[1], 5.0, rtol=0.15)  # (1/8^2 - 1/32^2)/(1/16^2 - 1/32^2)
+    with pytest.raises(InputError, match="at least two different numbers"):
+        ln.analysis.patch_convergence(model, [8, 8])
+    with pytest.raises(InputError, match="`space` must be given"):
+        ln.analysis.patch_convergence(ln.RateNetwork(), [8, 16])
+
+
 def test_a_gaussian_ring_has_no_limit_but_a_dispersion_relation():
     model = ring(0.2).replace(kernel=ln.GaussianKernel(0.1))
     found = ln.analysis.dispersion(model, n=20_000, branches=6)
