@@ -11,6 +11,7 @@ Command:  python benchmarks/explorer.py latency|pages|pictures|diagram
 """
 
 import contextlib
+import io
 import os
 import re
 import signal
@@ -20,7 +21,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
@@ -187,43 +190,85 @@ def pages(results: Results, small: bool) -> None:
     table.add("ten seconds after the tabs were closed", closed)
 
 
+class Shot(NamedTuple):
+    """A picture of a page.
+
+    Attributes:
+        name: What it is called, docs/explorer-NAME.png.
+        address: The page.
+        run: Whether a network is run first.
+        tab: The tab that is opened.
+        done: Words that end the work of the tab.
+        size: Width and height of the window (pixels).
+        below: Whether the end of the page is shown.
+    """
+
+    name: str
+    address: str
+    run: bool = False
+    tab: str = ""
+    done: str = ""
+    size: tuple[int, int] = (1280, 900)
+    below: bool = False
+
+
+SHOTS = (
+    Shot("spiking-light", "spiking", run=True),
+    Shot("spiking-orbit-dark", "spiking?theme=dark", tab="Orbit"),
+    Shot("balanced-dark", "balanced?initial_mean[e]=-0.2&theme=dark", run=True, tab="Manifold"),
+    Shot("balanced-bifurcations-light", "balanced", tab="Bifurcations", done="followed to the end"),
+    Shot("rate-surfaces-light", "rate", run=True, tab="Surfaces"),
+    Shot("rate-correlation-light", "rate", run=True, tab="Correlation and lag"),
+    Shot("rate-populations-light", "rate_populations", run=True),
+    Shot("sizes-light", "rate", tab="Distance and n", done="networks a size"),
+    Shot("story-light", "spiking?story=gamma_and_its_loss&step=2"),
+    Shot("gallery-light", "balanced", below=True),
+    Shot("phone-light", "balanced", size=(390, 844)),
+)
+
+
 def pictures(results: Results, small: bool) -> None:
     """The pictures of the explorer's page."""
-    table = results.table("pictures", "picture")
-    shots = (
-        ("spiking", True, None, "light"), ("spiking", False, "Orbit", "dark"),
-        ("balanced?initial_mean[e]=-0.2", True, None, "dark"),
-        ("rate", True, "Surfaces", "light"), ("rate", True, "Correlation and lag", "light"),
-        ("balanced", False, "Bifurcations", "light"),
-    )  # fmt: skip
+    table = results.table("pictures", "picture", ("kB", ".0f"))
     with opened_browser() as (browser, server):
-        for shot in shots[3:4] if small else shots:
-            name, image = picture(browser, server, *shot)
-            table.add(name)
+        for shot in SHOTS[9:10] if small else SHOTS:
+            name, image = f"explorer-{shot.name}.png", smaller(picture(browser, server, shot))
+            table.add(name, len(image) / 1000)
             if not small:
                 (ROOT / "docs" / name).write_bytes(image)
 
 
-def picture(browser, server, address, run, tab, theme):
-    """Name and bytes of a picture of a page, after a network where `run`, of one of its tabs."""
-    system = address.split("?")[0]
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    word = theme.replace("light", "default")
-    page.goto(f"{server.url}{address}{'&' if '?' in address else '?'}theme={word}")
+def picture(browser, server, shot):
+    """A picture as PNG."""
+    page = browser.new_page(viewport=dict(zip(("width", "height"), shot.size, strict=True)))
+    page.goto(server.url + shot.address)
     page.get_by_text("Limit:").wait_for(timeout=60_000)
     page.wait_for_timeout(2500)
-    if run:
+    if shot.run:
         page.get_by_role("button", name="Run the network").click()
         page.get_by_text(re.compile("TOLERANCE|UNDECIDED|DIFFERS|EFFECT")).wait_for(timeout=240_000)
-    if tab:
-        page.get_by_role("button", name=tab).click()
-    if tab == "Bifurcations":
+    if shot.tab:
+        page.get_by_role("button", name=shot.tab, exact=True).click()
+    if shot.tab == "Bifurcations":
         page.get_by_role("button", name="Follow the branches").click()
-        page.get_by_text("followed to the end").wait_for(timeout=240_000)
+    if shot.done:
+        page.get_by_text(shot.done).wait_for(timeout=240_000)
+        page.get_by_text("on their way").wait_for(state="hidden", timeout=240_000)
+    if shot.below:
+        page.evaluate("document.querySelector('.below').scrollIntoView()")
     page.wait_for_timeout(2500)
     image = page.screenshot()
     page.close()
-    return f"explorer-{'-'.join(filter(None, (system, (tab or '').split(' ')[0].lower(), theme)))}.png", image
+    return image
+
+
+def smaller(image):
+    """A PNG in at most 256 colours: a third of its bytes, and no difference that one sees."""
+    made = io.BytesIO()
+    Image.open(io.BytesIO(image)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+        made, "PNG", optimize=True
+    )
+    return made.getvalue()
 
 
 PLACE = """([name, row]) => {

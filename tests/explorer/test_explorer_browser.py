@@ -262,7 +262,7 @@ def test_everything_is_reached_with_the_keyboard(visit):
         "Run the network",
         "gamma",
         "Surfaces",
-        "Reset the parameters",
+        "Reset",
         "Save the model",
         "balanced",
         "chaotic",

@@ -10,6 +10,8 @@ import xarray as xr
 from bokeh.models import HoverTool, Range1d, Span, TapTool
 
 from largen.checks import InputError, LimitError, real
+from largen.explorer.buttons import Button
+from largen.explorer.figure_table import FigureTable
 from largen.explorer.form import numbers
 from largen.explorer.job_tab import JobTab
 from largen.explorer.jobs import Diagram, Event, Failure, FinishedDiagram, Jobs, Point
@@ -180,7 +182,7 @@ class Diagrams(JobTab):
         self.end = pn.widgets.FloatInput(label="To", value=first[1], width=110)
         self.shown = pn.widgets.Select(label="Observable", options={}, width=160)
         self.special = pn.widgets.Select(label="Special points", options={}, width=260)
-        self.load_button = pn.widgets.Button(label="Load this point", disabled=True, align="end")
+        self.load_button = Button("Load this point", disabled=True, align="end")
         self.parameter.param.watch(self._chosen, "value")
         self.shown.param.watch(lambda event: self._show(), "value")
         self.load_button.on_click(lambda event: self._load(self.special.value))
@@ -192,7 +194,9 @@ class Diagrams(JobTab):
         """What stands on the tab."""
         asked = pn.FlexBox(self.parameter, self.begin, self.end, self.start_button, self.cancel_button)
         chosen = pn.FlexBox(self.shown, self.special, self.load_button)
-        return [asked, self.words, pn.pane.Bokeh(self.view.figure, sizing_mode="stretch_width"), chosen]
+        table = FigureTable(self.view)
+        pane = pn.pane.Bokeh(self.view.figure, sizing_mode="stretch_width")
+        return [asked, self.words, pane, chosen, table.button, table.pane]
 
     def _chosen(self, event: Any) -> None:
         """Begin where the model is, and go as far as the sliders do."""
@@ -279,6 +283,7 @@ class Diagrams(JobTab):
             self.view.figure.yaxis.axis_label = f"{name} {self.populations[component]}"
         self.view.figure.xaxis.axis_label = self.followed
         self.view.figure.title.text = f"branches in {self.followed}"
+        self.view.drawn()
         special = {
             f"{row['special'].replace('_', ' ')} at {row['parameter']:.5g}": k
             for k, row in enumerate(self.rows)

@@ -161,7 +161,7 @@ RUN_HELP = {
 def run_groups(model: AbstractSystem) -> list[dict[str, Any]]:
     """The form of what is asked for beside the model."""
     unit = model.time_unit
-    labels = {"duration": f"Duration ({unit})" if unit else "Duration (no unit)", "n": "Neurons n",
+    labels = {"duration": f"Duration ({unit})" if unit else "Duration", "n": "Neurons n",
               "networks": "Networks", "seed": "Seed"}  # fmt: skip
     rows = [
         {"name": name, "kind": "number", "label": label, "words": label, "unit": unit if name == "duration" else "",

@@ -3,8 +3,7 @@
 import abc
 from collections.abc import Sequence
 
-import panel as pn
-
+from largen.explorer.buttons import Button
 from largen.explorer.jobs import Event, Job, Jobs
 from largen.explorer.words import Words
 
@@ -15,8 +14,8 @@ class JobTab(abc.ABC):
     def __init__(self, jobs: Jobs, start: str, stop: str, words: str = ""):
         self.jobs = jobs
         self.job: Job | None = None
-        self.start_button = pn.widgets.Button(label=start, color="primary", align="end")
-        self.cancel_button = pn.widgets.Button(label=stop, disabled=True, align="end")
+        self.start_button = Button(start, color="primary", align="end")
+        self.cancel_button = Button(stop, disabled=True, align="end")
         self.words = Words(words, sizing_mode="stretch_width")
         self.start_button.on_click(lambda event: self.start())
         self.cancel_button.on_click(lambda event: self.cancel())

@@ -12,6 +12,7 @@ import panel as pn
 import xarray as xr
 
 from largen.checks import InputError
+from largen.explorer.buttons import Button, Toggle
 from largen.explorer.components import HERE, Browser, Form, Picture
 from largen.explorer.examples import example_model
 from largen.explorer.form import groups_of, run_groups, values_of
@@ -117,8 +118,8 @@ class Page:
         self.equations.param.watch(lambda event: self._write_equations(), "collapsed")
         self.browser = Browser(self.told, session=secrets.token_hex(8))
         self.status = Words(sizing_mode="stretch_width")
-        self.reset = pn.widgets.Button(label="Reset the parameters")
-        self.pin_button = pn.widgets.Toggle(label="Pin as A")
+        self.reset = Button("Reset")
+        self.pin_button = Toggle("Pin as A")
         self.pin_button.param.watch(lambda event: self.pin(event.new), "value")
         self.reset.on_click(lambda event: self.show(self.first))
         self._fill_form()

@@ -83,11 +83,12 @@ def picture_of(model: AbstractSystem, n: int) -> str:
     for label, place, radius, size, inhibits in zip(labels, places, radii, sizes, inhibitory, strict=True):
         words = f"population {label}, {int(size)} neurons, {'inhibitory' if inhibits else 'excitatory'}"
         colour = (INHIBITORY if inhibits else EXCITATORY)[0]
+        below = radius + 12.0 if radius < 20.0 and len(labels) < 4 else 13.0
         parts.append(
             f'<g {_button(words, f"[{label}]", True)}><circle cx="{place[0]:.1f}" cy="{place[1]:.1f}" r="{radius:.1f}" '
             f'fill="{colour}" fill-opacity="0.2" stroke="{colour}" stroke-width="2.5"/>'
             f'<text x="{place[0]:.1f}" y="{place[1] + 1:.1f}">{html.escape(label[:8])}</text>'
-            f'<text class="size" x="{place[0]:.1f}" y="{place[1] + 13:.1f}">{int(size)}</text></g>'
+            f'<text class="size" x="{place[0]:.1f}" y="{place[1] + below:.1f}">{int(size)}</text></g>'
         )
     return _whole(parts, width, height, "The model: circles are populations, arrows are synapses")
 
@@ -115,7 +116,7 @@ def _places(count: int) -> tuple[list[tuple[float, float]], float, float]:
     if count == 1:
         return [(170.0, 105.0)], 340.0, 190.0
     if count == 2:
-        return [(110.0, 105.0), (230.0, 105.0)], 340.0, 190.0
+        return [(110.0, 66.0), (230.0, 66.0)], 340.0, 132.0
     angles = np.arange(count) * 2 * math.pi / count - math.pi / 2
     return [(170.0 + 105.0 * math.cos(a), 170.0 + 105.0 * math.sin(a)) for a in angles], 340.0, 340.0
 

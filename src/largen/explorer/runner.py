@@ -8,6 +8,7 @@ import panel as pn
 import xarray as xr
 
 from largen.checks import InputError, LimitError
+from largen.explorer.buttons import Button
 from largen.explorer.jobs import AllRealisations, Comparison, Event, Failure, Job, Network, Progress, Realisation
 from largen.explorer.settings import MOST_REALISATIONS
 from largen.explorer.state import State, same_network
@@ -52,12 +53,12 @@ class Runner:
         self._old: list[Finished] = []
         self.waits: State | None = None  # for its limit
         self._began = 0.0
-        self.run = pn.widgets.Button(label="Run the network", color="primary")
-        self.stop_run = pn.widgets.Button(label="Cancel", disabled=True)
+        self.run = Button("Run the network", color="primary")
+        self.stop_run = Button("Cancel", disabled=True)
         self.progress = pn.indicators.Progress(value=0, max=100, sizing_mode="stretch_width", visible=False)
-        self.decide = pn.widgets.Button(label="Decide", visible=False)
+        self.decide = Button("Decide", visible=False)
         self.words = ""
-        self.verdict = pn.pane.HTML("", sizing_mode="stretch_width", stylesheets=[page.sheet])
+        self.verdict = pn.pane.HTML("", sizing_mode="stretch_width", margin=0, stylesheets=[page.sheet])
         self._goal = 0
         self.run.on_click(lambda event: self.start())
         self.stop_run.on_click(lambda event: self.cancel())

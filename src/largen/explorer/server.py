@@ -50,7 +50,7 @@ STOPPED = (
 
 TEMPLATE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
 SENTENCE = (
-    "A network of so many neurons, exact and noisy, beside the equations of infinitely many. The question: how far "
+    "Networks of n neurons, exact and noisy, beside the equations of infinitely many. The question: how far "
     "apart are they?"
 )
 REPORT = "please report it with the address."

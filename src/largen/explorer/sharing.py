@@ -8,6 +8,7 @@ import panel as pn
 import xarray as xr
 
 from largen.checks import InputError, LimitError
+from largen.explorer.buttons import LOOK, Button
 from largen.explorer.components import Upload
 from largen.explorer.copying import KINDS, text_of
 from largen.explorer.examples import model_of
@@ -39,7 +40,7 @@ class Sharing:
         )
         self.downloads = [self._download(*file) for file in files]
         self.kind = pn.widgets.Select(label="Copy as", options=list(KINDS), width=160)
-        self.copy = pn.widgets.Button(label="Copy", align="end")
+        self.copy = Button("Copy", align="end")
         self.text = pn.widgets.TextAreaInput(
             label="Text to copy", rows=6, sizing_mode="stretch_width", visible=False, disabled=False
         )
@@ -50,7 +51,7 @@ class Sharing:
     def layout(self) -> list[Any]:
         """What stands on the page."""
         row = pn.FlexBox(self.kind, self.copy)
-        files = pn.GridBox(*self.downloads, ncols=1, sizing_mode="stretch_width")
+        files = pn.FlexBox(*self.downloads)
         return [self.words, self.upload, files, row, self.text, self.link]
 
     def moved(self) -> None:
@@ -77,7 +78,7 @@ class Sharing:
             return found
 
         button = pn.widgets.FileDownload(
-            callback=give, filename=f"{self.page.name}{ending}", label=label, sizing_mode="stretch_width"
+            callback=give, filename=f"{self.page.name}{ending}", label=label, stylesheets=[LOOK]
         )
         return button
 

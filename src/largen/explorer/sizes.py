@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import panel as pn
 import xarray as xr
-from bokeh.models import Range1d, Span
+from bokeh.models import FixedTicker, PrintfTickFormatter, Range1d, Span
 
 from largen.checks import InputError, LimitError
+from largen.explorer.figure_table import FigureTable
 from largen.explorer.job_tab import JobTab
 from largen.explorer.jobs import Event, Failure, Sized
 from largen.explorer.state import State, same
@@ -113,6 +114,10 @@ def curve_of(study: xr.Dataset, name: str) -> dict[str, Any]:
             "high": (distance + error).tolist(), "name": name}  # fmt: skip
 
 
+TICKS = [float(f"{lead}e{power}") for power in range(-8, 8) for lead in (1, 2, 5)]
+"""Marks of the logarithmic axes."""
+
+
 class DistanceAgainstN(View):
     """Distance against n on two logarithmic axes, with the power law and the n of the page."""
 
@@ -131,8 +136,11 @@ class DistanceAgainstN(View):
         self.figure.segment("x", "low", "x", "high", source=bars, color=LIMIT, line_width=2)
         dots = self.figure.scatter("x", "y", source=self.source("dots", "x", "y"), size=9, color=LIMIT)
         line = self.figure.line("x", "y", source=self.source("law", "x", "y"), color=NETWORK, line_width=2)
+        self.words["bars"] = "95 % interval"
         self.entry("networks", "dots", dots)
         self.entry("power law", "law", line)
+        for of in (self.figure.xaxis, self.figure.yaxis):
+            of.ticker, of.formatter = FixedTicker(ticks=TICKS), PrintfTickFormatter(format="%g")
         self.here = Span(location=1, dimension="height", line_color=NETWORK, line_dash="dotted", line_width=2)
         self.figure.add_layout(self.here)
         self.legend()
@@ -142,6 +150,10 @@ class DistanceAgainstN(View):
 
     def show(self, curve: Mapping[str, Any] | None) -> None:
         """Show a curve as `curve_of` gives it, or none."""
+        self._show(curve)
+        self.drawn()
+
+    def _show(self, curve: Mapping[str, Any] | None) -> None:
         if curve is None:
             for name in self.sources:
                 self.empty(name)
@@ -180,8 +192,9 @@ class SizesTab(JobTab):
 
     def layout(self) -> list[Any]:
         """What stands on the tab."""
-        about = Words(self.view.about, aside=True, sizing_mode="stretch_width")
-        return [pn.FlexBox(self.start_button, self.cancel_button), self.words, self.pane, about]
+        about, table = Words(self.view.about, aside=True), FigureTable(self.view)
+        buttons = pn.FlexBox(self.start_button, self.cancel_button)
+        return [buttons, self.words, self.pane, about, table.button, table.pane]
 
     def start(self) -> None:
         """Queue the networks of every size."""

@@ -8,6 +8,7 @@ import panel as pn
 import xarray as xr
 
 from largen.explorer.diagrams import Diagrams
+from largen.explorer.figure_table import FigureTable
 from largen.explorer.sizes import SizesTab
 from largen.explorer.solvers import Answer, portrait_of
 from largen.explorer.view import View
@@ -40,7 +41,7 @@ class Stage:
         self._made_for: Any = None
         self.diagrams: Diagrams | None = None
         self.tab = pn.widgets.RadioButtonGroup(
-            options=[], color="primary", variant="outline",
+            options=[], color="primary", variant="outline", margin=(6, 0),
             stylesheets=[".bk-btn.bk-active { color: #fff !important } .bk-btn-group { flex-wrap: wrap }"],
         )  # fmt: skip
         first = Words("The figures come with the first limit; what is compiled for it may take a minute.")
@@ -77,6 +78,7 @@ class Stage:
             return
         for view in views:
             view.draw(self.page.limit, self.page.runner.runs if self.page.has_limit else [])
+            view.drawn()
         if any(view.portrait for view in views) and self._portrait_of is not self.page.limit:
             limit = self._portrait_of = self.page.limit
             self._portrait_comes = True
@@ -99,6 +101,7 @@ class Stage:
         for view in self.tabs.get(self.tab.value, []):
             if view.portrait:
                 view.show_portrait(portrait, words)
+                view.drawn()
 
     def _open(self, title: str) -> None:
         """Make the views of a tab when it is first shown."""
@@ -172,11 +175,13 @@ class Stage:
 
 
 def _framed(view: View) -> Any:
-    """A figure with its description beneath."""
+    """A figure with its description and its table beneath."""
     fixed = view.figure.sizing_mode == "fixed"
     mode: Any = "fixed" if fixed else "stretch_width"
-    pane = pn.pane.Bokeh(view.figure, sizing_mode=mode)
-    if fixed or not view.about:
-        return pane
-    about = Words(view.about, aside=True, sizing_mode="stretch_width", margin=(0, 10, 12, 10))
-    return pn.Column(pane, about, sizing_mode="stretch_width")
+    pane, table = pn.pane.Bokeh(view.figure, sizing_mode=mode), FigureTable(view)
+    under = [table.button, table.pane]
+    if view.about and not fixed:
+        under.insert(0, Words(view.about, aside=True, margin=0))
+    look: dict[str, Any] = {"width": view.figure.width} if fixed else {"sizing_mode": "stretch_width"}
+    view.frame = pn.Column(pane, *under, margin=(0, 0, 12, 0), **look)
+    return view.frame

@@ -5,9 +5,8 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import panel as pn
-
 from largen.checks import InputError
+from largen.explorer.buttons import Button
 from largen.explorer.links import read_link
 from largen.explorer.state import History, State
 
@@ -28,8 +27,8 @@ class Steps:
         self.history = History(page.state)
         self.places: dict[int, State] = {0: page.state}
         self._last, self._moves = 0, 0
-        self.undo = pn.widgets.Button(label="Undo", disabled=True)
-        self.redo = pn.widgets.Button(label="Redo", disabled=True)
+        self.undo = Button("Undo", disabled=True)
+        self.redo = Button("Redo", disabled=True)
         self.undo.on_click(lambda event: self.step(-1))
         self.redo.on_click(lambda event: self.step(1))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import panel as pn
 
 from largen.checks import InputError
+from largen.explorer.buttons import Button
 from largen.explorer.links import read_link
 from largen.explorer.state import State
 from largen.io.plain_files import parse_plain
@@ -82,11 +83,11 @@ class Telling:
         self.page = page
         self.story: Story | None = None
         self.place = 0
-        self.text = pn.pane.HTML("", sizing_mode="stretch_width", stylesheets=[page.sheet])
-        self.back_button = pn.widgets.Button(label="Back")
-        self.next_button = pn.widgets.Button(label="Next", color="primary")
-        self.large_button = pn.widgets.Button(label="Lecture mode")
-        self.end_button = pn.widgets.Button(label="End the story")
+        self.text = pn.pane.HTML("", sizing_mode="stretch_width", margin=0, stylesheets=[page.sheet])
+        self.back_button = Button("Back")
+        self.next_button = Button("Next", color="primary")
+        self.large_button = Button("Lecture mode")
+        self.end_button = Button("End the story")
         self.back_button.on_click(lambda event: self.go(self.place - 1))
         self.next_button.on_click(lambda event: self.go(self.place + 1))
         self.large_button.on_click(lambda event: self.enlarge())

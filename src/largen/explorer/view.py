@@ -37,12 +37,16 @@ class View(abc.ABC):
             output_backend="canvas", active_scroll=None, **size,
         )  # fmt: skip
         self.figure.title.text_font_size = "10pt"  # a whole title where the page is narrow
+        self.figure.axis.axis_label_text_font_size, self.figure.axis.major_label_text_font_size = "9pt", "8pt"
         self.figure.toolbar.logo = None
         self.figure.toolbar.autohide = True
         self.figure.name = f"{key} figure"
         self.sources: dict[str, ColumnDataSource] = {}
         self._items: list[tuple[LegendItem, str]] = []
         self._pinned: list[Any] = []
+        self.words: dict[str, str] = {}  # what a source holds
+        self.frame: Any = None  # what holds the figure and its description on a page
+        self.table: Any = None  # the numbers behind the figure, on a page
 
     def source(self, name: str, *columns: str) -> ColumnDataSource:
         """Make a named, empty source."""
@@ -51,6 +55,7 @@ class View(abc.ABC):
 
     def entry(self, words: str, source: str, *renderers: Any) -> None:
         """Add to the legend, where it is seen while the source has data."""
+        self.words[source] = words
         self._items.append((LegendItem(label=words, renderers=list(renderers), visible=False), source))
 
     def legend(self) -> None:
@@ -92,6 +97,16 @@ class View(abc.ABC):
         if self._pinned:
             self.figure.renderers = [drawn for drawn in self.figure.renderers if drawn not in self._pinned]
             self._pinned = []
+
+    def drawn(self) -> None:
+        """Bring the table up to what was drawn."""
+        if self.table is not None:
+            self.table.refresh()
+
+    def seen(self, there: bool) -> None:
+        """Take the figure off the page while it has nothing to show."""
+        if self.frame is not None:
+            self.frame.visible = there
 
     def show_portrait(self, portrait: xr.Dataset | None, words: str) -> None:  # noqa: B027
         """Show what `analysis.phase_portrait` found, or say in words why there is none; for views with `portrait`."""
@@ -150,6 +165,7 @@ class Series(Pictured):
             line = self.figure.line("x", "y", source=self.source(f"limit{label}", "x", "y"), color=colour, width=2)
             self.entry(f"limit{word}", f"limit{label}", line)
             self.entry(f"network{word}", f"network{label}", dots)
+            self.words[f"band{label}"] = f"two standard errors{word}"
         self.legend()
 
     def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:

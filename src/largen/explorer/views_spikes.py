@@ -15,7 +15,7 @@ from largen.system import pictures
 class Raster(Pictured):
     """Spikes of the first realisation."""
 
-    about = "one row a neuron, one dot a spike, once a network has run"
+    about = "one row a neuron, one dot a spike"
     ROWS = 400
 
     @classmethod
@@ -26,7 +26,7 @@ class Raster(Pictured):
     def __init__(self, limit: xr.Dataset):
         time = axis("time", limit["time"].attrs.get("units", ""))
         super().__init__(
-            "raster", "spikes of the first network (run it)", time, "neurons",
+            "raster", "spikes of the first network", time, "neurons",
             x_range=Range1d(start=0, end=1), y_range=Range1d(start=-5, end=self.ROWS + 5),
         )  # fmt: skip
         self.labels = limit["population"].values.tolist()
@@ -39,8 +39,8 @@ class Raster(Pictured):
         """Show the first neurons of every population, in proportion."""
         time = limit["time"].values
         self.figure.x_range.update(start=time[0], end=time[-1], reset_start=time[0], reset_end=time[-1])
-        self.figure.title.text = "spikes of the first network" + ("" if runs else " (run it)")
         base, first = 0, runs[0] if runs else None
+        self.seen(first is not None and "spike_time" in first)
         for k, label in enumerate(self.labels):
             if first is None or "spike_time" not in first:
                 self.empty(label)

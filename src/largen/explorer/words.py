@@ -13,7 +13,8 @@ class Words(pn.pane.Str):
     """Plain text. Panel's own pane would have the browser read its text as HTML, scripts included."""
 
     def __init__(self, text: str = "", aside: bool = False, **options: Any):
-        super().__init__(text, stylesheets=[ASIDE if aside else SAID], **options)
+        look: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": (4, 0)} | options
+        super().__init__(text, stylesheets=[ASIDE if aside else SAID], **look)
 
     def _transform_object(self, obj: Any) -> dict[str, Any]:
         return super()._transform_object(html.escape(str(obj)) if obj else obj)
