@@ -167,7 +167,6 @@ def test_an_engine_without_a_field_says_so(name):
     model, times = ln.SpikingNetwork(**{name: EXTENDED[name]}), np.arange(0.0, 2.0, 0.5)
     assert model.extensions == (name,)
     for call in (
-        lambda: model.smooth(np.arange(0.0, 100.0, 0.5)),
         lambda: model.dynamics(None, n=None),
         lambda: ln.solve_limit(model, times, engine="jax", closure="joint"),
     ):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import numpy as np
 
 import largen.numerics.compiled  # noqa: F401 (all kernels are Numba's: loaded with largen, not by the first of them)
-from largen.checks import InputError, flag, names, real, require
+from largen.checks import InputError, flag, integer, names, real, require
 from largen.numerics.lyapunov import TangentMap
 from largen.system import (
     Arrays,
@@ -30,6 +30,7 @@ from largen.systems.spiking.discretisation import MIN_SUPPORT, Discretisation
 from largen.systems.spiking.fields import AbstractIntegrateAndFire
 
 if TYPE_CHECKING:
+    from largen.systems.spiking.differences import DifferenceLimit
     from largen.systems.spiking.smooth import SmoothLimit
 
 _DETAIL = 300.0  # ms of a run that a figure shows in detail
@@ -319,20 +320,33 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         start: float | None = None,
         dt: float = 0.1,
         bin_width: float | None = None,
-        closure: str = "joint",
+        closure: str = "auto",
         linear_in_bin: bool = True,
         gamma: float | None = None,
         orders: Any = "auto",
-    ) -> "SmoothLimit":
-        """The limit as a differentiable function of the model; see `Discretisation` and `smooth.prepare`."""
+    ) -> "SmoothLimit | DifferenceLimit":
+        """The limit as a differentiable function of the model; see `Discretisation` and `smooth.prepare`.
+
+        Derivatives are exact (JAX) for the networks of Chang et al. with random refractory periods, and central
+        differences of the numba reduction for all others (`differences`).
+        """
         self.require_moderate()
-        self.require_basic("The differentiable reduction")
-        from largen.systems.spiking.smooth import prepare
+        from largen.systems.spiking import smooth
         from largen.systems.spiking.solve import check_own_options
 
+        if self.space is not None:
+            relations.refuse(self, ("space",), "The differentiable reduction")
+        if isinstance(closure, str) and closure == "auto":
+            closure = "joint" if self.is_basic or self.synapse == "delta" else "quadrature"
         check_own_options(closure, orders, True)
         chosen = Discretisation(closure, bin_width, linear_in_bin, dt=dt)
-        return prepare(self, times, chosen, n=n, start=start, gamma=gamma, orders=orders)
+        if self.is_basic and not (closure == "quadrature" and self.refractory == "fixed"):
+            return smooth.prepare(self, times, chosen, n=n, start=start, gamma=gamma, orders=orders)
+        from largen.systems.spiking import differences
+
+        window = smooth.window_of(times, real("dt", dt, above=0.0), start, gamma)
+        size = self.reference_size if n is None else integer("n", n, low=1)
+        return differences.prepare(self, times, chosen, window, n=size, gamma=gamma, orders=orders)
 
     def equations(self, n: int | None = None) -> str:
         """The limit's equations with this model's numbers, as LaTeX; see `latex` and `latex_general`."""

@@ -56,6 +56,22 @@ class Form(NamedTuple):
     families: Families | None = None
 
 
+class Window(NamedTuple):
+    """Which steps count.
+
+    Attributes:
+        steps: Steps from rest to the end.
+        first: First step that counts.
+        dt: Step (ms).
+        frequencies: Points of the grid on which the spectral peak is sought; 0 for no gamma frequency.
+    """
+
+    steps: int
+    first: int
+    dt: float
+    frequencies: int
+
+
 class SmoothLimit(AbstractSmoothLimit):
     """See `prepare`.
 
@@ -189,6 +205,19 @@ def grid_points(gamma: float, duration: float) -> int:
     return 2 ** max(5, int(np.ceil(np.log2(8.0 * resolved + 1.0))))
 
 
+def window_of(times: np.ndarray, dt: float, start: float | None, gamma: float | None) -> Window:
+    """Which steps count, from the arguments of `prepare`."""
+    require(dt <= FINEST, "dt", f"be at most {FINEST:g} ms for the synchrony index", dt)
+    begin, end = float(times[0]), float(times[-1])
+    steps = round((end - begin) / dt)
+    start = begin + min(500.0, 0.25 * (end - begin)) if start is None else real("start", start, low=begin)
+    first = round((start - begin) / dt)
+    must = "leave at least 50 ms of the run for the statistics"
+    require((steps - first) * dt >= 50.0, "start", must, start)
+    points = 0 if gamma is None else grid_points(real("gamma", gamma, above=0.0), (steps - first) * dt)
+    return Window(steps, first, dt, points)
+
+
 def prepare(
     model: "SpikingNetwork",
     times: np.ndarray,
@@ -210,15 +239,10 @@ def prepare(
         gamma: Frequency (Hz) around which the gamma peak is sought, or None for no gamma frequency.
         orders: Of "quadrature": those of excitation and inhibition, or "auto".
     """
-    dt = check_step(model, discretisation.dt)
-    require(dt <= FINEST, "dt", f"be at most {FINEST:g} ms for the synchrony index", dt)
+    check_step(model, discretisation.dt)
     one_of("closure", discretisation.closure, ("joint", "white", "quadrature"))
-    begin, end = float(times[0]), float(times[-1])
-    steps = round((end - begin) / dt)
-    start = begin + min(500.0, 0.25 * (end - begin)) if start is None else real("start", start, low=begin)
-    first = round((start - begin) / dt)
-    must = "leave at least 50 ms of the run for the statistics"
-    require((steps - first) * dt >= 50.0, "start", must, start)
+    steps, first, dt, points = window_of(times, discretisation.dt, start, gamma)
+    begin = float(times[0])
     scaled = model if n is None else model.scaled(integer("n", n, low=1))
     drive = sample_drive(model.external_rate, begin, steps, dt, len(model.size))
     width = discretisation.bin_width
@@ -232,10 +256,6 @@ def prepare(
     else:
         resolved, families = with_bins(given, scaled, drive), None
         scheme(scaled, resolved)  # refuses what the reduction cannot do
-    points = 0
-    if gamma is not None:
-        gamma = real("gamma", gamma, above=0.0)
-        points = grid_points(gamma, (steps - first) * dt)
     form = Form(
         steps,
         first,

@@ -56,16 +56,16 @@ def solve(
     Raises:
         InputError: A field or an option that this reduction does not have.
     """
-    _check(model, discretisation, finite_size, engine, realisations, record)
+    check(model, discretisation, finite_size, engine, realisations, record)
     dt = check_step(model, discretisation.dt) if model.neuron == "leaky" else real("dt", discretisation.dt, above=0.0)
     steps = output_steps(times, dt)
     seed, realisations = seed_number("seed", seed), integer("realisations", realisations, low=1)
     width = None if discretisation.bin_width is None else real("bin_width", discretisation.bin_width, above=0.0)
     drive = drive_of(model, float(times[0]), int(steps[-1]), dt)
     _require_memory(model, steps, width, realisations if finite_size else 1, record)
-    grid = _grid(model, drive, dt, width)
+    grid = grid_of(model, drive, dt, width)
     chain = (seed, realisations) if finite_size else None
-    values, layout, grid = _runs(model, drive, steps, dt, grid, chain, "voltage_density" in record)
+    values, layout, grid = runs_of(model, drive, steps, dt, grid, chain, "voltage_density" in record)
     attrs: dict[str, Any] = {
         "method": "Markov chain" if finite_size else "discrete-state reduction",
         "dt": dt,
@@ -82,7 +82,7 @@ def solve(
 # Checks -----------------------------------------------------------------------------------------------------------
 
 
-def _check(
+def check(
     model: "SpikingNetwork",
     discretisation: Discretisation,
     finite_size: bool,
@@ -147,13 +147,13 @@ class _Run(NamedTuple):
     work: Work
 
 
-def _grid(model: "SpikingNetwork", drive: Drive, dt: float, width: float | None) -> Grid:
+def grid_of(model: "SpikingNetwork", drive: Drive, dt: float, width: float | None) -> Grid:
     """The bins: as given, or by the rule, from a trial run that also finds how far down they must reach."""
     grid = rules.given_grid(model, width, rules.DEPTH)
     above = grid.above
     trial = np.array([0, round(0.5 * TRIAL / dt), max(round(TRIAL / dt), 2)])
     for _ in range(3):  # the first bins may be too wide for rates, and so for their own rule
-        values, layout, grid = _runs(model, drive, trial, dt, grid, None, False, check=False)
+        values, layout, grid = runs_of(model, drive, trial, dt, grid, None, False, check=False)
         rates = 1e-3 * values["rate"][:, -1]
         outside = (layout.kick * layout.unit) ** 2 * drive.rate.mean(axis=0) + (drive.sd**2).mean(axis=0)
         widest = rules.widest_good(model, layout, outside, rates)
@@ -175,7 +175,7 @@ def _grid(model: "SpikingNetwork", drive: Drive, dt: float, width: float | None)
     return grid
 
 
-def _runs(
+def runs_of(
     model: "SpikingNetwork",
     drive: Drive,
     steps: np.ndarray,
@@ -192,9 +192,9 @@ def _runs(
         runs = []
         for r in range(1 if chain is None else chain[1]):
             rng = None if chain is None else stream(chain[0], "realisation", r, "chain")
-            run = _run_once(model, drive, steps, layout, grid, rng, density)
+            run = run_once(model, drive, steps, layout, grid, rng, density)
             if check:
-                _check_run(run, layout, steps)
+                check_run(run, layout, steps)
             if np.any(run.work.lowest > MAX_LOWEST * layout.size * max(int(steps[-1]), 1)):
                 break
             runs.append(_values(run.output, layout, density))
@@ -204,10 +204,11 @@ def _runs(
         grid = rules.checked(Grid(grid.above, 2 * grid.below))
 
 
-def _run_once(
+def run_once(
     model: "SpikingNetwork", drive: Drive, steps: np.ndarray, layout: DirectLayout, grid: Grid,
     rng: np.random.Generator | None, density: bool,
 ) -> _Run:  # fmt: skip
+    """One run of the reduction or, with a generator, of the chain."""
     state, work = new_state(model, layout, grid, int(steps[-1]), rng), new_work(layout)
     output, moments = new_output(layout, steps, density=density), np.zeros(4)
     if rng is None:
@@ -217,7 +218,7 @@ def _run_once(
     return _Run(output, work)
 
 
-def _check_run(run: _Run, layout: DirectLayout, steps: np.ndarray) -> None:
+def check_run(run: _Run, layout: DirectLayout, steps: np.ndarray) -> None:
     """Refuse a result that is no number, more spikes than one a step and neuron, and kicks that were not resolved."""
     spikes = run.output.spikes / layout.size[:, None]
     if not (np.all(np.isfinite(spikes)) and np.all(spikes <= 1.001 * np.diff(steps, prepend=0))):
