@@ -1,5 +1,7 @@
 """Waves on a balanced ring: J(k) against the full Jacobian, onsets against closed forms, growth in time."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,24 @@ def test_growth_of_a_mode_at_sixteen_hundred_of_a_kind_and_in_time():
     path = ln.solve_limit(model, [0.0, 2.0, 3.0], n=3200, perturbation=(1e-6, 1), rtol=1e-10, atol=1e-14)
     power = np.abs(np.fft.fft(path["patch_mean"].values[0], axis=0)[1])
     assert np.log(power[2] / power[1]) == pytest.approx(growth[0.5], abs=2e-3)
+
+
+def test_a_run_whose_patches_stay_alike_warns_of_the_mode_that_nothing_starts():
+    model, times = ring(0.45), np.linspace(0.0, 12.0, 4)
+    with pytest.warns(UserWarning, match=r"stationary pattern of mode 1 has begun .* rounding"):
+        ln.solve_limit(model, times, n=3200)
+    with pytest.warns(UserWarning, match=r"mode 1 would grow.*perturbation=\(1e-3, 1\)"):
+        run = ln.solve_limit(model, times[:3], n=3200)
+    assert run.attrs["growing_mode"].tolist() == [1]
+    assert run.attrs["growth"] == pytest.approx(1.818, abs=5e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for still in (
+            ln.solve_limit(model, times, n=3200, perturbation=(1e-3, 1)),
+            ln.solve_limit(ring(0.3), times, n=3200),
+            ln.solve_limit(ring(0.4), times, n=400),  # below the onset at this n
+        ):
+            assert "growing_mode" not in still.attrs
 
 
 def test_the_preset_loses_balance_in_its_mode_of_one_wave_from_four_hundred_neurons():

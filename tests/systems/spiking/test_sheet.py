@@ -26,6 +26,7 @@ from largen.systems.spiking.reduction.quadrature.state import new_output, new_st
 from largen.systems.spiking.reduction.quadrature.step import run_steps, start
 from largen.systems.spiking.reduction.run import run as run_moments
 from largen.systems.spiking.sheet import sheet_of
+from largen.systems.spiking.sheet_limit import warn_of_rounding
 
 KERNELS = (
     (GaussianKernel(0.3), GaussianKernel(0.45)),
@@ -246,6 +247,14 @@ def test_a_perturbation_shows_in_its_mode():
     assert 0.01 < modes[0] < 10.0
     assert modes[1:].max() < 0.2 * modes[0]
     assert wavy.attrs["perturbation"] == 0.2
+
+
+def test_a_pattern_out_of_rounding_errors_is_told():
+    rates = np.full((2, 6, 4), 8.0) * (1.0 + 1e-12 * np.random.default_rng(1).standard_normal((2, 6, 4)))
+    warn_of_rounding(rates)  # a warning is an error here
+    rates[1, 2, 3] *= 1.0 + 1e-4
+    with pytest.warns(UserWarning, match="out of rounding errors"):
+        warn_of_rounding(rates)
 
 
 def test_the_chain_of_a_sheet_has_integer_neurons_and_the_mean_of_its_reduction():

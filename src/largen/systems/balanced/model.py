@@ -373,6 +373,10 @@ class BalancedNetwork(AbstractFlowSystem):
         else:
             given: dict[str, Any] = {"skewness": skewness, "perturbation": perturbation}
             found = patch_equations.solve(self, times, n=n, rtol=rtol, atol=atol, **given)
+            if perturbation is None:
+                from largen.systems.balanced.patch_dispersion import with_growing_mode
+
+                found = with_growing_mode(self, n, found)
         return patches.layout_of(self, n).arrays(found, perturbation)
 
     @staticmethod

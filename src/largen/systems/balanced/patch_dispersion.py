@@ -10,6 +10,7 @@ As n grows the modes in which A^(k) has full rank are balanced: their fast eigen
 sqrt(n), D = diag(dF/dv). Derived here from eqs. B4 to B7 of docs/balanced.md.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +22,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import structural_rank
 
 from largen.checks import InputError, LimitError, integer, real, require
-from largen.system import Table
+from largen.parameters import TimeSeries
+from largen.system import Arrays, Table
 from largen.systems.balanced import manifold, patch_equations
 from largen.systems.balanced.gains import Logistic, Probit
 
@@ -126,9 +128,9 @@ class Linear(NamedTuple):
     state: State
 
 
-def linearise(model: "BalancedNetwork", n: int | None, modes: np.ndarray) -> Linear:
-    """Linearise about the homogeneous state at modes, shape (mode, axis)."""
-    state, space = homogeneous(model, n), model.space
+def linearise(model: "BalancedNetwork", n: int | None, modes: np.ndarray, state: State | None = None) -> Linear:
+    """Linearise about a state that all patches share, the stationary one if None, at modes, shape (mode, axis)."""
+    state, space = state or homogeneous(model, n), model.space
     with jax.enable_x64(True):
         share = np.asarray(manifold.shares(model))
     by_offset = patch_equations.couplings_by_offset(model, share)
@@ -195,6 +197,36 @@ def dispersion(model: "BalancedNetwork", *, n: int | None, modes: Any, branches:
     }
     coords = {"population": (list(model.populations), "1", "population")}
     return Table(variables, coords, attrs)
+
+
+def with_growing_mode(model: "BalancedNetwork", n: int, found: Arrays) -> Arrays:
+    """What the equations of n neurons gave, and a warning where a wave would grow that nothing has started.
+
+    A start that all patches share stays shared, up to rounding, whether or not that state is stable. The equations are
+    linearised about the state at the end. Functions of time may tell patches apart; then nothing is said.
+    """
+    if any(callable(value) and not isinstance(value, TimeSeries) for value in (model.drive, model.input)):
+        return found
+    ends = [np.asarray(found.values[name])[:, -1].reshape(len(model.gain), -1) for name in State._fields]
+    modes = distinct(model.space)
+    matrices = linearise(model, n, modes, State(*(end.mean(1) for end in ends))).matrices
+    values: Any = np.linalg.eigvals(matrices).astype(complex)
+    leading = values[np.arange(len(modes)), np.argmax(values.real, axis=1)]
+    leading[~modes.any(axis=1)] = 0.0  # a change that all patches share is seen in the run itself
+    k = int(np.argmax(leading.real))
+    if leading[k].real <= 0.0:
+        return found
+    mode = modes[k].tolist()
+    written = mode[0] if len(mode) == 1 else tuple(mode)
+    apart = any(np.ptp(end, axis=1).max() > 1e-6 * (1.0 + np.abs(end).max()) for end in ends)
+    grows = "has begun to grow out of rounding errors" if apart else "would grow, which nothing starts"
+    warnings.warn(
+        f"All patches start alike, but a {kind_of(mode, leading[k])} of mode {written} {grows}; its rate is "
+        f"{leading[k].real:.4g}. Start it yourself: perturbation=(1e-3, {written}).",
+        stacklevel=4,
+    )
+    about = {"growing_mode": modes[k], "growth": float(leading[k].real)}
+    return found._replace(attrs=dict(found.attrs) | about)
 
 
 def kind_of(mode: Sequence[int], eigenvalue: complex) -> str:

@@ -4,6 +4,7 @@ Every patch of every population is a population of its own to the reduction; see
 of the annealed network of these patches.
 """
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 CURRENTS = ("external_mean", "external_sd", "external_strength", "initial_mean", "initial_spread")
 """Fields beyond those of Chang et al. that the closures of moments have."""
+ROUNDING = 1e-6
+"""Share of a rate by which patches that start alike may differ."""
 
 
 def solve(
@@ -73,7 +76,25 @@ def solve(
             require_neurons(model)
         chain: dict[str, Any] = {"finite_size": finite_size, "seed": seed, "realisations": realisations}
         found = by_moments(sheet.model, times, discretisation, engine=engine, record=record, sheet=sheet, **chain)
+    if sheet.perturbation is None and not finite_size:
+        warn_of_rounding(found.values["patch_rate"])
     return found._replace(attrs=dict(found.attrs) | about(sheet))
+
+
+def warn_of_rounding(rates: np.ndarray) -> None:
+    """Warn where patches that start alike have come to differ: only rounding can have begun that.
+
+    Args:
+        rates: Of every patch, shape (population, patch, time).
+    """
+    apart = np.ptp(rates, axis=1)
+    if np.any(apart > ROUNDING * (1.0 + rates.mean(1))):
+        warnings.warn(
+            "All patches start alike, but their rates have come to differ: a pattern has grown out of rounding errors, "
+            "which are others on another machine. Start it yourself with perturbation=(amplitude, mode); "
+            "analysis.dispersion(model) says which mode grows.",
+            stacklevel=4,
+        )
 
 
 def require_currents(model: "SpikingNetwork") -> None:
