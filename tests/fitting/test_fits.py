@@ -381,7 +381,7 @@ def test_all_sensitivities_at_once_agree_with_differences_of_the_limit():
         ({"observables": ["rate"]}, "Unknown observable `rate`"),
         ({"through": "finite"}, "must be 'limit' or 'network' for the rate system"),
         ({"through": "chain"}, "must be one of 'limit', 'finite', 'network'"),
-        ({"bin_width": 4.0}, "Unknown option of the rate system's smooth `bin_width`"),
+        ({"bin_width": 4.0}, "Unknown option of the rate system's smooth limit `bin_width`"),
         ({"times": TIMES}, "must be left out where the target is a Dataset"),
         ({"starts": 0}, "`starts` must be at least 1"),
         ({"tolerance": -0.1}, "`tolerance` must be greater than 0"),

@@ -507,4 +507,5 @@ def check_options(system: AbstractSystem, verb: str, given: Mapping[str, Any]) -
     """Refuse an option that the system does not have; the message lists those it has."""
     valid = options_of(system, verb)
     if "options" not in valid:  # a method that takes any options looks at them itself, or refuses
-        known_keys(f"option of the {system.system} system's {verb}", given, valid)
+        what = "smooth limit" if verb == "smooth" else verb.replace("_", " ")
+        known_keys(f"option of the {system.system} system's {what}", given, valid)

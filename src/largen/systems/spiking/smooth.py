@@ -210,10 +210,11 @@ def window_of(times: np.ndarray, dt: float, start: float | None, gamma: float | 
     require(dt <= FINEST, "dt", f"be at most {FINEST:g} ms for the synchrony index", dt)
     begin, end = float(times[0]), float(times[-1])
     steps = round((end - begin) / dt)
+    name, value = ("times", f"{begin:g} to {end:g}") if start is None else ("start", start)
     start = begin + min(500.0, 0.25 * (end - begin)) if start is None else real("start", start, low=begin)
     first = round((start - begin) / dt)
-    must = "leave at least 50 ms of the run for the statistics"
-    require((steps - first) * dt >= 50.0, "start", must, start)
+    must = "leave at least 50 ms for the statistics"
+    require((steps - first) * dt >= 50.0, name, must, value, f"They begin at {start:g} ms.")
     points = 0 if gamma is None else grid_points(real("gamma", gamma, above=0.0), (steps - first) * dt)
     return Window(steps, first, dt, points)
 
