@@ -236,5 +236,5 @@ def test_a_part_runs_at_a_small_size_and_fills_the_tables_of_its_data(path, name
             assert now == then or (path.stem, name) in VARIES, key
 
 
-VARIES = {("rate_theory", "one_draw"), ("bifurcation_spiking", "slopes")}
+VARIES = {("rate_theory", "one_draw"), ("bifurcation_spiking", "slopes"), ("rate_populations", "outliers")}
 """Parts whose columns are sizes or variants, fewer at the small size."""

@@ -87,8 +87,9 @@ def shown(cell: Any, column: dict[str, str]) -> str:
     if isinstance(cell, list):
         return ", ".join(shown(value, column) for value in cell)
     if isinstance(cell, dict):
-        error = format(cell["error"], column.get("error_format", form))
-        return f"{format(cell['value'], form)} ± {error}"
+        value = shown(cell["value"], column)
+        error = shown(cell["error"], {"format": column.get("error_format", form)})
+        return f"{value} ± {error}" if value and error else value
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     return format(cell, form) if isinstance(cell, int | float) else str(cell)
