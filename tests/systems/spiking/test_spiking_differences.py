@@ -69,6 +69,23 @@ def test_a_fit_finds_the_parameters_of_a_network_of_exponential_synapses_and_rea
     assert found.attrs["verdict"] == "no misfit found"
 
 
+def test_numbers_keep_their_double_precision_where_a_thread_has_it_not_enabled():
+    """Callbacks run in any thread; here one of single precision asks for what the reduction was given."""
+    seen = []
+
+    def keep(numbers):
+        with jax.enable_x64(False):
+            seen.append(numbers["x"])
+        return numbers["x"] / 3.0
+
+    with jax.enable_x64(True):
+        given = jax.numpy.asarray([np.pi, -1e-300, np.inf])
+        found = jax.jit(lambda x: differences._on_host(keep, (3,), {"x": x}))(given)
+        np.testing.assert_array_equal(np.asarray(found), np.array([np.pi, -1e-300, np.inf]) / 3.0)
+    assert seen[0].dtype == np.float64
+    assert seen[0].tolist() == [np.pi, -1e-300, np.inf]
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -87,6 +104,10 @@ def test_a_number_out_of_bounds_has_no_limit():
     limit = CURRENTS.smooth(TIMES, **COARSE)
     with jax.enable_x64(True):
         assert not limit(tree_with(CURRENTS, "membrane_time", np.array(-1.0)))[1]
+        numbers = {name: getattr(CURRENTS, name) for name in limit.reduction.names} | {
+            "external_rate": np.array(np.inf)
+        }
+        assert np.isnan(limit.reduction.change(numbers, {"external_rate": np.array(1.0)})).all()
         (value, slope) = along(limit, CURRENTS, "external_strength", ())
     assert np.isfinite(value).all()
     assert np.isfinite(slope).all()

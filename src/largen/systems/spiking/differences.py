@@ -74,9 +74,10 @@ class Reduction:
         moves = {name: np.asarray(value) for name, value in direction.items() if np.any(np.asarray(value) != 0.0)}
         if not moves:
             return np.zeros(self.shape)
-        if not all(np.all(np.isfinite(move)) for move in moves.values()):
+        largest = max(_relative(numbers[name], move) for name, move in moves.items())
+        if not 0.0 < largest < np.inf:  # numbers that a step of the search has thrown to infinity
             return np.full(self.shape, np.nan)
-        step = STEP / max(_relative(numbers[name], move) for name, move in moves.items())
+        step = STEP / largest
         up, down = (
             self.counts(numbers | {name: numbers[name] + sign * step * move for name, move in moves.items()})
             for sign in (1.0, -1.0)
@@ -108,20 +109,43 @@ def _relative(value: np.ndarray, move: np.ndarray) -> float:
     """Largest relative change; of numbers that are 0, compared with the largest of the field, or 1."""
     size = np.abs(value)
     size = np.where(size > 0.0, size, np.max(size, initial=0.0) or 1.0)
-    return float(np.max(np.abs(move) / size))
+    with np.errstate(invalid="ignore", over="ignore"):
+        return float(np.max(np.abs(move) / size))
+
+
+def _on_host(function: Callable[..., np.ndarray], shape: tuple[int, ...], *given: dict[str, Any]) -> Any:
+    """Call a function of NumPy's arrays from a JAX program, in double precision.
+
+    Numbers travel as their bits: a callback runs in any thread, and where double precision is not enabled in that one,
+    JAX would round them to single.
+    """
+
+    def called(*bits: dict[str, Any]) -> np.ndarray:
+        found = function(*({name: _number(value) for name, value in part.items()} for part in bits))
+        return np.ascontiguousarray(found, np.float64).view(np.uint32).reshape(*shape, 2)
+
+    def bits_of(value: Any) -> Any:
+        return jax.lax.bitcast_convert_type(value, jnp.uint32)
+
+    given = tuple({name: bits_of(value) for name, value in part.items()} for part in given)
+    out = jax.ShapeDtypeStruct((*shape, 2), jnp.uint32)
+    found = jax.pure_callback(called, out, *given, vmap_method="sequential")
+    return jax.lax.bitcast_convert_type(found, jnp.float64)
+
+
+def _number(bits: Any) -> np.ndarray:
+    bits = np.ascontiguousarray(bits, np.uint32)
+    return bits.view(np.float64).reshape(bits.shape[:-1])
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _counts(reduction: Reduction, numbers: dict[str, Any]) -> Any:
-    shape = jax.ShapeDtypeStruct(reduction.shape, jnp.float64)
-    return jax.pure_callback(reduction.counts, shape, numbers, vmap_method="sequential")
+    return _on_host(reduction.counts, reduction.shape, numbers)
 
 
 @_counts.defjvp
 def _counts_jvp(reduction: Reduction, primals: tuple, tangents: tuple) -> tuple[Any, Any]:
-    shape = jax.ShapeDtypeStruct(reduction.shape, jnp.float64)
-    change = jax.pure_callback(reduction.change, shape, *primals, *tangents, vmap_method="sequential")
-    return _counts(reduction, *primals), change
+    return _counts(reduction, *primals), _on_host(reduction.change, reduction.shape, *primals, *tangents)
 
 
 class DifferenceLimit(AbstractSmoothLimit):
