@@ -3,8 +3,8 @@
 Source:   Brunel 2000 (network A, g = 5, eta = 2, N = 12 500) and the cortical microcircuit (Potjans & Diesmann 2014)
           at a tenth of its size, each by `validation/simulators/nest_network.py` in a process of its own.
 Needs:    a Python that imports NEST 3, named by $NEST_PYTHON.
-Run time: brunel about 6 minutes, microcircuit about 3.
-Command:  NEST_PYTHON=... python validation/beside_nest.py brunel microcircuit
+Run time: brunel about 6 minutes, microcircuit about 3, scales about 6 (and 2.4 GB of memory).
+Command:  NEST_PYTHON=... python validation/beside_nest.py brunel microcircuit scales
 """
 
 import json
@@ -97,7 +97,41 @@ def microcircuit(results: Results, small: bool) -> None:
     beside(results, model, 300.0 if small else 2300.0, 100.0 if small else 300.0, 2 if small else 3)
 
 
-PARTS = (brunel, microcircuit)
+def scales(results: Results, small: bool) -> None:
+    """CPU time of the quenched microcircuit in one process each, from a fraction of it to the whole.
+
+    Both costs without building. The whole in NEST is extrapolated: per step a cost of each neuron (its background is a
+    random number for each) and a cost of each spike that arrives, from the two largest scales that were run.
+    """
+    heads = ("scale", "neurons", "synapses", ("NEST (CPU s per s)", ".3g"), ("largen (CPU s per s)", ".3g"))
+    table = results.table("scales", *heads, ("ratio", ".1f"))
+    run, stop = ((0.02, 0.05), 200.0) if small else ((0.1, 0.3), 500.0)
+    parts, costs, rate = [], [], 0.0
+    for scale in run:
+        model = ln.SpikingNetwork.microcircuit(scale=scale)
+        _, (said,) = in_nest(model, stop, 0.0, range(1, 2))
+        own, size = _own_cost(model, stop), int(np.sum(model.size))
+        rate = said["spikes"] / size  # of this run, per neuron
+        parts.append([size, said["synapses"] * rate])
+        costs.append(said["cpu_per_second"])
+        table.add(f"{scale:g}", size, said["synapses"], costs[-1], own, costs[-1] / own)
+    whole = ln.SpikingNetwork.microcircuit(scale=0.1 if small else 1.0)
+    size, synapses, own = int(np.sum(whole.size)), int(np.sum(whole.synapses)), _own_cost(whole, stop)
+    in_all = float(np.array([size, synapses * rate]) @ np.linalg.solve(np.array(parts), costs))
+    table.add("whole, NEST extrapolated", size, synapses, in_all, own, in_all / own)
+
+
+def _own_cost(model: ln.SpikingNetwork, stop: float) -> float:
+    """CPU seconds per second of the network, without building."""
+    spent = []
+    for until in (1.0, 1.0, stop):  # the first compiles
+        began = time.process_time()
+        ln.simulate(model, np.arange(0.0, until + 0.5), realisations=1, record="spikes")
+        spent.append(time.process_time() - began)
+    return 1e3 * (spent[2] - spent[1]) / (stop - 1.0)
+
+
+PARTS = (brunel, microcircuit, scales)
 
 if __name__ == "__main__":
     if "NEST_PYTHON" not in os.environ:
