@@ -27,7 +27,7 @@ PAGES |= {name: ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGE
 QUICK = {
     "validation/rate_theory.py": {"extrapolation", "one_draw", "stay_correlated", "fixed_point", "figures"},
     "validation/rate_transition.py": {"theory", "networks"},
-    "validation/spiking_network.py": {"sets", "sizes"},
+    "validation/spiking_network.py": {"sets", "sizes", "published"},
 }
 """Parts that take a few seconds at their small size, compilation included."""
 
@@ -187,7 +187,10 @@ def test_results_are_written_whole_or_not_at_all(tmp_path):
 NEEDS = {
     ("validation/slurm.py", "trials"): lambda: shutil.which("sbatch"),
     ("validation/failures.py", "root"): lambda: Path("/sys/fs/cgroup").exists() and shutil.which("setpriv") and _root(),
-    **{("validation/beside_nest.py", part): lambda: "NEST_PYTHON" in os.environ for part in ("brunel", "microcircuit")},
+    **{
+        ("validation/beside_nest.py", part): lambda: "NEST_PYTHON" in os.environ
+        for part in ("brunel", "microcircuit", "scales")
+    },
     ("validation/mesoscopic.py", "rates"): lambda: "NEST_PYTHON" in os.environ,
     ("validation/exported.py", "nest"): lambda: "NEST_PYTHON" in os.environ,
     **{("validation/exported.py", part): lambda: "BRIAN2_PYTHON" in os.environ for part in ("brian2", "brian2_more")},

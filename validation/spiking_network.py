@@ -1,11 +1,12 @@
 """The spiking network against numbers of an independent program, and against its own size.
 
 What:     (sets) six parameter sets, 20 seeds of 5 s each, with synchrony (SSI) and gamma frequency from
-          `analysis.summary`; (sizes) how the rate depends on the size of the network. The plain kernel and quenched
-          graphs are in network_kernels.py, the speed in benchmarks/speed.py.
+          `analysis.summary`; (sizes) how the rate depends on the size of the network; (published) networks of the
+          literature beside their reductions. The plain kernel and quenched graphs are in network_kernels.py, the
+          speed in benchmarks/speed.py.
 Source:   Chang, Li, Wang, Tao & Xiao 2024 (arXiv 2411.14801); reference values: 10 seeds of 5 s of another program.
-Run time: about a minute of CPU time on one core.
-Command:  python validation/spiking_network.py sets|sizes
+Run time: about a minute of CPU time on one core each; published three.
+Command:  python validation/spiking_network.py sets|sizes|published
 """
 
 import numpy as np
@@ -64,7 +65,30 @@ def sizes(results: Results, small: bool) -> None:
         table.add(n, *cells, estimate(ssi[0] - 1 / (0.75 * n), ssi_error[0]))
 
 
-PARTS = (sets, sizes)
+PUBLISHED = {  # preset: dt (ms), duration (ms), realisations, rates elsewhere
+    "brunel": (0.1, 1200.0, 2, "37.25 by Siegert's formula at this dt, 37.4 to 37.6 in NEST"),
+    "kicks": (0.05, 1500.0, 24, "22.5, 57.9: the authors' recording (Cai et al. 2021)"),
+    "sheet_mean": (0.1, 1500.0, 24, ""),
+}
+
+
+def published(results: Results, small: bool) -> None:
+    """Rates after 300 ms of networks of the literature, and of their limit as `solve_limit` chooses it."""
+    heads = ("preset", "neurons", ("network (Hz)", ".2f"), ("limit (Hz)", ".2f"), ("its estimated error (Hz)", ".2f"))
+    table = results.table("published", *heads, "elsewhere (Hz)")
+    for name, (dt, duration, realisations, elsewhere) in PUBLISHED.items():
+        model = getattr(ln.SpikingNetwork, name)()
+        times = np.arange(0.0, (400.0 if small else duration) + 0.5)
+        runs = ln.simulate(model, times, dt=dt, realisations=2 if small else realisations, seed=1)
+        limit = ln.solve_limit(model, times, dt=dt)
+        own, theory = (part["rate"].sel(time=slice(300.5, None)).mean("time") for part in (runs, limit))
+        errors = own.std("realisation", ddof=1) / np.sqrt(runs.sizes["realisation"])
+        rates = [estimate(*pair) for pair in zip(own.mean("realisation").values, errors.values, strict=True)]
+        estimated = list(np.atleast_1d(limit.attrs["rate_error"])) if "rate_error" in limit.attrs else None
+        table.add(name, int(np.sum(model.size)), rates, list(theory.values), estimated, elsewhere)
+
+
+PARTS = (sets, sizes, published)
 
 if __name__ == "__main__":
     main(PARTS, __doc__)
