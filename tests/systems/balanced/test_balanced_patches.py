@@ -10,7 +10,14 @@ from largen.checks import InputError
 from largen.systems.balanced import finite_size, patch_equations, patches
 from largen.systems.balanced.gains import Probit
 
-KERNELS = ((ln.CosineKernel(0.45), ln.CosineKernel(0.15)), (ln.CosineKernel(0.25), ln.CosineKernel(0.15)))
+
+def cosines(*amplitudes):
+    """Kernels by pair of populations."""
+    return tuple(tuple(ln.CosineKernel(amplitude) for amplitude in row) for row in amplitudes)
+
+
+KERNELS = cosines((0.45, 0.15), (0.25, 0.15))  # one wave around the ring is not balanced
+BALANCED = cosines((0.2, 0.3), (0.3, 0.35))
 RING = ln.BalancedNetwork(space=ln.Ring(4), kernel=KERNELS, input=(0.1, -0.2), tau=(1.0, 0.8), noise=0.1)
 TIMES = np.arange(0.0, 1.01, 0.25)
 
@@ -18,13 +25,12 @@ TIMES = np.arange(0.0, 1.01, 0.25)
 def by_hand(model, start=0.0):
     """The same network as populations e1 ... e4, i1 ... i4: sqrt(M) in coupling and drive, the same N."""
     m = 4
-    amplitude = [[0.45, 0.15], [0.25, 0.15]]
     coupling = np.zeros((2 * m, 2 * m))
     for a in range(2):
         for b in range(2):
             for x in range(m):
                 for y in range(m):
-                    profile = 1.0 + 2.0 * amplitude[a][b] * np.cos(2.0 * np.pi * (x - y) / m)
+                    profile = 1.0 + 2.0 * model.kernel[a][b].amplitude * np.cos(2.0 * np.pi * (x - y) / m)
                     coupling[a * m + x, b * m + y] = model.coupling[a, b] * profile / np.sqrt(m)
     mean = np.repeat(model.initial_mean, m)
     mean[:m] += start * np.cos(2.0 * np.pi * np.arange(m) / m)
@@ -123,9 +129,18 @@ def test_a_comparison_has_rows_of_populations_and_of_shells_and_none_of_patches(
 @pytest.mark.long
 @pytest.mark.parametrize("n", [None, 800])
 def test_limit_and_finite_equations_are_those_of_the_block_matrix(n):
-    ring = ln.solve_limit(RING, TIMES, n=n, perturbation=(0.2, 1))
-    blocks = ln.solve_limit(by_hand(RING, 0.2), TIMES, n=n)
+    model = RING if n else RING.replace(kernel=BALANCED)
+    ring = ln.solve_limit(model, TIMES, n=n, perturbation=(0.2, 1))
+    blocks = ln.solve_limit(by_hand(model, 0.2), TIMES, n=n)
     assert np.allclose(ring["patch_mean"].values.reshape(8, -1), blocks["mean"].values, atol=1e-6)
+
+
+@pytest.mark.long
+def test_a_wave_that_is_not_balanced_has_no_limit():
+    """Of e and i in one wave: [[0.45, -0.3], [0.3, -0.27]] times gains of about the same slope has a positive trace."""
+    for model, more in ((RING, {"perturbation": (0.2, 1)}), (by_hand(RING, 0.2), {})):
+        with pytest.raises(ln.LimitError, match="no balanced limit from this start"):
+            ln.solve_limit(model, TIMES, **more)
 
 
 @pytest.mark.long
