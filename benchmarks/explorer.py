@@ -1,17 +1,18 @@
 """The explorer, measured in the browser.
 
-What:     a server of its own and Chromium. (latency) a key press on a slider's handle until the frame after the one in
-          which the new limit was drawn, 30 moves a system. (pages) 20 pages of the three systems open, a slider of each
-          moved one right after the other, four times: the time until each has its new limit, and the memory of the
-          server with its workers; the pages' figures are hidden, since twenty users have twenty machines to draw on.
-          (diagram) that of the spiking page, followed from its button to its end on a machine that has compiled nothing
-          yet, and a click on one of its points. (pictures) docs/explorer-*.png.
-Run time: 1 minute (latency), 2 (pages), 3 (pictures), 5 (diagram). Needs the extra `test` and Debian's chromium.
-Command:  python benchmarks/explorer.py latency|pages|pictures|diagram
+What:     a server of its own and Chromium. (first_view) the command until the first picture. (latency) a key press on a
+          slider's handle until the frame after the one in which the new limit was drawn, 30 moves a system. (sizes) the
+          distance against n, from its button to the first point and to the last. (heap) 500 moves of a slider. (pages)
+          20 pages of the three systems open, a slider of each moved one right after the other, four times: the time
+          until each has its new limit, and the memory of the server with its workers; the pages' figures are hidden,
+          since twenty users have twenty machines to draw on. (diagram) that of the spiking page, followed from its
+          button to its end on a machine that has compiled nothing yet, and a click on one of its points.
+Run time: 1 minute (first_view, latency), 2 (heap, pages), 3 (sizes), 5 (diagram). Needs the extra `test` and Debian's
+          chromium.
+Command:  python benchmarks/explorer.py first_view|latency|sizes|heap|pages|diagram
 """
 
 import contextlib
-import io
 import os
 import re
 import signal
@@ -21,13 +22,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
 
-from PIL import Image
 from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
-from study import ROOT, Results, main
+from study import Results, main
 
 BROWSER = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -120,7 +119,7 @@ def opened_browser(fresh=False):
 def latency(results: Results, small: bool) -> None:
     """From a key pressed on a slider until the frame after the one that shows the new limit."""
     table = results.table(
-        "latency", "page", "drawn", ("median (ms)", ".0f"), ("90 % (ms)", ".0f"), ("the limit itself (ms)", ".0f")
+        "latency", "page", "drawn", ("median (ms)", ".0f"), ("95 % (ms)", ".0f"), ("the limit itself (ms)", ".0f")
     )
     with opened_browser() as (browser, server):
         for system in ["rate"] if small else SOURCE:
@@ -131,9 +130,111 @@ def latency(results: Results, small: bool) -> None:
             for _ in range(1 if small else 6):
                 found += page.evaluate(PRESS, [SOURCE[system], 5, 150])
                 solved.append(float(re.search(r"solved in (\d+) ms", page.get_by_text("Limit:").inner_text())[1]))
-            late = statistics.quantiles(found, n=10)[-1]
+            late = statistics.quantiles(found, n=20)[-1]
             table.add(system, WHAT[system], statistics.median(found), late, statistics.median(solved))
             page.close()
+
+
+DRAWN = """name => new Promise(resolve => {
+  const look = () => {
+    const there = window.Bokeh?.documents?.some(d => d.get_model_by_name(name)?.data.y.length > 0);
+    if (there) requestAnimationFrame(() => requestAnimationFrame(resolve)); else setTimeout(look, 10);
+  };
+  look();
+})"""
+
+
+def first_view(results: Results, small: bool) -> None:
+    """From the command that starts the server until the frame after the one with the first picture."""
+    table = results.table("first_view", "start", ("server answers (s)", ".2f"), ("first picture (s)", ".2f"))
+    with sync_playwright() as tool:
+        browser = tool.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+        for k in range(1 if small else 5):
+            begun = time.perf_counter()
+            server = Server()
+            answers = time.perf_counter() - begun
+            try:
+                page = browser.new_page(viewport={"width": 1400, "height": 1050})
+                page.goto(server.url, wait_until="commit", timeout=120_000)
+                page.wait_for_load_state("domcontentloaded")
+                page.evaluate(DRAWN, SOURCE["spiking"])
+                table.add(k + 1, answers, time.perf_counter() - begun)
+                page.close()
+            finally:
+                server.close()
+        browser.close()
+
+
+def sizes(results: Results, small: bool) -> None:
+    """The distance against n of the page's own model, from its tab's button to the first point and to the last."""
+    table = results.table("sizes", "page", ("first point (s)", ".1f"), ("complete (s)", ".1f"), "in words")
+    there = "() => Bokeh.documents.some(d => d.get_model_by_name('sizes dots')?.data.x.length > 0)"
+    with opened_browser() as (browser, server):
+        for system in ["rate"] if small else SOURCE:
+            page = opened(browser, server.url, system)
+            if small:
+                page.goto(f"{server.url}rate?duration=10")
+                page.get_by_text("Limit:").wait_for(timeout=120_000)
+            page.wait_for_timeout(1000)
+            begun = time.perf_counter()
+            page.get_by_role("button", name="Distance and n").click()
+            page.wait_for_function(there, polling=50, timeout=120_000)
+            first = time.perf_counter() - begun
+            page.get_by_text("networks a size").wait_for(timeout=120_000)
+            page.get_by_text("on their way").wait_for(state="hidden", timeout=240_000)
+            took, words = time.perf_counter() - begun, page.get_by_text("networks a size").inner_text()
+            table.add(system, first, took, words)
+            page.close()
+
+
+def heap(results: Results, small: bool) -> None:
+    """The browser's heap after many moves of a slider, garbage collected, beside what it was after 50."""
+    table = results.table(
+        "heap", "page", "moves", ("before (MB)", ".1f"), ("after (MB)", ".1f"), ("change (%)", "+.0f")
+    )
+    count = 20 if small else 500
+    with opened_browser() as (browser, server):
+        for system in ["rate"] if small else SOURCE:
+            page = opened(browser, server.url, system)
+            tool = page.context.new_cdp_session(page)
+
+            def used(tool=tool):
+                for _ in range(3):
+                    tool.send("HeapProfiler.collectGarbage")
+                return tool.send("Runtime.getHeapUsage")["usedSize"] / 1e6
+
+            page.evaluate(SWING, [SOURCE[system], 10 if small else 50])
+            page.wait_for_timeout(1000)
+            before = used()
+            page.evaluate(SWING, [SOURCE[system], count])
+            page.wait_for_timeout(1000)
+            after = used()
+            table.add(system, count, before, after, 100 * (after / before - 1))
+            page.close()
+
+
+SWING = """([name, count]) => new Promise(resolve => {
+  const source = Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m);
+  const handles = [];
+  const walk = root => { for (const e of root.querySelectorAll("*")) {
+    if (e.classList.contains("slider")) handles.push(e);
+    if (e.shadowRoot) walk(e.shadowRoot); } };
+  walk(document);
+  let moved = 0, waits = false;
+  const go = () => {
+    const key = Math.floor(moved / 10) % 2 ? "ArrowLeft" : "ArrowRight";
+    waits = true;
+    handles[0].dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+  };
+  const seen = () => requestAnimationFrame(() => {
+    if (!waits) return;
+    waits = false;
+    if (++moved >= count) { source.properties.data.change.disconnect(seen); resolve(); } else setTimeout(go, 10);
+  });
+  source.properties.data.change.connect(seen);
+  go();
+})"""
+"""Moves a slider to and fro, each move after the answer to the last."""
 
 
 MOVE = """name => {
@@ -190,87 +291,6 @@ def pages(results: Results, small: bool) -> None:
     table.add("ten seconds after the tabs were closed", closed)
 
 
-class Shot(NamedTuple):
-    """A picture of a page.
-
-    Attributes:
-        name: What it is called, docs/explorer-NAME.png.
-        address: The page.
-        run: Whether a network is run first.
-        tab: The tab that is opened.
-        done: Words that end the work of the tab.
-        size: Width and height of the window (pixels).
-        below: Whether the end of the page is shown.
-    """
-
-    name: str
-    address: str
-    run: bool = False
-    tab: str = ""
-    done: str = ""
-    size: tuple[int, int] = (1280, 900)
-    below: bool = False
-
-
-SHOTS = (
-    Shot("spiking-light", "spiking", run=True),
-    Shot("spiking-orbit-dark", "spiking?theme=dark", tab="Orbit"),
-    Shot("balanced-dark", "balanced?initial_mean[e]=-0.2&theme=dark", run=True, tab="Manifold"),
-    Shot("balanced-bifurcations-light", "balanced", tab="Bifurcations", done="followed to the end"),
-    Shot("rate-surfaces-light", "rate", run=True, tab="Surfaces"),
-    Shot("rate-correlation-light", "rate", run=True, tab="Correlation and lag"),
-    Shot("rate-populations-light", "rate_populations", run=True),
-    Shot("sizes-light", "rate", tab="Distance and n", done="networks a size"),
-    Shot("story-light", "spiking?story=gamma_and_its_loss&step=2"),
-    Shot("gallery-light", "balanced", below=True),
-    Shot("phone-light", "balanced", size=(390, 844)),
-)
-
-
-def pictures(results: Results, small: bool) -> None:
-    """The pictures of the explorer's page."""
-    table = results.table("pictures", "picture", ("kB", ".0f"))
-    with opened_browser() as (browser, server):
-        for shot in SHOTS[9:10] if small else SHOTS:
-            name, image = f"explorer-{shot.name}.png", smaller(picture(browser, server, shot))
-            table.add(name, len(image) / 1000)
-            if not small:
-                (ROOT / "docs" / name).write_bytes(image)
-
-
-def picture(browser, server, shot):
-    """A picture as PNG."""
-    page = browser.new_page(viewport=dict(zip(("width", "height"), shot.size, strict=True)))
-    page.goto(server.url + shot.address)
-    page.get_by_text("Limit:").wait_for(timeout=60_000)
-    page.wait_for_timeout(2500)
-    if shot.run:
-        page.get_by_role("button", name="Run the network").click()
-        page.get_by_text(re.compile("TOLERANCE|UNDECIDED|DIFFERS|EFFECT")).wait_for(timeout=240_000)
-    if shot.tab:
-        page.get_by_role("button", name=shot.tab, exact=True).click()
-    if shot.tab == "Bifurcations":
-        page.get_by_role("button", name="Follow the branches").click()
-    if shot.done:
-        page.get_by_text(shot.done).wait_for(timeout=240_000)
-        page.get_by_text("on their way").wait_for(state="hidden", timeout=240_000)
-    if shot.below:
-        page.evaluate("document.querySelector('.below').scrollIntoView()")
-    page.wait_for_timeout(2500)
-    image = page.screenshot()
-    page.close()
-    return image
-
-
-def smaller(image):
-    """A PNG in at most 256 colours: a third of its bytes, and no difference that one sees."""
-    made = io.BytesIO()
-    Image.open(io.BytesIO(image)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
-        made, "PNG", optimize=True
-    )
-    return made.getvalue()
-
-
 PLACE = """([name, row]) => {
   const views = Object.values(Bokeh.index);
   for (const view of views) for (const one of view.children?.() ?? []) views.push(one);
@@ -303,12 +323,9 @@ def diagram(results: Results, small: bool) -> None:
         page.wait_for_url("**?**", timeout=60_000)
         click = results.table("click", ("a click on the point at", ".6g"), "put into the address")
         click.add(value, page.url.split("?")[1])
-        page.wait_for_timeout(2000)
-        if not small:
-            page.screenshot(path=str(ROOT / "docs" / "explorer-spiking-bifurcations-light.png"))
 
 
-PARTS = (latency, pages, pictures, diagram)
+PARTS = (first_view, latency, sizes, heap, pages, diagram)
 
 if __name__ == "__main__":
     main(PARTS, __doc__)

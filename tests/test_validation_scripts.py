@@ -195,8 +195,9 @@ NEEDS = {
     ("validation/exported.py", "nest"): lambda: "NEST_PYTHON" in os.environ,
     **{("validation/exported.py", part): lambda: "BRIAN2_PYTHON" in os.environ for part in ("brian2", "brian2_more")},
     ("validation/spike_trains.py", "elephant"): lambda: "ELEPHANT_PYTHON" in os.environ,
+    ("benchmarks/explorer_pictures.py", "pictures"): lambda: Path("/usr/bin/chromium").exists(),
     **{("benchmarks/explorer.py", part): lambda: Path("/usr/bin/chromium").exists()
-       for part in ("latency", "pages", "pictures", "diagram")},
+       for part in ("first_view", "latency", "sizes", "heap", "pages", "diagram")},
 }  # fmt: skip
 """What a part needs of the machine."""
 

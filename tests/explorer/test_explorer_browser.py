@@ -18,7 +18,7 @@ from playwright.sync_api import sync_playwright
 
 import largen as ln
 from largen.explorer.settings import opening_of
-from largen.io.model_files import read_model, time_grid
+from largen.io.model_files import model_text, read_model, time_grid
 from largen.systems import system_class
 
 BROWSER = shutil.which("chromium") or "/usr/bin/chromium"
@@ -376,6 +376,74 @@ def test_axe_finds_nothing_serious_in_any_state_of_a_page(visit):
     page.get_by_label("mean_weight", exact=True).last.press("Enter")
     page.get_by_text("No limit here.").wait_for(timeout=PATIENCE)
     assert [one for one in found(page) if one[0] != "color-contrast"] == []  # what is greyed is out of date
+
+
+def axe_of(page):
+    """Findings in the present state of a page."""
+    page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    return page.evaluate(AXE)
+
+
+@pytest.mark.long
+def test_axe_finds_nothing_serious_while_a_page_solves_runs_is_cancelled_fails_and_is_out_of_date(visit, server):
+    page = visit("rate?n=8000&networks=64&seed=77")
+    page.get_by_text("Limit:").wait_for(timeout=PATIENCE)
+    page.get_by_role("button", name="Table").first.click()
+    page.get_by_role("region", name="mean").first.wait_for(timeout=PATIENCE)
+    assert axe_of(page) == []
+    page.get_by_role("button", name="Table").first.click()
+    own = server.children()
+    page.get_by_role("button", name="Run the network").click()
+    page.get_by_text(re.compile("^[1-9][0-9]* of 64 networks are done")).wait_for(timeout=PATIENCE)
+    assert axe_of(page) == []
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("Cancelled").wait_for(timeout=PATIENCE)
+    assert axe_of(page) == []
+    page.get_by_role("button", name="Run the network").click()
+    wait_until(lambda: server.children() - own)
+    for pid in server.children() - own:
+        os.kill(pid, signal.SIGKILL)
+    page.get_by_text("The process ended with status").wait_for(timeout=PATIENCE)
+    assert axe_of(page) == []
+    for pid in own:
+        os.kill(pid, signal.SIGSTOP)  # a limit that takes long
+    try:
+        page.get_by_role("slider", name="gamma").press("ArrowRight")
+        page.get_by_text("Solving the limit").wait_for(timeout=PATIENCE)
+        assert [one for one in axe_of(page) if one[0] != "color-contrast"] == []  # what is greyed is out of date
+    finally:
+        for pid in own:
+            os.kill(pid, signal.SIGCONT)
+    page.get_by_text("Limit:").wait_for(timeout=PATIENCE)
+    page = visit("rate?n=200&networks=3")
+    page.get_by_role("button", name="Run the network").click()
+    page.get_by_text("comparisons").wait_for(timeout=PATIENCE)
+    page.get_by_role("slider", name="gamma").press("ArrowRight")
+    page.get_by_text("This verdict is that of the model before").wait_for(timeout=PATIENCE)
+    assert axe_of(page) == []
+
+
+LONG_NAMES = ("excitatory_neurons_of_layer_4_that_nobody_will_ever_read_to_the_end_of_their_name" * 3, "ünï.ж+-_")
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("default")
+def test_names_of_populations_of_any_length_and_alphabet_neither_break_nor_widen_the_page(visit):
+    page = visit("rate_populations")
+    page.get_by_text("Limit:").wait_for(timeout=PATIENCE)
+    text = model_text(read_model("excitatory_inhibitory").replace(labels=LONG_NAMES))
+    page.get_by_role("button", name="Files, text and link").click()
+    page.locator("input[type=file]").set_input_files(
+        {"name": "x.yaml", "mimeType": "text/yaml", "buffer": text.encode()}
+    )
+    page.get_by_role("slider", name=f"fractions[{LONG_NAMES[0]}]").wait_for(timeout=PATIENCE)
+    page.get_by_text("Limit:").wait_for(timeout=PATIENCE)
+    assert len(drawn(page, f"mean limit{LONG_NAMES[1]}")[0]) > 2
+    for width in (390, 768, 1440, 2560):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(500)
+        assert page.evaluate(TOO_WIDE) == []
+    assert axe_of(page) == []
 
 
 @pytest.mark.long

@@ -4,9 +4,11 @@ import functools
 import json
 import re
 import xml.etree.ElementTree as ET
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import largen as ln
 from largen.checks import InputError
@@ -15,8 +17,10 @@ from largen.explorer.jobs import Failure, Jobs
 from largen.explorer.page import Page
 from largen.explorer.picture import picture_of
 from largen.explorer.runner import Finished
+from largen.explorer.server import _limit_key, kept_limits
 from largen.explorer.settings import opening_of, run_of
-from largen.explorer.solvers import Answer, answer, limit_of
+from largen.explorer.solvers import Answer, Solvers, answer, limit_of
+from largen.explorer.store import Store
 from largen.io.model_files import model_text, read_model, time_grid
 
 HOSTILE = ("<img src=x onerror=alert(1)>", '"]}', "a|b", "${7}", "a\nb", "'; import os #", "</script>")
@@ -237,3 +241,33 @@ def test_an_exported_page_names_the_run_of_its_verdict():
     page.runner.now = Finished(page.state)
     page.take({"name": "networks", "text": "4"})
     assert "&quot;networks&quot;: 8" in page.sharing.html().getvalue().decode()
+
+
+def test_the_first_limits_are_kept_for_the_next_start_and_only_for_the_same_model(tmp_path):
+    store, model = Store(tmp_path), ln.RateNetwork()
+    assert kept_limits({"rate": model}, store) is None
+    found = known_limit("correlated")
+    store.put(_limit_key(model), found)
+    kept = kept_limits({"rate": model}, store)
+    xr.testing.assert_identical(kept["rate"], found)
+    assert kept_limits({"rate": model.replace(gamma=0.25)}, store) is None
+    assert kept_limits({"rate": model, "other": ln.RateNetwork(gamma=0.5)}, store) is None
+
+
+def test_a_process_compiles_only_while_nobody_asks():
+    solvers, given = Solvers.__new__(Solvers), []
+    worker = SimpleNamespace(take=None, warm=[], owner=None)
+
+    def give(owner, question, take):
+        given.append(question)
+        worker.take = take
+
+    worker.give = give
+    solvers._workers, solvers._waiting = [worker], {}
+    solvers.warm([("first", ()), ("second", ())])
+    solvers.ask("me", len, ("ab",), given.append)
+    assert given == [("first", ())]
+    solvers._deliver(worker, Answer(None, ""))
+    assert given[1:] == [(len, ("ab",))]
+    solvers._deliver(worker, Answer(2, ""))
+    assert given[2:] == [Answer(2, ""), ("second", ())] or given[2:] == [("second", ()), Answer(2, "")]

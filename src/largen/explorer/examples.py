@@ -2,11 +2,14 @@
 
 import functools
 import html
+import json
 from collections.abc import Mapping
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from largen.checks import InputError
 from largen.io.model_files import examples, parse_model, read_model
+from largen.plot.common import EXCITATORY, colours
 from largen.system import AbstractSystem
 
 
@@ -51,6 +54,31 @@ def model_of(text: str) -> AbstractSystem:
     return parse_model(text, "The file")[0]
 
 
+@functools.cache
+def thumbnails() -> Mapping[str, Mapping[str, Any]]:
+    """What the thumbnails of the examples are drawn from (`benchmarks/explorer.py thumbnails` makes them)."""
+    return json.loads((Path(__file__).parent / "thumbnails.json").read_text(encoding="utf-8"))
+
+
+def thumbnail_svg(drawn: Mapping[str, Any]) -> str:
+    """A small picture: a line a population, or a map of cells whose digits say how dark they are."""
+    if not drawn:
+        return ""
+    if "map" in drawn:
+        rows = drawn["map"]
+        wide, high = 240 / len(rows[0]), 96 / len(rows)
+        marks = "".join(
+            f'<rect x="{k * wide:.1f}" y="{j * high:.1f}" width="{wide + 0.3:.1f}" height="{high + 0.3:.1f}" '
+            f'opacity="{int(digit) / 9:.2f}"/>'
+            for j, row in enumerate(rows) for k, digit in enumerate(row) if digit != "0"
+        )  # fmt: skip
+        marks = f'<g fill="{EXCITATORY[0]}">{marks}</g>'
+    else:
+        tints = colours(list(drawn)) if list(drawn) != [""] else {"": EXCITATORY[0]}
+        marks = "".join(f'<path d="{html.escape(path)}" stroke="{tints[label]}"/>' for label, path in drawn.items())
+    return f'<svg viewBox="0 0 240 96" aria-hidden="true">{marks}</svg>'
+
+
 def gallery_html(here: str) -> str:
     """A list of links to all examples.
 
@@ -60,6 +88,7 @@ def gallery_html(here: str) -> str:
     items = []
     for one in gallery().values():
         current = ' aria-current="true"' if one.name == here else ""
-        words = html.escape(one.words)
-        items.append(f'<li><a href="{one.system}?example={one.name}"{current}>{html.escape(one.name)}</a> {words}</li>')
+        words, drawn = html.escape(one.words), thumbnail_svg(thumbnails().get(one.name, {}))
+        link = f'<a href="{one.system}?example={one.name}"{current}>{html.escape(one.name)}</a>'
+        items.append(f"<li>{drawn}<p>{link} {words}</p></li>")
     return f'<ul class="gallery">{"".join(items)}</ul>'

@@ -51,7 +51,7 @@ def table_html(view: View) -> str:
         heads = [x, *columns] if len(columns) > 1 else [x, f"{y}, {next(iter(columns))}"]
         found.append(_table(title, heads, [points, *columns.values()]))
     for name, source in view.sources.items():
-        data: Mapping[str, Any] = source.data
+        data: Any = source.data
         if "image" in data and len(data["image"]):
             found.append(_map(f"{title}: {view.words.get(name, name)}", data, x, y))
         elif "xs" in data and len(data["xs"]):
@@ -66,7 +66,7 @@ def _curves(view: View) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Abscissae with the curves over them, by name."""
     found: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
     for name, source in view.sources.items():
-        data: Mapping[str, Any] = source.data
+        data: Any = source.data
         if "x" not in data or "image" in data or not len(data["x"]):
             continue
         points = np.asarray(data["x"], float)

@@ -20,7 +20,7 @@ from largen.explorer.jobs import Jobs
 from largen.explorer.links import OTHERS, THEMES, read_link, write_link
 from largen.explorer.picture import picture_of
 from largen.explorer.runner import Finished, Runner
-from largen.explorer.settings import opening_of
+from largen.explorer.settings import limit_options_of, opening_of
 from largen.explorer.sharing import Sharing
 from largen.explorer.solvers import Answer, Here, limit_of
 from largen.explorer.stage import LATE, Stage
@@ -294,7 +294,7 @@ class Page:
         self._asked, self._again, self.refused = self.state, False, ""
         asked, model = self.state, self.state.model
         n = asked.run.n if model.reference_size is not None else None
-        args = (model, self.times, self.opening.limit_options, n)
+        args = (model, self.times, limit_options_of(model), n)
         self.after(LATE, functools.partial(self._say_late, asked))
         self.solver.ask(self, limit_of, args, self.later(functools.partial(self._answered, asked)))
 

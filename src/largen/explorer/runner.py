@@ -10,7 +10,7 @@ import xarray as xr
 from largen.checks import InputError, LimitError
 from largen.explorer.buttons import Button
 from largen.explorer.jobs import AllRealisations, Comparison, Event, Failure, Job, Network, Progress, Realisation
-from largen.explorer.settings import MOST_REALISATIONS
+from largen.explorer.settings import MOST_REALISATIONS, record_of
 from largen.explorer.state import State, same_network
 from largen.explorer.verdict import remedy, verdict_html
 from largen.io.model_files import time_grid
@@ -92,10 +92,10 @@ class Runner:
                 self.waits = state
                 self.say("The limit of these parameters is solved first ...")
                 return
-            opening, run = page.opening, state.run
+            opening, run, asked = page.opening, state.run, record_of(state.model)
             assert page.limit is not None  # the page has the limit of this state
             task = Network(
-                state.model, time_grid(0.0, run.duration, opening.step), run.n, run.networks, run.seed, opening.record,
+                state.model, time_grid(0.0, run.duration, opening.step), run.n, run.networks, run.seed, asked,
                 page.limit, page.options, opening.network_options, page.store,
             )  # fmt: skip
             self.job = page.jobs.submit(task, page.later(self.poll))

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import urllib.parse
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,9 +24,9 @@ from largen.explorer.jobs import Jobs
 from largen.explorer.layout import roots_of
 from largen.explorer.links import THEMES
 from largen.explorer.page import Page
-from largen.explorer.settings import opening_of, run_of
+from largen.explorer.settings import limit_options_of, opening_of, run_of
 from largen.explorer.solvers import Solvers, limit_of, portrait_of
-from largen.explorer.store import Store
+from largen.explorer.store import Store, key
 from largen.explorer.stories import stories_html
 from largen.explorer.views_plane import PhasePlane
 from largen.explorer.words import Words
@@ -34,9 +34,12 @@ from largen.io.model_files import read_model, time_grid
 from largen.system import AbstractSystem, pictures
 from largen.systems import SYSTEMS, system_class
 
+PACKAGE = Path(__file__).parents[1]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POLL = 150
 """ms between two looks at running jobs and at closed tabs."""
+WARM = 2.0
+"""Seconds after which the workers begin to compile: the first page is drawn before."""
 CLOSED = 5_000
 """ms after which a tab that has gone does not come back: its session ends, and its jobs with it."""
 UNOPENED = 120_000
@@ -75,6 +78,7 @@ class Served(NamedTuple):
         store: Where what was computed is kept.
         limits: The first limit of every system.
         portrait: What a worker may compile before it is asked for.
+        warm: What every worker has still to compile, where the limits were kept from before.
     """
 
     jobs: Jobs
@@ -82,6 +86,7 @@ class Served(NamedTuple):
     store: Store
     limits: Mapping[str, xr.Dataset]
     portrait: tuple[Any, ...] | None
+    warm: Sequence[tuple[Any, ...]]
 
 
 def serve(
@@ -118,11 +123,21 @@ def serve(
     store, jobs = Store(), Jobs()
     store.trim()
     gallery()  # read once, before the first page asks for it
-    say(f"Preparing the limits of {len(models)} systems (a first run compiles for some seconds) ...")
     solver = Solvers(max(1, min(2, os.cpu_count() or 1)))
     try:
-        limits = solver.prepare(first_limits, (models,))
-        shared = Served(jobs, solver, store, limits, _portrait(models, limits))
+        limits = kept_limits(models, store)
+        warm: list[tuple[Any, ...]] = [
+            (first_limits, ({name: models[name]},)) for name in (first, *(models.keys() - {first}))
+        ]
+        if limits is None:
+            say(f"Preparing the limits of {len(models)} systems (a first run compiles for some seconds) ...")
+            limits, warm = solver.prepare(first_limits, (models,)), []
+            for system, found in limits.items():
+                store.put(_limit_key(models[system]), found)
+        portrait = _portrait(models, limits)
+        if warm and portrait is not None:
+            warm.append((portrait_of, portrait))
+        shared = Served(jobs, solver, store, limits, portrait, warm)
         pages = {system: _maker(names[system], one, shared) for system, one in models.items()}
         _serve(pages | {"/": pages[first]}, shared, port, address, show, say)
     finally:
@@ -156,8 +171,24 @@ def first_limits(models: Mapping[str, AbstractSystem]) -> dict[str, xr.Dataset]:
         opening = opening_of(model)
         times = time_grid(0.0, opening.stop, opening.step)
         n = run_of(model).n if model.reference_size is not None else None
-        found[system] = limit_of(model, times, opening.limit_options, n)
+        found[system] = limit_of(model, times, limit_options_of(model), n)
     return found
+
+
+def kept_limits(models: Mapping[str, AbstractSystem], store: Store) -> dict[str, xr.Dataset] | None:
+    """The limits of `first_limits`, where all were kept by a server before: its pages then open at once."""
+    found = {system: store.get(_limit_key(model)) for system, model in models.items()}
+    kept = {system: one for system, one in found.items() if one is not None}
+    return kept if len(kept) == len(models) else None
+
+
+def _limit_key(model: AbstractSystem) -> str | None:
+    """Name under which the first limit of a model is kept: another one when any file of largen changes."""
+    files = sorted(
+        (str(path.relative_to(PACKAGE)), path.stat().st_size, path.stat().st_mtime_ns) for path in PACKAGE.rglob("*.py")
+    )
+    opening = opening_of(model)
+    return key("first limit", model, opening.stop, opening.step, limit_options_of(model), run_of(model).n, files)
 
 
 def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, show: bool, say: Any) -> None:
@@ -192,7 +223,8 @@ def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, sh
 
     looks = PeriodicCallback(look, POLL)
     looks.start()
-    if shared.portrait is not None:
+    server.io_loop.call_later(WARM, shared.solver.warm, shared.warm)
+    if shared.portrait is not None and not shared.warm:
         shared.solver.ask("warm", portrait_of, shared.portrait, lambda found: None)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.io_loop.add_callback_from_signal(server.io_loop.stop))
@@ -293,8 +325,8 @@ def _page(name: str, model: AbstractSystem, shared: Served) -> Any:
         "stories": stories_html(),
     }  # fmt: skip
     roots = roots_of(page)
-    for key, value in (variables | {"named": list(roots)}).items():
-        template.add_variable(key, value)
+    for word, value in (variables | {"named": list(roots)}).items():
+        template.add_variable(word, value)
     for root, content in roots.items():
         template.add_panel(root, content)
     return template

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from largen.checks import InputError, integer, real, seed_number, shown
-from largen.system import AbstractSystem
+from largen.system import AbstractSystem, pictures
 from largen.system.pictures import Opening
 
 MOST_REALISATIONS = 64
@@ -42,6 +42,25 @@ def run_of(model: AbstractSystem) -> Run:
     opening = opening_of(model)
     own = model.reference_size
     return Run(opening.stop, own if own is not None and own <= opening.most else opening.n, 8, 1)
+
+
+def limit_options_of(model: AbstractSystem) -> dict[str, Any]:
+    """Options of a model's limit with what it records: with `space` the activity of its patches."""
+    opening, maps = opening_of(model), maps_of(model)
+    return {**opening.options, "record": maps} if maps else opening.limit_options
+
+
+def record_of(model: AbstractSystem) -> tuple[str, ...]:
+    """What the first realisation of a model's network records."""
+    return (*opening_of(model).record, *maps_of(model))
+
+
+def maps_of(model: AbstractSystem) -> tuple[str, ...]:
+    """Observables of patches that a model declares maps of; none where it has no `space`."""
+    if getattr(model, "space", None) is None:
+        return ()
+    shown = (one for row in model.views.values() for one in row if isinstance(one, pictures.ActivityMap))
+    return tuple(dict.fromkeys(one.observable for one in shown))
 
 
 def check_run(opening: Opening, unit: str, duration: Any, n: Any, networks: Any, seed: Any) -> Run:

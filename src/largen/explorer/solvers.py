@@ -105,6 +105,7 @@ class _Worker:
         self.owner: Any = None
         self.take: Callable[[Answer], Any] | None = None
         self.since, self.compiled = 0.0, 0.0
+        self.warm: list[tuple[Any, ...]] = []
 
     def give(self, owner: Any, question: tuple[Any, ...], take: Callable[[Answer], Any]) -> None:
         self.owner, self.take, self.since, self.compiled = owner, take, time.monotonic(), 0.0
@@ -180,6 +181,12 @@ class Solvers:
             raise InputError(found[0].message)
         return found[0].content
 
+    def warm(self, questions: Sequence[tuple[Any, ...]]) -> None:
+        """Have every process answer questions while nobody asks it anything, for what they compile."""
+        for worker in self._workers:
+            worker.warm = list(questions)
+        self._advance()
+
     def attach(self, loop: Any) -> None:
         """Answer from now on within a Tornado loop."""
         from tornado.ioloop import PeriodicCallback
@@ -217,6 +224,8 @@ class Solvers:
             if worker.take is None and self._waiting:
                 owner = next(iter(self._waiting))
                 worker.give(owner, *self._waiting.pop(owner))
+            elif worker.take is None and worker.warm:
+                worker.give(None, worker.warm.pop(0), _nobody)
 
     def _listen(self, worker: _Worker) -> None:
         self._loop.add_handler(worker.answers.fileno(), lambda *_: self._collect(worker), self._loop.READ)

@@ -183,5 +183,5 @@ def _framed(view: View) -> Any:
     if view.about and not fixed:
         under.insert(0, Words(view.about, aside=True, margin=0))
     look: dict[str, Any] = {"width": view.figure.width} if fixed else {"sizing_mode": "stretch_width"}
-    view.frame = pn.Column(pane, *under, margin=(0, 0, 12, 0), **look)
+    view.frame = pn.Column(*view.controls, pane, *under, margin=(0, 0, 12, 0), **look)
     return view.frame

@@ -46,6 +46,7 @@ class View(abc.ABC):
         self._pinned: list[Any] = []
         self.words: dict[str, str] = {}  # what a source holds
         self.frame: Any = None  # what holds the figure and its description on a page
+        self.controls: list[Any] = []  # what stands above the figure
         self.table: Any = None  # the numbers behind the figure, on a page
 
     def source(self, name: str, *columns: str) -> ColumnDataSource:

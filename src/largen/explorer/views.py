@@ -8,6 +8,7 @@ from largen.explorer.view import Pictured, Series, View
 from largen.explorer.views_covariance import AgainstLag, Parts, Surface
 from largen.explorer.views_eigenvalues import ComplexPlane, Growth
 from largen.explorer.views_plane import Curves, Orbit, PhasePlane
+from largen.explorer.views_space import ActivityMap
 from largen.explorer.views_spikes import Density, Raster, Spectrum
 from largen.system import AbstractSystem, pictures
 from largen.system.pictures import Picture
@@ -26,6 +27,7 @@ _KINDS: dict[type, type[Pictured]] = {
     pictures.Parts: Parts,
     pictures.AgainstLag: AgainstLag,
     pictures.Curves: Curves,
+    pictures.ActivityMap: ActivityMap,
 }
 
 

@@ -162,6 +162,18 @@ class Curves(NamedTuple):
     of: Callable[[Any], Mapping[str, tuple[Any, Any]]]
 
 
+class ActivityMap(NamedTuple):
+    """Activity of the patches of a ring against time, or of a sheet as a movie; for models with `space`.
+
+    Attributes:
+        observable: Observable of patches, dims (population, patch, time).
+        source: "limit" or "network".
+    """
+
+    observable: str
+    source: str
+
+
 class Distance(NamedTuple):
     """Distance between network and limit by component; for figures of a run that was compared."""
 
@@ -179,6 +191,7 @@ Picture = (
     | Parts
     | AgainstLag
     | Curves
+    | ActivityMap
     | Distance
 )
 

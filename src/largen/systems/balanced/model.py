@@ -26,7 +26,7 @@ from largen.system import (
     labels_of,
     split,
 )
-from largen.system.pictures import ComplexPlane, Growth, Opening, PhasePlane, Picture, Series
+from largen.system.pictures import ActivityMap, ComplexPlane, Growth, Opening, PhasePlane, Picture, Series
 from largen.systems.balanced import patches
 from largen.systems.balanced.gains import CustomGain, Logistic, Probit
 
@@ -92,6 +92,7 @@ class BalancedNetwork(AbstractFlowSystem):
             ),
             ComplexPlane("fast_eigenvalues_real", "fast_eigenvalues_imag", "fast eigenvalues in the complex plane"),
         ),
+        "Space": (ActivityMap("patch_mean", "limit"), ActivityMap("patch_mean", "network")),
     }
     observables: ClassVar[tuple[Observable, ...]] = (
         Observable("mean", ("population", "time"), "1", "mean state", yardstick=_NEURON_SD),

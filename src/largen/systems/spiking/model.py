@@ -24,7 +24,7 @@ from largen.system import (
     Yardstick,
     check_options,
 )
-from largen.system.pictures import Density, Distance, Opening, Orbit, Picture, Raster, Series, Spectrum
+from largen.system.pictures import ActivityMap, Density, Distance, Opening, Orbit, Picture, Raster, Series, Spectrum
 from largen.systems.spiking import presets, relations
 from largen.systems.spiking.discretisation import MIN_SUPPORT, Discretisation
 from largen.systems.spiking.fields import AbstractIntegrateAndFire
@@ -105,6 +105,7 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         "Spectra": (Spectrum(),),
         "Orbit": (Orbit("rate", smoothing=1.0),),
         "Voltage": (Density("voltage_density", "voltage density", "voltage"),),
+        "Space": (ActivityMap("patch_rate", "limit"), ActivityMap("patch_rate", "network")),
     }
 
     def finite_options(self, *, realisations: int, seed: int) -> dict[str, Any]:
