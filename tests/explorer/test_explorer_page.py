@@ -18,7 +18,7 @@ from largen.explorer.jobs import Jobs, Network
 from largen.explorer.links import read_link, write_link
 from largen.explorer.page import Page
 from largen.explorer.server import first_models
-from largen.explorer.stage import FADED
+from largen.explorer.stage import CLEAR, FADED
 from largen.explorer.state import first_state
 from largen.explorer.store import Store, key
 from largen.explorer.view import DYNAMIC, FROZEN, LIMIT, NETWORK, thin
@@ -80,7 +80,7 @@ def test_without_a_limit_nothing_uses_the_model_before_and_everything_says_so(jo
             callback()
     page.steps.step(-1)
     assert page.status.object.startswith("Limit: completed")
-    assert page.stage.box.styles == {}
+    assert page.stage.box.styles == CLEAR
 
 
 def test_a_bad_value_stays_in_its_box_with_its_error_and_nothing_is_run_or_saved_until_it_is_mended(rate_page):

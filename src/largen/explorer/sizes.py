@@ -214,7 +214,7 @@ class SizesTab(JobTab):
         self.state, self.curve, self._failed = _bare(state), None, ""
         self.view.show(None)
         self.view.mark(state.run.n)
-        self.pane.styles = {}
+        self.pane.styles = {"opacity": "1"}
 
     def take(self, events: Sequence[Event], done: bool) -> None:
         """Show the sizes that have come."""
@@ -250,7 +250,7 @@ class SizesTab(JobTab):
         old = self.state is not None and not same(self.state, _bare(self.page.state))
         if old and self.job is not None:
             self.cancel()
-        styles = {"opacity": "0.35"} if old and self.curve is not None else {}
+        styles = {"opacity": "0.35"} if old and self.curve is not None else {"opacity": "1"}
         if self.pane.styles != styles:
             self.pane.styles = styles
             self.words.object = "The figure is that of the model before: fill it in again." if old else self.said()

@@ -25,6 +25,8 @@ LATE = 700
 """ms after which what is still on its way is said to be, and what it replaces is greyed or put away."""
 FADED = {"opacity": "0.35"}
 """Style of figures that belong to other parameters."""
+CLEAR = {"opacity": "1"}
+"""Style of all others, said in full: a style that is only left out may stay in the browser."""
 
 
 class Stage:
@@ -157,7 +159,7 @@ class Stage:
         """Grey the figures that belong to other parameters."""
         self._faded = old
         own = self.tab.value in (SIZES, BRANCHES)  # say themselves to what they belong
-        styles = FADED if old and self.page.limit is not None and not own else {}
+        styles = FADED if old and self.page.limit is not None and not own else CLEAR
         if self.box.styles != styles:
             self.box.styles = styles
 
