@@ -22,6 +22,7 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 sys.path.insert(0, str(HERE))
 os.environ["IPYTHONDIR"] = str(HERE / "_ipython")
 os.environ |= {"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}  # commands print plain text
+os.environ["RECORDINGS"] = str(HERE / "recordings")
 os.environ["SLURM_EXAMPLE"] = str(EXAMPLES / "slurm" / "sweep.py")
 
 from jupyter_cache import get_cache  # noqa: E402
