@@ -5,7 +5,7 @@ What:     (sets) six parameter sets, 20 seeds of 5 s each, with synchrony (SSI) 
           literature beside their reductions. The plain kernel and quenched graphs are in network_kernels.py, the
           speed in benchmarks/speed.py.
 Source:   Chang, Li, Wang, Tao & Xiao 2024 (arXiv 2411.14801); reference values: 10 seeds of 5 s of another program.
-Run time: about a minute of CPU time on one core each; published three.
+Run time: about a minute of CPU time on one core each; published two.
 Command:  python validation/spiking_network.py sets|sizes|published
 """
 
@@ -68,7 +68,7 @@ def sizes(results: Results, small: bool) -> None:
 PUBLISHED = {  # preset: dt (ms), duration (ms), realisations, rates elsewhere
     "brunel": (0.1, 1200.0, 2, "37.25 by Siegert's formula at this dt, 37.4 to 37.6 in NEST"),
     "kicks": (0.05, 1500.0, 24, "22.5, 57.9: the authors' recording (Cai et al. 2021)"),
-    "sheet_mean": (0.1, 1500.0, 24, ""),
+    "sheet_mean": (0.1, 1000.0, 4, ""),
 }
 
 

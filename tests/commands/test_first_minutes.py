@@ -23,7 +23,12 @@ except SystemExit:
     pass
 print([name for name in {HEAVY} if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning:typer", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 

@@ -309,7 +309,7 @@ def test_a_network_runs_is_downloaded_is_cancelled_and_ends_with_its_tab(visit, 
     page.get_by_text("Starting a process").wait_for(timeout=PATIENCE)
     wait_until(lambda: len(server.children()) > len(own))
     page.close()
-    wait_until(lambda: len(server.children()) <= len(own))  # a solver that was ended has another number
+    wait_until(lambda: len(server.children()) <= len(own), 180)  # a solver that was ended has another number
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def networks(job: "Job") -> str:
 
 
 def needs(job: "Job", workers: int, record: tuple[str, ...]) -> str:
-    """Say what memory and time a job's networks will take."""
+    """Say what memory and time a job's networks will take; refuse them if the memory is not there."""
     from largen.checks import integer
     from largen.runtime.memory import in_words
     from largen.simulation import NetworkWork
@@ -61,6 +61,7 @@ def needs(job: "Job", workers: int, record: tuple[str, ...]) -> str:
     with finite_arithmetic(job.model):
         work = NetworkWork(job.model, job.times, n, count, workers, job.method, record, options)
         plan = work.plan()
+        work.require_memory(plan)
     seconds = work.seconds(plan)
     return f"about {in_words(work.bytes(plan, count))}{'' if seconds is None else f', {_duration(seconds)}'}"
 
