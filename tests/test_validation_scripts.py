@@ -27,7 +27,7 @@ PAGES |= {name: ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGE
 QUICK = {
     "validation/rate_theory.py": {"extrapolation", "one_draw", "stay_correlated", "fixed_point", "figures"},
     "validation/rate_transition.py": {"theory", "networks"},
-    "validation/spiking_network.py": {"sets", "sizes", "published"},
+    "validation/spiking_network.py": {"sets", "sizes"},
 }
 """Parts that take a few seconds at their small size, compilation included."""
 

@@ -265,6 +265,7 @@ def test_the_chain_fires_as_the_reduction_in_the_mean_and_with_the_variance_of_i
     assert np.array_equal(again.rate.values, found.rate.values)
 
 
+@pytest.mark.long
 def test_the_chain_takes_large_kicks_one_by_one():
     # As above: 800 bins of 1 ms each, six standard errors. Gaussian noise would be off by twice as much.
     model = ln.SpikingNetwork(**LEAKY | {"size": (2000, 500)}, external="poisson")
