@@ -39,13 +39,18 @@ WHAT = {
     "balanced": "limit, 10 time constants, 200 times",
     "rate": "limit, 20 steps, 6 lags",
 }
-PRESS = """([name, count, pause]) => new Promise(resolve => {
+FIND = """name => {
   const source = Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m);
   const handles = [];
   const walk = root => { for (const e of root.querySelectorAll("*")) {
     if (e.classList.contains("slider")) handles.push(e);
     if (e.shadowRoot) walk(e.shadowRoot); } };
   walk(document);
+  return [source, handles];
+}"""
+"""Finds a figure's source by its name, and the sliders of the page."""
+PRESS = """([name, count, pause]) => new Promise(resolve => {
+  const [source, handles] = (FIND)(name);
   const found = [];
   let begun = 0;
   const press = () => {
@@ -59,7 +64,7 @@ PRESS = """([name, count, pause]) => new Promise(resolve => {
     if (found.length >= count) resolve(found); else setTimeout(press, pause);
   })));
   press();
-})"""
+})""".replace("FIND", FIND)
 
 
 class Server:
@@ -214,12 +219,7 @@ def heap(results: Results, small: bool) -> None:
 
 
 SWING = """([name, count]) => new Promise(resolve => {
-  const source = Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m);
-  const handles = [];
-  const walk = root => { for (const e of root.querySelectorAll("*")) {
-    if (e.classList.contains("slider")) handles.push(e);
-    if (e.shadowRoot) walk(e.shadowRoot); } };
-  walk(document);
+  const [source, handles] = (FIND)(name);
   let moved = 0, waits = false;
   const go = () => {
     const key = Math.floor(moved / 10) % 2 ? "ArrowLeft" : "ArrowRight";
@@ -233,25 +233,21 @@ SWING = """([name, count]) => new Promise(resolve => {
   });
   source.properties.data.change.connect(seen);
   go();
-})"""
+})""".replace("FIND", FIND)
 """Moves a slider to and fro, each move after the answer to the last."""
 
 
 MOVE = """name => {
   if (!window.watched) {
     window.watched = true;
-    const source = Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m);
+    const [source, handles] = (FIND)(name);
+    window.handles = handles;
     source.properties.data.change.connect(() => { window.took ??= performance.now() - window.begun; });
-    window.handles = [];
-    const walk = root => { for (const e of root.querySelectorAll("*")) {
-      if (e.classList.contains("slider")) handles.push(e);
-      if (e.shadowRoot) walk(e.shadowRoot); } };
-    walk(document);
   }
   window.took = null;
   window.begun = performance.now();
   handles[0].dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowRight", bubbles: true}));
-}"""
+}""".replace("FIND", FIND)
 
 
 def pages(results: Results, small: bool) -> None:

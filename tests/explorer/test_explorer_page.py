@@ -18,10 +18,9 @@ from largen.explorer.jobs import Jobs, Network
 from largen.explorer.links import read_link, write_link
 from largen.explorer.page import Page
 from largen.explorer.server import first_models
-from largen.explorer.stage import CLEAR, FADED
 from largen.explorer.state import first_state
 from largen.explorer.store import Store, key
-from largen.explorer.view import DYNAMIC, FROZEN, LIMIT, NETWORK, thin
+from largen.explorer.view import CLEAR, DYNAMIC, FADED, FROZEN, LIMIT, NETWORK, thin
 from largen.io.model_files import model_text, read_model
 from largen.plot.common import EXCITATORY, INHIBITORY
 from largen.systems import SYSTEMS

@@ -56,7 +56,7 @@ def model_of(text: str) -> AbstractSystem:
 
 @functools.cache
 def thumbnails() -> Mapping[str, Mapping[str, Any]]:
-    """What the thumbnails of the examples are drawn from (`benchmarks/explorer.py thumbnails` makes them)."""
+    """What the thumbnails of the examples are drawn from (`benchmarks/explorer_pictures.py thumbnails` makes them)."""
     return json.loads((Path(__file__).parent / "thumbnails.json").read_text(encoding="utf-8"))
 
 

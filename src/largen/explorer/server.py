@@ -1,6 +1,7 @@
 """The explorer's server: one page per system, sessions that never see each other, jobs that end with their tab."""
 
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -184,11 +185,15 @@ def kept_limits(models: Mapping[str, AbstractSystem], store: Store) -> dict[str,
 
 def _limit_key(model: AbstractSystem) -> str | None:
     """Name under which the first limit of a model is kept: another one when any file of largen changes."""
-    files = sorted(
-        (str(path.relative_to(PACKAGE)), path.stat().st_size, path.stat().st_mtime_ns) for path in PACKAGE.rglob("*.py")
-    )
     opening = opening_of(model)
-    return key("first limit", model, opening.stop, opening.step, limit_options_of(model), run_of(model).n, files)
+    return key("first limit", model, opening.stop, opening.step, limit_options_of(model), run_of(model).n, _files())
+
+
+@functools.cache
+def _files() -> list[tuple[str, int, int]]:
+    """Every file of largen with its size and the time of its last change (ns)."""
+    found = ((path.relative_to(PACKAGE), path.stat()) for path in PACKAGE.rglob("*.py"))
+    return sorted((str(path), about.st_size, about.st_mtime_ns) for path, about in found)
 
 
 def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, show: bool, say: Any) -> None:

@@ -15,7 +15,7 @@ from largen.explorer.figure_table import FigureTable
 from largen.explorer.job_tab import JobTab
 from largen.explorer.jobs import Event, Failure, Sized
 from largen.explorer.state import State, same
-from largen.explorer.view import LIMIT, NETWORK, View
+from largen.explorer.view import CLEAR, FADED, LIMIT, NETWORK, View
 from largen.explorer.words import Words
 from largen.system import AbstractSystem
 
@@ -214,7 +214,7 @@ class SizesTab(JobTab):
         self.state, self.curve, self._failed = _bare(state), None, ""
         self.view.show(None)
         self.view.mark(state.run.n)
-        self.pane.styles = {"opacity": "1"}
+        self.pane.styles = CLEAR
 
     def take(self, events: Sequence[Event], done: bool) -> None:
         """Show the sizes that have come."""
@@ -250,7 +250,7 @@ class SizesTab(JobTab):
         old = self.state is not None and not same(self.state, _bare(self.page.state))
         if old and self.job is not None:
             self.cancel()
-        styles = {"opacity": "0.35"} if old and self.curve is not None else {"opacity": "1"}
+        styles = FADED if old and self.curve is not None else CLEAR
         if self.pane.styles != styles:
             self.pane.styles = styles
             self.words.object = "The figure is that of the model before: fill it in again." if old else self.said()

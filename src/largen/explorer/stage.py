@@ -11,7 +11,7 @@ from largen.explorer.diagrams import Diagrams
 from largen.explorer.figure_table import FigureTable
 from largen.explorer.sizes import SizesTab
 from largen.explorer.solvers import Answer, portrait_of
-from largen.explorer.view import View
+from largen.explorer.view import CLEAR, FADED, View
 from largen.explorer.views import views_of
 from largen.explorer.words import Words
 from largen.system import AbstractFlowSystem
@@ -23,10 +23,6 @@ BRANCHES = "Bifurcations"
 SIZES = "Distance and n"
 LATE = 700
 """ms after which what is still on its way is said to be, and what it replaces is greyed or put away."""
-FADED = {"opacity": "0.35"}
-"""Style of figures that belong to other parameters."""
-CLEAR = {"opacity": "1"}
-"""Style of all others, said in full: a style that is only left out may stay in the browser."""
 
 
 class Stage:

@@ -19,6 +19,10 @@ MOST_BLOCKS = 500
 """Points of a network's mean, averaged over equal blocks of time where there are more: single steps are noise."""
 NETWORK = "#8c8c8c"  # seen on white and on black
 HEIGHT = 300
+FADED = {"opacity": "0.35"}
+"""Style of figures that belong to other parameters."""
+CLEAR = {"opacity": "1"}
+"""Style of all others, said in full: a style that is only left out may stay in the browser."""
 
 
 class View(abc.ABC):

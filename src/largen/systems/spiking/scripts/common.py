@@ -7,6 +7,7 @@ import numpy as np
 import largen
 from largen.checks import InputError, integer, real
 from largen.systems.spiking import constants as derived
+from largen.systems.spiking.relations import CONNECTIONS
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
@@ -130,4 +131,4 @@ def sizes(model: "SpikingNetwork") -> str:
 
 def graph_rule(model: "SpikingNetwork") -> str:
     """The field that says how many connections there are: probability, in_degree or synapses."""
-    return next(name for name in ("probability", "in_degree", "synapses") if getattr(model, name) is not None)
+    return next(name for name in CONNECTIONS if getattr(model, name) is not None)

@@ -35,10 +35,8 @@ def fix(
     """
     problem = prepare(model, times, discretisation, "auto", ())
     choice = choose(problem, discretisation.bin_width, orders, False)
-    depth = ROOM * settle(
-        problem, choice.orders, choice.cells, choice.depth, density=False, fixed=choice.fixed
-    ).depth  # fmt: skip
-    best = settle(problem, choice.orders, choice.cells, depth, density=False, fixed=choice.fixed)
+    needed = settle(problem, choice.orders, choice.cells, choice.depth, density=False, fixed=choice.fixed).depth
+    best = settle(problem, choice.orders, choice.cells, ROOM * needed, density=False, fixed=choice.fixed)
     lost = np.full((len(times) - 1, len(model.size)), np.nan)
 
     def same(other: "SpikingNetwork") -> bool:
