@@ -19,7 +19,7 @@ import largen as ln
 def figure(small=False):
     # Parameters
     balanced, rate = ln.BalancedNetwork(), ln.RateNetwork()
-    sizes = [100, 400] if small else [400, 1_600, 6_400, 25_600]
+    sizes = [100, 400] if small else [200, 800, 3_200, 12_800]
     draws = [6, 4] if small else [64, 32, 16, 8]
 
     # Run

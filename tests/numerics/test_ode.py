@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.linalg
 
 from largen.numerics import ode
 from largen.numerics.ode import Outcome, integrate
@@ -101,3 +102,37 @@ def test_implicit_root_and_its_derivatives():
         np.testing.assert_allclose(root(8.0), 2.0, rtol=1e-14)
         np.testing.assert_allclose(jax.grad(root)(8.0), 1 / 12, rtol=1e-12)
         np.testing.assert_allclose(jax.grad(jax.grad(root))(8.0), -2 / 9 / 32, rtol=1e-10)
+
+
+def follow(flow, start, at_rest, horizon, rtol, max_steps=10_000):
+    with jax.enable_x64(True):
+        options = {"rtol": rtol, "atol": 1e-14, "max_steps": max_steps}
+        rest = ode.follow_to_rest(flow, jnp.asarray(start), at_rest, horizon, **options)
+        return jax.tree.map(np.asarray, rest)
+
+
+def never(x):
+    return jnp.array(False)
+
+
+def test_the_way_to_rest_is_that_of_the_flow():
+    matrix, start = np.array([[-0.2, 3.0], [-2.0, -0.1]]), np.array([1.0, -0.5])
+    passed = follow(lambda x: matrix @ x, start, never, 3.0, 1e-9)
+    np.testing.assert_allclose(passed.state, scipy.linalg.expm(3.0 * matrix) @ start, rtol=1e-7)
+    assert not passed.reached
+    np.testing.assert_allclose(passed.time, 3.0, rtol=1e-8)
+    rest = follow(jnp.sin, start, lambda x: jnp.max(jnp.abs(jnp.sin(x))) < 1e-6, 1e3, 1e-9)
+    assert rest.reached
+    np.testing.assert_allclose(rest.state, [np.pi, -np.pi], atol=2e-6)
+    away = follow(lambda x: x**3, start, never, 1e3, 1e-9, max_steps=300)  # infinite at s = 1/2
+    assert not away.reached
+    assert away.steps == 300
+    assert 0.49 < away.time <= 0.5
+
+
+def test_the_way_to_rest_is_of_order_five():
+    """An error of a step that is 1/32 costs twice the steps, besides the short ones of the beginning."""
+    fine, middle, coarse = (
+        int(follow(lambda x: -x, np.ones(1), never, 4.0, rtol).steps) for rtol in (1e-11, 32e-11, 1024e-11)
+    )
+    assert 1.9 < (fine - middle) / (middle - coarse) < 2.1

@@ -28,7 +28,8 @@ def t_ppf(p: Any, dof: Any) -> Any:
 
 def chi2_sf(x: Any, dof: Any) -> Any:
     """P(X > x), X chi-squared with `dof` degrees of freedom."""
-    return special.chdtrc(_positive(dof), np.maximum(x, 0.0))
+    dof = _positive(dof)
+    return np.where(np.isnan(dof), np.nan, special.chdtrc(dof, np.maximum(x, 0.0)))[()]  # not so in SciPy 1.15
 
 
 def chi2_ppf(p: Any, dof: Any) -> Any:

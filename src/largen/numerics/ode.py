@@ -1,4 +1,4 @@
-"""Initial value problems of ordinary differential equations, by diffrax."""
+"""Initial value problems of ordinary differential equations by diffrax, and the way along a flow to its rest."""
 
 import enum
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, cast
 import diffrax
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optimistix as optx
 
 
@@ -115,3 +116,85 @@ def integrate(
         code=code,
         steps=solution.stats["num_steps"],
     )
+
+
+# Dormand & Prince 1980, table 2: the stages' weights (the last row is the solution of order 5) and the error's.
+_STAGES = np.array(
+    [
+        [0, 0, 0, 0, 0, 0],
+        [1 / 5, 0, 0, 0, 0, 0],
+        [3 / 40, 9 / 40, 0, 0, 0, 0],
+        [44 / 45, -56 / 15, 32 / 9, 0, 0, 0],
+        [19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729, 0, 0],
+        [9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656, 0],
+        [35 / 384, 0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84],
+    ]
+)
+_ERROR = np.array([71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40])
+
+
+class Rest(NamedTuple):
+    """Where a flow was left.
+
+    Attributes:
+        state: The state, shape (r,).
+        reached: Whether it is at rest.
+        time: Time along the flow.
+        steps: Number of steps tried.
+    """
+
+    state: jax.Array
+    reached: jax.Array
+    time: jax.Array
+    steps: jax.Array
+
+
+def follow_to_rest(
+    flow: Callable[[Any], jax.Array],
+    start: jax.Array,
+    at_rest: Callable[[Any], jax.Array],
+    horizon: Any,
+    *,
+    rtol: float,
+    atol: float,
+    max_steps: int,
+) -> Rest:
+    """Follow dx/ds = flow(x) by the method of Dormand & Prince until at_rest(x), the horizon or the last step.
+
+    Where only the end matters, and no derivative: one stage is traced in place of diffrax's whole solution, whose
+    compilation costs eight seconds.
+
+    Args:
+        flow: Right-hand side, shape (r,); nothing in it may carry derivatives.
+        start: Start, shape (r,).
+        at_rest: Whether a state counts as at rest.
+        horizon: Time along the flow at which to give up.
+        rtol: Relative tolerance of a step.
+        atol: Absolute tolerance of a step.
+        max_steps: Steps after which to give up.
+    """
+    stages = jnp.asarray(np.pad(_STAGES, ((0, 0), (0, 1))))
+
+    def slopes(x: jax.Array, h: jax.Array) -> jax.Array:
+        return jax.lax.fori_loop(
+            0, 7, lambda i, k: k.at[i].set(flow(x + h * (stages[i] @ k))), jnp.zeros((7, len(start)))
+        )
+
+    def going(carry: Any) -> jax.Array:
+        here, _ = carry
+        return ~here.reached & (here.time < horizon) & (here.steps < max_steps)
+
+    def step(carry: Any) -> Any:
+        here, h = carry
+        k = slopes(here.state, h)
+        new = here.state + h * (stages[6] @ k)
+        scale = atol + rtol * jnp.maximum(jnp.abs(here.state), jnp.abs(new))
+        error = jnp.sqrt(jnp.mean((h * (jnp.asarray(_ERROR) @ k) / scale) ** 2))
+        taken = error <= 1.0  # not where it is NaN
+        state = jnp.where(taken, new, here.state)
+        factor = jnp.where(jnp.isfinite(error), jnp.clip(0.9 * jnp.maximum(error, 1e-10) ** -0.2, 0.2, 10.0), 0.2)
+        end = Rest(state, at_rest(state), here.time + jnp.where(taken, h, 0.0), here.steps + 1)
+        return end, jnp.minimum(h * factor, jnp.maximum(horizon - end.time, 1e-9 * horizon))
+
+    begin = Rest(start, at_rest(start), jnp.zeros(()), jnp.zeros((), int))
+    return jax.lax.while_loop(going, step, (begin, 1e-9 * jnp.asarray(horizon)))[0]

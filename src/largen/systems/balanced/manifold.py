@@ -272,31 +272,24 @@ def _follow(imbalance: Any, args: Any, nodes: int, max_steps: int) -> tuple[jax.
     """Integrate the fast flow until it is at rest: the coordinates, whether it is, whether the steps ran out."""
     model, parts, strong, mean, variance = args
 
-    def margin(_: Any, x: Any, args: Any) -> jax.Array:
-        """Positive at rest."""
+    def at_rest(x: Any) -> jax.Array:
         inputs = jnp.abs(parts.coupling) @ rates(model.gain, mean + parts.basis @ x, variance, nodes)
         size = jnp.max(inputs + jnp.abs(parts.basis @ strong))
-        return _AT_REST * size - jnp.max(jnp.abs(parts.basis @ imbalance(x, args)))
+        return jnp.max(jnp.abs(parts.basis @ imbalance(x, args))) <= _AT_REST * size
 
-    start = jnp.zeros(len(strong))
     bound = jnp.stack([jnp.asarray(gain.bound) for gain in model.gain])
-    already = margin(0.0, start, args) >= 0
     horizon = 1e6 * (1.0 + jnp.max(jnp.abs(mean))) / jnp.max(jnp.abs(parts.coupling) @ bound)
-    times = jnp.stack([jnp.zeros(()), jnp.where(already, 1e-9, 1.0) * horizon])
-    path = ode.integrate(
-        lambda s, x, args: imbalance(x, args),
-        start,
-        times,
-        args,
+    end = ode.follow_to_rest(
+        lambda x: imbalance(x, args),
+        jnp.zeros(len(strong)),
+        at_rest,
+        horizon,
         rtol=1e-8,
         atol=1e-9,
-        event=margin,
-        locate=False,
         max_steps=max_steps,
     )
-    far = jnp.max(jnp.abs(parts.basis @ path.last)) > 100.0 * (1.0 + jnp.max(jnp.abs(mean)))
-    at_rest = already | (path.code == ode.Outcome.EVENT)
-    return jnp.where(already, start, path.last), at_rest, (path.code == ode.Outcome.MAX_STEPS_REACHED) & ~far
+    far = jnp.max(jnp.abs(parts.basis @ end.state)) > 100.0 * (1.0 + jnp.max(jnp.abs(mean)))
+    return end.state, end.reached, ~end.reached & (end.steps >= max_steps) & ~far
 
 
 def out_of_range(parts: Balance, drive: jax.Array) -> jax.Array:
