@@ -11,9 +11,11 @@ Law:      Kind: pending (half of them), pending with delays (a fifth), exponenti
           the strength. Exponential: in-degrees K, a spread of strengths of 0.2. All from seed 1. Networks that fire
           above 150 Hz are left out and said to be.
 Run time: about 10 CPU minutes for 64 networks.
-Command:  python validation/reduction.py networks, or chain (about 70 CPU minutes), or sizes (about 20)
+Command:  python validation/reduction.py networks, or chosen and microcircuit (minutes), chain (about 70 CPU minutes),
+          sizes (about 20)
 """
 
+import time
 import warnings
 
 import numpy as np
@@ -21,6 +23,7 @@ from spiking_reduction import DT, QUANTITIES, SETS, statistics
 from study import Results, estimate, main
 
 import largen as ln
+from largen.systems.spiking.presets import PUBLISHED_RATES
 
 # Parameters -----------------------------------------------------------------------------------------------------
 
@@ -134,6 +137,92 @@ def _summary(results, rows):
     table.add("median estimate (%)", float(np.median(100.0 * error[heard] / truth[heard])))
 
 
+# Chosen networks -----------------------------------------------------------------------------------------------
+
+TWO = {"size": (30_000, 10_000), "inhibitory": (False, True)}
+EXCITED, INHIBITED = {"size": (20_000,), "inhibitory": (False,)}, {"size": (20_000,), "inhibitory": (True,)}
+CHOSEN = (
+    (TWO, (0.98126, 3.792, 0.80776, 4.27006), (82.924, 62.659), (2.09382, 10.04174), np.inf, 4.7533),
+    (EXCITED, (0.0631,), (1592.439,), (4.90293,), 9.8312, 111.7949),
+    (TWO, (2.16198, 0.41645, 2.92626, 0.58235), (51.213, 350.578), (1.25702, 7.99576), 13.6552, 136.9289),
+    (TWO, (0.20401, 8.84224, 0.25291, 10.52438), (354.45, 44.208), (12.73376, 1.17941), np.inf, 5.46),
+    (INHIBITED, (7.78847,), (39.3,), (1.86589,), np.inf, 2.3209),
+    (TWO, (1.51045, 4.17522, 1.88985, 5.19315), (54.57, 68.943), (1.35005, 1.32251), 21.9052, 132.3843),
+    (TWO, (0.03803, 3.96538, 0.04094, 4.72682), (615.524, 30.177), (5.70953, 5.64212), np.inf, 1.4523),
+    (TWO, (0.47775, 3.26562, 0.61054, 4.53314), (215.477, 38.674), (14.44981, 2.97576), np.inf, 5.6882),
+    (INHIBITED, (1.02415,), (201.598,), (5.19133,), 9.9188, 141.2331),
+)
+"""Strengths [target, source], inputs and decay times (ms) by source, leak (ms), drive (kicks per ms)."""
+MICROCIRCUIT_START, MICROCIRCUIT_END = 300.0, 1300.0
+
+
+def chosen(results: Results, small: bool) -> None:
+    """Nine networks at the corners of the law above, and a sparse one at which orders matter most; errors in %."""
+    table = results.table(
+        "chosen", "inputs", "decay (ms)", "leak (ms)", "orders", "bin width", ("network (Hz)", ".2f", ".2f"),
+        ("quadrature, error (%)", "+.2f", ".2f"), ("its estimate (%)", ".2f"), ("joint, error (%)", "+.2f", ".2f"),
+    )  # fmt: skip
+    for fields, strength, inputs, decay, leak, drive in CHOSEN[4:5] if small else CHOSEN:
+        count = len(inputs)
+        model = ln.SpikingNetwork(
+            **fields, strength=np.reshape(strength, (count, count)), membrane_time=leak, external_rate=drive,
+            probability=np.tile(np.array(inputs) / fields["size"], (count, 1)), decay=np.tile(decay, (count, 1)),
+            refractory_time=2.0,
+        )  # fmt: skip
+        _beside(table, model, inputs, network_rates(model), ({},))
+    if not small:
+        model = sparse(400_000)
+        finer = {"orders": (8, 8), "bin_width": 4.0, "error": False}
+        _beside(table, model, (60, 20), network_rates(model), ({}, finer))
+
+
+def _beside(table, model, inputs, network, variants):
+    """Rows of the quadrature with several options beside a network's rates, in lists of populations."""
+    times, decay = np.arange(0.0, DURATION + 0.5), ", ".join(f"{tau:.1f}" for tau in np.asarray(model.decay)[0])
+    leak = float(np.min(model.membrane_time))
+    about = (", ".join(f"{x:.0f}" for x in inputs), decay, f"{leak:.1f}" if np.isfinite(leak) else "none")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        joint = late(ln.solve_limit(model, times, closure="joint"))
+    for options in variants:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ours = ln.solve_limit(model, times, closure="quadrature", **options)
+        error, attrs = ours.attrs.get("rate_error"), ours.attrs
+        table.add(
+            *about, str(tuple(attrs["orders"].tolist())), f"{attrs['bin_width']:.2f}",
+            [estimate(*pair) for pair in zip(*network, strict=True)],
+            [per_cent(*row) for row in zip(late(ours), *network, strict=True)],
+            None if error is None else (100.0 * error / network[0]).tolist(),
+            [per_cent(*row) for row in zip(joint, *network, strict=True)],
+        )  # fmt: skip
+
+
+def microcircuit(results: Results, small: bool) -> None:
+    """The cortical microcircuit, its annealed network and the published rates; CPU seconds per biological second."""
+    model = ln.SpikingNetwork.microcircuit(scale=0.05 if small else 1.0).replace(connectivity="annealed")
+    start, end = (100.0, 300.0) if small else (MICROCIRCUIT_START, MICROCIRCUIT_END)
+    times = np.arange(0.0, end + 0.5)
+    found = []
+    for seed in (1, 2):
+        rate = ln.simulate(model, times, seed=seed)["rate"].sel(time=slice(start + 0.5, None))
+        found.append(rate.mean(("realisation", "time")).values)
+    ln.solve_limit(model, np.array([0.0, 1.0]), closure="quadrature", error=False)  # compiles
+    cpu = time.process_time()
+    run = ln.solve_limit(model, times, closure="quadrature", error=False)
+    cpu = time.process_time() - cpu
+    ours = run["rate"].sel(time=slice(start + 0.5, None)).mean("time").values
+    table = results.table(
+        "microcircuit", "population", ("quadrature (Hz)", ".2f"), ("annealed network (Hz)", ".2f", ".2f"),
+        ("published, quenched (Hz)", ".2f"),
+    )  # fmt: skip
+    mean, error = np.mean(found, axis=0), np.std(found, axis=0, ddof=1) / np.sqrt(2.0)
+    for row in zip(model.populations, ours, mean, error, PUBLISHED_RATES, strict=True):
+        table.add(row[0], float(row[1]), estimate(row[2], row[3]), row[4])
+    table = results.table("microcircuit_cost", "orders", ("CPU s per s", ".2f"))
+    table.add(str(tuple(run.attrs["orders"].tolist())), cpu / end * 1e3)
+
+
 # The chain of a finite network ---------------------------------------------------------------------------------
 
 CHAIN_N, CHAIN_SEEDS, CHAIN_DURATION = 4000, 40, 5000.0
@@ -205,7 +294,7 @@ def sizes(results: Results, small: bool) -> None:
             table.add(n, of, orders, *(estimate(*pair) for pair in zip(values.mean(0), se, strict=True)))
 
 
-PARTS = (networks, chain, sizes)
+PARTS = (networks, chosen, microcircuit, chain, sizes)
 
 if __name__ == "__main__":
     main(PARTS, __doc__)

@@ -7,9 +7,12 @@ import numpy as np
 import plain_quadrature as plain
 import pytest
 from quadrature_tools import quadrature
-from scipy.special import binom
+from scipy.special import binom, factorial
 
 import largen as ln
+from largen.systems.spiking.reduction.quadrature.drive import Inputs
+from largen.systems.spiking.reduction.quadrature.state import MEAN, VARIANCE, new_output, new_state, new_work
+from largen.systems.spiking.reduction.quadrature.step import run_steps
 
 
 class Lattice:
@@ -118,3 +121,55 @@ def test_orders_converge_to_the_lattice(kind):
         errors.append(np.abs(spikes - expected).max())
     assert errors[0] > 5e-4
     assert all(b < max(a / 3, 1e-7) for a, b in itertools.pairwise(errors)), errors
+
+
+def weights(mean, excess, q, order, most):
+    """Weight [to, n, j] of j kicks in what order `to` takes of order n, from (S71) by a discrete Fourier transform.
+
+    With x -> (1-q) x + q y it reads exp((1-q) m x + (1-q)^2 d x^2/2) times G exp(d q (1-q) x y) sum_n a_n ((1-q) x +
+    q y)^n/n!, G = exp(m q y + d q^2 y^2/2), of which the coefficient of x^k/k! is wanted, as a function of u = 1 + y.
+    """
+    points = 1024
+    y = np.exp(2j * np.pi * np.arange(points) / points) - 1.0
+    out = np.zeros((order + 1, order + 1, points))
+    for k, n in np.ndindex(order + 1, order + 1):
+        terms = []
+        for i in range(max(k - n, 0), k + 1):
+            mixed, moved = (excess * q * (1 - q) * y) ** i / factorial(i), (q * y) ** (n - k + i)
+            terms.append(mixed * moved * binom(n, k - i) * (1 - q) ** (k - i))
+        found = np.exp(mean * q * y + excess * (q * y) ** 2 / 2) * sum(terms) * factorial(k) / factorial(n)
+        out[k, n] = np.fft.fft(found).real / points
+    return out[:, :, :most]
+
+
+@pytest.mark.parametrize("kind", ["excitation", "conductance", "current"])
+@pytest.mark.parametrize(("strength", "mean"), [(6.0, 5.0), (0.07, 300.0), (48.0, 4.0)])
+def test_a_release_is_the_sum_over_all_numbers_of_kicks(kind, strength, mean):
+    """Weak kicks, many of them (more than have images in advance), and kicks of half of the threshold; to 2e-10."""
+    tau, order, cells, below, dt = 3.0, 2, 10, 7, 0.5
+    model = ln.SpikingNetwork(
+        size=(50,), inhibitory=[kind != "excitation"], strength=[[strength]], probability=[[0.6]], decay=[[tau]],
+        external_rate=0.0, refractory_time=0.0, synapse="release",
+        inhibition="current" if kind == "current" else "conductance",
+    )  # fmt: skip
+    result = quadrature(model, dt, (order, order), cells, depth=0.7, dt=dt, every=1)
+    layout, rng = result.layout, np.random.default_rng(3)
+    width, q, excess = layout.row, 1 - np.exp(-dt / tau), -0.4 * mean
+    state, work = new_state(layout), new_work(layout)
+    before = rng.normal(size=(order + 1, 3, cells + below))
+    for degree in range(3):
+        state.families[0, :, degree * width : degree * width + cells + below] = before[:, degree]
+    state.moments[0, MEAN], state.moments[0, VARIANCE] = mean, excess
+    inputs = Inputs(*(np.zeros((1, 1)) for _ in range(4)))
+    run_steps(layout, state, work, inputs, new_output(layout, np.array([1])))
+
+    lattice = Lattice(model, 1, cells, below, dt)
+    expected, share = np.zeros_like(before), weights(mean, excess, q, order, 160)
+    for n, j in np.ndindex(order + 1, 160):
+        if np.abs(share[:, n, j]).max() > 1e-15:
+            moved, above = lattice.kick(before[n], j)
+            moved[:, below] += above * plain.basis(np.array(0.0))  # no refractory period
+            expected += share[:, n, j, None, None] * moved
+    found = state.families[0, :, : 3 * width].reshape(order + 1, 3, width)
+    np.testing.assert_allclose(found[:, :, : cells + below], expected, rtol=0, atol=2e-10 * np.abs(expected).max())
+    assert not found[:, :, cells + below :].any()

@@ -171,6 +171,27 @@ def test_quiet_channels_get_low_orders():
 
 
 @pytest.mark.parametrize(
+    ("p", "expected"), [(0.002, 0), (0.006, 0), (0.02, 1), (0.25, 1), (0.5, 2), (0.7, 3), (1.0, 4)]
+)
+def test_synapses_that_kick_at_release_get_the_orders_that_their_probability_asks_for(p, expected):
+    model = ln.SpikingNetwork(size=(500,), inhibitory=[True], strength=[[2.0]], probability=[[p]], decay=[[3.0]],
+                              synapse="release", external_rate=0.0)  # fmt: skip
+    assert choice.orders_by_rule(model, channels_of(model), None) == (0, expected)
+
+
+def test_orders_of_release_are_lowered_until_the_families_are_few():
+    """Each of five sources with a strength of its own is a channel."""
+    count = 5
+    strength = np.tile(np.linspace(1.0, 2.0, count), (count, 1))
+    model = ln.SpikingNetwork(
+        size=(500,) * count, inhibitory=[False] * count, strength=strength, synapse="release", external_rate=0.0,
+        probability=np.full((count, count), 0.5), decay=np.full((count, count), 3.0),
+    )  # fmt: skip
+    assert choice.orders_by_rule(model, channels_of(model), None) == (0, 0)
+    assert choice.orders_by_rule(ln.SpikingNetwork.kicks(), channels_of(ln.SpikingNetwork.kicks()), None) == (2, 2)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"orders": "high"}, "`orders` must be 'auto' or"),

@@ -17,6 +17,7 @@ from largen.systems.spiking.reduction.quadrature.cells import MOST_CELLS, padded
 from largen.systems.spiking.reduction.quadrature.channels import Channels, channel_orders, channels_of, families_of
 from largen.systems.spiking.reduction.quadrature.drive import MOST_LOST, in_cells, poisson_kicks, reach_of
 from largen.systems.spiking.reduction.quadrature.flow import FlowMatrix, flow_matrix
+from largen.systems.spiking.reduction.quadrature.kicks import HIGHEST_OF_RELEASE, Kicks, no_kicks, tabulate
 from largen.systems.spiking.reduction.quadrature.nodes import MOST_NODES, floor_of
 from largen.systems.spiking.reduction.quadrature.start import first_density
 from largen.systems.spiking.time_step import refractory_steps, release
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Channels", "Grid", "Layout", "build_layout", "channel_orders", "channels_of", "edges_of", "families_of"]
 
-HIGHEST_OF_RELEASE = 4
-"""Highest order of synapses that kick when they release."""
 MOST_FAMILIES = 128
 """Families of a population at most: the product of nodes over its channels."""
 
@@ -70,6 +69,7 @@ class Layout(NamedTuple):
         releases: Whether synapses kick when they release: then a family is an order of `release`, and its nodes are
             orders.
         early: 1 where a channel is released before the flow, shape (C,).
+        kicks: Where kicks of a release take the density of a cell; tables of the channels of one patch.
         families: Families of each population, shape (P,).
         shown: Those of them that add up to the population, shape (P,).
         nodes: Nodes of each channel, shape (C,).
@@ -121,6 +121,7 @@ class Layout(NamedTuple):
     channels: np.ndarray
     releases: bool
     early: np.ndarray
+    kicks: Kicks
     families: np.ndarray
     shown: np.ndarray
     nodes: np.ndarray
@@ -197,6 +198,7 @@ def build_layout(model: "SpikingNetwork", channels: Channels, grid: Grid, drive:
         flow=flow_matrix(model, dt, edges, reach),
         **_refractory(model, dt),
         **_channels(model, channels, orders, dt, unit, families),
+        kicks=_tables(model, channels, edges),
         **_classes(model, channels, dt, unit),
         dt=float(dt),
         cells=cells,
@@ -313,6 +315,15 @@ def _kicks(model: "SpikingNetwork", channels: Channels, unit: np.ndarray) -> np.
     size = constants.weights(model)[target, source]
     span = constants.per_population(model, model.threshold) - model.reversal
     return np.where(channels.pulls, np.abs(size) / span[target], size / unit[target])
+
+
+def _tables(model: "SpikingNetwork", channels: Channels, edges: np.ndarray) -> Kicks:
+    """Where the kicks of a release take the density of a cell."""
+    if model.synapse != "release":
+        return no_kicks()
+    unit = edges[:, 1] - edges[:, 0]
+    reversal = ((model.reversal - edges[:, 0]) / unit)[channels.target]
+    return tabulate(_kicks(model, channels, unit), channels.pulls, reversal, edges.shape[1] - 1)
 
 
 def _classes(model: "SpikingNetwork", channels: Channels, dt: float, unit: np.ndarray) -> dict:

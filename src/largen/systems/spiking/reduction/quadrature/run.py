@@ -8,8 +8,9 @@ from largen.checks import InputError
 from largen.systems.spiking.drive import Drive
 from largen.systems.spiking.reduction.quadrature.chain import new_drawn, run_chain
 from largen.systems.spiking.reduction.quadrature.drive import Inputs, in_cells
+from largen.systems.spiking.reduction.quadrature.kicks import MOST_KICKS
 from largen.systems.spiking.reduction.quadrature.layout import Channels, Grid, Layout, build_layout, in_patches
-from largen.systems.spiking.reduction.quadrature.state import MOST_KICKS, Output, State, new_output, new_state, new_work
+from largen.systems.spiking.reduction.quadrature.state import Output, State, new_output, new_state, new_work
 from largen.systems.spiking.reduction.quadrature.step import run_steps, start
 
 if TYPE_CHECKING:

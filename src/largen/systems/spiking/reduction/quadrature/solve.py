@@ -24,9 +24,9 @@ from largen.systems.spiking.reduction.quadrature.choice import (
     TRIAL_CELLS,
     Noise,
     choose_cells,
-    choose_orders,
     measure,
     one_less,
+    orders_by_rule,
 )
 from largen.systems.spiking.reduction.quadrature.layout import Grid, edges_of, fits
 from largen.systems.spiking.reduction.quadrature.run import Run, run
@@ -184,7 +184,7 @@ def choose(problem: Problem, bin_width: float | None, orders: Any, error: bool) 
     if given is None or cells is None or error:
         trial = _trial(problem)
         noise, depth = _noise(problem, trial), min(trial.depth, 2.0 * DEPTH)
-    chosen = given if given is not None else choose_orders(problem.channels, _known(noise), len(problem.model.size))
+    chosen = given if given is not None else orders_by_rule(problem.model, problem.channels, noise)
     wanted = cells if cells is not None else choose_cells(_known(noise))
     return Choice(chosen, given is not None, wanted, cells is not None, depth, noise, error)
 
@@ -315,10 +315,11 @@ def _known(noise: Noise | None) -> Noise:
 
 
 def _trial(problem: Problem) -> Solution:
-    """A cheap run from which orders and cells are chosen: order 1 in every channel, 3 where there is one only."""
+    """A run of order 1 in every channel, 3 where there is one only, 0 of synapses that kick at release."""
     end = max(round(TRIAL / problem.dt), 2)
     halves = problem._replace(steps=np.array([0, end // 2, end]), sheet=None)
     order = 3 if np.bincount(problem.channels.target, minlength=1).max() < 2 else 1
+    order *= int(problem.model.synapse != "release")
     return settle(halves, (order, order), TRIAL_CELLS, DEPTH, density=False, fixed=False)
 
 

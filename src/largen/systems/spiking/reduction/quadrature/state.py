@@ -5,11 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from largen.systems.spiking.reduction.quadrature.cells import new_table, padded
-from largen.systems.spiking.reduction.quadrature.layout import HIGHEST_OF_RELEASE, Layout
+from largen.systems.spiking.reduction.quadrature.kicks import COUNTED, HIGHEST_OF_RELEASE, ROOM_OF_ORDERS
+from largen.systems.spiking.reduction.quadrature.layout import Layout
 from largen.systems.spiking.reduction.quadrature.nodes import MOST_NODES
 
-MOST_KICKS = 160
-"""Kicks of one class in a step that `release` tells apart at most."""
 MEAN, SECOND, THIRD, VARIANCE, SPREAD, SKEW = range(6)
 """Columns of `State.moments`: mu, m_2, m_3 and v of (S63), the standard deviation of X and g of (S60).
 
@@ -62,6 +61,10 @@ class Work(NamedTuple):
         near: Cells that it reaches, shape (P,).
         kicks: Of `release`: coefficients of the powers of one kick, shape (power, number).
         powers: Of `release`: what an order takes of another, shape (order, order, power).
+        weights: Of `release`: weights of the numbers of kicks, shape (order, order, number).
+        largest: The largest of them, shape (order, order).
+        kernel: Of `release`: the matrices of kicks that only shift, shape (order, order, shift, 9).
+        orders: Of `release`: the density of all orders of a channel, flat.
         moved: A row that has been moved, shape (L,).
         still: The matrix of no noise, shape (1, 3, 3).
         coarse: Steps in which there were more kicks than can be told apart, shape (1,).
@@ -84,6 +87,10 @@ class Work(NamedTuple):
     near: np.ndarray
     kicks: np.ndarray
     powers: np.ndarray
+    weights: np.ndarray
+    largest: np.ndarray
+    kernel: np.ndarray
+    orders: np.ndarray
     moved: np.ndarray
     still: np.ndarray
     coarse: np.ndarray
@@ -130,6 +137,7 @@ def new_work(layout: Layout) -> Work:
     """Scratch space for `step.run_steps`."""
     P, F = len(layout.size), int(layout.families.max())
     length = 3 * layout.row + padded(layout.slots)
+    orders = int(layout.nodes.max(initial=0)) if layout.releases else 0
     return Work(
         table=new_table(layout.reach),
         rows=np.zeros(int(layout.nodes.max(initial=1)) * length),
@@ -143,8 +151,12 @@ def new_work(layout: Layout) -> Work:
         fired=np.zeros(P),
         noise=np.zeros((P, 2 * layout.reach + 1, 3, 3)),
         near=np.zeros(P, np.int64),
-        kicks=np.zeros((2 * HIGHEST_OF_RELEASE + 1, MOST_KICKS + 2 * HIGHEST_OF_RELEASE + 1)),
+        kicks=np.zeros((2 * HIGHEST_OF_RELEASE + 1, COUNTED)),
         powers=np.zeros((HIGHEST_OF_RELEASE + 1, HIGHEST_OF_RELEASE + 1, 2 * HIGHEST_OF_RELEASE + 1)),
+        weights=np.zeros((orders, orders, COUNTED)),
+        largest=np.zeros((orders, orders)),
+        kernel=np.zeros((orders, orders, 2 * layout.cells + 4, 9)),
+        orders=np.zeros(ROOM_OF_ORDERS if layout.releases else 0),
         moved=np.zeros(length),
         still=np.eye(3)[None],
         coarse=np.zeros(1, np.int64),
