@@ -28,6 +28,8 @@ from playwright.sync_api import sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
 from study import Results, main
 
+from largen.explorer.server import REST
+
 BROWSER = "/usr/bin/chromium"
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -280,11 +282,16 @@ def pages(results: Results, small: bool) -> None:
             page.close()
         time.sleep(10)
         closed = server.memory()
+        if not small:
+            time.sleep(REST + 5)
+        rested = server.memory()
     table = results.table("memory", "server and its two solving processes", ("MB", ".0f"))
     table.add("before", begun)
     table.add(f"with {count} pages open", there)
     table.add("after the rounds", after)
     table.add("ten seconds after the tabs were closed", closed)
+    if not small:
+        table.add("a minute later", rested)
 
 
 PLACE = """([name, row]) => {

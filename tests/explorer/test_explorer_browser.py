@@ -66,8 +66,8 @@ PATIENCE = 90_000  # ms
 class Server:
     """The command that a user types, on a free port."""
 
-    def __init__(self, cache):
-        command = [sys.executable, "-u", "-m", "largen.commands.main", "explore", "--port", "0"]
+    def __init__(self, cache, *more):
+        command = [sys.executable, "-u", "-m", "largen.commands.main", "explore", "--port", "0", *more]
         environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
         self.store = cache / "largen" / "explorer"
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)

@@ -215,7 +215,7 @@ def test_a_portrait_of_the_model_before_is_neither_shown_nor_left_standing():
     now = [one.tolist() for one in view.sources["stable state"].data.values()]
     late[2](answer(*late[:2]))
     assert [one.tolist() for one in view.sources["stable state"].data.values()] == now
-    page.stage._show_portrait(page.limit, Answer(None, "no portrait"))
+    page.stage._show_answer(view, page.limit, Answer(None, "no portrait"))
     assert view.figure.title.text == "balanced manifold: no portrait"
     assert len(view.sources["attracting"].data["xs"]) == 0
 

@@ -5,7 +5,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from largen.commands.options import AllRows, AsJson, OutFile, Overwrite, Scale, Tolerance
+from largen.commands.options import (
+    AllRows,
+    AsJson,
+    Begin,
+    End,
+    Inhibitory,
+    OutFile,
+    Overwrite,
+    Populations,
+    Scale,
+    Sizes,
+    Spacing,
+    Stretch,
+    TimeUnit,
+    Tolerance,
+    TrialCount,
+    Trials,
+)
 from largen.commands.output import Output, check_file
 
 if TYPE_CHECKING:
@@ -23,29 +40,16 @@ def compare(
     finite: Annotated[Path | None, typer.Option("--finite", help="The limit equations at the network's n.")] = None,
     tolerance: Tolerance = None,
     scale: Scale = None,
-    populations: Annotated[
-        list[str] | None,
-        typer.Option("--populations", help="Of a recording: a column's name, or ids such as e=1-300; repeatable."),
-    ] = None,
-    sizes: Annotated[
-        list[str] | None, typer.Option("--sizes", help="Of a recording: neurons such as e=300; repeatable.")
-    ] = None,
-    inhibitory: Annotated[
-        list[str] | None, typer.Option("--inhibitory", help="Of a recording: a population that inhibits; repeatable.")
-    ] = None,
-    t_start: Annotated[float | None, typer.Option("--t-start", help="Of a recording: its begin (ms).")] = None,
-    t_stop: Annotated[float | None, typer.Option("--t-stop", help="Of a recording: its end (ms).")] = None,
-    trials: Annotated[str | None, typer.Option("--trials", help="Of an NWB file: the table of its trials.")] = None,
-    realisations: Annotated[
-        int | None, typer.Option("--realisations", "-r", help="Of a table: number of its trials, silent ones too.")
-    ] = None,
-    stretch: Annotated[
-        float | None, typer.Option("--stretch", help="Of a recording: length (ms) of the realisations it is cut into.")
-    ] = None,
-    unit: Annotated[str | None, typer.Option("--unit", help="Of a table: unit of time (s, ms, us, min).")] = None,
-    step: Annotated[
-        float | None, typer.Option("--step", help="Of a recording: spacing of times (ms); 0.1 unless said.")
-    ] = None,
+    populations: Populations = None,
+    sizes: Sizes = None,
+    inhibitory: Inhibitory = None,
+    t_start: Begin = None,
+    t_stop: End = None,
+    trials: Trials = None,
+    realisations: TrialCount = None,
+    stretch: Stretch = None,
+    unit: TimeUnit = None,
+    step: Spacing = None,
     warm_up: Annotated[
         float | None,
         typer.Option("--warm-up", help="Time (ms) from a model's start to the first that counts; 500 for recordings."),

@@ -4,7 +4,19 @@ from typing import Annotated
 
 import typer
 
-from largen.commands.options import Functions
+from largen.commands.options import (
+    Begin,
+    End,
+    Functions,
+    Inhibitory,
+    Populations,
+    Sizes,
+    Spacing,
+    Stretch,
+    TimeUnit,
+    TrialCount,
+    Trials,
+)
 
 
 def explore(
@@ -15,8 +27,25 @@ def explore(
     ] = "127.0.0.1",
     show: Annotated[bool, typer.Option("--show", help="Open a browser.")] = False,
     functions: Functions = False,
+    recording: Annotated[
+        str | None,
+        typer.Option("--recording", help="A recording to compare with, or what `largen simulate` wrote."),
+    ] = None,
+    populations: Populations = None,
+    sizes: Sizes = None,
+    inhibitory: Inhibitory = None,
+    t_start: Begin = None,
+    t_stop: End = None,
+    trials: Trials = None,
+    realisations: TrialCount = None,
+    stretch: Stretch = None,
+    unit: TimeUnit = None,
+    step: Spacing = None,
 ) -> None:
     """Explore in the browser: move a parameter, the limit answers at once and the network follows."""
+    from largen.commands.recordings import Recorded, recorded
     from largen.explorer import explore
 
-    explore(model, port=port, address=address, show=show, functions=functions)
+    said = Recorded(populations, sizes, inhibitory, t_start, t_stop, trials, realisations, stretch, unit, step)
+    runs = recorded(recording, said)
+    explore(model, port=port, address=address, show=show, functions=functions, recording=runs)

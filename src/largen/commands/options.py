@@ -39,6 +39,27 @@ Scale = Annotated[
     typer.Option("--scale", help="Natural size of a difference, such as rate=1.0; repeatable."),
 ]
 AllRows = Annotated[bool, typer.Option("--all", help="Print every row and every statistic.")]
+Populations = Annotated[
+    list[str] | None,
+    typer.Option("--populations", help="Of a recording: a column's name, or ids such as e=1-300; repeatable."),
+]
+Sizes = Annotated[list[str] | None, typer.Option("--sizes", help="Of a recording: neurons such as e=300; repeatable.")]
+Inhibitory = Annotated[
+    list[str] | None, typer.Option("--inhibitory", help="Of a recording: a population that inhibits; repeatable.")
+]
+Begin = Annotated[float | None, typer.Option("--t-start", help="Of a recording: its begin (ms).")]
+End = Annotated[float | None, typer.Option("--t-stop", help="Of a recording: its end (ms).")]
+Trials = Annotated[str | None, typer.Option("--trials", help="Of an NWB file: the table of its trials.")]
+TrialCount = Annotated[
+    int | None, typer.Option("--realisations", "-r", help="Of a table: number of its trials, silent ones too.")
+]
+Stretch = Annotated[
+    float | None, typer.Option("--stretch", help="Of a recording: length (ms) of the realisations it is cut into.")
+]
+TimeUnit = Annotated[str | None, typer.Option("--unit", help="Of a table: unit of time (s, ms, us, min).")]
+Spacing = Annotated[
+    float | None, typer.Option("--step", help="Of a recording: spacing of times (ms); 0.1 unless said.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable results.")]
 
 

@@ -70,6 +70,20 @@ def sides(
     return (theirs, ours) if ours.attrs.get("kind") == "limit" != theirs.attrs.get("kind") else (ours, theirs)
 
 
+def recorded(name: str | None, said: Recorded) -> "xr.Dataset | None":
+    """What the option --recording names; its file's name becomes the attribute `name`."""
+    if name is None:
+        if not said.silent:
+            raise InputError("Options of a recording were given, but none is named: add --recording.")
+        return None
+    kind = _kind(name)
+    require(kind != "model", "--recording", "be a recording, or what `largen simulate` wrote", name)
+    if kind == "dataset" and not said.silent:
+        raise InputError(f"{name} says itself what it holds: leave out the options of a recording.")
+    found = said.read(name) if kind == "recording" else load(name)
+    return found.assign_attrs(name=Path(name).name)
+
+
 def _kind(name: str) -> str:
     """What a side is, by its name."""
     from largen.io.model_files import examples

@@ -10,7 +10,7 @@ def explore(model: Any = None, **options: Any) -> None:
 
     Args:
         model: A model, a model file or the name of an example; by default the three systems' own examples.
-        options: `port`, `address`, `show`, `functions`.
+        options: `port`, `address`, `show`, `functions`, `recording`.
 
     Raises:
         InputError: The extra `explorer` is not installed (the message has the line that installs it), or an argument

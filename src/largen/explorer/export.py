@@ -49,7 +49,7 @@ def page_html(page: "Page") -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>{SHEET}{page.sheet}</style>{scripts}</head>
 <body><main><h1>{html.escape(title)}</h1>
-{verdict}
+{verdict}{page.beside.html()}
 {"".join(parts)}{missing}
 <h2>Model</h2><pre id="model">{html.escape(model_text(page.model))}</pre>
 <h2>Where this comes from</h2>
@@ -66,7 +66,7 @@ def _figures(page: "Page") -> list[tuple[str, str]]:
         for view in views:
             assert page.limit is not None
             view.draw(page.limit, page.runner.runs)
-        views = [view for view in views if not view.portrait]
+        views = [view for view in views if view.question is None]
         if not views:
             continue
         script, boxes = components([view.figure for view in views])

@@ -16,7 +16,9 @@ def roots_of(page: "Page") -> dict[str, Any]:
     model = pn.Column(page.picture, page.equations, steps, page.form, sizing_mode=WIDE)
     runner = page.runner
     buttons = pn.FlexBox(runner.run, runner.stop_run, runner.decide)
-    run = pn.Column(page.boxes, buttons, runner.progress, page.status, runner.verdict, sizing_mode=WIDE)
+    run = pn.Column(
+        page.boxes, buttons, runner.progress, page.status, runner.verdict, page.beside.pane, sizing_mode=WIDE
+    )
     files = pn.Card(
         *page.sharing.layout(), title="Files, text and link", collapsed=True, sizing_mode=WIDE, margin=(8, 0)
     )

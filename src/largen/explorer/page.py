@@ -19,6 +19,7 @@ from largen.explorer.form import groups_of, run_groups, values_of
 from largen.explorer.jobs import Jobs
 from largen.explorer.links import OTHERS, THEMES, read_link, write_link
 from largen.explorer.picture import picture_of
+from largen.explorer.recording import Beside, Recording
 from largen.explorer.runner import Finished, Runner
 from largen.explorer.settings import limit_options_of, opening_of
 from largen.explorer.sharing import Sharing
@@ -49,6 +50,7 @@ class Page:
         store: Store | None = None,
         limit: xr.Dataset | None = None,
         query: Mapping[str, str] | None = None,
+        recording: Recording | None = None,
     ):
         """Make the page.
 
@@ -60,6 +62,7 @@ class Page:
             store: Where what was computed is kept.
             limit: The model's limit, where it is known.
             query: What the link asks for.
+            recording: What was recorded, to be shown beside models of its system.
         """
         self.name, self.own, self.jobs, self.store = name, model, jobs, store
         self.solver = solver or Here()
@@ -79,6 +82,7 @@ class Page:
         self.steps = Steps(self)
         self._make_controls()
         self.runner = Runner(self)
+        self.beside = Beside(self, recording)
         self.stage = Stage(self)
         self.sharing = Sharing(self)
         if self.limit is not None:
@@ -363,7 +367,8 @@ class Page:
 
     def close(self) -> None:
         """End what the session has running: its tab was closed."""
-        self.solver.forget(self, (self, "portrait"))
+        self.solver.forget(self, (self, "file"))
+        self.beside.close()
         self.runner.close()
         self.stage.close()
 

@@ -143,6 +143,7 @@ class Runner:
                 self.progress.value = int(100 * len(now.runs) / count)
             case AllRealisations(network):
                 now.network = network
+                self.page.beside.refresh()
                 self.say("Solving the theory of this size and comparing ...")
             case Comparison(report):
                 now.report = report

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import time
 import urllib.parse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import panel as pn
 import xarray as xr
+from bokeh.server.session import current_time
 from panel.theme import DarkTheme, DefaultTheme, Native
 from tornado.ioloop import PeriodicCallback
 from tornado.iostream import StreamClosedError
@@ -25,6 +27,7 @@ from largen.explorer.jobs import Jobs
 from largen.explorer.layout import roots_of
 from largen.explorer.links import THEMES
 from largen.explorer.page import Page
+from largen.explorer.recording import Recording, recording_of
 from largen.explorer.settings import limit_options_of, opening_of, run_of
 from largen.explorer.solvers import Solvers, limit_of, portrait_of
 from largen.explorer.store import Store, key
@@ -43,6 +46,8 @@ WARM = 2.0
 """Seconds after which the workers begin to compile: the first page is drawn before."""
 CLOSED = 5_000
 """ms after which a tab that has gone does not come back: its session ends, and its jobs with it."""
+REST = 60.0
+"""Seconds without a page after which the processes that solve limits end, until the next page is asked for."""
 UNOPENED = 120_000
 """ms that a page has to load. A session that ends before its tab connects is made again, without largen's own files."""
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
@@ -78,16 +83,16 @@ class Served(NamedTuple):
         solver: Who solves limits.
         store: Where what was computed is kept.
         limits: The first limit of every system.
-        portrait: What a worker may compile before it is asked for.
-        warm: What every worker has still to compile, where the limits were kept from before.
+        warm: What every worker answers before it is asked, for what that compiles.
+        recording: What was recorded.
     """
 
     jobs: Jobs
     solver: Any
     store: Store
     limits: Mapping[str, xr.Dataset]
-    portrait: tuple[Any, ...] | None
     warm: Sequence[tuple[Any, ...]]
+    recording: Recording | None = None
 
 
 def serve(
@@ -97,6 +102,7 @@ def serve(
     address: str = "127.0.0.1",
     show: bool = False,
     functions: bool = False,
+    recording: xr.Dataset | None = None,
     say: Any = print,
 ) -> None:
     """Serve the explorer until SIGINT or SIGTERM.
@@ -107,6 +113,8 @@ def serve(
         address: Address to listen at; anything but this machine's own is said.
         show: Whether to open a browser.
         functions: Whether a model file may name functions.
+        recording: What was recorded (as `read_recording` returns it), or simulated, to be shown beside models of its
+            system; the model must be of it. Its attribute `name`, if any, is what the page calls it.
         say: Where the address is said.
 
     Raises:
@@ -121,6 +129,7 @@ def serve(
         first = chosen.system
         models[first] = chosen
         names[first] = Path(model).stem if isinstance(model, str) else first
+    seen = None if recording is None else recording_of(_name_of(recording), recording, models[first])
     store, jobs = Store(), Jobs()
     store.trim()
     gallery()  # read once, before the first page asks for it
@@ -132,18 +141,22 @@ def serve(
         ]
         if limits is None:
             say(f"Preparing the limits of {len(models)} systems (a first run compiles for some seconds) ...")
-            limits, warm = solver.prepare(first_limits, (models,)), []
+            limits = solver.prepare(first_limits, (models,))
             for system, found in limits.items():
                 store.put(_limit_key(models[system]), found)
         portrait = _portrait(models, limits)
-        if warm and portrait is not None:
+        if portrait is not None:
             warm.append((portrait_of, portrait))
-        shared = Served(jobs, solver, store, limits, portrait, warm)
+        shared = Served(jobs, solver, store, limits, warm, seen)
         pages = {system: _maker(names[system], one, shared) for system, one in models.items()}
         _serve(pages | {"/": pages[first]}, shared, port, address, show, say)
     finally:
         jobs.close()
         solver.close()
+
+
+def _name_of(recording: Any) -> str:
+    return str(getattr(recording, "attrs", {}).get("name", "The recording"))[:200]
 
 
 def first_models() -> tuple[dict[str, AbstractSystem], dict[str, str]]:
@@ -202,6 +215,36 @@ def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, sh
             f"Listening at {address}: everyone who can reach this machine can run networks on it, see no other's "
             "session, and is asked for no password."
         )
+    server, looks = made_server(pages, shared, port, address, show)
+    say(f"largen explores at http://{address}:{server.port}/ (Ctrl-C ends it).")
+    shared.solver.attach(server.io_loop)
+    server.io_loop.call_later(WARM, shared.solver.warm, shared.warm)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: server.io_loop.add_callback_from_signal(server.io_loop.stop))
+    try:
+        server.start()
+        server.io_loop.start()
+    finally:
+        looks.stop()
+        server.stop()
+        say("Stopped. Finished networks and diagrams are kept for the next time.")
+
+
+def made_server(
+    pages: Mapping[str, Any], shared: Served, port: int, address: str, show: bool = False
+) -> tuple[Any, PeriodicCallback]:
+    """A server that is to be started, and its looks at jobs and closed tabs, which have begun.
+
+    Args:
+        pages: What makes a page, by path.
+        shared: What the sessions share.
+        port: Port; 0 takes a free one.
+        address: Address to listen at.
+        show: Whether a browser is opened.
+
+    Raises:
+        InputError: The port is taken.
+    """
     pn.extension("katex")
     pn.config.notifications = True
     pn.config.disconnect_notification = STOPPED
@@ -216,30 +259,11 @@ def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, sh
             f"Argument `port` must be free, but {port} is taken ({error.strerror}). Try --port 0."
         ) from error
     serve_only(server, _names(address, server.port))
-    say(f"largen explores at http://{address}:{server.port}/ (Ctrl-C ends it).")
     for name in ("asyncio", "tornado.application", "bokeh.server.session", "bokeh.server.views.ws", "panel"):
         logging.getLogger(name).addFilter(_without_closed_tabs)
-    shared.solver.attach(server.io_loop)
-    opened: set[str] = set()
-
-    def look() -> None:
-        shared.jobs.look()
-        _end_closed_tabs(server.get_sessions(), opened)
-
-    looks = PeriodicCallback(look, POLL)
+    looks = PeriodicCallback(_Looks(server, shared).look, POLL)
     looks.start()
-    server.io_loop.call_later(WARM, shared.solver.warm, shared.warm)
-    if shared.portrait is not None and not shared.warm:
-        shared.solver.ask("warm", portrait_of, shared.portrait, lambda found: None)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: server.io_loop.add_callback_from_signal(server.io_loop.stop))
-    try:
-        server.start()
-        server.io_loop.start()
-    finally:
-        looks.stop()
-        server.stop()
-        say("Stopped. Finished networks and diagrams are kept for the next time.")
+    return server, looks
 
 
 def _names(address: str, port: int) -> set[str]:
@@ -284,20 +308,38 @@ def _without_closed_tabs(record: logging.LogRecord) -> bool:
     return not (kind is not None and issubclass(kind, WebSocketClosedError | StreamClosedError))
 
 
-def _end_closed_tabs(sessions: Iterable[Any], opened: set[str]) -> None:
-    """End the sessions of tabs that were open and have been closed for some seconds.
+class _Looks:
+    """What the server looks at again and again."""
 
-    Args:
-        sessions: The sessions of the server.
-        opened: Of those, the ones whose tab has connected; kept up to date.
-    """
-    present = {session.id: session for session in sessions}
-    opened &= present.keys()
-    for name, session in present.items():
-        if session.connection_count:
-            opened.add(name)
-        elif name in opened and session.milliseconds_since_last_unsubscribe > CLOSED:
-            session.request_expiration()
+    def __init__(self, server: Any, shared: Served):
+        self.server, self.shared = server, shared
+        self.began: dict[str, float] = {}
+        """Of every session, the time (ms) from which it is counted as unused: it moves when a tab goes."""
+        self.seen, self.resting = time.monotonic(), False
+
+    def look(self) -> None:
+        """Look at jobs, at closed tabs, and whether anybody is here."""
+        self.shared.jobs.look()
+        sessions = self.server.get_sessions()
+        self._end_closed(sessions)
+        now = time.monotonic()
+        if sessions:
+            self.seen = now
+        solver, alone = self.shared.solver, now - self.seen > REST
+        if alone != self.resting:
+            self.resting = alone
+            solver.rest() if alone else solver.wake()
+
+    def _end_closed(self, sessions: Iterable[Any]) -> None:
+        """End the sessions of tabs that were open, however shortly, and have been closed for some seconds."""
+        present = {session.id: session for session in sessions}
+        self.began = {name: began for name, began in self.began.items() if name in present}
+        for name, session in present.items():
+            unused = session.milliseconds_since_last_unsubscribe
+            since = current_time() - unused
+            was_open = since - self.began.setdefault(name, since) > 1.0
+            if session.connection_count == 0 and was_open and unused > CLOSED:
+                session.request_expiration()
 
 
 def _maker(name: str, model: AbstractSystem, shared: Served) -> Callable[[], Any]:
@@ -319,7 +361,10 @@ def _page(name: str, model: AbstractSystem, shared: Served) -> Any:
     said = query.get("theme", "default").strip("'\"")
     config.theme = theme = THEMES.get(said, "default")  # before anything is made: Panel's own reading may fail
     limit = shared.limits[model.system]
-    page = Page(name, model, shared.jobs, solver=shared.solver, store=shared.store, limit=limit, query=query)
+    page = Page(
+        name, model, shared.jobs, solver=shared.solver, store=shared.store, limit=limit, query=query,
+        recording=shared.recording,
+    )  # fmt: skip
     pn.state.on_session_destroyed(lambda context: page.close())
     template: Any = Template(TEMPLATE, design=Native, theme=DarkTheme if theme == "dark" else DefaultTheme)
     template.title = f"largen: the {model.system.replace('_', ' ')} system"

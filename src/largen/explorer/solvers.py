@@ -94,6 +94,12 @@ class Here:
     def forget(self, *owners: Any) -> None:
         """Nothing waits here."""
 
+    def rest(self) -> None:
+        """Nothing runs here."""
+
+    def wake(self) -> None:
+        """Nothing rests here."""
+
 
 class _Worker:
     """One process and the question it works on."""
@@ -158,8 +164,9 @@ class Solvers:
     """A few processes that answer in turn; of each owner the latest question only."""
 
     def __init__(self, count: int = 2, patience: float = PATIENCE):
-        self.patience = patience
+        self.patience, self.count = patience, count
         self._workers = [_Worker() for _ in range(count)]
+        self._warm: list[tuple[Any, ...]] = []
         self._waiting: dict[Any, tuple[Any, ...]] = {}
         self._loop: Any = None
 
@@ -183,8 +190,26 @@ class Solvers:
 
     def warm(self, questions: Sequence[tuple[Any, ...]]) -> None:
         """Have every process answer questions while nobody asks it anything, for what they compile."""
+        self._warm = list(questions)
         for worker in self._workers:
             worker.warm = list(questions)
+        self._advance()
+
+    def rest(self) -> None:
+        """End the processes that answer nothing now, and give back their memory, until `wake`."""
+        for worker in [worker for worker in self._workers if worker.take is None]:
+            self._unlisten(worker)
+            worker.close()
+            self._workers.remove(worker)
+
+    def wake(self) -> None:
+        """Start the processes that rest, and have them compile what they had."""
+        while len(self._workers) < self.count:
+            worker = _Worker()
+            worker.warm = list(self._warm)
+            self._workers.append(worker)
+            if self._loop is not None:
+                self._listen(worker)
         self._advance()
 
     def attach(self, loop: Any) -> None:

@@ -10,7 +10,7 @@ import xarray as xr
 from largen.explorer.diagrams import Diagrams
 from largen.explorer.figure_table import FigureTable
 from largen.explorer.sizes import SizesTab
-from largen.explorer.solvers import Answer, portrait_of
+from largen.explorer.solvers import Answer
 from largen.explorer.view import CLEAR, FADED, View
 from largen.explorer.views import views_of
 from largen.explorer.words import Words
@@ -30,8 +30,9 @@ class Stage:
 
     def __init__(self, page: "Page"):
         self.page = page
-        self._portrait_of: xr.Dataset | None = None
-        self._portrait_comes, self._faded = False, False
+        self._asked_of: xr.Dataset | None = None  # the limit for which the open tab asked its questions
+        self._coming: set[View] = set()
+        self._faded = False
         self._pinned: tuple[xr.Dataset, list[xr.Dataset]] | None = None
         self.tabs: dict[str, list[View]] = {}
         self._panes: dict[str, list[Any]] = {}
@@ -59,7 +60,9 @@ class Stage:
         self._made_for = made_for
         if self._pinned is not None:  # lines of other figures
             self.page.pin_button.value = False
-        self.makers = views_of(self.page.state.model, self.page.limit)
+        recorded = self.page.beside.of(self.page.limit)
+        makers = views_of(self.page.state.model, self.page.limit)
+        self.makers = {tab: functools.partial(_made, maker, recorded) for tab, maker in makers.items()}
         self.tabs, self._panes, self.diagrams = {}, {}, None
         titles = [*self.makers, SIZES]
         if isinstance(self.page.state.model, AbstractFlowSystem) and self.page.opening.branches:
@@ -71,35 +74,38 @@ class Stage:
 
     def draw(self) -> None:
         """Draw the views of the tab that is open."""
+        self.page.beside.refresh()
         views = self.tabs.get(self.tab.value, [])
         if self.page.limit is None or self.page.limit_state is None:
             return
         for view in views:
             view.draw(self.page.limit, self.page.runner.runs if self.page.has_limit else [])
             view.drawn()
-        if any(view.portrait for view in views) and self._portrait_of is not self.page.limit:
-            limit = self._portrait_of = self.page.limit
-            self._portrait_comes = True
-            self.page.after(LATE, functools.partial(self._portrait_is_late, limit))
-            take = self.page.later(functools.partial(self._show_portrait, limit))
-            self.page.solver.ask((self.page, "portrait"), portrait_of, (self.page.limit_state.model, limit), take)
+        if self._asked_of is not self.page.limit:
+            self._ask([view for view in views if view.question is not None])
         if self.diagrams is not None and self.tab.value == BRANCHES:
             self.diagrams.mark(self.page.model)
 
-    def _portrait_is_late(self, limit: xr.Dataset) -> None:
-        if self._portrait_comes and limit is self._portrait_of:
-            self._put_portrait(None, "on its way ...")
+    def _ask(self, views: list[View]) -> None:
+        """Ask what figures need beside the limit that is shown."""
+        page = self.page
+        limit = self._asked_of = page.limit
+        self._coming = set(views)
+        for view in views:
+            page.after(LATE, functools.partial(self._answer_is_late, view, limit))
+            take = page.later(functools.partial(self._show_answer, view, limit))
+            page.solver.ask((page, "figure", view.key), view.question, (page.limit_state.model, limit), take)
 
-    def _show_portrait(self, limit: xr.Dataset, found: Answer) -> None:
-        if limit is self._portrait_of:  # else the answer of a model before
-            self._portrait_comes = False
-            self._put_portrait(found.content, found.message)
+    def _answer_is_late(self, view: View, limit: xr.Dataset) -> None:
+        if view in self._coming and limit is self._asked_of:
+            view.show_answer(None, "on its way ...")
+            view.drawn()
 
-    def _put_portrait(self, portrait: xr.Dataset | None, words: str) -> None:
-        for view in self.tabs.get(self.tab.value, []):
-            if view.portrait:
-                view.show_portrait(portrait, words)
-                view.drawn()
+    def _show_answer(self, view: View, limit: xr.Dataset, found: Answer) -> None:
+        if limit is self._asked_of:  # else the answer of a model before
+            self._coming.discard(view)
+            view.show_answer(found.content, found.message)
+            view.drawn()
 
     def _open(self, title: str) -> None:
         """Make the views of a tab when it is first shown."""
@@ -130,7 +136,7 @@ class Stage:
         if event.new not in self.tab.options or not self._made_for:
             return
         self._open(event.new)
-        self._portrait_of = None
+        self._asked_of = None
         self.draw()
         self.box.objects = self._panes[event.new]
         self.fade(self._faded)
@@ -160,7 +166,9 @@ class Stage:
             self.box.styles = styles
 
     def close(self) -> None:
-        """End the diagram that is followed."""
+        """End the diagram that is followed, and drop what is on its way."""
+        views = [view for tab in self.makers.keys() & self.tabs.keys() for view in self.tabs[tab]]
+        self.page.solver.forget(*((self.page, "figure", view.key) for view in views))
         if self.diagrams is not None:
             self.diagrams.cancel()
         self.sizes.cancel()
@@ -170,6 +178,14 @@ class Stage:
         if self.diagrams is not None:
             self.diagrams.poll()
         self.sizes.poll()
+
+
+def _made(maker: Callable[[], list[View]], recorded: xr.Dataset | None) -> list[View]:
+    """The views of a tab, with what was recorded."""
+    views = maker()
+    for view in views if recorded is not None else []:
+        view.beside(recorded)
+    return views
 
 
 def _framed(view: View) -> Any:

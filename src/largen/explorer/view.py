@@ -1,7 +1,7 @@
 """A view: one figure that takes a limit and the network's realisations so far."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ MOST_BLOCKS = 500
 """Points of a network's mean, averaged over equal blocks of time where there are more: single steps are noise."""
 NETWORK = "#8c8c8c"  # seen on white and on black
 HEIGHT = 300
+RECORDING = "recording"
+"""Begin of the names of sources that hold what was recorded."""
 FADED = {"opacity": "0.35"}
 """Style of figures that belong to other parameters."""
 CLEAR = {"opacity": "1"}
@@ -30,8 +32,8 @@ class View(abc.ABC):
 
     about = ""
     """What the picture shows, for those who do not see it."""
-    portrait = False
-    """Whether `show_portrait` wants a phase portrait."""
+    question: Callable[[Any, xr.Dataset], xr.Dataset] | None = None
+    """What else is asked for the figure, in a process of its own: a function of the model and its limit."""
 
     def __init__(self, key: str, title: str, x: str, y: str, **options: Any):
         self.key = key  # names the figure's data in the browser
@@ -51,6 +53,7 @@ class View(abc.ABC):
         self.words: dict[str, str] = {}  # what a source holds
         self.frame: Any = None  # what holds the figure and its description on a page
         self.controls: list[Any] = []  # what stands above the figure
+        self.recorded: xr.Dataset | None = None  # what was recorded, for views that show it
         self.table: Any = None  # the numbers behind the figure, on a page
 
     def source(self, name: str, *columns: str) -> ColumnDataSource:
@@ -71,6 +74,18 @@ class View(abc.ABC):
         )
         self.figure.add_layout(legend, "above")
 
+    def beside(self, recorded: xr.Dataset) -> None:  # noqa: B027
+        """Show a recording beside the limit from now on; for views that can."""
+
+    def add_recorded(self, labels: Sequence[str], tints: Mapping[str, str]) -> None:
+        """Add an empty line of a recording for every population, and its words to the legend."""
+        for label in labels:
+            name = f"{RECORDING}{label}"
+            look: dict[str, Any] = {"color": tints[label], "line_dash": "dotdash", "width": 1.5}
+            line = self.figure.line("x", "y", source=self.source(name, "x", "y"), **look)
+            self.entry(f"{RECORDING} {label}".strip(), name, line)
+        self.figure.legend[0].items = [item for item, _ in self._items]
+
     def fill(self, name: str, **columns: Any) -> None:
         """Replace the contents of a source, where they differ."""
         new: Any = {column: np.asarray(values) for column, values in columns.items()}
@@ -82,6 +97,14 @@ class View(abc.ABC):
             if of == name and item.visible != bool(len(next(iter(new.values())))):
                 item.visible = not item.visible
 
+    def fill_lines(self, name: str, lines: Sequence[np.ndarray]) -> None:
+        """Replace the contents of a source of many lines, each of shape (vertex, 2)."""
+        xs, ys = ([one[:, axis].tolist() for one in lines] for axis in (0, 1))
+        self.sources[name].data = {"xs": xs, "ys": ys}
+        for item, of in self._items:
+            if of == name:
+                item.visible = bool(len(lines))
+
     def empty(self, name: str) -> None:
         """Empty a source."""
         self.fill(name, **{str(column): [] for column in self.sources[name].data})
@@ -91,7 +114,10 @@ class View(abc.ABC):
         self.unpin()
         for drawn in list(self.figure.renderers):
             glyph, data = getattr(drawn, "glyph", None), getattr(drawn, "data_source", None)
-            if not isinstance(glyph, Line | MultiLine | Step) or data is None or data not in self.sources.values():
+            own = [
+                source for name, source in self.sources.items() if not name.startswith(RECORDING)
+            ]  # it stays as it is
+            if not isinstance(glyph, Line | MultiLine | Step) or data is None or data not in own:
                 continue
             if len(next(iter(data.data.values()))):
                 faint = glyph.clone(line_alpha=0.35, line_width=4)
@@ -113,8 +139,8 @@ class View(abc.ABC):
         if self.frame is not None:
             self.frame.visible = there
 
-    def show_portrait(self, portrait: xr.Dataset | None, words: str) -> None:  # noqa: B027
-        """Show what `analysis.phase_portrait` found, or say in words why there is none; for views with `portrait`."""
+    def show_answer(self, found: xr.Dataset | None, words: str) -> None:  # noqa: B027
+        """Show what came of `question`, or say in words why there is nothing; for views that ask one."""
 
     @abc.abstractmethod
     def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:
@@ -177,6 +203,7 @@ class Series(Pictured):
         """Show the limit, and the mean of the realisations with a band of twice their standard error."""
         time, lines = limit["time"].values, np.atleast_2d(limit[self.name].values)
         many = [run[self.name].values.reshape(run.sizes["realisation"], len(self.labels), -1) for run in runs]
+        self._draw_recorded(time)
         for k, label in enumerate(self.labels):
             kept = thin(lines[k])
             self.fill(f"limit{label}", x=time[kept], y=lines[k][kept])
@@ -189,6 +216,28 @@ class Series(Pictured):
             error = rows.std(axis=0, ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else np.zeros_like(mean)
             self.fill(f"network{label}", x=x, y=mean)
             self.fill(f"band{label}", x=x, low=mean - 2 * error, high=mean + 2 * error)
+
+    def beside(self, recorded: xr.Dataset) -> None:
+        """Show the mean of what was recorded, its times counted from its begin."""
+        if self.name not in recorded or self.labels == [""]:
+            return
+        rows = recorded[self.name].sel(population=self.labels)
+        rows = rows.mean("realisation") if "realisation" in rows.dims else rows
+        self.recorded = xr.Dataset({self.name: rows.transpose("population", "time")})
+        self.add_recorded(self.labels, colours(self.labels))
+        self.about += "; lines of dashes and dots are the mean of what was recorded, its times counted from its begin"
+
+    def _draw_recorded(self, time: np.ndarray) -> None:
+        """Show what was recorded, as long as the limit lasts."""
+        if self.recorded is None:
+            return
+        passed = self.recorded["time"].values - self.recorded["time"].values[0]
+        inside = (passed > 0) & (passed <= time[-1] - time[0])  # the value at the first time is of no step
+        if np.count_nonzero(inside) < 2:
+            return
+        x, rows = blocks(time[0] + passed[inside], self.recorded[self.name].values[:, inside])
+        for label, row in zip(self.labels, rows, strict=True):
+            self.fill(f"{RECORDING}{label}", x=x, y=row)
 
 
 def thin(y: np.ndarray) -> np.ndarray:

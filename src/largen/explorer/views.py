@@ -6,7 +6,7 @@ import xarray as xr
 
 from largen.explorer.view import Pictured, Series, View
 from largen.explorer.views_covariance import AgainstLag, Parts, Surface
-from largen.explorer.views_eigenvalues import ComplexPlane, Growth
+from largen.explorer.views_eigenvalues import ComplexPlane, Growth, JacobianPlane
 from largen.explorer.views_plane import Curves, Orbit, PhasePlane
 from largen.explorer.views_space import ActivityMap
 from largen.explorer.views_spikes import Density, Raster, Spectrum
@@ -27,6 +27,7 @@ _KINDS: dict[type, type[Pictured]] = {
     pictures.Parts: Parts,
     pictures.AgainstLag: AgainstLag,
     pictures.Curves: Curves,
+    pictures.Eigenvalues: JacobianPlane,
     pictures.ActivityMap: ActivityMap,
 }
 

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from largen import analysis
+from largen.explorer.solvers import portrait_of
 from largen.explorer.view import DYNAMIC, FROZEN, LIMIT, NETWORK, Pictured, axis, thin
 from largen.plot.common import INHIBITORY, colours
 from largen.system import pictures
@@ -64,7 +65,7 @@ class PhasePlane(Pictured):
         "the phase portrait around the limit: thin lines are nullclines, dots stationary states (open: unstable); a "
         "manifold is solid where it attracts, dashed where not, diamonds are its folds"
     )
-    portrait = True
+    question = staticmethod(portrait_of)
 
     @classmethod
     def fits(cls, picture: pictures.PhasePlane, limit: xr.Dataset) -> bool:
@@ -119,34 +120,26 @@ class PhasePlane(Pictured):
         else:
             self.empty("network")
 
-    def show_portrait(self, portrait: xr.Dataset | None, words: str) -> None:
+    def show_answer(self, found: xr.Dataset | None, words: str) -> None:
         """Show what `analysis.phase_portrait` found, or say in words why there is none."""
-        if portrait is None:
+        if found is None:
             for name in self.sources.keys() - {"limit", "network", "start"}:
                 self.empty(name)
             self.figure.title.text = f"{self.title}: {words}"
             return
-        sheets = _sheets(portrait)
+        sheets = _sheets(found)
         for name, good in (("attracting", True), ("repelling", False)):
-            self._lines(name, sheets[good])
+            self.fill_lines(name, sheets[good])
         for k in range(2):
-            self._lines(f"nullcline{k}", _nullclines(portrait, k))
-        folds = portrait["fold"].values if "fold" in portrait else np.zeros((0, 2))
-        states = portrait["state"].values if "state" in portrait else np.zeros((0, 2))
-        good = portrait["state_stable"].values if "state" in portrait else np.zeros(0, bool)
+            self.fill_lines(f"nullcline{k}", _nullclines(found, k))
+        folds = found["fold"].values if "fold" in found else np.zeros((0, 2))
+        states = found["state"].values if "state" in found else np.zeros((0, 2))
+        good = found["state_stable"].values if "state" in found else np.zeros(0, bool)
         for name, dots in (("fold", folds), ("stable state", states[good]), ("unstable state", states[~good])):
             self.fill(name, x=dots[:, 0], y=dots[:, 1])
         self.figure.title.text = self.title
-        if portrait.attrs["status"] != COMPLETED and not any((*sheets.values(), _nullclines(portrait, 0))):
-            self.figure.title.text = f"{self.title}: {portrait.attrs['status']}"
-
-    def _lines(self, name: str, lines: list[np.ndarray]) -> None:
-        """Show some lines, each of shape (vertex, 2)."""
-        xs, ys = ([one[:, axis].tolist() for one in lines] for axis in (0, 1))
-        self.sources[name].data = {"xs": xs, "ys": ys}
-        for item, of in self._items:
-            if of == name:
-                item.visible = bool(lines)
+        if found.attrs["status"] != COMPLETED and not any((*sheets.values(), _nullclines(found, 0))):
+            self.figure.title.text = f"{self.title}: {found.attrs['status']}"
 
 
 def _sheets(portrait: xr.Dataset) -> dict[bool, list[np.ndarray]]:
@@ -190,21 +183,33 @@ class Curves(Pictured):
 
     def __init__(self, limit: xr.Dataset, picture: pictures.Curves):
         super().__init__(f"curves {picture.title}", picture.title, picture.x, picture.y)
+        self.every = picture.every
+        if self.every:
+            self.about = "lines are the limit, thin dotted ones the networks"
         self.curves = picture.of
         self.labels = list(self.curves(limit))
         for label, colour in colours(self.labels).items():
-            for who, dash in (("limit", "solid"), ("network", "dotted")):
-                source = self.source(f"{who}{label}", "x", "y")
-                line = self.figure.line("x", "y", source=source, color=colour, line_dash=dash, width=2)
-                self.entry(f"{who} {label}", f"{who}{label}", line)
+            line = self.figure.line("x", "y", source=self.source(f"limit{label}", "x", "y"), color=colour, width=2)
+            self.entry(f"limit {label}", f"limit{label}", line)
+            if self.every:
+                source, look = self.source(f"network{label}", "xs", "ys"), {"line_dash": "dotted", "line_width": 1}
+                drawn = self.figure.multi_line("xs", "ys", source=source, color=colour, **look)
+            else:
+                source = self.source(f"network{label}", "x", "y")
+                drawn = self.figure.line("x", "y", source=source, color=colour, line_dash="dotted", width=2)
+            self.entry(f"network {label}", f"network{label}", drawn)
         self.legend()
 
     def draw(self, limit: xr.Dataset, runs: Sequence[xr.Dataset]) -> None:
-        """Show the curves of the limit, and of the first realisation."""
-        found = {"limit": self.curves(limit)}
-        if runs:
-            found["network"] = self.curves(runs[0].isel(realisation=0))
-        for who in ("limit", "network"):
-            for label in self.labels:
-                x, y = found.get(who, {}).get(label, ([], []))
-                self.fill(f"{who}{label}", x=x, y=y)
+        """Show the curves of the limit, and of the first realisation or all."""
+        solved = self.curves(limit)
+        drawn = [self.curves(run.isel(realisation=0)) for run in (runs if self.every else runs[:1])]
+        for label in self.labels:
+            x, y = solved.get(label, ([], []))
+            self.fill(f"limit{label}", x=x, y=y)
+            lines = [np.column_stack(one[label]) for one in drawn if label in one]
+            if self.every:
+                self.fill_lines(f"network{label}", lines)
+            else:
+                x, y = lines[0].T if lines else ([], [])
+                self.fill(f"network{label}", x=x, y=y)

@@ -7,7 +7,7 @@ import xarray as xr
 from bokeh.models import Range1d
 
 from largen import analysis
-from largen.explorer.view import Pictured, axis
+from largen.explorer.view import RECORDING, Pictured, axis
 from largen.plot.common import colours
 from largen.system import pictures
 
@@ -81,6 +81,13 @@ class Spectrum(Pictured):
         """Show the spectrum of the limit, and the mean one of the realisations."""
         self._lines("limit", [limit])
         self._lines("network", runs)
+
+    def beside(self, recorded: xr.Dataset) -> None:
+        """Show the mean spectrum of what was recorded."""
+        order = [recorded["population"].values.tolist().index(label) for label in self.labels]
+        self.add_recorded(self.labels, colours(self.labels))
+        self._lines(RECORDING, [recorded.isel(population=order)])
+        self.about += "; lines of dashes and dots are what was recorded"
 
     def _lines(self, who: str, datasets: Sequence[xr.Dataset]) -> None:
         found = [analysis.power_spectrum(dataset) for dataset in datasets]

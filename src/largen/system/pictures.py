@@ -154,12 +154,27 @@ class Curves(NamedTuple):
         x: Label of the abscissa.
         y: Label of the ordinate.
         of: Function of a Dataset (a limit, or one realisation of a network) to (x, y) by label.
+        every: Whether every realisation is drawn, in the explorer, and not the first alone.
     """
 
     title: str
     x: str
     y: str
     of: Callable[[Any], Mapping[str, tuple[Any, Any]]]
+    every: bool = False
+
+
+class Eigenvalues(NamedTuple):
+    """Eigenvalues of a drawn network at rest, the predicted edge of their bulk and the predicted outliers.
+
+    Attributes:
+        title: Title.
+        of: Function of a model and its limit to a Dataset such as `RatePopulations.jacobian` returns; it is called in
+            a process of its own, and must be found by name in a module.
+    """
+
+    title: str
+    of: Callable[[Any, Any], Any]
 
 
 class ActivityMap(NamedTuple):
@@ -191,6 +206,7 @@ Picture = (
     | Parts
     | AgainstLag
     | Curves
+    | Eigenvalues
     | ActivityMap
     | Distance
 )

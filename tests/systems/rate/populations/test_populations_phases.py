@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import largen as ln
+from largen.systems.rate.populations.pictures import eigenvalues
 from systems.rate.populations.cases import rank_one, scs
 
 OUTLIER = rank_one(1.0, 0.5).replace(low_rank=ln.LowRank(((1.2,),), ((1.0,),), (((0.3, 0.2), (0.2, 0.3)),)))
@@ -47,10 +48,22 @@ def test_eigenvalues_of_a_network_fill_the_bulk_and_one_is_the_outlier():
     assert len(ax.get_legend().get_texts()) == 3
 
 
+def test_where_a_network_does_not_rest_the_prediction_alone_is_drawn_and_holds_all_of_the_bulk():
+    found = eigenvalues(ln.RatePopulations(), None)
+    assert "does not come to rest" in found.attrs["note"]
+    assert found.attrs["stability"] == "unstable"
+    assert found.sizes["neuron"] == 0
+    radius, edge = found["radius"], float(found["bulk_edge"])
+    assert edge > 0.0
+    assert float(radius.interp(real=edge, imag=0.0)) == pytest.approx(1.0, abs=0.02)
+    border = [radius.isel({dim: end}) for dim in ("real", "imag") for end in (0, -1)]
+    assert max(float(side.max()) for side in border) < 1.0
+    assert np.all(found["outlier_real"].values <= float(found["real"].max()))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ln.RatePopulations().jacobian(n=60), "does not come to rest"),
         (lambda: scs(0.5, noise=0.1).jacobian(n=60), "`noise` must be 0"),
         (lambda: scs(0.5, input=ln.TimeSeries((0.0, 1.0), ((0.0,), (1.0,)))).jacobian(n=60), "constant in time"),
         (lambda: scs(0.5).jacobian(n=1), "`n` must be at least 2"),

@@ -10,7 +10,7 @@ from largen.runtime.memory import require_memory
 from largen.systems.rate.populations import static_states
 from largen.systems.rate.populations.network import Network
 from largen.systems.rate.populations.static_states import StaticState
-from largen.systems.rate.populations.sweep import prepare
+from largen.systems.rate.populations.sweep import Still, prepare
 
 if TYPE_CHECKING:
     from largen.systems.rate.populations.model import RatePopulations
@@ -20,11 +20,15 @@ _LONGEST = 300.0  # time constants that it may take
 _GRID = 121
 
 
+class NoRest(LimitError):
+    """The network does not come to rest."""
+
+
 class Spectrum(NamedTuple):
     """Eigenvalues.
 
     Attributes:
-        eigenvalues: Of the network, complex, shape (neuron,).
+        eigenvalues: Of the network, complex, shape (neuron,); none of a prediction alone.
         state: The limit's static state.
         real: Real parts of a grid of the complex plane, shape (real,).
         imaginary: Imaginary parts, shape (imag,).
@@ -62,15 +66,39 @@ def solve(model: "RatePopulations", *, n: int = 500, seed: int = 0) -> Spectrum:
     leak = network.decay[:, 0] if model.dynamics == "discrete" else -network.decay[:, 0]
     jacobian[np.diag_indices(n)] += leak
     eigenvalues = np.linalg.eigvals(jacobian)
-    whole = np.concatenate([eigenvalues, state.outliers, [state.bulk_edge]])
-    parts = np.real(whole), np.imag(whole)
+    return _beside(model, state, eigenvalues, np.concatenate([eigenvalues, state.outliers, [state.bulk_edge]]))
+
+
+def predicted(model: "RatePopulations") -> Spectrum:
+    """What the limit predicts at its most stable static state, stable or not, without a network.
+
+    A point z of the bulk has |z + 1/tau_a| at most R for some population a, where R^2 is the spectral radius of
+    g_ab^2 <phi_b'^2> (from eq. P17); z - gamma_a in discrete time.
+    """
+    state = static_states.solve(model)[0]
+    still = prepare(model)
+    numbers, squares = still.numbers, _squares(still, state)
+    centres = numbers.decay if numbers.discrete else -1.0 / numbers.decay
+    widest = np.sqrt(np.abs(np.linalg.eigvals(numbers.variances * squares)).max())
+    corners = [complex(centre + sign * widest, sign * widest) for centre in centres for sign in (-1, 1)]
+    return _beside(model, state, np.zeros(0, complex), np.concatenate([corners, state.outliers]))
+
+
+def _beside(model: "RatePopulations", state: StaticState, eigenvalues: np.ndarray, shown: np.ndarray) -> Spectrum:
+    """Eigenvalues of a network with the prediction on a grid that holds the points `shown` of the complex plane."""
+    parts = np.real(shown), np.imag(shown)
     margin = 0.1 * max(*(float(np.ptp(part)) for part in parts), 1e-3)
     real, imaginary = (np.linspace(part.min() - margin, part.max() + margin, _GRID) for part in parts)
     still = prepare(model)
-    static = static_states.Static(still)
-    squares = np.array([law.slope_square for law in static.laws(static.unknowns(state))[0]])
+    squares = _squares(still, state)
     radius = np.array([[static_states.radius(still, squares, complex(a, b)) for b in imaginary] for a in real])
     return Spectrum(eigenvalues, state, real, imaginary, radius)
+
+
+def _squares(still: Still, state: StaticState) -> np.ndarray:
+    """<phi'^2> by population."""
+    static = static_states.Static(still)
+    return np.array([law.slope_square for law in static.laws(static.unknowns(state))[0]])
 
 
 def _rest(network: Network, state: StaticState, discrete: bool) -> np.ndarray:
@@ -88,7 +116,7 @@ def _rest(network: Network, state: StaticState, discrete: bool) -> np.ndarray:
         x = x + change
         if np.abs(change).max() <= _STILL:
             return x
-    raise LimitError(
+    raise NoRest(
         "The network does not come to rest: its static state is unstable. Take a model whose static state is stable "
         "(see static_states), or look at its exponent."
     )

@@ -5,7 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from largen.system.pictures import Curves, Distance, Picture, Series
+from largen.system.pictures import Curves, Distance, Eigenvalues, Picture, Series
+
+DRAWN = 300
+"""Neurons of the network whose eigenvalues the explorer shows."""
 
 
 def variances(run: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -41,9 +44,21 @@ def latents(run: Any) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {f"rank {r}": (run["time"].values, row) for r, row in zip(rows["rank"].values, rows.values, strict=True)}
 
 
-_LATENTS = Curves("latent variable", "time", "latent variable", latents)
+def eigenvalues(model: Any, limit: Any) -> Any:
+    """Eigenvalues of one network at rest with what the limit predicts; the prediction alone where it does not rest."""
+    from largen.systems.rate.populations import jacobian, tables
+
+    try:
+        return tables.of_jacobian(jacobian.solve(model, n=DRAWN, seed=1), DRAWN)
+    except jacobian.NoRest as error:
+        return tables.of_jacobian(jacobian.predicted(model), 0).assign_attrs(note=str(error))
+
+
+_LATENTS = Curves("latent variable", "time", "latent variable", latents, every=True)
 _VARIANCES = Curves("variance of a neuron", "time", "variance", variances)
 _AUTOCORRELATIONS = Curves("covariance with the last state", "time between", "covariance", autocorrelations)
+
+_EIGENVALUES = Eigenvalues("eigenvalues at the static state", eigenvalues)
 
 OVERVIEW: tuple[tuple[Picture, ...], ...] = (
     (Series("mean"), Series("rate")),
@@ -54,4 +69,5 @@ VIEWS: Mapping[str, tuple[Picture, ...]] = {
     "Mean": (Series("mean"), Series("rate")),
     "Latent": (_LATENTS,),
     "Variance": (_VARIANCES, _AUTOCORRELATIONS),
+    "Eigenvalues": (_EIGENVALUES,),
 }

@@ -171,7 +171,7 @@ def of_phases(found: Phases) -> xr.Dataset:
 
 
 def of_jacobian(found: Spectrum, n: int) -> xr.Dataset:
-    """Eigenvalues of one network with what the limit predicts."""
+    """Eigenvalues of one network of n neurons with what the limit predicts; n = 0 for the prediction alone."""
     state = found.state
     variables: dict[str, Any] = {
         "eigenvalue_real": (("neuron",), np.real(found.eigenvalues), "1", "real part of an eigenvalue of the network"),
@@ -182,4 +182,6 @@ def of_jacobian(found: Spectrum, n: int) -> xr.Dataset:
         "bulk_edge": ((), state.bulk_edge, "1", "rightmost point of the bulk, in discrete time its largest modulus"),
     }
     coords = {"real": (found.real, "1", "real part"), "imag": (found.imaginary, "1", "imaginary part")}
-    return labelled(variables, coords, {"kind": "jacobian", "system": _SYSTEM, "n": n})
+    attrs = {"kind": "jacobian", "system": _SYSTEM, "n": n, "stability": "stable" if state.stable else "unstable",
+             "boundary": "unit circle" if state.discrete else "imaginary axis"}  # fmt: skip
+    return labelled(variables, coords, attrs)

@@ -1,0 +1,81 @@
+"""A recording in a real browser, and the view of eigenvalues; what many visits cost the server."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from explorer.test_explorer_browser import PATIENCE, TOO_WIDE, Server, axe_of, browser, drawn  # noqa: F401
+
+SIZES = ["--sizes", "e=30", "--sizes", "i=10", "--t-start", "0", "--t-stop", "1500", "--stretch", "500"]
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Poisson spikes of 30 excitatory and 10 inhibitory neurons, 20 Hz."""
+    rng = np.random.default_rng(3)
+    rows = [(time, k, "e" if k < 30 else "i") for k in range(40) for time in rng.uniform(0, 1500, 30)]
+    pd.DataFrame(rows, columns=["time_ms", "neuron", "population"]).to_csv(tmp_path / "spikes.csv", index=False)
+    return tmp_path / "spikes.csv"
+
+
+@pytest.fixture
+def server(table, tmp_path):
+    made = Server(tmp_path / "cache", "--recording", str(table), *SIZES)
+    yield made
+    made.process.kill()
+    made.process.wait()
+    made.process.stdout.close()
+
+
+@pytest.mark.long
+def test_a_recording_stands_beside_the_limit_and_eigenvalues_are_drawn(server, browser):  # noqa: F811
+    complaints = []
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.set_default_timeout(PATIENCE)
+    page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+    page.goto(f"{server.url}spiking")
+    x, y = drawn(page, "rate recordinge")
+    assert 0 < x.min() < x.max() <= 500
+    assert y.mean() == pytest.approx(20, rel=0.15)
+    page.get_by_text("3 runs of 500 ms, 30 of e, 10 of i.").wait_for()
+    page.get_by_role("row", name="rate[e] (Hz)").get_by_text("%").first.wait_for()
+    for width in (390, 768, 1440, 2560):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(500)
+        assert page.evaluate(TOO_WIDE) == []
+        assert axe_of(page) == []
+    page.get_by_role("button", name="Table").first.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("columnheader", name="recording e").first.wait_for()
+    page.goto(f"{server.url}rate_populations?example=rank_one")
+    page.get_by_role("button", name="Eigenvalues").click()
+    page.get_by_text("The static state is").wait_for()
+    assert axe_of(page) == []
+    page.close()
+    assert complaints == []
+
+
+@pytest.mark.long
+def test_ten_visits_leave_the_memory_of_the_server_where_one_left_it(server, browser):  # noqa: F811
+    def visit():
+        page = browser.new_page()
+        page.goto(f"{server.url}spiking")
+        drawn(page, "rate limite")
+        page.close()
+
+    def resident():
+        """MB that the server alone takes once its closed tabs have ended."""
+        probe = browser.new_page()
+        probe.wait_for_timeout(9000)
+        probe.close()
+        lines = Path(f"/proc/{server.process.pid}/smaps_rollup").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("Rss:")) / 1024
+
+    for _ in range(3):
+        visit()
+    before = resident()
+    for _ in range(10):
+        visit()
+    assert resident() - before < 20  # a page that is not given back is 3 MB and more, with its figures
