@@ -1,13 +1,15 @@
 """Rings and sheets of spiking and balanced neurons: networks, limits and dispersion relations against each other.
 
 What:     the sheet of Chang et al. (40 000 neurons, 11 x 11 patches, two readings of its kernels): rates of annealed,
-          quenched and positioned networks; dispersion relations of the reduction (closure "joint", w = 4); growth rates
-          of seeded modes in the reduction, on a ring with a Turing instability; that pattern in network and reduction.
+          quenched and positioned networks; graphs by patches of several sizes against graphs by position; dispersion
+          relations of the reduction (closure "joint", w = 4); growth rates of seeded modes in the reduction, on a ring
+          with a Turing instability; that pattern in network and reduction.
           Balanced rings: where they lose balance in one mode, by n; networks on both sides of that onset against the
           equations of their n; networks under an uneven input against the limit.
-Run time: `networks` about 3 CPU minutes, `dispersion` 1, `growth` 6, `pattern` 8, `balanced_onset` 1,
+Run time: `networks` about 3 CPU minutes, `patches` 14, `dispersion` 1, `growth` 6, `pattern` 8, `balanced_onset` 1,
           `balanced_networks` 5, `balanced_limit` 4, on one core.
-Command:  python validation/space.py networks dispersion growth pattern balanced_onset balanced_networks balanced_limit
+Command:  python validation/space.py networks patches dispersion growth pattern balanced_onset balanced_networks
+          balanced_limit
 """
 
 import numpy as np
@@ -59,6 +61,30 @@ def networks(results: Results, small: bool) -> None:
             reading, connectivity, runs, *[estimate(rate[a], error[a]) for a in (0, 1)],
             float(spread[0]), float(spread[1]), float(over[0]),
         )  # fmt: skip
+
+
+def patches(results: Results, small: bool) -> None:
+    """Rates of many fixed graphs: by patches of several sizes against graphs by the positions of neurons."""
+    table = results.table(
+        "rates", "graph", "graphs", ("e, Hz", ".3f", ".3f"), ("i, Hz", ".3f", ".3f"),
+        ("e against neurons, %", "+.2f", ".2f"), ("i against neurons, %", "+.2f", ".2f"),
+    )  # fmt: skip
+    graphs, stop = (2, 40.0) if small else (24, 700.0)
+    whole = sheet("source", small, connectivity="neurons")
+    cases = {"by position": whole}
+    for side in (2,) if small else (5, 7, 11, 20):
+        space = ln.Torus(side, length=10.0**0.5, images="sum" if small else "nearest")
+        cases[f"by {side} x {side} patches"] = whole.replace(connectivity="quenched", space=space)
+    known: tuple[np.ndarray, np.ndarray] | None = None
+    for k, (name, model) in enumerate(cases.items()):
+        run = ln.simulate(model, np.arange(0.0, stop + 0.5, 10.0), realisations=graphs, seed=100 + k)
+        means = run.rate.sel(time=slice(20.0 if small else 200.0, None)).isel(time=slice(1, None)).mean("time").values
+        rate, error = means.mean(0), means.std(0, ddof=1) / graphs**0.5
+        known = known or (rate, error)
+        share = 100.0 * (rate / known[0] - 1.0)
+        spread = 100.0 * np.hypot(error / rate, known[1] / known[0])
+        apart = [None, None] if k == 0 else [estimate(share[a], spread[a]) for a in (0, 1)]
+        table.add(name, graphs, *[estimate(rate[a], error[a]) for a in (0, 1)], *apart)
 
 
 def dispersion(results: Results, small: bool) -> None:
@@ -220,7 +246,7 @@ def balanced_limit(results: Results, small: bool) -> None:
     table.add("limit", None, None, float(part_of(limit)[0]), None, float(mean_of(limit)[0]))
 
 
-PARTS = (networks, dispersion, growth, pattern, balanced_onset, balanced_networks, balanced_limit)
+PARTS = (networks, patches, dispersion, growth, pattern, balanced_onset, balanced_networks, balanced_limit)
 
 if __name__ == "__main__":
     main(PARTS, __doc__)

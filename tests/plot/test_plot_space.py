@@ -35,6 +35,26 @@ def test_a_sheet_is_drawn_with_x_to_the_right():
     assert np.allclose(np.asarray(mean.collections[0].get_array()).reshape(3, 4), wanted)
 
 
+@pytest.mark.parametrize(
+    ("system", "name", "titles"),
+    [
+        ("spiking", "patch_rate", ["e, network", "e, theory at this n", "e, limit"]),
+        ("balanced", "patch_mean", ["e, limit", "e, network"]),
+    ],
+)
+def test_the_page_of_a_run_shows_its_activity_by_place(system, name, titles):
+    network = made([5], [1.0], steps=30).rename(patch_rate=name)
+    network["rate"] = network[name].mean("patch").assign_attrs(network[name].attrs)
+    network.attrs |= {"system": system, "n": 10, "sizes": [6, 4]}
+    limit = network.isel(realisation=0).assign_attrs(kind="limit")
+    figure = ln.plot.overview(network, limit, finite=limit if system == "spiking" else None)
+    maps = [ax for ax in figure.axes if ax.get_title(loc="left") in titles]
+    assert [ax.get_title(loc="left") for ax in maps] == titles
+    shown = np.asarray(maps[0].collections[0].get_array()).reshape(5, -1)
+    wanted = (network if system == "spiking" else limit)[name].values[(0, 0) if system == "spiking" else 0]
+    assert np.allclose(shown, wanted[:, -shown.shape[1] :])
+
+
 def test_a_ring_is_drawn_against_time():
     ax = Figure().subplots()
     ln.plot.activity_map(made([5], [1.0]), ax=ax)

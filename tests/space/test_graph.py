@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from largen.checks import InputError
-from largen.space import BoxKernel, CosineKernel, CustomKernel, GaussianKernel, Ring, Torus, graph
+from largen.space import BoxKernel, CosineKernel, CustomKernel, GaussianKernel, Ring, Torus, bounds, graph
 
 FALSE_ALARM = 1e-6
 SHEET, RING = Torus((4, 4), (1.0, 1.5)), Ring(6)
@@ -62,6 +62,32 @@ def test_each_pair_is_connected_with_the_probability_of_its_distance(name):
     assert not twice
     assert agrees(total, exact)
     assert not agrees(total, np.minimum(1.0, 1.1 * exact))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_tables_of_bounds_leave_the_graph_as_it_is(name, monkeypatch):
+    """They only spare evaluations of p: without them every candidate is decided by p itself."""
+    kernel, space, p = CASES[name]
+    key = np.array([3, 4], np.uint64)
+    rows = graph.by_distance(kernel, space, p, positions(space), key, 0)
+    monkeypatch.setattr(graph, "bounds_of", lambda *_: np.array([[[0.0, np.inf]]]))
+    decided = graph.by_distance(kernel, space, p, positions(space), key, 0)
+    np.testing.assert_array_equal(rows.start, decided.start)
+    np.testing.assert_array_equal(rows.target, decided.target)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_tables_of_bounds_hold_the_probability(name):
+    kernel, space, p = CASES[name]
+    table = bounds.bounds_of(kernel, space, p)
+    d = np.random.default_rng(8).random((20_000, space.dimensions)) * space.lengths
+    turns = np.pad(np.minimum(d, space.lengths - d) / space.lengths, ((0, 0), (2 - space.dimensions, 0)))
+    low, high = table[tuple((2.0 * turns * table.shape[:2]).astype(int).T)].T
+    exact = np.minimum(1.0, p * kernel.profile(space, d))
+    assert np.all(low <= exact)
+    assert np.all(exact <= high)
+    if name != "cosine":
+        assert np.mean(high - low) < 0.1 * np.mean(exact)
 
 
 def test_each_pair_is_connected_with_the_probability_of_its_patches():

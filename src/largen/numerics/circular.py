@@ -86,6 +86,12 @@ def circular(kernels: np.ndarray, field: np.ndarray, method: int | None = None) 
     )
 
 
+def dense(matrix: np.ndarray, field: np.ndarray) -> Circular:
+    """The same for places that are no ring: every pair as two matrices, shape (K, 2, M, M)."""
+    nothing = circular(np.zeros((len(field), 2, 0, 0)), field, MATRIX)
+    return nothing._replace(matrix=np.ascontiguousarray(matrix, np.float64))
+
+
 def _matrices(kernels: np.ndarray) -> np.ndarray:
     """Kernels as matrices from source to target places, shape (K, 2, M, M)."""
     n0, n1 = kernels.shape[2:]

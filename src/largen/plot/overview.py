@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from largen.checks import dataset, require
 from largen.plot.common import bands, distance, page
 from largen.plot.panels import Run, drawable, of_all, panel
-from largen.system.pictures import Picture, Series
+from largen.system.pictures import ActivityMap, Picture, Series
 from largen.systems import class_of
 
 
@@ -45,7 +45,9 @@ def overview(
     declared = system.overview if system is not None and _uniform(network["time"].values) else ()
     rows = [[picture for picture in row if drawable(picture, run)] for row in declared]
     rows = [row for row in rows if row]
-    figure = _declared(rows, run) if rows else _general(run)
+    views = system.views if system is not None else {}
+    maps = [picture for row in views.values() for picture in row if isinstance(picture, ActivityMap)]
+    figure = _declared(rows, run) if rows else _general(run, [picture for picture in maps if drawable(picture, run)])
     count = network.sizes["realisation"]
     words = f"{title + ': ' if title else ''}{network.attrs['system']}, n = {network.attrs['n']}, {count} realisations"
     if report is not None:
@@ -67,13 +69,13 @@ def _declared(rows: list[list[Picture]], run: Run) -> Figure:
     return figure
 
 
-def _general(run: Run) -> Figure:
+def _general(run: Run, maps: list[ActivityMap]) -> Figure:
     network, limit, finite, report = run
     courses = (("population", "time"), ("time",))
     names = [str(name) for name, part in limit.data_vars.items() if name in network and part.dims in courses]
     remedy = "Draw it by itself, as `largen.plot` offers."
     require(bool(names), "network", "share an observable over time with the limit", "without one", remedy)
-    count = len(names) + (report is not None)
+    count = len(names) + len(maps) + (report is not None)
     rows = (count + 1) // 2
     figure = page(rows, 2)
     axes = figure.subplots(rows, 2, squeeze=False).ravel()
@@ -88,8 +90,10 @@ def _general(run: Run) -> Figure:
             ax.legend(fontsize=7, frameon=False)
         else:
             ax.get_legend().remove()
+    for picture, ax in zip(maps, axes[len(names) :], strict=False):
+        panel(picture, run, ax)
     if report is not None:
-        distance(report, ax=axes[len(names)])
+        distance(report, ax=axes[count - 1])
     for ax in axes[count:]:
         ax.set_axis_off()
     return figure

@@ -8,7 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from largen.checks import dataset
-from largen.plot import covariance, spikes
+from largen.plot import covariance, space, spikes
 from largen.plot.common import EXCITATORY, axis_label, bands, colours, distance, tidy
 from largen.statistics.events import orbit
 from largen.statistics.spectra import power_spectrum
@@ -129,6 +129,24 @@ def _curves(picture: pictures.Curves, run: Run, ax: Axes) -> None:
     tidy(ax, title=picture.title, x=picture.x, y=picture.y)
 
 
+def _activity_map(picture: pictures.ActivityMap, run: Run, ax: Axes) -> None:
+    whole = _source(picture, run)
+    times = whole["time"].values
+    late = whole.isel(time=slice(int(np.searchsorted(times, times[-1] - picture.shown)), None))
+    space.activity_map(late, ax=ax, quantity=picture.observable)
+    of = "theory at this n" if picture.source == "finite" else picture.source
+    ax.set_title(f"{whole['population'].values[0]}, {of}", loc="left", fontsize=10)
+
+
+def _source(picture: pictures.ActivityMap, run: Run) -> Any:
+    return {"network": run.network, "limit": run.limit, "finite": run.finite}[picture.source]
+
+
+def _has_map(picture: pictures.ActivityMap, run: Run) -> bool:
+    of = _source(picture, run)
+    return of is not None and picture.observable in of and "patch" in of[picture.observable].dims
+
+
 def _distance(picture: pictures.Distance, run: Run, ax: Axes) -> None:
     assert run.report is not None
     distance(run.report, ax=ax).set_title("distance", loc="left", fontsize=10)
@@ -152,6 +170,7 @@ _KINDS: dict[type, tuple[Callable[[Any, Run], bool], Callable[[Any, Run, Axes], 
     ),
     pictures.AgainstLag: (lambda picture, run: _has(run, picture.whole), _against_lag),
     pictures.Curves: (lambda picture, run: bool(picture.of(run.limit)), _curves),
+    pictures.ActivityMap: (_has_map, _activity_map),
     pictures.Distance: (lambda picture, run: run.report is not None, _distance),
 }
 """By kind: whether the run has what the picture shows, and how it is drawn."""

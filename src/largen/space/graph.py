@@ -7,6 +7,9 @@ is drawn: P(no candidate among these) = prod (1 - bound). A candidate is kept wi
 at that is not met, and the law is that of independent draws, exactly. Source of the skipping: L. Devroye, Non-Uniform
 Random Variate Generation (1986), X.2; V. Batagelj & U. Brandes, Phys. Rev. E 71:036113 (2005).
 
+Whether a candidate is kept is mostly known from two tables, of bounds of p from below and from above over small cells
+of the displacement; p itself is evaluated for the few that lie between (the squeeze of Devroye, II.3.3).
+
 Random numbers are keyed by (graph, projection, source): any row can be drawn again by itself.
 """
 
@@ -16,12 +19,12 @@ from typing import NamedTuple
 import numpy as np
 from numba import uint64
 
-from largen.checks import InputError
 from largen.numerics.bits import seed_row
-from largen.numerics.compiled import kernel
+from largen.numerics.compiled import inner, kernel
 from largen.numerics.xoshiro import LANES, next_word
+from largen.space.bounds import Squeeze, Stencil, bounds_of, sorted_stencil, stencil_of
 from largen.space.geometry import AbstractSpace
-from largen.space.kernels import AbstractRadialKernel, AbstractSpatialKernel, CosineKernel, CustomKernel
+from largen.space.kernels import AbstractSpatialKernel
 
 _CELLS_A_SPREAD = 2.0
 """Cells in one spread of a kernel along an axis."""
@@ -55,20 +58,6 @@ class Cells(NamedTuple):
     shape: np.ndarray
     start: np.ndarray
     order: np.ndarray
-
-
-class Stencil(NamedTuple):
-    """Offsets of cells that a source may reach, those with the largest bound first.
-
-    Attributes:
-        offset: Offsets (target - source) along both axes, int64, shape (offset, 2).
-        rate: -log(1 - bound), shape (offset,).
-        bound: Largest probability over the cell, shape (offset,).
-    """
-
-    offset: np.ndarray
-    rate: np.ndarray
-    bound: np.ndarray
 
 
 # Positions --------------------------------------------------------------------------------------------------------
@@ -143,12 +132,15 @@ def by_distance(
     target, source = positions
     shape = _cells_for(kernel, space, len(target))
     cells = _sort(cell_of(target, space, shape), shape)
-    stencil = _stencil(kernel, space, probability, shape)
+    stencil = stencil_of(kernel, space, probability, shape)
 
     def kept(i: np.ndarray, j: np.ndarray) -> np.ndarray:
         return np.minimum(1.0, probability * kernel.profile(space, target[i] - source[j]))
 
-    return _draw(cells, stencil, cell_of(source, space, shape), key, first_row, kept, tick)
+    squeeze = Squeeze(
+        _fractions(target[cells.order], space), _fractions(source, space), bounds_of(kernel, space, probability)
+    )
+    return _draw(cells, stencil, squeeze, cell_of(source, space, shape), key, first_row, kept, tick)
 
 
 def by_patch(
@@ -168,8 +160,9 @@ def by_patch(
         tick: Called now and then; may raise to stop.
     """
     cells = _sort(patches[0], probability.shape)
-    stencil = _sorted_stencil(np.minimum(probability, 1.0))
-    return _draw(cells, stencil, patches[1], key, first_row, None, tick)
+    stencil = sorted_stencil(np.minimum(probability, 1.0))
+    nothing = Squeeze(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros((0, 0, 2)))
+    return _draw(cells, stencil, nothing, patches[1], key, first_row, None, tick)
 
 
 def _sort(cell: np.ndarray, shape: tuple[int, ...]) -> Cells:
@@ -187,48 +180,16 @@ def _cells_for(kernel: AbstractSpatialKernel, space: AbstractSpace, count: int) 
     return tuple(min(m, most, _MOST_CELLS) for m in wanted)
 
 
-def _stencil(
-    kernel: AbstractSpatialKernel, space: AbstractSpace, probability: float, shape: tuple[int, ...]
-) -> Stencil:
-    """Bounds of p over every cell: that of each periodic image at its nearest point, for kernels that fall."""
-    if not isinstance(kernel, AbstractRadialKernel):
-        assert isinstance(kernel, CosineKernel)
-        d = np.linspace(0.0, 1.0, 64 * 64 + 1)[:, None] * space.lengths
-        top = float(np.max(kernel.profile(space, d))) * (1.0 + 1e-3) + 1e-9
-        return _sorted_stencil(np.full((1, 1) if space.dimensions == 1 else shape, min(1.0, probability * top)))
-    reach = kernel.reach(space.dimensions)
-    if isinstance(kernel, CustomKernel):
-        falls = kernel.density(np.linspace(0.0, reach, 10_001), space.dimensions)
-        if np.any(np.diff(falls) > 1e-12 * falls.max()):
-            raise InputError(
-                "Argument `kernel` must fall with distance with connectivity='neurons', but a CustomKernel here rises. "
-                "Take connectivity='quenched' or 'annealed'."
-            )
-    side = space.lengths / np.array(shape)
-    counts = [int(np.floor(reach / length + 0.5)) + 1 for length in space.lengths]
-    index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
-    total = np.zeros(shape)
-    for shift in np.ndindex(*[2 * count + 1 for count in counts]):
-        image = index + (np.array(shift) - counts) * np.array(shape)
-        nearest = np.sqrt(np.sum((np.maximum(np.abs(image) - 1, 0) * side) ** 2, axis=-1))
-        inside = np.where(nearest <= reach, kernel.density(nearest, space.dimensions), 0.0)
-        total = np.maximum(total, inside) if space.images == "nearest" else total + inside
-    bound = np.minimum(1.0, probability * space.volume * total * (1.0 + 1e-12))
-    return _sorted_stencil(bound.reshape(1, -1) if bound.ndim == 1 else bound)
-
-
-def _sorted_stencil(bound: np.ndarray) -> Stencil:
-    flat = bound.ravel()
-    order = np.argsort(-flat, kind="stable")
-    order = order[flat[order] > 0.0]
-    with np.errstate(divide="ignore"):
-        rate = -np.log1p(-flat[order])
-    return Stencil(np.stack(np.unravel_index(order, bound.shape), axis=1).astype(np.int64), rate, flat[order])
+def _fractions(position: np.ndarray, space: AbstractSpace) -> np.ndarray:
+    """Positions over lengths, with a first axis of zeros on a ring, shape (neuron, 2)."""
+    share = position / space.lengths
+    return np.ascontiguousarray(np.pad(share, ((0, 0), (2 - space.dimensions, 0))))
 
 
 def _draw(
     cells: Cells,
     stencil: Stencil,
+    squeeze: Squeeze,
     cell: np.ndarray,
     key: np.ndarray,
     first_row: int,
@@ -246,15 +207,14 @@ def _draw(
         mean = float(expected[begin:end].sum())
         room = int(mean + 12.0 * np.sqrt(mean) + 100.0)
         target, source, level = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room)
-        found = candidates(
-            cells, stencil, cell, key, first_row, begin, end, lanes, target, source, level, kept is not None
-        )  # fmt: skip
+        found = candidates(cells, stencil, squeeze, cell, key, first_row, begin, end, lanes, target, source, level)
         if found < 0:
             raise RuntimeError("The graph has more synapses than chance allows.")
         target, source = target[:found], source[:found]
         if kept is not None:
-            good = level[:found] < kept(target, source)
-            target, source = target[good], source[good]
+            open_ = np.flatnonzero(level[:found] >= 0.0)
+            lost = open_[level[open_] >= kept(target[open_], source[open_])]
+            target, source = np.delete(target, lost), np.delete(source, lost)
         counts[begin:end] = np.bincount(source - begin, minlength=end - begin)
         targets.append(target)
         begin = end
@@ -273,56 +233,78 @@ def _expected(cells: Cells, stencil: Stencil, cell: np.ndarray) -> np.ndarray:
     return np.maximum(mean.ravel(), 0.0)[cell]
 
 
+@inner
+def _uniform(lanes: np.ndarray, lane: int) -> float:
+    """A number in [0, 1)."""
+    return float(next_word(lanes[0], lanes[1], lanes[2], lanes[3], uint64(lane)) >> uint64(11)) * 2.0**-53
+
+
+@inner
+def _clock(lanes: np.ndarray) -> float:
+    """An exponential number of mean 1."""
+    return -np.log(_uniform(lanes, 0) + 2.0**-54)
+
+
+@inner
+def _between(squeeze: Squeeze, place: int, j: int) -> tuple[float, float]:
+    """Bounds of p between the target at a place and source j."""
+    bounds = squeeze.bounds
+    u = abs(squeeze.target[place, 0] - squeeze.source[j, 0])
+    v = abs(squeeze.target[place, 1] - squeeze.source[j, 1])
+    x = min(int(2.0 * min(u, 1.0 - u) * bounds.shape[0]), bounds.shape[0] - 1)
+    y = min(int(2.0 * min(v, 1.0 - v) * bounds.shape[1]), bounds.shape[1] - 1)
+    return bounds[x, y, 0], bounds[x, y, 1]
+
+
 @kernel
 def candidates(
-    cells: Cells, stencil: Stencil, cell: np.ndarray, key: np.ndarray, first_row: int, begin: int, end: int,
-    lanes: np.ndarray, target: np.ndarray, source: np.ndarray, level: np.ndarray, levels: bool,
+    cells: Cells, stencil: Stencil, squeeze: Squeeze, cell: np.ndarray, key: np.ndarray, first_row: int, begin: int,
+    end: int, lanes: np.ndarray, target: np.ndarray, source: np.ndarray, level: np.ndarray,
 ) -> int:  # fmt: skip
-    """Meet targets.
+    """Meet targets, and list those which are kept or may be.
 
     Args:
         cells: The targets.
         stencil: Bounds.
+        squeeze: Closer bounds.
         cell: Cell of every source.
         key: The graph's name.
         first_row: Number of the stream of source 0.
         begin: First source.
         end: One beyond the last.
         lanes: Room for a generator.
-        target: Is filled with the targets that are met.
+        target: Is filled with targets.
         source: With their sources.
-        level: With a uniform number times the bound there.
-        levels: Whether levels are wanted.
+        level: With -1 for a target that is kept, else with the number below which p must not lie.
 
     Returns:
-        Number of targets met; -1 where there is no room for them.
+        Number of targets listed; -1 where there is no room for them.
     """
-    count, a, b, c, d = 0, lanes[0], lanes[1], lanes[2], lanes[3]
+    count, rows, columns = 0, cells.shape[0], cells.shape[1]
+    squeezed = squeeze.bounds.size > 0
     for j in range(begin, end):
         seed_row(key, first_row + j, lanes)
-        at0, at1 = cell[j] // cells.shape[1], cell[j] % cells.shape[1]
-        clock = -np.log((float(next_word(a, b, c, d, uint64(0)) >> uint64(11)) + 0.5) * 2.0**-53)
+        at0, at1 = cell[j] // columns, cell[j] % columns
+        clock = _clock(lanes)
         for k in range(stencil.rate.size):
-            x = (at0 + stencil.offset[k, 0]) % cells.shape[0]
-            y = (at1 + stencil.offset[k, 1]) % cells.shape[1]
-            place, last, rate = (
-                cells.start[x * cells.shape[1] + y],
-                cells.start[x * cells.shape[1] + y + 1],
-                stencil.rate[k],
-            )
+            x, y = at0 + stencil.offset[k, 0], at1 + stencil.offset[k, 1]
+            home = (x - rows if x >= rows else x) * columns + (y - columns if y >= columns else y)
+            place, last, rate = cells.start[home], cells.start[home + 1], stencil.rate[k]
             while (last - place) * rate > clock if rate < np.inf else place < last:
                 if rate < np.inf:
-                    passed = min(int(clock / rate), last - place - 1)
-                    place += passed
-                if count == target.size:
-                    return -1
-                target[count], source[count] = cells.order[place], j
-                if levels:
-                    word = next_word(a, b, c, d, uint64(1))
-                    level[count] = float(word >> uint64(11)) * 2.0**-53 * stencil.bound[k]
-                count += 1
+                    place += min(int(clock / rate), last - place - 1)
+                listed, open_level = True, -1.0
+                if squeezed:
+                    u = _uniform(lanes, 1) * stencil.bound[k]
+                    low, high = _between(squeeze, place, j)
+                    listed, open_level = u < high, -1.0 if u < low else u
+                if listed:
+                    if count == target.size:
+                        return -1
+                    target[count], source[count], level[count] = cells.order[place], j, open_level
+                    count += 1
                 place += 1
-                clock = -np.log((float(next_word(a, b, c, d, uint64(0)) >> uint64(11)) + 0.5) * 2.0**-53)
+                clock = _clock(lanes)
             if rate < np.inf:
                 clock -= (last - place) * rate
     return count

@@ -180,13 +180,17 @@ class Eigenvalues(NamedTuple):
 class ActivityMap(NamedTuple):
     """Activity of the patches of a ring against time, or of a sheet as a movie; for models with `space`.
 
+    A figure has the mean over the time shown in place of the movie.
+
     Attributes:
         observable: Observable of patches, dims (population, patch, time).
-        source: "limit" or "network".
+        source: "limit", "network", or in figures "finite", the theory of the network's n.
+        shown: Time shown before the end, in figures.
     """
 
     observable: str
     source: str
+    shown: float = np.inf
 
 
 class Distance(NamedTuple):

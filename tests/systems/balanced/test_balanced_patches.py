@@ -68,6 +68,31 @@ def test_the_network_is_that_of_the_block_matrix(method):
     assert ring.attrs["perturbation"] == "0.3 in mode (1,)"
 
 
+def test_functions_of_place_are_their_averages_over_patches():
+    """In the equations of n neurons, in the limit and in the network."""
+    wave = np.sinc(1.0 / 4) * np.cos(2.0 * np.pi * (np.arange(4) + 0.5) / 4)
+    model = RING.replace(kernel=BALANCED)
+    of_place = model.replace(
+        input=lambda x: 0.1 * np.stack([np.cos(2.0 * np.pi * x), 0.0 * x]),
+        drive=lambda x, t: np.array([[0.65], [0.48]]) + 0.02 * np.cos(2.0 * np.pi * x),
+    )
+    by_patch = model.replace(
+        input=lambda t: 0.1 * np.stack([wave, 0.0 * wave]), drive=lambda t: np.array([[0.65], [0.48]]) + 0.02 * wave
+    )
+    for run in (
+        lambda one: ln.solve_limit(one, TIMES, n=800),
+        lambda one: ln.simulate(one, TIMES, n=80, seed=1, method="tau_leap"),
+    ):
+        found, known = run(of_place), run(by_patch)
+        np.testing.assert_allclose(found.patch_mean, known.patch_mean, rtol=1e-3, atol=1e-5)
+        assert np.ptp(found.patch_mean.values[..., 0, :, -1]) > 1e-3
+
+
+def test_a_function_of_place_needs_space():
+    with pytest.raises(InputError, match="`input` must be a function of time without `space`"):
+        ln.BalancedNetwork(input=lambda x, t: x)
+
+
 def brute_force(model, n, start):
     """The moments patch by patch in loops over targets and sources, with the Probit's mean in closed form."""
     m, root = 4, np.sqrt(n / 2)

@@ -11,6 +11,7 @@ from largen.checks import InputError
 from largen.numerics.compiled import kernel
 from largen.numerics.streams import stream
 from largen.space import GaussianKernel, Ring, Torus
+from largen.systems.spiking import alike
 from largen.systems.spiking.discretisation import Discretisation
 from largen.systems.spiking.drive import drive_of
 from largen.systems.spiking.network.general import space
@@ -22,11 +23,12 @@ from largen.systems.spiking.reduction.layout import in_patches as moments_in_pat
 from largen.systems.spiking.reduction.quadrature.channels import channel_orders, channels_of
 from largen.systems.spiking.reduction.quadrature.drive import in_cells
 from largen.systems.spiking.reduction.quadrature.layout import Grid, build_layout, in_patches
+from largen.systems.spiking.reduction.quadrature.run import run as run_quadrature
 from largen.systems.spiking.reduction.quadrature.state import new_output, new_state, new_work
 from largen.systems.spiking.reduction.quadrature.step import run_steps, start
 from largen.systems.spiking.reduction.run import run as run_moments
 from largen.systems.spiking.sheet import sheet_of
-from largen.systems.spiking.sheet_limit import warn_of_rounding
+from largen.systems.spiking.solve import solve as solve_moments
 
 KERNELS = (
     (GaussianKernel(0.3), GaussianKernel(0.45)),
@@ -96,6 +98,80 @@ def test_the_convolution_gives_what_all_pairs_of_patches_give(ground):
     np.testing.assert_allclose(spikes, other, rtol=0.0, atol=2e-11)  # rounding, which small cells enlarge
     by_kind = of_pairs.reshape(len(of_pairs), ground.count, 2, len(steps)).sum(axis=1)
     np.testing.assert_allclose(pending, by_kind, rtol=0.0, atol=1e-10)
+
+
+# Drive that depends on place ---------------------------------------------------------------------------------------
+
+
+def hill(x):
+    """A drive of e that is largest at 0.5, and a constant one of i."""
+    return np.stack([5.0 - 1.5 * np.cos(2.0 * np.pi * x), np.full_like(x, 4.5)])
+
+
+def hill_by_patch(patches):
+    """Its averages over the patches, shape (population, patch)."""
+    x, factor = (np.arange(patches) + 0.5) / patches, np.sinc(1.0 / patches)
+    return np.stack([5.0 - 1.5 * factor * np.cos(2.0 * np.pi * x), np.full(patches, 4.5)])
+
+
+def test_the_quadrature_takes_a_drive_of_place():
+    model, steps = sheet_model(Ring(4), external_mean=hill), np.array([0, 200, 400])
+    sheet = sheet_of(model).at_steps(0.0, 400, 0.1)
+    channels = channels_of(sheet.model)
+    grid = Grid(channel_orders(channels, 1, 1), 16, 16, 0.1)
+    mine = run_quadrature(
+        sheet.model, channels, grid, drive_of(sheet.model, 0.0, 400, 0.1), steps, density=False, sheet=sheet
+    )
+    even = sheet_model(Ring(4), external_mean=1.0)
+    spikes, _ = by_quadrature(sheet_of(even).model, sheet_of(even), hill_by_patch(4).T.ravel(), steps)
+    assert spikes[2, -1] > 1.2 * spikes[0, -1] > 0.0
+    np.testing.assert_allclose(mine.output.spikes, spikes, rtol=1e-6)
+
+
+def test_the_moments_take_a_drive_of_place():
+    model, chosen, steps = sheet_model(Ring(4), external_mean=hill), Discretisation(bin_width=5.0), np.array([0, 400])
+    sheet = sheet_of(model).at_steps(0.0, 400, 0.1)
+    mine, _ = run_moments(moments_in_patches(moments(sheet.model, chosen), sheet), np.ones((1, 8)), steps)
+    by_hand = blocks(model.replace(external_mean=1.0), external_mean=hill_by_patch(4).T.ravel())
+    other, _ = run_moments(moments(by_hand, chosen), np.ones((1, 8)), steps)
+    np.testing.assert_allclose(mine.spikes, other.spikes, rtol=1e-6)
+
+
+def patch_rates(**fields):
+    """Rates of e without synapses after 100 ms, by patch."""
+    model = sheet_model(strength=0.0 * np.ones((2, 2)), size=(4000, 1000), **fields)
+    return ln.simulate(model, np.arange(0.0, 301.0, 50.0), seed=3).patch_rate[0, 0, :, 2:].mean("time").values
+
+
+@pytest.mark.parametrize("connectivity", ["annealed", "neurons"])
+def test_the_network_takes_a_drive_of_place(connectivity):
+    """Spike counts over 200 ms vary less than Poisson ones do: false alarm below 1e-6 at 5 standard errors."""
+    moving = patch_rates(sheet=Ring(4), external_mean=lambda x, t: hill(x), connectivity=connectivity)
+    still = patch_rates(sheet=Ring(4), external_mean=hill, connectivity=connectivity)
+    fine = patch_rates(sheet=Ring(40), external_mean=hill).reshape(4, 10).mean(axis=1)
+    even = [patch_rates(sheet=Ring(4), external_mean=(mean, 4.5)).mean() for mean in hill_by_patch(4)[0, :3:2].tolist()]
+    error = 5.0 * np.sqrt(2.0 * fine / (1000 * 0.2))
+    assert np.all(np.abs(moving[:3:2] - even) < error[:3:2])
+    # A neuron with a position has the drive there, which matters where the rate bends.
+    assert np.all(np.abs(still - (fine if connectivity == "neurons" else moving)) < error)
+    assert abs(still[0] - moving[0]) > error[0] or connectivity == "annealed"
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (lambda: sheet_model(external_rate=hill), "`external_rate` must be the same everywhere"),
+        (lambda: sheet_model(Torus(3), external_mean=hill), r"must be a function of \(x, y\) or \(x, y, t\)"),
+        (lambda: ln.analysis.dispersion(sheet_model(external_mean=hill), bin_width=5.0), "`external_mean` must be the"),
+        (
+            lambda: ln.solve_limit(sheet_model(external_mean=lambda x, t: hill(x)), [0.0, 1.0], closure="joint"),
+            "`external_mean` must be constant",
+        ),
+    ],
+)
+def test_drives_of_place_that_cannot_be_are_refused(use, message):
+    with pytest.raises(InputError, match=message):
+        use()
 
 
 # The network ------------------------------------------------------------------------------------------------------
@@ -249,12 +325,90 @@ def test_a_perturbation_shows_in_its_mode():
     assert wavy.attrs["perturbation"] == 0.2
 
 
-def test_a_pattern_out_of_rounding_errors_is_told():
-    rates = np.full((2, 6, 4), 8.0) * (1.0 + 1e-12 * np.random.default_rng(1).standard_normal((2, 6, 4)))
-    warn_of_rounding(rates)  # a warning is an error here
-    rates[1, 2, 3] *= 1.0 + 1e-4
-    with pytest.warns(UserWarning, match="out of rounding errors"):
-        warn_of_rounding(rates)
+@pytest.mark.parametrize("closure", ["joint", "quadrature"])
+def test_one_patch_is_a_sheet_whose_patches_start_alike(closure):
+    """Against a run of all patches."""
+    model, steps = sheet_model(Torus((3, 4)), probability=0.03, size=(1200, 600)), np.array([0, 200, 400])
+    sheet = sheet_of(model)
+    one = alike.one_patch(sheet)
+    if closure == "quadrature":
+        (spikes, _), (of_one, _) = (by_quadrature(of.model, of, 1.0, steps) for of in (sheet, one))
+    else:
+        layout = moments(model.replace(space=None, kernel=None), Discretisation(bin_width=5.0))
+        drive = np.ones((1, 24))
+        spikes = run_moments(moments_in_patches(layout, sheet), drive, steps)[0].spikes * 12.0
+        of_one = run_moments(moments_in_patches(layout, one), drive[:, :2], steps)[0].spikes
+    assert of_one[:, -1].min() > 0.0
+    np.testing.assert_allclose(spikes, np.tile(of_one, (12, 1)), rtol=1e-9)
+
+
+def test_a_copy_of_the_patch_receives_what_a_wave_of_the_sheet_does():
+    sheet = sheet_of(sheet_model(Torus((4, 3), (1.0, 0.9))))
+    copies, waves = alike.with_waves(sheet)
+    assert sorted(map(tuple, np.abs(waves).tolist())) == [(0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
+    p = sheet.probability[0, 1]
+    at = np.indices(p.shape).reshape(2, -1).T
+    for k, wave in enumerate(waves, start=1):
+        deviation = 1e-3 * np.cos(2.0 * np.pi * at @ (wave / np.array(p.shape)))
+        direct = sum(p[tuple(at[0] - y)] * (1.0 + deviation[j]) for j, y in enumerate(at))
+        spikes = np.ones(6) * 12 / 6  # a patch of the sheet has 1/12 of the neurons, one of the copies 1/6
+        spikes[k] *= 1.0 + deviation[0]
+        assert copies.matrix[0, 1, 0, k] @ spikes == pytest.approx(direct, rel=1e-12)
+        assert copies.matrix[0, 1, 0, 0] @ spikes == pytest.approx(p.sum(), rel=1e-12)
+
+
+def test_growth_is_read_from_a_run():
+    """Exponentials of known rates: stationary, oscillating, grown large, decayed into rounding."""
+    times, waves = np.arange(0.0, 601.0), np.array([[1], [2], [3], [4]])
+
+    def found(*parts):
+        deviations = [
+            1e-9 * np.exp(1e-3 * rate * times) * np.cos(2e-3 * np.pi * hertz * times) for rate, hertz in parts
+        ]
+        return alike.fastest(8.0 * (1.0 + np.array([[0.0 * times, *deviations]])), times, waves)
+
+    still = found((-30.0, 0.0), (24.5, 0.0), (3.0, 12.0), (-300.0, 20.0))
+    assert (still.mode.tolist(), still.kind) == ([2], "stationary pattern")
+    assert still.rate == pytest.approx(24.5, rel=1e-3)
+    moving = found((-30.0, 0.0), (-24.5, 0.0), (-400.0, 0.0), (6.0, 20.0))
+    assert (moving.mode.tolist(), moving.kind) == ([4], "wave")
+    assert moving.rate == pytest.approx(6.0, abs=0.6)
+    assert found((-30.0, 0.0), (-8.0, 0.0), (-300.0, 20.0), (-900.0, 0.0)).rate == pytest.approx(-8.0, rel=1e-2)
+    assert found((60.0, 0.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0)).rate == pytest.approx(60.0, rel=0.02)
+
+
+def test_a_wave_that_nothing_starts_is_told():
+    """Few neurons, strong narrow excitation and wide inhibition; a weak ring is told nothing of."""
+    kernel = ((GaussianKernel(0.12), GaussianKernel(0.4)),) * 2
+    model = sheet_model(Ring(8), kernel=kernel, size=(30_000, 10_000), probability=0.002)
+    options = {"closure": "joint", "bin_width": 5.0}
+    with pytest.warns(UserWarning, match=r"pattern of mode 1 would grow, .* perturbation=\(1e-3, 1\)"):
+        run = ln.solve_limit(model.replace(**{"strength[e,e]": 3.4}), np.arange(0.0, 101.0, 10.0), **options)
+    assert run.attrs["growing_mode"].tolist() == [1]
+    assert run.attrs["growth"] > 1.0
+    assert np.ptp(run.patch_rate.values, axis=1).max() == 0.0
+    quiet = ln.solve_limit(model.replace(**{"strength[e,e]": 2.0}), np.arange(0.0, 101.0, 10.0), **options)
+    assert "growth" not in quiet.attrs
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("strength", "growth"), [(3.2, 24.5), (2.8, -20.3)])
+def test_growth_in_copies_is_that_of_the_dispersion_relation(strength, growth):
+    """At 2.8 a wave of 14 Hz leads, whose phase leaves a few per cent open."""
+    model = ln.SpikingNetwork.ring(strength).replace(refractory="exponential")
+    relation = ln.analysis.dispersion(model, bin_width=4.0, modes=6, branches=1)
+    leading = np.nanmax(relation.growth.values[1:])
+    assert leading == pytest.approx(growth, abs=0.2)
+    copies, waves = alike.with_waves(sheet_of(model))
+    times, chosen = np.arange(0.0, 601.0), Discretisation("joint", 4.0)
+    run = solve_moments(
+        copies.model, times, chosen, finite_size=False, engine="numba", seed=0, realisations=1, record=(), sheet=copies
+    )
+    found = alike.fastest(run.values["patch_rate"], times, waves)
+    assert found.rate == pytest.approx(leading, rel=0.15)
+    if growth > 0.0:
+        assert (found.mode.tolist(), found.kind) == ([2], "stationary pattern")
+        assert found.rate == pytest.approx(leading, rel=0.03)
 
 
 def test_the_chain_of_a_sheet_has_integer_neurons_and_the_mean_of_its_reduction():

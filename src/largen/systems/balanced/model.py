@@ -147,7 +147,7 @@ class BalancedNetwork(AbstractFlowSystem):
         dims=("population",),
         function=True,
         components=(TimeSeries,),
-        doc="Strong drive, multiplied by sqrt(n); constant or a continuous function of time.",
+        doc="Strong drive, multiplied by sqrt(n); constant or a continuous function of time, or (`space`) of place.",
     )
     input: Any = parameter(
         (0.0, 0.0),
@@ -155,7 +155,7 @@ class BalancedNetwork(AbstractFlowSystem):
         dims=("population",),
         function=True,
         components=(TimeSeries,),
-        doc="Input of order one; constant or a function of time.",
+        doc="Input of order one; constant or a function of time, or (`space`) of place.",
     )
     initial_mean: Any = parameter(
         (-0.29738905865, -0.38931547183), symbol="v_a(0)", dims=("population",), doc="Mean of the states at the start."
@@ -373,8 +373,8 @@ class BalancedNetwork(AbstractFlowSystem):
             found = limit.solve(patches.block_model(self, perturbation), times, rtol=rtol, atol=atol, route=route)
         else:
             given: dict[str, Any] = {"skewness": skewness, "perturbation": perturbation}
-            found = patch_equations.solve(self, times, n=n, rtol=rtol, atol=atol, **given)
-            if perturbation is None:
+            found = patch_equations.solve(patches.over_patches(self), times, n=n, rtol=rtol, atol=atol, **given)
+            if perturbation is None and not patches.depends_on_place(self):
                 from largen.systems.balanced.patch_dispersion import with_growing_mode
 
                 found = with_growing_mode(self, n, found)

@@ -15,6 +15,7 @@ import numpy as np
 
 from largen.checks import InputError, real, require, shown
 from largen.parameters import TimeSeries
+from largen.space import place
 from largen.space.geometry import AbstractSpace
 from largen.space.kernels import CosineKernel
 from largen.space.patches import by_pair, check_kernels, named, patch_profile, spectrum, warn_of_wide_patches
@@ -23,6 +24,8 @@ from largen.system import Arrays
 if TYPE_CHECKING:
     from largen.systems.balanced.model import BalancedNetwork
 
+DRIVES = ("drive", "input")
+"""Fields that may depend on time, and on place."""
 AVERAGED = ("mean", "variance", "third_cumulant", "rate")
 
 
@@ -43,11 +46,30 @@ class OverPatches(eqx.Module):
 
 def check(model: "BalancedNetwork") -> None:
     """Refuse a space without a kernel, a kernel without a space, and kernels that the space cannot hold."""
+    for name in DRIVES:
+        place.check(name, getattr(model, name), model.space)
     if model.space is None:
         require(model.kernel is None, "space", "be given together with `kernel`", None, "Such as ln.Ring(16).")
         return
     require(model.kernel is not None, "kernel", "be given together with `space`", None, "Such as ln.CosineKernel(0.2).")
     check_kernels(named(model.kernel, model.populations), model.space)
+
+
+def depends_on_place(model: "BalancedNetwork") -> bool:
+    """Whether drive or input is a function of place."""
+    return any(place.of_place(getattr(model, name)) for name in DRIVES)
+
+
+def over_patches(model: "BalancedNetwork") -> "BalancedNetwork":
+    """The model with averages over the patches in place of functions of place: functions of time with a value each."""
+    count = len(model.gain)
+    given = {name: getattr(model, name) for name in DRIVES}
+    found = {
+        name: place.over_patches(name, value, count, model.space)
+        for name, value in given.items()
+        if place.of_place(value)
+    }
+    return model.replace(**found) if found else model
 
 
 def profiles(model: "BalancedNetwork") -> np.ndarray:
@@ -78,6 +100,7 @@ def block_model(model: "BalancedNetwork", perturbation: Any = None) -> "Balanced
         perturbation: (amplitude, mode): amplitude cos(q.x) is added to the means at the start of the excitatory
             populations.
     """
+    model = over_patches(model)
     space, count = model.space, len(model.gain)
     m = space.count
     warn(model)

@@ -23,7 +23,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy import linalg, optimize
 
-from largen.checks import LimitError, integer, one_of
+from largen.checks import InputError, LimitError, integer, one_of
 from largen.system import Table
 from largen.systems.spiking.discretisation import Discretisation
 from largen.systems.spiking.reduction.bin_width import with_bins
@@ -31,7 +31,7 @@ from largen.systems.spiking.reduction.layout import drive_moments, drive_of
 from largen.systems.spiking.reduction_jax.run import at_rest, parameters_of, scheme
 from largen.systems.spiking.reduction_jax.step import Parameters, State, step
 from largen.systems.spiking.reduction_jax.transfer import Scheme
-from largen.systems.spiking.sheet import Sheet, sheet_of
+from largen.systems.spiking.sheet import Sheet, distinct_modes, sheet_of
 from largen.systems.spiking.sheet_limit import require_currents
 from largen.systems.spiking.time_step import check_step
 
@@ -178,6 +178,10 @@ def linearise(sheet: Sheet, chosen: Discretisation) -> tuple[Linear, Scheme]:
     Raises:
         LimitError: Newton's method does not find it.
     """
+    if sheet.uneven is not None:
+        raise InputError(
+            "Argument `external_mean` must be the same everywhere for a dispersion relation, but depends on place."
+        )
     require_currents(sheet.model)
     one_of("closure", chosen.closure, ("joint", "white"))
     chosen = chosen._replace(linear_in_bin=chosen.linear_in_bin and chosen.closure == "joint")
@@ -283,22 +287,6 @@ def coupled(linear: Linear, matrix: np.ndarray, dt: float) -> tuple[np.ndarray, 
     exponents = 1e3 * np.log(mu[keep].astype(np.complex128)) / dt
     order = np.lexsort((-exponents.imag, -np.round(exponents.real, 9)))
     return exponents[order], coupling[keep][order]
-
-
-def distinct_modes(sheet: Sheet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Modes with different K(q), by wave number, and K(q), Q(q): waves (mode, axis) and spectra (mode, A, A)."""
-    space, p = sheet.space, sheet.probability
-    size = (np.asarray(sheet.model.size) / space.count)[:, None]
-    mean = np.fft.fft2(p).reshape(*p.shape[:2], -1) * size
-    variance = np.fft.fft2(p * (1.0 - p)).reshape(*p.shape[:2], -1) * size
-    waves = space.modes()
-    length = np.sqrt(np.sum((waves / space.lengths) ** 2, axis=1))
-    positive = np.array([tuple(w) >= (0,) * len(w) for w in waves.tolist()])
-    order = np.lexsort((*(-waves.T[::-1]), ~positive, np.round(length, 9)))
-    digits = np.round(np.concatenate([mean, variance]) / np.abs(mean).max(), 11)
-    seen: set[bytes] = set()
-    kept = [x for x in order if not ((key := (digits[:, :, x] + 0.0).tobytes()) in seen or seen.add(key))]
-    return waves[kept], np.moveaxis(mean, 2, 0)[kept], np.moveaxis(variance, 2, 0)[kept]
 
 
 def relation(

@@ -262,7 +262,8 @@ class AbstractIntegrateAndFire(AbstractFlowSystem):
         components=(TimeSeries,),
         quiet=True,
         quantities=("drift",),
-        doc="Further constant drive, in units of the potential per ms, constant or a function of time.",
+        doc="Further constant drive, in units of the potential per ms, constant or a function of time, with `space` "
+        "also of place.",
     )
     external_sd: Any = parameter(
         0.0,

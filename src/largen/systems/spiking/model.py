@@ -84,6 +84,7 @@ class SpikingNetwork(AbstractIntegrateAndFire):
     )
 
     overview: ClassVar[tuple[tuple[Picture, ...], ...]] = (
+        tuple(ActivityMap("patch_rate", source, shown=_DETAIL) for source in ("network", "finite", "limit")),
         (Raster(shown=_DETAIL),),
         (Series("rate", "rates: mean over realisations", smoothing=1.0, shown=_DETAIL),),
         (Spectrum(), Orbit("rate", smoothing=1.0, shown=_DETAIL)),

@@ -7,6 +7,8 @@ import numpy as np
 from largen.checks import InputError, require, shown
 from largen.parameters import ParameterInfo, indexed_name, is_default, parameters, traced
 from largen.space.patches import check_kernels, named
+from largen.space.place import check as check_place
+from largen.space.place import of_place
 
 if TYPE_CHECKING:
     from largen.systems.spiking.fields import AbstractIntegrateAndFire
@@ -90,6 +92,13 @@ def _check_currents(model: "AbstractIntegrateAndFire") -> None:
 
 
 def _check_space(model: "AbstractIntegrateAndFire") -> None:
+    for name in ("external_rate", "external_mean", "external_sd"):
+        check_place(name, getattr(model, name), model.space)
+        if model.space is not None and name != "external_mean" and of_place(getattr(model, name)):
+            raise InputError(
+                f"Argument `{name}` must be the same everywhere, but is a function of place. Let `external_mean`, the "
+                "constant drive, depend on place."
+            )
     if model.space is None:
         require(model.kernel is None, "kernel", "be absent without `space`", model.kernel, "Say space=Ring(...).")
         remedy = "Say space=Ring(...) and a kernel."

@@ -7,6 +7,7 @@ import numpy as np
 from largen.checks import InputError, real, require, shown
 from largen.space.geometry import AbstractSpace
 from largen.space.patches import PatchProbability, by_pair, named, patch_probability, warn_of_wide_patches
+from largen.space.place import AtPlaces, of_place, over_patches
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
@@ -24,6 +25,10 @@ class Sheet(NamedTuple):
         probability: P by offset (target - source), [target][source], shape (A, A, n0, n1); n0 = 1 on a ring.
         clipped: Share of the in-degree lost where a probability would exceed 1, [target][source].
         perturbation: Amplitude and mode, or None.
+        matrix: P and P (1 - P) by target and source patch in place of those by offset, shape (A, A, 2, M, M), or None.
+        first: Factor of what arrives at every patch in the first steps, in place of the perturbation's, or None.
+        uneven: The constant drive by patch where it depends on place, or None; `model` has its mean over the patches.
+        apart: Its departures from that mean at every step, shape (step or 1, A, M), once times are known, or None.
     """
 
     space: AbstractSpace
@@ -31,9 +36,25 @@ class Sheet(NamedTuple):
     probability: np.ndarray
     clipped: np.ndarray
     perturbation: tuple[float, tuple[int, ...]] | None = None
+    matrix: np.ndarray | None = None
+    first: np.ndarray | None = None
+    uneven: AtPlaces | None = None
+    apart: np.ndarray | None = None
+
+    def at_steps(self, start: float, steps: int, dt: float) -> "Sheet":
+        """With the departures of the drive at the start of every step."""
+        return self if self.uneven is None else self._replace(apart=departures(self.uneven, start, steps, dt))
+
+    def by_patch(self) -> Any:
+        """Departures of the drive as of populations counted patch by patch, shape (step or 1, M A); 0 without any."""
+        if self.apart is None:
+            return np.zeros((1, 1))
+        return np.moveaxis(self.apart, 2, 1).reshape(len(self.apart), -1)
 
     def pattern(self, dt: float) -> tuple[np.ndarray, int]:
         """Factor of what arrives at every patch, shape (M,), and the number of first steps for which it acts."""
+        if self.first is not None:
+            return self.first, round(PERTURBED / dt)
         if self.perturbation is None:
             return np.ones(self.space.count), 0
         amplitude, mode = self.perturbation
@@ -60,8 +81,43 @@ def sheet_of(model: "SpikingNetwork", perturbation: Any = None) -> Sheet:
                 known[key] = patch_probability(kernel, space, p[a, b], name=f"kernel[{labels[a]},{labels[b]}]")
             values[a, b], clipped[a, b] = known[key]
     shape = (1, *space.shape) if space.dimensions == 1 else space.shape
-    local = model.replace(space=None, kernel=None, connectivity="annealed")
-    return Sheet(space, local, values.reshape(count, count, *shape), clipped, checked_perturbation(space, perturbation))
+    changes: dict[str, Any] = {"space": None, "kernel": None, "connectivity": "annealed"}
+    uneven = None
+    if of_place(model.external_mean):
+        uneven = over_patches("external_mean", model.external_mean, count, space)
+        changes["external_mean"] = _mean_of(uneven)
+    push, local = checked_perturbation(space, perturbation), model.replace(**changes)
+    return Sheet(space, local, values.reshape(count, count, *shape), clipped, push, uneven=uneven)
+
+
+def _mean_of(uneven: AtPlaces) -> Any:
+    """Mean over the patches by population, constant or as a function of time."""
+    return (lambda time: uneven(time).mean(1)) if uneven.moves else np.asarray(uneven(0.0)).mean(1)
+
+
+def departures(drive: AtPlaces, start: float, steps: int, dt: float) -> np.ndarray:
+    """Values less their mean over the places, at the start of every step, shape (step or 1, A, place)."""
+    times = start + dt * np.arange(steps if drive.moves else 1)
+    values = np.stack([np.asarray(drive(float(time))) for time in times])
+    if not np.all(np.isfinite(values)):
+        raise InputError(f"Argument `{drive.name}` must be finite at all places and times, but is not.")
+    return values - values.mean(2, keepdims=True)
+
+
+def distinct_modes(sheet: Sheet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Modes with different K(q), by wave number, and K(q), Q(q): waves (mode, axis) and spectra (mode, A, A)."""
+    space, p = sheet.space, sheet.probability
+    size = (np.asarray(sheet.model.size) / space.count)[:, None]
+    mean = np.fft.fft2(p).reshape(*p.shape[:2], -1) * size
+    variance = np.fft.fft2(p * (1.0 - p)).reshape(*p.shape[:2], -1) * size
+    waves = space.modes()
+    length = np.sqrt(np.sum((waves / space.lengths) ** 2, axis=1))
+    positive = np.array([tuple(w) >= (0,) * len(w) for w in waves.tolist()])
+    order = np.lexsort((*(-waves.T[::-1]), ~positive, np.round(length, 9)))
+    digits = np.round(np.concatenate([mean, variance]) / np.abs(mean).max(), 11)
+    seen: set[bytes] = set()
+    kept = [x for x in order if not ((key := (digits[:, :, x] + 0.0).tobytes()) in seen or seen.add(key))]
+    return waves[kept], np.moveaxis(mean, 2, 0)[kept], np.moveaxis(variance, 2, 0)[kept]
 
 
 def checked_perturbation(space: AbstractSpace, given: Any) -> tuple[float, tuple[int, ...]] | None:

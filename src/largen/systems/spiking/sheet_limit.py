@@ -1,16 +1,19 @@
 """The reduction of a spiking network on a ring or a sheet: that of its patches, coupled by convolutions.
 
 Every patch of every population is a population of its own to the reduction; see `reduction.patches`. It is the limit
-of the annealed network of these patches.
+of the annealed network of these patches. Patches that all start alike are one patch; see `alike`.
 """
 
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from largen.checks import InputError, flag, integer, one_of, require
+from largen.checks import InputError, flag, integer, one_of, real, require
+from largen.runtime.memory import require_memory
 from largen.system import Arrays
+from largen.systems.spiking import alike
 from largen.systems.spiking.discretisation import Discretisation
 from largen.systems.spiking.reduction.layout import has_current
 from largen.systems.spiking.reduction.quadrature.solve import solve as by_quadrature
@@ -21,10 +24,10 @@ from largen.systems.spiking.solve import solve as by_moments
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
 
+DRIVE = ("external_rate", "external_mean", "external_sd")
+"""Fields of the drive, which may be functions of time."""
 CURRENTS = ("external_mean", "external_sd", "external_strength", "initial_mean", "initial_spread")
 """Fields beyond those of Chang et al. that the closures of moments have."""
-ROUNDING = 1e-6
-"""Share of a rate by which patches that start alike may differ."""
 
 
 def solve(
@@ -63,38 +66,68 @@ def solve(
     finite_size = flag("finite_size", finite_size)
     require(engine != "jax", "engine", "be 'numba' with `space`", engine)
     sheet = sheet_of(model, perturbation)
+    if sheet.uneven is not None:
+        dt = real("dt", discretisation.dt, above=0.0)
+        sheet = sheet.at_steps(float(times[0]), round((times[-1] - times[0]) / dt), dt)
+    options: dict[str, Any]
     if closure == "quadrature":
         must, remedy = "be False with `space` and closure='quadrature'", "Take closure='joint' for the chain."
         require(not finite_size, "finite_size", must, True, remedy)
         once = integer("realisations", realisations, low=1) == 1
         require(once, "realisations", "be 1 without finite_size", realisations)
-        asked: dict[str, Any] = {"orders": orders, "error": error}
-        found = by_quadrature(sheet.model, times, discretisation, engine=engine, record=record, sheet=sheet, **asked)
+        engine_of, options = by_quadrature, {"orders": orders, "error": error}
     else:
         require_currents(sheet.model)
+        if sheet.uneven is not None and not has_current(sheet.model):
+            raise InputError(
+                "Argument `external_mean` must not be 0 on average where it depends on place with this closure. Take "
+                "closure='quadrature', or give `external_sd`."
+            )
         if finite_size:
             require_neurons(model)
-        chain: dict[str, Any] = {"finite_size": finite_size, "seed": seed, "realisations": realisations}
-        found = by_moments(sheet.model, times, discretisation, engine=engine, record=record, sheet=sheet, **chain)
-    if sheet.perturbation is None and not finite_size:
-        warn_of_rounding(found.values["patch_rate"])
+        engine_of, options = by_moments, {"finite_size": finite_size, "seed": seed, "realisations": realisations}
+
+    def run(of: Sheet, times: np.ndarray, **changes: Any) -> Arrays:
+        """A run of as many patches as `of` has."""
+        given = {"engine": engine, "record": record, "sheet": of} | options | changes
+        return engine_of(of.model, times, discretisation, **given)
+
+    if sheet.perturbation is not None or finite_size or sheet.uneven is not None:
+        found = run(sheet, times)
+    else:
+        rates = 16.0 * len(times) * sheet.space.count * len(model.size)
+        require_memory(rates, f"The rates of {sheet.space.count} patches", "Take fewer output times.")
+        found = alike.for_all(run(alike.one_patch(sheet), times), sheet.space)
+        quick = {"record": ()} | ({"error": False} if closure == "quadrature" else {})
+        found = _told_of_growth(found, sheet, times, discretisation.dt, lambda of, at: run(of, at, **quick))
     return found._replace(attrs=dict(found.attrs) | about(sheet))
 
 
-def warn_of_rounding(rates: np.ndarray) -> None:
-    """Warn where patches that start alike have come to differ: only rounding can have begun that.
-
-    Args:
-        rates: Of every patch, shape (population, patch, time).
-    """
-    apart = np.ptp(rates, axis=1)
-    if np.any(apart > ROUNDING * (1.0 + rates.mean(1))):
-        warnings.warn(
-            "All patches start alike, but their rates have come to differ: a pattern has grown out of rounding errors, "
-            "which are others on another machine. Start it yourself with perturbation=(amplitude, mode); "
-            "analysis.dispersion(model) says which mode grows.",
-            stacklevel=4,
-        )
+def _told_of_growth(
+    found: Arrays, sheet: Sheet, times: np.ndarray, dt: float, run: Callable[[Sheet, np.ndarray], Arrays]
+) -> Arrays:
+    """Warn where a wave would grow that nothing starts, and say so in the attributes."""
+    functions = any(callable(getattr(sheet.model, name)) for name in DRIVE)
+    if times[-1] - times[0] < alike.SHORTEST or functions or sheet.space.count == 1:
+        return found
+    copies, waves = alike.with_waves(sheet)
+    between = max(round(1.0 / dt), 1) * dt
+    at = float(times[0]) + between * np.arange(round(alike.SEEN / between) + 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they were given with the run itself
+        rates = run(copies, at).values["patch_rate"]
+    growth = alike.fastest(rates, at - at[0], waves)
+    if growth.rate < alike.LEAST:
+        return found
+    mode = growth.mode.tolist()
+    written = mode[0] if len(mode) == 1 else tuple(mode)
+    warnings.warn(
+        f"All patches start alike, but the state in which they are alike is unstable: a {growth.kind} of mode "
+        f"{written} would grow, at {growth.rate:.3g} per s, which nothing starts. Start it yourself: "
+        f"perturbation=(1e-3, {written}).",
+        stacklevel=5,
+    )
+    return found._replace(attrs=dict(found.attrs) | {"growing_mode": growth.mode, "growth": growth.rate})
 
 
 def require_currents(model: "SpikingNetwork") -> None:
@@ -102,7 +135,7 @@ def require_currents(model: "SpikingNetwork") -> None:
     refuse(model, tuple(name for name in model.extensions if name not in CURRENTS), "The reduction with this closure")
     if not has_current(model):
         return
-    for name in ("external_rate", "external_mean", "external_sd"):
+    for name in DRIVE:
         if callable(getattr(model, name)):
             raise InputError(
                 f"Argument `{name}` must be constant together with `external_mean` or `external_sd` with this closure, "

@@ -196,8 +196,11 @@ def in_patches(layout: Layout, sheet: "Sheet", *, whole: bool = False) -> Layout
     """The constants of a sheet from those of one patch, spikes counted; `whole`: numbers of neurons are integers."""
     count, pairs = sheet.space.count, (layout.target, layout.source)
     shares = np.ones((len(layout.source), 1))
-    patches = patches_of(sheet.probability, np.ones(len(layout.size)), pairs, shares, sheet.pattern(layout.dt))
+    patches = patches_of(
+        sheet.probability, np.ones(len(layout.size)), pairs, shares, sheet.pattern(layout.dt), sheet.matrix
+    )
     found = repeat(layout._replace(size=layout.size / count), patches, AXES)
+    found = found._replace(drive_mean=found.drive_mean + sheet.by_patch()[0])
     if not whole:
         return found
     sizes = [np.diff(patch_edges(int(neurons), count)) for neurons in layout.size]

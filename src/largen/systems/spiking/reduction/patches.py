@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from largen.numerics.circular import Circular, circular, convolve
+from largen.numerics.circular import Circular, circular, convolve, dense
 from largen.numerics.compiled import part
 
 Constants = TypeVar("Constants", bound=NamedTuple)
@@ -60,6 +60,7 @@ def patches_of(
     pairs: tuple[np.ndarray, np.ndarray],
     shares: np.ndarray,
     start: tuple[np.ndarray, int],
+    matrix: np.ndarray | None = None,
 ) -> Patches:
     """How spikes travel.
 
@@ -69,10 +70,13 @@ def patches_of(
         pairs: Target and source kind of every class of a patch, shape (J,) each.
         shares: Shares of the delays of every class, shape (J, D).
         start: Factor of the arrivals at every patch, shape (M,), in so many first steps.
+        matrix: P and P (1 - P) by target and source patch in place of `probability`, [target][source], shape
+            (A, A, 2, M, M).
     """
     target, source = pairs
     p = probability[target, source]
-    kernels = np.stack([p, p * (1.0 - p)], axis=1) * size[source][:, None, None, None]
+    kernels = np.stack([p, p * (1.0 - p)], axis=1) if matrix is None else matrix[target, source]
+    kernels = kernels * size[source][:, None, None, None]
     keys = [(int(b), *row) for b, row in zip(source, shares.tolist(), strict=True)]
     known = sorted(set(keys))
     field = np.array([known.index(key) for key in keys], np.int64)
@@ -80,7 +84,7 @@ def patches_of(
     return Patches(
         count=count,
         kinds=len(size),
-        kernels=circular(kernels, field),
+        kernels=circular(kernels, field) if matrix is None else dense(kernels, field),
         source=np.array([key[0] for key in known], np.int64),
         shares=np.array([key[1:] for key in known]).reshape(len(known), -1),
         first=np.ascontiguousarray(start[0], np.float64),

@@ -11,6 +11,7 @@ import numpy as np
 
 from largen.checks import InputError, one_of
 from largen.numerics.xoshiro import lanes
+from largen.space.place import arguments, of_place
 from largen.system import Arrays, Plan
 from largen.systems.spiking import constants as derived
 from largen.systems.spiking.drive import Drive, drive_of
@@ -33,6 +34,7 @@ from largen.systems.spiking.network.general.state import (
     Constants,
     Scratch,
     State,
+    Uneven,
     scratch,
 )
 from largen.systems.spiking.network.general.step import advance
@@ -78,6 +80,7 @@ class Network(NamedTuple):
     spray: Spray
     scratch: Scratch
     drive: Drive
+    uneven: Uneven
 
 
 def require_possible(model: "SpikingNetwork", graph: str) -> None:
@@ -148,6 +151,9 @@ def plan(
     if model.space is not None:
         by_patch = 8.0 * len(steps) * populations * model.space.count
         state, outputs, kept = state + 40.0 * neurons, outputs + 2.0 * by_patch, kept + by_patch
+        if of_place(model.external_mean):
+            moments = total if "t" in arguments(model.external_mean) else 1.0
+            state += 20.0 * moments * populations * model.space.count
     return Plan("time_step", state + outputs, seconds, kept)
 
 
@@ -249,6 +255,7 @@ def at_start(
         sprayed,
         scratch(most),
         drive,
+        Uneven(np.zeros((1, 0), np.float32), np.zeros(0, np.int32)),
     )  # fmt: skip
 
 
@@ -291,8 +298,11 @@ def run(
     dt, steps = resolve(model, times, record, dt)
     total = int(steps[-1])
     places = None if model.space is None else space.place(model, rng)
-    network = at_start(model, dt, rng, drive_of(model, float(times[0]), total, dt), lambda: tick(0.0), places)
+    start, of_all = float(times[0]), model if places is None else places.sheet.model
+    network = at_start(model, dt, rng, drive_of(of_all, start, total, dt), lambda: tick(0.0), places)
     c = network.constants
+    if places is not None and places.sheet.uneven is not None:
+        network = network._replace(uneven=space.uneven(model, places, c, start, total, dt))
     out = _output(model, c, steps, record if places is None else (*record, "spikes"))
     counts = None if places is None else space.Counts(places, c.edge, steps)
     sample(c.edge, network.state.wait, network.state.voltage, out)

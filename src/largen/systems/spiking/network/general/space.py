@@ -13,8 +13,10 @@ from largen.checks import InputError
 from largen.space import graph
 from largen.space.graph import Rows
 from largen.space.patches import by_pair
+from largen.space.place import at_positions
 from largen.systems.spiking import constants as derived
 from largen.systems.spiking.network.general.spray import Spray, no_spray, spray
+from largen.systems.spiking.network.general.state import Constants, Uneven
 from largen.systems.spiking.network.general.wiring import Links, group_table
 from largen.systems.spiking.sheet import Sheet, coordinates, patch_edges, require_neurons, sheet_of
 
@@ -82,6 +84,25 @@ def annealed(model: "SpikingNetwork", places: Places, shares: np.ndarray, brings
     first = np.concatenate([[0], np.cumsum(model.size)])[:-1]
     edge = first[:, None] + np.concatenate([np.zeros((len(counts), 1), np.int64), counts], axis=1)
     return spray(places.sheet.probability, edge, shares, brings[0], brings[1])
+
+
+def uneven(model: "SpikingNetwork", places: Places, c: Constants, start: float, steps: int, dt: float) -> Uneven:
+    """What a constant drive that depends on place adds in every step to that of `Sheet.model`.
+
+    Patches hold its average; a neuron with a position of its own has the value there.
+    """
+    count, size = len(model.size), np.diff(c.edge)
+    sheet, by_patch = places.sheet, places.sheet.uneven
+    assert by_patch is not None
+    if places.position is None or by_patch.moves:
+        value = np.asarray(sheet.at_steps(start, steps, dt).apart) * c.drive[:, None]
+        cell = np.repeat(np.arange(count) * sheet.space.count, size) + places.patch
+        return Uneven(value.reshape(len(value), -1).astype(np.float32), cell.astype(np.int32))
+    mean, found = np.asarray(by_patch(0.0)).mean(1), []
+    for a, position in enumerate(places.position):
+        here = at_positions("external_mean", model.external_mean, count, position)(0.0)
+        found.append(c.drive[a] * (np.asarray(here)[a] - mean[a]))
+    return Uneven(np.concatenate(found).astype(np.float32)[None], np.arange(int(size.sum()), dtype=np.int32))
 
 
 def fixed_graph(

@@ -134,6 +134,18 @@ class State(NamedTuple):
     history: np.ndarray
 
 
+class Uneven(NamedTuple):
+    """What a drive that depends on place adds to the flow; no neuron where it does not.
+
+    Attributes:
+        value: Added in a step (unit), by cell, float32, shape (step or 1, cell).
+        cell: Cell of every neuron, int32, shape (N,) or (0,).
+    """
+
+    value: np.ndarray
+    cell: np.ndarray
+
+
 class Scratch(NamedTuple):
     """Room for one chunk.
 

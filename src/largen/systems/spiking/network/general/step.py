@@ -40,6 +40,7 @@ from largen.systems.spiking.network.general.state import (
     Constants,
     Scratch,
     State,
+    Uneven,
     record_pending,
 )
 from largen.systems.spiking.network.general.wiring import Links
@@ -188,9 +189,9 @@ def _special(c: Constants, a: int) -> tuple[int, int]:
 @inner
 def _population(
     c: Constants, s: State, streams: Streams, release: ReleaseRows, x: Classes, k: Scratch, external: np.ndarray,
-    most: np.ndarray, a: int, fired: int,
+    uneven: Uneven, step: int, most: np.ndarray, a: int, fired: int,
 ) -> int:  # fmt: skip
-    """Move population a; returns the spikes listed so far."""
+    """Move population a in a step; returns the spikes listed so far."""
     pulls, shrinks = _special(c, a)
     plain = c.neuron == LEAKY and not pulls and not shrinks
     gentle = c.gentle and c.neuron == LEAKY and pulls == 1 and not shrinks
@@ -200,6 +201,10 @@ def _population(
         count, drift = high - low, float32(external[0])
         for i in range(uint64(count)):
             k.push[i] = drift
+        if uneven.cell.size:
+            row = min(step, uneven.value.shape[0]) - 1
+            for i in range(count):
+                k.push[i] += uneven.value[row, uneven.cell[low + i]]
         clear(k.kicks, count)
         if pulls:
             clear(k.pull, count)
@@ -232,7 +237,7 @@ def _population(
 @kernel
 def advance(
     c: Constants, s: State, streams: Streams, release: ReleaseRows, x: Classes, links: Links, spray: Spray, k: Scratch,
-    drive: Drive, out: Output, step: int, stop: int, last: bool, work: np.ndarray,
+    drive: Drive, uneven: Uneven, out: Output, step: int, stop: int, last: bool, work: np.ndarray,
 ) -> int:  # fmt: skip
     """Take the steps step + 1..stop, fewer if the space for spikes runs out; returns the last step taken.
 
@@ -246,6 +251,7 @@ def advance(
         spray: Where annealed spikes go between patches.
         k: Room for a chunk.
         drive: The external drive.
+        uneven: What it adds where it depends on place.
         out: What is recorded.
         step: Step that was taken last.
         stop: Step to reach.
@@ -268,7 +274,7 @@ def advance(
             for r in range(c.rows[a]):
                 k.before[r] = s.reach[a, r, MOST]
                 s.reach[a, r, MOST], s.reach[a, r, TOTAL] = 0, 0
-            fired = _population(c, s, streams, release, x, k, work, k.before, a, fired)
+            fired = _population(c, s, streams, release, x, k, work, uneven, step, k.before, a, fired)
             s.fired_to[a + 1] = fired
         if out.steps[out.cursor[0] - 1] == step - 1:
             record_pending(c, s, out, True)

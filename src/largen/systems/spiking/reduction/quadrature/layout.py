@@ -224,7 +224,7 @@ def in_patches(layout: Layout, sheet: "Sheet") -> Layout:
     """The constants of a sheet from those of one patch; spikes are counted per neuron."""
     size = layout.size / sheet.space.count
     pairs, dt = (layout.target, layout.source), layout.dt
-    patches = patches_of(sheet.probability, size, pairs, layout.shares, sheet.pattern(dt))
+    patches = patches_of(sheet.probability, size, pairs, layout.shares, sheet.pattern(dt), sheet.matrix)
     flow = layout.flow
     rows = (np.concatenate([values] * sheet.space.count) for values in (flow.first, flow.start, flow.entries))
     return repeat(layout._replace(size=size, flow=FlowMatrix(flow.above, *rows)), patches, AXES)

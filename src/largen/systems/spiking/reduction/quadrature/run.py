@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from largen.checks import InputError
+from largen.systems.spiking.constants import propagators
 from largen.systems.spiking.drive import Drive
 from largen.systems.spiking.reduction.quadrature.chain import new_drawn, run_chain
 from largen.systems.spiking.reduction.quadrature.drive import Inputs, in_cells
@@ -60,8 +61,11 @@ def run(
     layout = build_layout(model, channels, grid, drive)
     inputs = in_cells(model, drive, grid.dt, layout.unit)
     if sheet is not None:
-        layout = in_patches(layout, sheet)
+        layout_unit, layout = layout.unit, in_patches(layout, sheet)
         inputs = Inputs(*(np.tile(values, (1, sheet.space.count)) for values in inputs))
+        if sheet.apart is not None:
+            each = np.tile(propagators(model, grid.dt).drive / layout_unit, sheet.space.count)
+            inputs = inputs._replace(push=np.ascontiguousarray(inputs.push + each * sheet.by_patch()))
     state, work = new_state(layout), new_work(layout)
     output = new_output(layout, steps, density=density)
     start(layout, state)
