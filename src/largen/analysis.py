@@ -23,6 +23,7 @@ from largen.statistics.events import orbit as orbit
 from largen.statistics.lags import autocorrelation_time as autocorrelation_time
 from largen.statistics.lags import correlation_against_lag as correlation_against_lag
 from largen.statistics.metastability import metastability as metastability
+from largen.statistics.sampling import sample_neurons as sample_neurons
 from largen.statistics.signals import labelled
 from largen.statistics.space import activity_map as activity_map
 from largen.statistics.space import correlation_function as correlation_function
@@ -59,6 +60,7 @@ __all__ = (
     "phase_portrait",
     "power_spectrum",
     "rate_function",
+    "sample_neurons",
     "spectrum",
     "spike_trains",
     "stationary",

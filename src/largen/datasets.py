@@ -127,11 +127,12 @@ def label_recording(
         populations: Labels of the populations.
         times: Output times.
         parts: One `Arrays` per realisation.
-        attrs: More attributes, the vector `sizes` among them.
+        attrs: More attributes, the vector `sizes` among them, and of a sample `network_sizes`.
     """
     variables = _variables(system.observables, parts, True)
     coords = _coords(system, populations, times, parts[0], variables)
-    about = {"system": system.system, "kind": "recording", "n": int(np.sum(attrs["sizes"])), "status": COMPLETED}
+    whole = attrs.get("network_sizes", attrs["sizes"])
+    about = {"system": system.system, "kind": "recording", "n": int(np.sum(whole)), "status": COMPLETED}
     about |= {"start_time": float(times[0]), "versions": versions(), "populations": ", ".join(populations)}
     return xr.Dataset(_bare(variables), _bare(coords), about | netcdf_attrs(attrs))
 

@@ -11,6 +11,7 @@ from largen.commands.options import (
     Begin,
     End,
     Inhibitory,
+    NetworkSizes,
     OutFile,
     Overwrite,
     Populations,
@@ -42,6 +43,7 @@ def compare(
     scale: Scale = None,
     populations: Populations = None,
     sizes: Sizes = None,
+    network_sizes: NetworkSizes = None,
     inhibitory: Inhibitory = None,
     t_start: Begin = None,
     t_stop: End = None,
@@ -68,7 +70,8 @@ def compare(
 
     out, output = check_file(out, overwrite), Output(as_json)
     asked = tolerances_of(tolerance, scale)
-    said = Recorded(populations, sizes, inhibitory, t_start, t_stop, trials, realisations, stretch, unit, step)
+    who = populations, sizes, network_sizes, inhibitory
+    said = Recorded(*who, t_start, t_stop, trials, realisations, stretch, unit, step)
     first, second = sides(network, limit, said, warm_up, output)
     report = compare(first, second, finite=load(finite) if finite else None, **asked)
     if out:

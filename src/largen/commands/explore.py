@@ -9,6 +9,7 @@ from largen.commands.options import (
     End,
     Functions,
     Inhibitory,
+    NetworkSizes,
     Populations,
     Sizes,
     Spacing,
@@ -33,6 +34,7 @@ def explore(
     ] = None,
     populations: Populations = None,
     sizes: Sizes = None,
+    network_sizes: NetworkSizes = None,
     inhibitory: Inhibitory = None,
     t_start: Begin = None,
     t_stop: End = None,
@@ -46,6 +48,7 @@ def explore(
     from largen.commands.recordings import Recorded, recorded
     from largen.explorer import explore
 
-    said = Recorded(populations, sizes, inhibitory, t_start, t_stop, trials, realisations, stretch, unit, step)
+    who = populations, sizes, network_sizes, inhibitory
+    said = Recorded(*who, t_start, t_stop, trials, realisations, stretch, unit, step)
     runs = recorded(recording, said)
     explore(model, port=port, address=address, show=show, functions=functions, recording=runs)

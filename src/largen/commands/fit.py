@@ -154,6 +154,8 @@ def show_fit(plain: dict[str, Any]) -> None:
     print(f"{plain['status'].capitalize()}; standard errors: {plain['standard_errors']}.")
     print(plain["identifiability"])
     print(plain["other_minima"])
+    if "left_out" in plain:
+        print(plain["left_out"])
     if "check" in plain:
         print(plain["check"])
     print(f"Results: {plain['folder']}/ ({', '.join(plain['files'])})")

@@ -44,6 +44,10 @@ Populations = Annotated[
     typer.Option("--populations", help="Of a recording: a column's name, or ids such as e=1-300; repeatable."),
 ]
 Sizes = Annotated[list[str] | None, typer.Option("--sizes", help="Of a recording: neurons such as e=300; repeatable.")]
+NetworkSizes = Annotated[
+    list[str] | None,
+    typer.Option("--network-sizes", help="Of a sample: neurons of its network such as e=800; repeatable."),
+]
 Inhibitory = Annotated[
     list[str] | None, typer.Option("--inhibitory", help="Of a recording: a population that inhibits; repeatable.")
 ]

@@ -24,6 +24,7 @@ class Recorded(NamedTuple):
 
     populations: list[str] | None
     sizes: list[str] | None
+    network_sizes: list[str] | None
     inhibitory: list[str] | None
     t_start: float | None
     t_stop: float | None
@@ -42,6 +43,8 @@ class Recorded(NamedTuple):
             said["populations"] = _populations(self.populations)
         if self.sizes:
             said["sizes"] = pairs("--sizes", self.sizes, like="e=300")
+        if self.network_sizes:
+            said["network_sizes"] = pairs("--network-sizes", self.network_sizes, like="e=800")
         return read_recording(path, **said)
 
     @property
@@ -117,15 +120,16 @@ def _limit(name: str, network: "xr.Dataset", warm_up: float | None, output: Outp
 
 def _require_sizes(name: str, model: "AbstractSystem", network: "xr.Dataset") -> None:
     """Refuse a model whose populations are others."""
-    theirs = dict(zip(str(network.attrs["populations"]).split(", "), np.atleast_1d(network.attrs["sizes"]).tolist(),
-                      strict=True))  # fmt: skip
+    counts = network.attrs.get("network_sizes", network.attrs["sizes"])
+    theirs = dict(zip(str(network.attrs["populations"]).split(", "), np.atleast_1d(counts).tolist(), strict=True))
     same = sorted(theirs) == sorted(model.populations)
     must = f"have the populations {', '.join(theirs)}"
     require(same, name, must, ", ".join(model.populations), "Name those of the recording with --populations.")
     sizes = dict(zip(model.populations, np.atleast_1d(model.sizes(int(network.attrs["n"]))).tolist(), strict=True))
     must = f"have {', '.join(f'{count} neurons of {label}' for label, count in theirs.items())}"
     held = ", ".join(f"{sizes[label]} of {label}" for label in theirs)
-    require(sizes == theirs, name, must, held, f"Change the model's sizes, as in a copy of {name}.")
+    require(sizes == theirs, name, must, held, f"Change the model's sizes, as in a copy of {name}, or say with "
+            "--network-sizes of how many neurons the recorded ones are a sample.")  # fmt: skip
 
 
 def _populations(given: list[str]) -> Any:

@@ -22,6 +22,7 @@ from largen.comparison.decisions import (
 )
 from largen.comparison.rows import Measured, Rows, Yardsticks, measure, rows_of, scales_of, yardsticks
 from largen.comparison.samples import Sample, Side, features, network_side, time_mean
+from largen.comparison.unequal_samples import of_unequal_samples, require_same_sizes, with_choice
 from largen.comparison.words import headline
 from largen.datasets import versions
 from largen.system.values import COMPLETED
@@ -152,10 +153,11 @@ def _require_size(network: xr.Dataset, limit: xr.Dataset) -> bool:
     """Whether the limit is that of the network's size; it must be that or the infinite one."""
     size, of_limit = float(network.attrs["n"]), float(limit.attrs["n"])
     if of_limit != size and np.isfinite(of_limit):
-        raise InputError(
-            f"The limit was solved at n = {of_limit:g}, but the network has n = {size:g}: "
-            f"solve it with n=None or n={size:g}."
-        )
+        remedy = f"solve it with n=None or n={size:g}"
+        if network.attrs["kind"] == "recording":
+            remedy += ", or if the recorded neurons are a sample, give `network_sizes` of recording or read_recording"
+        raise InputError(f"The limit was solved at n = {of_limit:g}, but the network has n = {size:g}: {remedy}.")
+    require_same_sizes(network, limit)
     return of_limit == size
 
 
@@ -216,6 +218,9 @@ class _Comparison(NamedTuple):
         theirs_side = self._theory_side(self.limit, names, counted, ours_side)
         ours, why = _samples(ours_side, names)
         theirs, too = _samples(theirs_side, names)
+        ours, theirs = with_choice(self.network, ours), with_choice(self.limit, theirs)
+        ours, theirs, unequal = of_unequal_samples(self.network, self.limit, ours, theirs)
+        too |= unequal
         other = "second network" if self.is_network else "limit"
         rows = rows_of(ours_side, theirs_side, ours, theirs, self.sticks, other)
         main = measure(rows, ours, theirs)

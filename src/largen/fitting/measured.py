@@ -98,7 +98,8 @@ def from_dataset(
         names: Observables that the theory has.
         asked: Observables or components wanted, or None for all.
     """
-    there = {name: value for name, value in measured.values.items() if name in names}
+    _require_present(measured, asked)
+    there = {name: value for name, value in measured.values.items() if name in names and name not in measured.absent}
     require(there, "target", f"have one of the observables {', '.join(names)}", list(measured.values))
     series = any(_in_time(name, value.shape, target) for name, value in there.items())
     late = np.ones(target.sizes["time"], bool)
@@ -124,6 +125,13 @@ def from_dataset(
     value = data.take(FitData(measured.values, None))[0]
     error = rows.std(0, ddof=1) / np.sqrt(len(rows))
     return _without_certain(data._replace(value=value, error=error, samples=rows))
+
+
+def _require_present(measured: FitData, asked: tuple[str, ...] | None) -> None:
+    """Refuse an observable that was asked for by name and that the target does not have."""
+    for name in asked or ():
+        if name in measured.absent:
+            raise InputError(f"Argument `observables` must leave out `{name}`: {measured.absent[name]}")
 
 
 def _without_certain(data: Data) -> Data:

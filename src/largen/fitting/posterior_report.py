@@ -77,6 +77,8 @@ def label(
     }
     if not np.isnan(test.p_value):
         attrs |= {statistic_name(test): test.statistic, "p_value": test.p_value, "dof": test.dof}
+    if problem.left_out:
+        attrs["left_out"] = problem.left_out
     labelled = {name: (dims, found, {"long_name": text}) for name, (dims, found, text) in variables.items()}
     return xr.Dataset(labelled, coords, attrs)
 

@@ -18,6 +18,7 @@ from largen.fitting.unknowns import Unknowns, unknowns
 from largen.io.model_files import time_grid
 from largen.numerics.least_squares import Minimum, Outcome, minimise
 from largen.simulation import solve_limit
+from largen.statistics.labels import network_sizes_of
 from largen.system import AbstractSmoothLimit, AbstractSystem, FitData, options_of
 
 
@@ -31,9 +32,11 @@ class Problem(NamedTuple):
         data: The target.
         weight: One over the standard error, or over the observable's size where there are none, shape (datum,).
         scale: Natural size of a difference of each datum, shape (datum,); NaN where there is none.
-        model_error: The theory's own error, shape (datum,); None where none was said. It is part of the weights.
+        model_error: The theory's own error and that of the choice of recorded neurons, shape (datum,); None where there
+            is neither. It is part of the weights.
         scaled: Whether a small misfit is to scale the parameters' errors.
         options: Options of the limit, asked for or said by the target.
+        left_out: What of the target is not fitted, and why.
     """
 
     model: AbstractSystem
@@ -45,6 +48,7 @@ class Problem(NamedTuple):
     model_error: np.ndarray | None = None
     scaled: bool = False
     options: Mapping[str, Any] = {}
+    left_out: str = ""
 
     @property
     def known(self) -> np.ndarray | None:
@@ -175,6 +179,8 @@ def pose(request: Request) -> Problem:
     """Measure the target, make the differentiable limit, and bring both to one vector of data."""
     model, target = request.model, request.target
     measured = measure(model, target) if isinstance(target, xr.Dataset) else None
+    if request.n is None and isinstance(target, xr.Dataset) and target.attrs["kind"] == "recording":
+        _require_own_sizes(model, target)
     finite = request.through == "finite"
     if finite:
         known = isinstance(target, xr.Dataset) and np.isfinite(float(target.attrs["n"]))
@@ -198,10 +204,46 @@ def pose(request: Request) -> Problem:
     require(len(data.value) >= count, "target", must, len(data.value))
     scale = natural_scales(model, data, reference)
     theirs = None if request.model_error is None else model_errors(request.model_error, data, scale)
+    theirs = _with_choice(theirs, measured, data)
     if request.scaled:
         _can_scale(data, theirs, count)
     weight = 1.0 / errors_or_sizes(data, theirs)
-    return Problem(model, limit, unknown, data, weight, scale, theirs, request.scaled, shared)
+    return Problem(
+        model, limit, unknown, data, weight, scale, theirs, request.scaled, shared,
+        _left_out(measured, request.observables),
+    )  # fmt: skip
+
+
+def _with_choice(theirs: np.ndarray | None, measured: FitData | None, data: Data) -> np.ndarray | None:
+    """The theory's error with that of the choice of recorded neurons, which realisations do not show either."""
+    if measured is None or not measured.choice:
+        return theirs
+    none = {name: np.zeros(np.size(measured.values[name])) for name in data.index}
+    each = {name: np.reshape(measured.choice.get(name, none[name]), -1) for name in data.index}
+    chosen = np.concatenate([each[name][entries] for name, entries in data.index.items()])
+    return chosen if theirs is None else np.hypot(theirs, chosen)
+
+
+def _require_own_sizes(model: AbstractSystem, target: xr.Dataset) -> None:
+    """Refuse a recording of another number of neurons than the model has, which would scale its synapses."""
+    assert model.reference_size is not None
+    ours = np.atleast_1d(model.sizes(model.reference_size)).tolist()
+    theirs = network_sizes_of(target).tolist()
+    if ours != theirs:
+        counted = [
+            ", ".join(f"{k} of {p}" for k, p in zip(ks, model.populations, strict=True)) for ks in (theirs, ours)
+        ]
+        raise InputError(
+            f"Argument `target` records {counted[0]}, but the model has {counted[1]} neurons. If those are a sample of "
+            "such a network, give `network_sizes` of recording or read_recording; if the network has no more, give "
+            f"n={sum(theirs)}, to which the model's synapses are scaled."
+        )
+
+
+def _left_out(measured: FitData | None, asked: tuple[str, ...] | None) -> str:
+    """What of a target is not fitted though it was not asked to be left out, and why."""
+    absent = {} if measured is None or asked is not None else measured.absent
+    return " ".join(f"`{name}` is not fitted: {why}" for name, why in absent.items())
 
 
 def _can_scale(data: Data, model_error: np.ndarray | None, count: int) -> None:
@@ -227,9 +269,11 @@ def _inherited(model: AbstractSystem, target: Any, measured: FitData | None) -> 
             found["linear_in_bin"] = str(target.attrs["linear_in_bin"]) == "true"
         if "lags" in valid and "lag" in target.sizes:
             found["lags"] = target.sizes["lag"] - 1
+    if "derivatives" in valid:
+        found["derivatives"] = "differences"  # good to eight digits, and nothing is compiled
     if "gamma" in valid:
         gamma = measured.values.get("gamma_frequency") if measured else target.get("gamma_frequency")
-        if gamma is not None:
+        if gamma is not None and not (measured and "gamma_frequency" in measured.absent):
             found["gamma"] = float(gamma[0] if isinstance(gamma, tuple) else gamma)
     return found
 

@@ -73,7 +73,11 @@ def report(
     if data.error is not None:
         variables["target_error"] = (("datum",), data.error, "standard error of the target")
     if problem.model_error is not None:
-        variables["model_error"] = (("datum",), problem.model_error, "error of the theory")
+        variables["model_error"] = (
+            ("datum",),
+            problem.model_error,
+            "error of the theory, and of the choice of recorded neurons",
+        )
     if not np.isnan(test.p_value):
         variables["pull"] = (("datum",), end.quality.pull, "fitted less target, in errors")
     if check is not None:
@@ -110,6 +114,8 @@ def report(
         attrs |= {statistic_name(test): test.statistic, "p_value": test.p_value, "misfit": test.misfit}
     if profile is not None:
         attrs["profile"] = profile.message
+    if problem.left_out:
+        attrs["left_out"] = problem.left_out
     if check is not None:
         attrs |= {"check_verdict": check.verdict, "check": check.message}
     labelled = {name: (dims, values, {"long_name": text}) for name, (dims, values, text) in variables.items()}

@@ -12,9 +12,9 @@ import xarray as xr
 from largen.checks import InputError, known_keys, real, require
 from largen.io.readers import brian2, neo, nest, nwb, tables
 from largen.io.readers.found import MILLISECONDS, WAY, Asked, Found, root
-from largen.io.recorded_populations import Population, inhibitory_of, populations_of, sizes_of
+from largen.io.recorded_populations import Population, populations_of, sizes_of
 from largen.io.recorded_trials import Spikes
-from largen.io.recordings import Populated, grid_of, populated_by, recorded
+from largen.io.recordings import Populated, grid_of, populated_by, populated_of, recorded
 from largen.statistics.labels import SLACK
 
 _TEXT = (".dat", ".gdf")
@@ -29,6 +29,7 @@ def read_recording(
     *,
     populations: Any = None,
     sizes: Any = None,
+    network_sizes: Any = None,
     t_start: Any = None,
     t_stop: Any = None,
     trials: str | None = None,
@@ -58,6 +59,7 @@ def read_recording(
             places of spike trains. Not needed where `source` maps labels to groups that know their neurons.
         sizes: Neurons of each population, by label or in their order: needed where the source knows only those that
             spiked, of which it may name populations without any.
+        network_sizes: Neurons of each population of the network, where those recorded are a sample, as of `recording`.
         t_start: Begin (ms) of each trial in the source's times. None: the source's own.
         t_stop: Its end (ms), a multiple of `step` after a `t_start` that is given too. None: the source's own. Spikes
             before and after are left out and counted in `attrs["left_out"]`, as are those after the last whole `step`
@@ -84,7 +86,7 @@ def read_recording(
     length = None if stretch is None else real("stretch", stretch, unit="ms", above=0.0)
     require(isinstance(origin, str), "origin", "be words", origin)
     found = _read(source, Asked(populations, unit, trials, realisations), sizes)
-    populated, lost = _who(found, populations, sizes, inhibitory)
+    populated, lost = _who(found, populations, sizes, inhibitory, network_sizes)
     if lost is not None:
         found = found._replace(spikes=found.spikes.of(~lost))
     windows = _windows(found, t_start, t_stop, spacing)
@@ -207,7 +209,9 @@ def _by_population(source: Mapping[Any, Any], asked: Asked, sizes: Any) -> Found
 # Populations and times -----------------------------------------------------------------------------------------------
 
 
-def _who(found: Found, populations: Any, sizes: Any, inhibitory: Any) -> tuple[Populated, np.ndarray | None]:
+def _who(
+    found: Found, populations: Any, sizes: Any, inhibitory: Any, network_sizes: Any
+) -> tuple[Populated, np.ndarray | None]:
     """Who was recorded, and which spikes are of neurons that the user left out of the source's."""
     known = found.known
     if populations is not None and not isinstance(populations, str):
@@ -222,14 +226,14 @@ def _who(found: Found, populations: Any, sizes: Any, inhibitory: Any) -> tuple[P
                 must = f"have neurons of the source only, which has {len(there)}"
                 require(not len(missing), f"populations[{one.label}]", must, missing)
         others = None if known is None else ~np.isin(found.spikes.neuron, chosen)
-        return Populated(everyone, size, inhibitory_of([one.label for one in everyone], inhibitory)), others
+        return populated_of(everyone, size, inhibitory, network_sizes), others
     if known is None or "" in known:
         raise InputError(
             "Argument `populations` must be given: the source does not say which neuron is of which population. Such "
             f"as {WAY}" + (", or the name of an annotation or column." if known is not None else ".")
         )
     if not found.seen:
-        return populated_by(known, sizes, inhibitory, complete=True), None
+        return populated_by(known, sizes, inhibitory, network_sizes, complete=True), None
     counts = {label: len(ids) for label, ids in known.items()}
     if sizes is None:
         raise InputError(
@@ -241,7 +245,7 @@ def _who(found: Found, populations: Any, sizes: Any, inhibitory: Any) -> tuple[P
         known_keys("population of the source", known, sizes)
         known = {str(label): known.get(str(label), np.zeros(0, np.int64)) for label in sizes}
     everyone = [Population(label, ids, False) for label, ids in known.items()]
-    return Populated(everyone, sizes_of(everyone, sizes), inhibitory_of(list(known), inhibitory)), None
+    return populated_of(everyone, sizes_of(everyone, sizes), inhibitory, network_sizes), None
 
 
 def _windows(found: Found, t_start: Any, t_stop: Any, step: float) -> np.ndarray:

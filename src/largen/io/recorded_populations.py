@@ -130,6 +130,24 @@ def _size(one: Population, given: int | None) -> int:
     return given
 
 
+def network_sizes_of(labels: list[str], recorded: np.ndarray, given: Any) -> np.ndarray | None:
+    """Neurons of each population of the network of which those recorded are a sample; None where they are all."""
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        known_keys("population in `network_sizes`", given, labels)
+        wanted = [given.get(label, count) for label, count in zip(labels, recorded.tolist(), strict=True)]
+    else:
+        found = np.atleast_1d(array("network_sizes", given, axes=Axes(("population",), (labels,))))
+        good = found.shape == (len(labels),)
+        require(good, "network_sizes", f"have an entry for each of {', '.join(labels)}", given)
+        wanted = found.tolist()
+    sizes = [integer(f"network_sizes[{label}]", size, low=1) for label, size in zip(labels, wanted, strict=True)]
+    for label, size, count in zip(labels, sizes, recorded.tolist(), strict=True):
+        require(size >= count, f"network_sizes[{label}]", f"be at least {count}, the neurons recorded", size)
+    return None if sizes == recorded.tolist() else np.array(sizes, dtype=np.int64)
+
+
 def inhibitory_of(labels: list[str], given: Any) -> np.ndarray:
     """Which populations inhibit, shape (population,)."""
     if given is not None:

@@ -9,7 +9,7 @@ import xarray as xr
 
 from largen.checks import InputError, real, require
 from largen.datasets import label_recording
-from largen.io.recorded_populations import Population, inhibitory_of, populations_of
+from largen.io.recorded_populations import Population, inhibitory_of, network_sizes_of, populations_of
 from largen.io.recorded_trials import Spikes, spikes_given
 from largen.runtime.memory import require_memory
 from largen.statistics.labels import SLACK
@@ -26,6 +26,7 @@ def recording(
     *,
     populations: Any,
     sizes: Any = None,
+    network_sizes: Any = None,
     t_start: Any,
     t_stop: Any,
     trials: Any = None,
@@ -49,6 +50,8 @@ def recording(
             shape (neuron,), where ids count from 0 (a Series of pandas is indexed by ids).
         sizes: Neurons of each population, by label or in their order. Needed where ids come as a list with gaps, which
             may lack silent neurons, or where others have no ids.
+        network_sizes: Neurons of each population of the network, by label or in their order, where those recorded are a
+            random sample of it; populations left out are recorded as a whole. None: all are recorded.
         t_start: Start of the recording (ms), of each trial.
         t_stop: Its end (ms), a multiple of `step` later.
         trials: Trial of each spike, integers or words, shape (spike,). Where `times` is a list of trials: their labels.
@@ -67,7 +70,8 @@ def recording(
         `spike_population`, `spike_neuron` (its place among the ids of its population) and `spike_realisation`, sorted
         by realisation and time. The coordinate `trial` has the labels of the trials where they do not count from 0;
         of stretches, `begin` has the time (ms) at which each begins. `attrs["left_out"]` counts spikes after the last
-        whole stretch.
+        whole stretch; `attrs["sizes"]` are the neurons recorded, and `attrs["network_sizes"]` those of the network of
+        which they are a sample, `attrs["n"]` in all.
 
     Raises:
         InputError: An argument cannot be used, spikes lie outside the recording, belong to no population or are there
@@ -76,7 +80,7 @@ def recording(
     window = real("t_start", t_start, unit="ms"), real("t_stop", t_stop, unit="ms")
     grid = grid_of(*window, real("step", step, unit="ms", above=0.0))
     length = None if stretch is None else real("stretch", stretch, unit="ms", above=0.0)
-    populated = populated_by(populations, sizes, inhibitory)
+    populated = populated_by(populations, sizes, inhibitory, network_sizes)
     require(isinstance(origin, str), "origin", "be words", origin)
     spikes, labels = spikes_given(times, neurons, trials, realisations)
     return recorded(spikes, labels, populated, grid, length, {"origin": origin} if origin else {})
@@ -89,17 +93,26 @@ class Populated(NamedTuple):
         everyone: The populations.
         size: How many neurons each has, shape (population,).
         inhibits: Whether it inhibits, shape (population,).
+        network: How many the network has of which they are a sample, shape (population,); None where they are all.
     """
 
     everyone: list[Population]
     size: np.ndarray
     inhibits: np.ndarray
+    network: np.ndarray | None
 
 
-def populated_by(populations: Any, sizes: Any, inhibitory: Any, complete: bool = False) -> Populated:
+def populated_by(
+    populations: Any, sizes: Any, inhibitory: Any, network_sizes: Any, complete: bool = False
+) -> Populated:
     """Who was recorded, from what a user gives; see `populations_of`."""
-    everyone, size = populations_of(populations, sizes, complete)
-    return Populated(everyone, size, inhibitory_of([one.label for one in everyone], inhibitory))
+    return populated_of(*populations_of(populations, sizes, complete), inhibitory, network_sizes)
+
+
+def populated_of(everyone: list[Population], size: np.ndarray, inhibitory: Any, network_sizes: Any) -> Populated:
+    """Who was recorded, from populations and what a user says of them."""
+    labels = [one.label for one in everyone]
+    return Populated(everyone, size, inhibitory_of(labels, inhibitory), network_sizes_of(labels, size, network_sizes))
 
 
 def recorded(
@@ -124,7 +137,7 @@ def recorded(
         begin: Time (ms) at which each trial began in the source, where its times begin at 0, shape (trial,).
         lengths: How long each trial is (ms), where not all are as long as the grid, shape (trial,).
     """
-    everyone, size, inhibits = populated
+    everyone, size, inhibits, network = populated
     about = dict(about)
     _require_within(spikes, grid)
     _require_memory(len(labels), len(size), grid, len(spikes.time))
@@ -140,6 +153,8 @@ def recorded(
     _require_once(spikes)
     parts = _parts(spikes, place[order], everyone, size, grid, len(labels))
     attrs = {"method": "recorded spikes", "sizes": size, "inhibitory": inhibits.astype(np.int64)} | about
+    if network is not None:
+        attrs["network_sizes"] = network
     made = label_recording(system_class(RECORDED), [one.label for one in everyone], grid, parts, attrs)
     if begin is not None:
         made = made.assign_coords(begin=("realisation", begin, {"units": "ms", "long_name": "begin in the recording"}))

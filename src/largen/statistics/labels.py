@@ -111,9 +111,23 @@ def sizes_of(dataset: xr.Dataset) -> np.ndarray:
     """Neurons of each of the Dataset's populations, shape (population,)."""
     must, held = "have the attribute `sizes`, the neurons of each population", list(dataset.attrs)
     require("sizes" in dataset.attrs, "dataset", must, held)
-    sizes, here = np.atleast_1d(np.asarray(dataset.attrs["sizes"])), places(dataset)
+    return _counts(dataset, "sizes")
+
+
+def network_sizes_of(dataset: xr.Dataset) -> np.ndarray:
+    """Neurons of each of the populations in the network, of which those of a recording may be a sample only."""
+    return _counts(dataset, "network_sizes") if is_sample(dataset) else sizes_of(dataset)
+
+
+def is_sample(dataset: xr.Dataset) -> bool:
+    """Whether its neurons are a sample of its network's."""
+    return "network_sizes" in dataset.attrs
+
+
+def _counts(dataset: xr.Dataset, name: str) -> np.ndarray:
+    sizes, here = np.atleast_1d(np.asarray(dataset.attrs[name])), places(dataset)
     good = sizes.dtype.kind in "iu" and len(sizes) == len(populations_of_run(dataset)) and np.all(sizes > 0)
-    require(good, "dataset", "have one positive integer for each population of its run as `sizes`", sizes)
+    require(good, "dataset", f"have one positive integer for each population of its run as `{name}`", sizes)
     return sizes[here]
 
 

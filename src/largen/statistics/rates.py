@@ -25,7 +25,7 @@ def mean_rates(signals: Signals) -> np.ndarray:
 
 def network_rate(signals: Signals) -> np.ndarray:
     """Rate per neuron of the whole network, shape (realisation, time)."""
-    return np.einsum("rpt,p->rt", signals.rate, signals.size / signals.size.sum())
+    return np.einsum("rpt,p->rt", signals.rate, signals.network / signals.network.sum())
 
 
 def upward_crossings(rate: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
+from scipy.special import stdtrit
 
 from largen.statistics.errors import pseudo_values
 from largen.statistics.events import Cycles, find_cycles, has_both
@@ -27,6 +28,12 @@ COVERED = 0.5
 """Share of the window that complete cycles of a deterministic limit cover at least, if it has a rhythm."""
 RIPPLE = 0.01
 """Relative s.d. of its smoothed rate in the second half of the window, at least, if it has a rhythm."""
+PIECES = 8
+"""Pieces of time, at least, whose agreement shows a rhythm."""
+REMEMBERED = 0.1
+"""Share of the variance of the smoothed rate, at least, that a rhythm brings back after a period."""
+CHANCE = 0.01
+"""Chance that independent neurons are said to have a rhythm, at most."""
 _EVENTS = {  # name: (unit, share of the scale that is the tolerance, whose size is the scale; none for its own)
     "event_rate": ("Hz", 0.05, ""),
     "event_size": ("1", 0.10, ""),
@@ -42,8 +49,9 @@ def rhythm(dataset: xr.Dataset, parts: np.ndarray | None = None) -> dict[str, Fe
 
     `event_rate`, `gamma_frequency`, `synchrony` (without the spike itself), `event_size`, `event_size_sd`,
     `event_height` by population, `event_interval_sd`, `orbit_area`, and `power` of the whole network's rate in three
-    bands. Values are NaN where a run has no events; a deterministic limit has them only if its rhythm lasts. Where runs
-    switch between bursts and quiet also `dwell` and `switching_rate`; see `statistics.switching`.
+    bands. Values are NaN where a run has no events; a deterministic limit has them only if its rhythm lasts, and a
+    sample has a gamma frequency only if it `shows_rhythm`. Where runs switch between bursts and quiet also `dwell` and
+    `switching_rate`; see `statistics.switching`.
 
     Args:
         dataset: What `simulate` or `solve_limit` returned for the spiking system.
@@ -56,14 +64,18 @@ def rhythm(dataset: xr.Dataset, parts: np.ndarray | None = None) -> dict[str, Fe
     signals = read(dataset, None, finest=FINEST)
     found = [find_cycles(signals.realisation(r)) for r in range(len(signals.rate))]
     rows = [_values(signals.realisation(r), cycles) for r, cycles in enumerate(found)]
-    if not signals.stochastic and not _lasts(signals, found[0]):
+    if not signals.stochastic and not lasts(signals, found[0]):
         rows[0] = {name: np.full(value.shape, np.nan) if name in _EVENTS else value for name, value in rows[0].items()}
     estimate = {name: np.mean([row[name] for row in rows], axis=0) for name in rows[0]}
     values = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     if signals.stochastic and len(rows) == 1:
         values = _left_out(signals, found[0], estimate, parts, dataset["time"].values)
     estimate["gamma_frequency"], values["gamma_frequency"] = _gamma(signals, estimate, values, parts is not None)
-    return _features(signals, estimate, values) | switching(signals)
+    shown = not signals.stochastic or shows_rhythm(signals, float(estimate["event_rate"][0]))
+    if not shown:
+        for columns in (estimate, values):
+            columns["gamma_frequency"] = np.full(columns["gamma_frequency"].shape, np.nan)
+    return _features(signals, estimate, values, shown) | switching(signals)
 
 
 def cycle_groups(dataset: xr.Dataset) -> np.ndarray | None:
@@ -110,11 +122,50 @@ def _power(signals: Signals) -> np.ndarray:
     return np.array([density[band].sum() for band in inside]) * (frequency[1] - frequency[0])
 
 
-def _lasts(signals: Signals, cycles: Cycles) -> bool:
+def lasts(signals: Signals, cycles: Cycles) -> bool:
     """Whether a deterministic limit has a rhythm, and not a ripple that decays."""
     covered = (cycles.following - cycles.onset).sum() / signals.times.size
     late = smooth(network_rate(signals)[0], signals.step)[signals.times.size // 2 :]
     return bool(covered >= COVERED and late.std() >= RIPPLE * late.mean())
+
+
+def shows_rhythm(signals: Signals, event_rate: float) -> bool:
+    """Whether a sample shows a rhythm near the rate of its events (Hz), and not chance alone.
+
+    The rate of independent neurons crosses its mean, and its spectrum has a highest peak, as any other's. A rhythm
+    comes back: the autocorrelation of the smoothed rate of the whole network at the period is larger than at half of
+    it. The period, between 2/3 and 3/2 of the mean interval of events, is for each piece of time (a realisation, or a
+    part of one) that of all others, so that without a rhythm the differences have mean 0 at most; they must exceed it
+    by Student's test at `CHANCE`, and be `REMEMBERED` on average.
+    """
+    if not np.isfinite(event_rate):
+        return False
+    longest = round(1500.0 / event_rate / signals.step)
+    pieces = _pieces(smooth(network_rate(signals), signals.step), 2 * longest)
+    if len(pieces) < 3:
+        return True  # too short to tell
+    found = np.array([_autocorrelation(piece, longest) for piece in pieces])
+    first = max(round(2.0 * longest / 4.5), 2)
+    others = found.sum(0) - found
+    period = first + np.argmax(others[:, first:], axis=1)
+    each = np.arange(len(found))
+    back = found[each, period] - found[each, period // 2]
+    error = back.std(ddof=1) / np.sqrt(len(back))
+    return bool(back.mean() >= REMEMBERED and back.mean() > stdtrit(len(back) - 1, 1.0 - CHANCE) * error)
+
+
+def _pieces(rate: np.ndarray, shortest: int) -> list[np.ndarray]:
+    """Realisations, shape (realisation, time), cut into equal parts of at least so many steps until they are 8."""
+    parts = min(-(-PIECES // len(rate)), rate.shape[-1] // max(shortest, 1))
+    return [piece for row in rate for piece in np.array_split(row, parts)] if parts else []
+
+
+def _autocorrelation(series: np.ndarray, longest: int) -> np.ndarray:
+    """Autocorrelation at lags of 0 to `longest` steps, shape (lag,); 0 for a constant."""
+    centred = series - series.mean()
+    spectrum = np.abs(np.fft.rfft(centred, 2 * len(series))) ** 2
+    covariance = np.fft.irfft(spectrum)[: longest + 1] / np.arange(len(series), len(series) - longest - 1, -1)
+    return covariance / covariance[0] if covariance[0] > 0.0 else np.zeros(longest + 1)
 
 
 def _left_out(
@@ -158,7 +209,7 @@ def _gamma(
 
 
 def _features(
-    signals: Signals, estimate: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray]
+    signals: Signals, estimate: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray], shown: bool
 ) -> dict[str, Feature]:
     populations = tuple(map(str, signals.populations))
     rows = {"synchrony": ("1", 0.10, ""), "gamma_frequency": ("Hz", 0.05, "")} | _EVENTS
@@ -167,8 +218,9 @@ def _features(
         if name in estimate:
             labels = populations if name in ("synchrony", "event_size", "event_size_sd", "event_height") else ("",)
             scale = _scale(name, signals, estimate)
-            lacks = "" if name == "synchrony" else "events"
-            found[name] = Feature(labels, estimate[name], values[name], scale, tolerance, unit, words, lacks)
+            lacks = {"synchrony": "", "gamma_frequency": "events" if shown else "rhythm"}.get(name, "events")
+            one = Feature(labels, estimate[name], values[name], scale, tolerance, unit, words, lacks)
+            found[name] = one._replace(of_any_sample=name == "synchrony")
     bands = tuple(f"{low:g}-{high:g} Hz" for low, high in BANDS)
     size = max(float(estimate["power"].sum()), float(network_rate(signals).mean()) ** 2)
     words = "the larger of the power from 2 to 200 Hz and the squared mean rate"

@@ -11,6 +11,7 @@ from largen.checks import InputError, real, require, vector
 from largen.checks import dataset as checked
 from largen.statistics.labels import (
     dims_with_population,
+    network_sizes_of,
     parameters_of,
     places,
     population_labels,
@@ -35,6 +36,7 @@ class Signals(NamedTuple):
         inhibitory: Whether a population is inhibitory, shape (population,).
         stochastic: Whether the rates are those of a network or a finite-size chain, and not of a deterministic
             limit.
+        network: Neurons per population of the network, of which `size` may be a sample, shape (population,).
     """
 
     times: np.ndarray
@@ -44,11 +46,12 @@ class Signals(NamedTuple):
     size: np.ndarray
     inhibitory: np.ndarray
     stochastic: bool
+    network: np.ndarray
 
     def pooled(self, inhibitory: bool) -> np.ndarray:
         """Rate per neuron of all excitatory or all inhibitory populations together, shape (realisation, time)."""
         mine = self.inhibitory == inhibitory
-        return np.einsum("rpt,p->rt", self.rate[:, mine], self.size[mine] / self.size[mine].sum())
+        return np.einsum("rpt,p->rt", self.rate[:, mine], self.network[mine] / self.network[mine].sum())
 
     def part(self, first: int, last: int) -> "Signals":
         """The same signals on the steps first..last-1 only."""
@@ -115,7 +118,9 @@ def read(dataset: xr.Dataset, start: float | None, *, finest: float = np.inf, wh
     size = sizes_of(dataset)
     inhibitory = _inhibitory(dataset)
     stochastic = dataset.attrs.get("kind") != "limit" or str(dataset.attrs.get("finite_size")).lower() == "true"
-    return Signals(times[keep], step, values if lead else values[None], populations, size, inhibitory, stochastic)
+    values = values if lead else values[None]
+    network = network_sizes_of(dataset)
+    return Signals(times[keep], step, values, populations, size, inhibitory, stochastic, network)
 
 
 def _about(dataset: object) -> str:

@@ -9,6 +9,7 @@ from largen.checks import one_of
 from largen.statistics.errors import estimate, method
 from largen.statistics.events import DEFINITION, find_cycles, has_both
 from largen.statistics.rates import mean_rates
+from largen.statistics.sampling import choice_errors
 from largen.statistics.signals import FINEST, SMOOTHING, Signals, labelled, read
 from largen.statistics.spectra import gamma_frequency
 from largen.statistics.synchrony import synchrony_index, window_note
@@ -45,7 +46,8 @@ def summary(dataset: xr.Dataset, *, start: float | None = None, self_count: str 
         `event_size`, `event_size_sd`, `event_height` of multiple-firing events; `orbit_area`, the signed area per
         cycle in the plane of excitatory (abscissa) and inhibitory rate, positive counter-clockwise, that is where
         excitation leads. `attrs` say how the errors were found and, in `status`, which statistics are NaN because
-        the run does not have them (no event, no spike).
+        the run does not have them (no event, no spike), and in `sample` which are the network's where only a sample
+        of its neurons was recorded.
 
     Raises:
         InputError: The Dataset is not of the spiking system, or its times are not uniform or too far apart.
@@ -55,6 +57,8 @@ def summary(dataset: xr.Dataset, *, start: float | None = None, self_count: str 
     signals = read(dataset, start, finest=FINEST)
     found = estimate(signals, lambda part: _statistics(part, self_count))
     gamma = gamma_frequency(signals, float(found.value["event_rate"]))
+    if (choice := choice_errors(dataset)) is not None:
+        found.error["rate"] = np.hypot(found.error["rate"], choice)
     value = found.value | {"gamma_frequency": np.array(gamma[0])}
     error = found.error | {"gamma_frequency": np.array(gamma[1])}
     variables = {}
@@ -71,12 +75,23 @@ def summary(dataset: xr.Dataset, *, start: float | None = None, self_count: str 
         "synchrony_window": window_note(signals.step),
         "event_definition": DEFINITION,
         "smoothing": SMOOTHING,
-        "n": int(signals.size.sum()),
+        "n": int(signals.network.sum()),
         "status": f"NaN, because there are too few spikes, cycles or steps: {', '.join(missing)}"
         if missing
         else COMPLETED,
     }
+    if np.any(signals.network != signals.size):
+        attrs["sample"] = sampled(signals)
     return labelled(variables, {"population": (signals.populations, "1", "population")}, attrs)
+
+
+def sampled(signals: Signals) -> str:
+    """What of a sample's statistics are the network's."""
+    pairs = zip(signals.size.tolist(), signals.network.tolist(), signals.populations.tolist(), strict=True)
+    return (
+        f"a sample ({', '.join(f'{m} of {n} {label}' for m, n, label in pairs)}): rate and synchrony estimate the "
+        "network's (the error of the rate holds the choice of neurons), all others depend on how many are recorded"
+    )
 
 
 def _statistics(signals: Signals, self_count: str) -> Mapping[str, np.ndarray]:

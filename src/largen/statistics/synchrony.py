@@ -55,7 +55,9 @@ def synchrony_index(signals: Signals, *, self_count: str = "included") -> np.nda
             deterministic limit has no self-count, so nothing is removed there.
 
     Returns:
-        The index; NaN for a population without spikes.
+        The index; NaN for a population without spikes. Of a sample of m of N neurons it is an estimate of the
+        network's: a spike meets each of the m - 1 others as often as each of all N - 1 others, so that what is left
+        without the spike itself is multiplied by (m/(m - 1)) (N - 1)/N; NaN for one neuron of several.
     """
     whole, beyond = window_steps(signals.step)
     cut = whole + len(beyond)
@@ -73,6 +75,14 @@ def synchrony_index(signals: Signals, *, self_count: str = "included") -> np.nda
     spikes = inner.sum(-1)
     with np.errstate(invalid="ignore"):
         index = (inner * window).sum(-1) / np.where(spikes > 0, spikes, np.nan)
+    if np.any(signals.network != signals.size):
+        return _of_network(index, signals.size, signals.network, self_count)
     if self_count == "removed" and signals.stochastic:
         index = index - 1.0 / signals.size
     return index
+
+
+def _of_network(index: np.ndarray, m: np.ndarray, n: np.ndarray, self_count: str) -> np.ndarray:
+    """The network's index, estimated from that of samples of m of n neurons, shape (population,) each."""
+    pairs = np.where(m > 1, m / np.maximum(m - 1.0, 1.0) * (n - 1.0) / n, np.where(n > 1, np.nan, 0.0))
+    return pairs * (index - 1.0 / m) + (1.0 / n if self_count == "included" else 0.0)

@@ -135,10 +135,14 @@ class FitData(NamedTuple):
         values: By name, each in its own shape.
         samples: The same for each realisation, along a new first axis (jackknife pseudo-values of what is no mean);
             None for a deterministic limit.
+        absent: Why others, which the system knows, are not to be fitted, by name, such as "no rhythm is seen".
+        choice: Standard errors that realisations do not show, because a sample of the neurons was recorded, by name.
     """
 
     values: dict[str, np.ndarray]
     samples: dict[str, np.ndarray] | None
+    absent: Mapping[str, str] = {}
+    choice: Mapping[str, np.ndarray] = {}
 
 
 class Feature(NamedTuple):
@@ -156,6 +160,7 @@ class Feature(NamedTuple):
         lacks: What a run without this statistic lacks, such as "events"; empty where every run has it.
         rare: Whether nothing is said of it where neither side has it.
         pooled: Whether two samples of it are compared with one variance for both.
+        of_any_sample: Whether a sample of the neurons tells it too, and not only as many neurons as on the other side.
     """
 
     labels: tuple[str, ...]
@@ -168,3 +173,4 @@ class Feature(NamedTuple):
     lacks: str = ""
     rare: bool = False
     pooled: bool = False
+    of_any_sample: bool = False

@@ -7,7 +7,7 @@ import pytest
 import largen as ln
 from largen.systems.spiking import differences
 from largen.systems.spiking.discretisation import Discretisation
-from largen.systems.spiking.smooth import prepare, window_of
+from largen.systems.spiking.smooth import SmoothLimit, prepare, window_of
 
 CURRENTS = ln.SpikingNetwork(
     names=("E", "I"), size=(800, 200), inhibitory=(False, True), strength=((0.15, 0.75), (0.15, 0.75)),
@@ -26,7 +26,8 @@ def along(limit, model, name, index):
         whole = np.array(getattr(model, name), float)
         moved = jax.numpy.asarray(whole).at[index].set(value)
         values, good = limit(tree_with(model, name, moved))
-        return jax.numpy.where(good, jax.numpy.concatenate([values["rate"], values["synchrony"]]), np.nan)
+        order = [name for name in ("rate", "synchrony", "gamma_frequency") if name in values]
+        return jax.numpy.where(good, jax.numpy.hstack([values[name] for name in order]), np.nan)
 
     value = jax.numpy.asarray(np.asarray(getattr(model, name), float)[index])
     return jax.jvp(rates, (value,), (jax.numpy.ones_like(value),))
@@ -54,6 +55,43 @@ def test_counts_are_those_of_solve_limit_and_derivatives_those_of_wider_differen
     near, far = (rate(0.75 + h) - rate(0.75 - h) for h in (1e-3, 2e-3))
     np.testing.assert_allclose(value[:2], rate(0.75), rtol=1e-6)  # cells that reach lower, and hold a bit more
     np.testing.assert_allclose(slope[:2], (8.0 * near - far) / 12e-3, rtol=1e-5)
+
+
+def test_networks_of_chang_are_fitted_by_differences_of_what_solve_limit_gives():
+    """As above; and the JAX program, whose compilation takes longer than the fit, is asked for by name only."""
+    model = ln.SpikingNetwork()
+    limit = model.smooth(TIMES, bin_width=10.0, derivatives="differences")
+    first = limit.window.first
+    hann = np.sin(np.pi * (np.arange(1500 - first) + 0.5) / (1500 - first)) ** 2
+
+    def rate(strength):
+        moved = model.replace(**{"strength[e,i]": strength})
+        return ln.solve_limit(moved, TIMES, bin_width=10.0)["rate"].values[:, 1 + first :] @ hann / hann.sum()
+
+    with jax.enable_x64(True):
+        value, slope = along(limit, model, "strength", (0, 1))
+    near, far = (rate(2.71 + h) - rate(2.71 - h) for h in (4e-7, 8e-7))  # farther away are kinks
+    np.testing.assert_allclose(value[:2], rate(2.71), rtol=1e-9)
+    np.testing.assert_allclose(slope[:2], (8.0 * near - far) / 4.8e-6, rtol=1e-6)
+    assert isinstance(model.smooth(TIMES, bin_width=10.0), SmoothLimit)
+    with pytest.raises(ln.InputError, match="`derivatives` must be 'differences' for this network"):
+        CURRENTS.smooth(TIMES, derivatives="exact", **COARSE)
+    for name, reason in (("threshold", "it is an edge"), ("adaptation_step", "this limit does not have it")):
+        with pytest.raises(ln.InputError, match=f"cannot be free, because {reason}"):
+            ln.fit(model, {"rate": (np.full(2, 50.0), 0.1)}, free=name, times=TIMES, bin_width=10.0)
+
+
+def test_at_a_bound_a_difference_is_taken_on_one_side():
+    limit = ln.SpikingNetwork(reversal=0.0).smooth(TIMES, bin_width=10.0, derivatives="differences")
+    numbers = {name: np.asarray(getattr(limit.reduction.model, name), float) for name in limit.reduction.names}
+    assert np.isnan(limit.reduction.counts(numbers | {"reversal": np.array(1e-3)})).all()  # at most the reset
+
+    def mean(value):
+        return limit.reduction.counts(numbers | {"reversal": np.array(value)})[500:].mean(0)
+
+    slope = limit.reduction.change(numbers, {"reversal": np.array(1.0)})[500:].mean(0)
+    near, far = mean(-1e-4), mean(-2e-4)
+    np.testing.assert_allclose(slope, (3.0 * mean(0.0) - 4.0 * near + far) / 2e-4, rtol=1e-3)
 
 
 def test_a_fit_finds_the_parameters_of_a_network_of_exponential_synapses_and_reads_its_options():
@@ -129,6 +167,19 @@ def test_derivatives_are_the_exact_ones_where_jax_has_them():
             one, two = (along(limit, model, name, index) for limit in (ours, exact))
         np.testing.assert_allclose(one[0], two[0], rtol=1e-5)
         np.testing.assert_allclose(one[1], two[1], rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("closure", ["joint", "white"])
+def test_derivatives_of_networks_of_chang_are_the_exact_ones(closure):
+    """Rates, synchrony and gamma frequency by the numba and the JAX engine, at the defaults, which have a rhythm."""
+    model, how = ln.SpikingNetwork(), {"bin_width": 10.0, "closure": closure, "gamma": 60.0}
+    ours, exact = (model.smooth(TIMES, derivatives=kind, **how) for kind in ("differences", "exact"))
+    for name, index in (("strength", (0, 1)), ("decay", (1, 0)), ("external_rate", ()), ("reversal", ())):
+        with jax.enable_x64(True):
+            one, two = (along(limit, model, name, index) for limit in (ours, exact))
+        np.testing.assert_allclose(one[0], two[0], rtol=1e-9)
+        np.testing.assert_allclose(one[1], two[1], rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.long

@@ -1,13 +1,14 @@
 """The statistics of any reduction as a function of the model with derivatives from central differences.
 
-The JAX engine knows the networks of Chang et al. All others have the numba reductions of exponential, pending and delta
-synapses, which take a tenth of a second or so. With bins, cells, orders and channels held fixed, they are smooth in the
-model's real numbers up to rounding, so that central differences along the direction that is asked for give derivatives
-good to about 1e-8: what Gauss-Newton steps, standard errors and NUTS need.
+The numba reductions take a tenth of a second or so, and compile nothing for a new form. With bins, cells, orders and
+channels held fixed, they are smooth in the model's real numbers up to rounding, so that central differences along the
+direction that is asked for give derivatives good to about 1e-8: what Gauss-Newton steps, standard errors and NUTS need.
+For the networks of Chang et al. the JAX engine (`smooth`) has exact derivatives, which these are tested against.
 """
 
 import functools
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
@@ -15,21 +16,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from largen.checks import InputError
+from largen.checks import InputError, flag, one_of, real
 from largen.parameters import parameters
 from largen.system import AbstractSmoothLimit
 from largen.systems.spiking.discretisation import Discretisation
 from largen.systems.spiking.smooth import Window, statistics
+from largen.systems.spiking.time_step import check_step
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
 
 STEP = 1e-5
 """Largest relative change of a number in a central difference."""
+NARROW = 1e-6
+"""The same of "joint" and "white", which have many small kinks: slopes are limited, edges come into reach."""
 CHANGED = 1e-3
 """Relative change of a number by which it is found whether it decides the form of the computation."""
 EDGES = "it is an edge of the voltage bins"
 STEPS = "it counts whole steps"
+_SIDES = ThreadPoolExecutor(2)
+"""Where both sides of a difference are computed."""
 
 
 class Fixed(NamedTuple):
@@ -39,10 +45,14 @@ class Fixed(NamedTuple):
         counts: Spikes per neuron in each step, shape (step, population), of a model scaled to its number of neurons;
             not finite where the form does not hold it.
         same: Whether a scaled model has this form.
+        lacks: Real fields that it does not have.
+        step: Largest relative change of a number in a central difference.
     """
 
     counts: Callable[["SpikingNetwork"], np.ndarray]
     same: Callable[["SpikingNetwork"], bool]
+    lacks: tuple[str, ...] = ()
+    step: float = STEP
 
 
 class Reduction:
@@ -77,18 +87,25 @@ class Reduction:
         largest = max(_relative(numbers[name], move) for name, move in moves.items())
         if not 0.0 < largest < np.inf:  # numbers that a step of the search has thrown to infinity
             return np.full(self.shape, np.nan)
-        step = STEP / largest
-        up, down = (
-            self.counts(numbers | {name: numbers[name] + sign * step * move for name, move in moves.items()})
-            for sign in (1.0, -1.0)
-        )
-        return (up - down) / (2.0 * step)
+        step = self.fixed.step / largest
+
+        def at(steps: float) -> np.ndarray:
+            return self.counts(numbers | {name: numbers[name] + steps * step * move for name, move in moves.items()})
+
+        up, down = _SIDES.map(at, (1.0, -1.0))  # side by side where the kernel lets go of the interpreter
+        if np.isfinite(up).all() == np.isfinite(down).all():
+            return (up - down) / (2.0 * step)
+        side, near = (-1.0, down) if np.isfinite(down).all() else (1.0, up)  # at a bound: of second order all the same
+        return side * (4.0 * near - 3.0 * at(0.0) - at(2.0 * side)) / (2.0 * step)
 
     def held(self) -> dict[str, str]:
         """Real fields that must keep their values, with the reason."""
         found = {"threshold": EDGES, "reset": EDGES, "delay": STEPS, "delay_spread": STEPS}
         if self.model.refractory == "fixed":
             found["refractory_time"] = STEPS
+        found |= dict.fromkeys(self.fixed.lacks, "this limit does not have it")
+        if callable(self.model.external_rate):
+            found["external_rate"] = "it is a function of time"
         for name in self.names:
             value = getattr(self.model, name)
             for index in np.ndindex(value.shape):
@@ -195,7 +212,8 @@ def prepare(
     Args:
         model: The network.
         times: First and last count: the reduction runs from rest at times[0] to times[-1] (ms).
-        discretisation: Closure "quadrature", or "joint" of delta synapses; bins and step.
+        discretisation: Closure "quadrature"; "joint" or "white" of delta synapses and of networks of Chang et al.; bins
+            and step.
         window: What counts.
         n: Total number of neurons.
         gamma: Frequency (Hz) around which the gamma peak is sought, or None for no gamma frequency.
@@ -203,16 +221,33 @@ def prepare(
     """
     scaled = model.scaled(n)
     every = float(times[0]) + np.arange(window.steps + 1) * window.dt
+    lacks, step = (), STEP
     if discretisation.closure == "quadrature":
         from largen.systems.spiking.reduction.quadrature.fixed import fix
 
         counts, same = fix(scaled, every, discretisation, orders)
+    elif model.is_basic:
+        from largen.systems.spiking.reduction.fixed import fix
+
+        counts, same = fix(scaled, every, _checked(model, discretisation))
+        lacks, step = tuple(name for name, info in parameters(model).items() if info.quiet), NARROW
     else:
         from largen.systems.spiking.reduction.direct.fixed import fix
 
         counts, same = fix(scaled, every, discretisation)
     shape = (window.steps, len(np.asarray(model.size)))
-    reduction = Reduction(model, n, Fixed(counts, same), shape)
+    reduction = Reduction(model, n, Fixed(counts, same, lacks, step), shape)
     size = tuple(np.asarray(scaled.size).tolist())
     held = tuple(reduction.held().items())
     return DifferenceLimit(reduction, window, size, np.array(0.0 if gamma is None else gamma), held)
+
+
+def _checked(model: "SpikingNetwork", discretisation: Discretisation) -> Discretisation:
+    """The discretisation with numbers in place of what was given."""
+    width = discretisation.bin_width
+    return discretisation._replace(
+        closure=one_of("closure", discretisation.closure, ("joint", "white")),
+        bin_width=None if width is None else real("bin_width", width, above=0.0),
+        linear_in_bin=flag("linear_in_bin", discretisation.linear_in_bin) and discretisation.closure == "joint",
+        dt=check_step(model, discretisation.dt),
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import numpy as np
 
 import largen.numerics.compiled  # noqa: F401 (all kernels are Numba's: loaded with largen, not by the first of them)
-from largen.checks import InputError, flag, integer, names, real, require
+from largen.checks import InputError, flag, integer, names, one_of, real, require
 from largen.numerics.lyapunov import TangentMap
 from largen.system import (
     Arrays,
@@ -326,11 +326,13 @@ class SpikingNetwork(AbstractIntegrateAndFire):
         linear_in_bin: bool = True,
         gamma: float | None = None,
         orders: Any = "auto",
+        derivatives: str = "auto",
     ) -> "SmoothLimit | DifferenceLimit":
         """The limit as a differentiable function of the model; see `Discretisation` and `smooth.prepare`.
 
-        Derivatives are exact (JAX) for the networks of Chang et al. with random refractory periods, and central
-        differences of the numba reduction for all others (`differences`).
+        Derivatives are "exact" (JAX, which compiles for half a minute first), which only the networks of Chang et al.
+        with random refractory periods have, or "differences", central ones of the numba reduction (see `differences`);
+        with "auto" exact where there are such. A fit takes differences unless it is told otherwise.
         """
         self.require_moderate()
         from largen.systems.spiking import smooth
@@ -342,7 +344,10 @@ class SpikingNetwork(AbstractIntegrateAndFire):
             closure = "joint" if self.is_basic or self.synapse == "delta" else "quadrature"
         check_own_options(closure, orders, True)
         chosen = Discretisation(closure, bin_width, linear_in_bin, dt=dt)
-        if self.is_basic and not (closure == "quadrature" and self.refractory == "fixed"):
+        possible = self.is_basic and self.refractory != "fixed"
+        exact = one_of("derivatives", derivatives, ("auto", "exact", "differences")) == "exact"
+        require(possible or not exact, "derivatives", "be 'differences' for this network", derivatives)
+        if exact or (possible and derivatives == "auto"):
             return smooth.prepare(self, times, chosen, n=n, start=start, gamma=gamma, orders=orders)
         from largen.systems.spiking import differences
 

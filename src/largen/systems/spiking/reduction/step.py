@@ -329,7 +329,7 @@ def sample_fluctuations(layout, state, work, drive):
                     work.fluctuation[1, a] += layout.strength[j] * state.pending[j] * layout.rate[c] / layout.span
 
 
-@entry
+@entry(nogil=True)
 def run_steps(layout, state, work, drive, output):
     """Run the deterministic reduction.
 
