@@ -176,7 +176,7 @@ def test_a_moved_slider_draws_what_solve_limit_gives_and_its_link_brings_it_back
     same_as_limit(page, system, expected(system, {})[1])
     before = page.evaluate(DRAWN, source.format("e"))
     page.locator("input[type=range]").first.press("ArrowRight")
-    page.wait_for_url("**?**", timeout=PATIENCE)
+    page.wait_for_url(lambda address: "?" in address, timeout=PATIENCE)
     link = asked(page)
     assert list(link) == [slider]
     model, limit = expected(system, link)
@@ -218,7 +218,7 @@ def test_a_wrong_link_and_a_hostile_file_give_a_message(visit):
     assert page.evaluate("window.hacked") is None
     good = b"system: rate\nparameters: {gamma: 0.25}\n"
     page.locator("input[type=file]").set_input_files({"name": "x.yaml", "mimeType": "text/yaml", "buffer": good})
-    page.wait_for_url("**gamma=0.25", timeout=PATIENCE)
+    page.wait_for_url(lambda address: address.endswith("gamma=0.25"), timeout=PATIENCE)
 
 
 @pytest.mark.long
@@ -226,9 +226,9 @@ def test_back_and_forward_bring_the_state_back_and_no_page_scrolls_sideways(visi
     page = visit("rate")
     slider = page.get_by_role("slider", name="gamma")
     slider.press("ArrowRight")
-    page.wait_for_url("**?gamma=0.705", timeout=PATIENCE)
+    page.wait_for_url(lambda address: address.endswith("?gamma=0.705"), timeout=PATIENCE)
     slider.press("ArrowRight")
-    page.wait_for_url("**?gamma=0.71", timeout=PATIENCE)
+    page.wait_for_url(lambda address: address.endswith("?gamma=0.71"), timeout=PATIENCE)
     page.go_back()
     page.wait_for_function("() => location.search === '?gamma=0.705'", timeout=PATIENCE)
     same_as_limit_soon(page, "rate", {"gamma": "0.705"})
@@ -483,7 +483,7 @@ def test_a_click_on_a_point_of_a_diagram_loads_its_parameters(visit):
     drive, mean = drawn(page, "branches points")
     k = len(drive) // 2
     page.mouse.click(*page.evaluate(PLACE, ["branches figure", drive[k], mean[k]]))
-    page.wait_for_url("**?**", timeout=PATIENCE)
+    page.wait_for_url(lambda address: "?" in address, timeout=PATIENCE)
     assert float(asked(page)["drive[e]"]) == pytest.approx(drive[k], rel=1e-12)
     page.get_by_role("button", name="Means").click()
     page.wait_for_function(f"want => Math.abs(({DRAWN})('mean limite')[1].at(-1) - want) < 1e-6", arg=mean[k])
