@@ -85,6 +85,7 @@ class JacobianPlane(Pictured):
         self.question = picture.of
         self.said = Words("", margin=0)
         self.controls = [self.said]
+        self.figure.scatter([-1.0, 1.0], [-1.0, 1.0], alpha=0.0)  # gives the axes a range until the answer comes
         dots = self.figure.scatter("x", "y", source=self.source("network", "x", "y"), size=4, color=NETWORK)
         self.entry("network", "network", dots)
         line = self.figure.multi_line("xs", "ys", source=self.source("bulk", "xs", "ys"), color=LIMIT, line_width=2)
