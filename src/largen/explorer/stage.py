@@ -90,8 +90,11 @@ class Stage:
         """Ask what figures need beside the limit that is shown."""
         page = self.page
         limit = self._asked_of = page.limit
+        assert limit is not None  # figures are drawn with a limit only
+        assert page.limit_state is not None
         self._coming = set(views)
         for view in views:
+            assert view.question is not None
             page.after(LATE, functools.partial(self._answer_is_late, view, limit))
             take = page.later(functools.partial(self._show_answer, view, limit))
             page.solver.ask((page, "figure", view.key), view.question, (page.limit_state.model, limit), take)
@@ -183,8 +186,9 @@ class Stage:
 def _made(maker: Callable[[], list[View]], recorded: xr.Dataset | None) -> list[View]:
     """The views of a tab, with what was recorded."""
     views = maker()
-    for view in views if recorded is not None else []:
-        view.beside(recorded)
+    if recorded is not None:
+        for view in views:
+            view.beside(recorded)
     return views
 
 
