@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
-from explorer.test_explorer_browser import PATIENCE, TOO_WIDE, Server, axe_of, browser, drawn  # noqa: F401
+from test_explorer_browser import PATIENCE, TOO_WIDE, Server, axe_of, browser, drawn  # noqa: F401
 
 SIZES = ["--sizes", "e=30", "--sizes", "i=10", "--t-start", "0", "--t-stop", "1500", "--stretch", "500"]
 
