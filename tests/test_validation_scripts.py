@@ -241,5 +241,9 @@ def test_a_part_runs_at_a_small_size_and_fills_the_tables_of_its_data(path, name
             assert now == then or (path.stem, name) in VARIES, key
 
 
-VARIES = {("rate_theory", "one_draw"), ("bifurcation_spiking", "slopes"), ("rate_populations", "outliers")}
+VARIES = {
+    ("rate_theory", "one_draw"),
+    ("bifurcation_spiking", "slopes"),
+    *(("rate_populations", part) for part in ("outliers", "static", "transient", "discrete", "correlated_ring")),
+}
 """Parts whose columns are sizes or variants, fewer at the small size."""

@@ -8,21 +8,12 @@ import typer
 from largen.commands.options import (
     AllRows,
     AsJson,
-    Begin,
-    End,
-    Inhibitory,
-    NetworkSizes,
     OutFile,
     Overwrite,
-    Populations,
+    RecordingOptions,
     Scale,
-    Sizes,
-    Spacing,
-    Stretch,
-    TimeUnit,
     Tolerance,
-    TrialCount,
-    Trials,
+    takes_recording,
 )
 from largen.commands.output import Output, check_file
 
@@ -35,23 +26,14 @@ SIDES = (
 )
 
 
+@takes_recording
 def compare(
+    said: RecordingOptions,
     network: Annotated[str, typer.Argument(help=SIDES)],
     limit: Annotated[str, typer.Argument(help="Another such; of two samples the first is called the network.")],
     finite: Annotated[Path | None, typer.Option("--finite", help="The limit equations at the network's n.")] = None,
     tolerance: Tolerance = None,
     scale: Scale = None,
-    populations: Populations = None,
-    sizes: Sizes = None,
-    network_sizes: NetworkSizes = None,
-    inhibitory: Inhibitory = None,
-    t_start: Begin = None,
-    t_stop: End = None,
-    trials: Trials = None,
-    realisations: TrialCount = None,
-    stretch: Stretch = None,
-    unit: TimeUnit = None,
-    step: Spacing = None,
     warm_up: Annotated[
         float | None,
         typer.Option("--warm-up", help="Time (ms) from a model's start to the first that counts; 500 for recordings."),
@@ -63,15 +45,13 @@ def compare(
 ) -> None:
     """Compare a network or a recording with its limit or model, or with another network."""
     from largen.commands.job import tolerances_of
-    from largen.commands.recordings import Recorded, sides
+    from largen.commands.recordings import sides
     from largen.comparison import compare
     from largen.comparison.plain import report_as_plain
     from largen.io.results import load, save
 
     out, output = check_file(out, overwrite), Output(as_json)
     asked = tolerances_of(tolerance, scale)
-    who = populations, sizes, network_sizes, inhibitory
-    said = Recorded(*who, t_start, t_stop, trials, realisations, stretch, unit, step)
     first, second = sides(network, limit, said, warm_up, output)
     report = compare(first, second, finite=load(finite) if finite else None, **asked)
     if out:

@@ -4,23 +4,12 @@ from typing import Annotated
 
 import typer
 
-from largen.commands.options import (
-    Begin,
-    End,
-    Functions,
-    Inhibitory,
-    NetworkSizes,
-    Populations,
-    Sizes,
-    Spacing,
-    Stretch,
-    TimeUnit,
-    TrialCount,
-    Trials,
-)
+from largen.commands.options import Functions, RecordingOptions, takes_recording
 
 
+@takes_recording
 def explore(
+    said: RecordingOptions,
     model: Annotated[str | None, typer.Argument(metavar="MODEL", help="A model file or an example.")] = None,
     port: Annotated[int, typer.Option("--port", help="Port; 0 takes a free one.")] = 5006,
     address: Annotated[
@@ -32,23 +21,10 @@ def explore(
         str | None,
         typer.Option("--recording", help="A recording to compare with, or what `largen simulate` wrote."),
     ] = None,
-    populations: Populations = None,
-    sizes: Sizes = None,
-    network_sizes: NetworkSizes = None,
-    inhibitory: Inhibitory = None,
-    t_start: Begin = None,
-    t_stop: End = None,
-    trials: Trials = None,
-    realisations: TrialCount = None,
-    stretch: Stretch = None,
-    unit: TimeUnit = None,
-    step: Spacing = None,
 ) -> None:
     """Explore in the browser: move a parameter, the limit answers at once and the network follows."""
-    from largen.commands.recordings import Recorded, recorded
+    from largen.commands.recordings import recorded
     from largen.explorer import explore
 
-    who = populations, sizes, network_sizes, inhibitory
-    said = Recorded(*who, t_start, t_stop, trials, realisations, stretch, unit, step)
     runs = recorded(recording, said)
     explore(model, port=port, address=address, show=show, functions=functions, recording=runs)

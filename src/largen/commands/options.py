@@ -1,9 +1,9 @@
-"""Options that several commands share, each declared once; those that describe a job make one `JobOptions`."""
+"""Options that several commands share, each declared once; those of a job or a recording are one object."""
 
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,25 +82,52 @@ class JobOptions:
     functions: Functions = False
 
 
+@dataclasses.dataclass(frozen=True)
+class RecordingOptions:
+    """What the command line says about a recording; None where it says nothing. See `read_recording`."""
+
+    populations: Populations = None
+    sizes: Sizes = None
+    network_sizes: NetworkSizes = None
+    inhibitory: Inhibitory = None
+    t_start: Begin = None
+    t_stop: End = None
+    trials: Trials = None
+    realisations: TrialCount = None
+    stretch: Stretch = None
+    unit: TimeUnit = None
+    step: Spacing = None
+
+
 def takes_job(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the argument MODEL, the named options of `JobOptions`, and --functions.
 
     The command receives them as its first argument, one `JobOptions`; its other arguments are its own options.
     """
     fields = [field for field in dataclasses.fields(JobOptions) if field.name in ("model", "functions", *names)]
+    return lambda command: _given_as_one(command, JobOptions, fields, first=True)
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(command)
-        def filled(**given: Any) -> None:
-            command(JobOptions(**{field.name: given.pop(field.name) for field in fields}), **given)
 
-        own = list(inspect.signature(command).parameters.values())[1:]
-        every = [_parameter(field) for field in fields] + [p.replace(kind=p.KEYWORD_ONLY) for p in own]
-        filled.__dict__["__signature__"] = inspect.Signature(every)
-        filled.__annotations__ = {parameter.name: parameter.annotation for parameter in every}
-        return filled
+def takes_recording(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command all options of a recording, which it receives as its first argument, one `RecordingOptions`."""
+    return _given_as_one(command, RecordingOptions, dataclasses.fields(RecordingOptions), first=False)
 
-    return decorate
+
+def _given_as_one(
+    command: Callable[..., None], kind: type, fields: Iterable[dataclasses.Field], first: bool
+) -> Callable[..., None]:
+    """The command with options for some fields of a dataclass, listed before its own or after them."""
+
+    @functools.wraps(command)
+    def filled(**given: Any) -> None:
+        command(kind(**{field.name: given.pop(field.name) for field in fields}), **given)
+
+    own = [p.replace(kind=p.KEYWORD_ONLY) for p in list(inspect.signature(command).parameters.values())[1:]]
+    shared = [_parameter(field) for field in fields]
+    every = shared + own if first else own + shared
+    filled.__dict__["__signature__"] = inspect.Signature(every)
+    filled.__annotations__ = {parameter.name: parameter.annotation for parameter in every}
+    return filled
 
 
 def _parameter(field: dataclasses.Field) -> inspect.Parameter:

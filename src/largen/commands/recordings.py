@@ -1,12 +1,14 @@
 """Recordings and models as the sides of a comparison at the command line."""
 
+import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from largen.checks import InputError, real, require
 from largen.commands.job import pairs
+from largen.commands.options import RecordingOptions
 from largen.commands.output import Output
 from largen.io.results import load
 
@@ -19,52 +21,18 @@ WARM_UP = 500.0
 """Time (ms) from a model's start to a recording's first time, unless said otherwise."""
 
 
-class Recorded(NamedTuple):
-    """What the command line says about a recording; None where it says nothing. See `read_recording`."""
-
-    populations: list[str] | None
-    sizes: list[str] | None
-    network_sizes: list[str] | None
-    inhibitory: list[str] | None
-    t_start: float | None
-    t_stop: float | None
-    trials: str | None
-    realisations: int | None
-    stretch: float | None
-    unit: str | None
-    step: float | None
-
-    def read(self, path: str) -> "xr.Dataset":
-        """Read a recording as it is said to be."""
-        from largen.io.reading import read_recording
-
-        said = {name: value for name, value in self._asdict().items() if value is not None}
-        if self.populations:
-            said["populations"] = _populations(self.populations)
-        if self.sizes:
-            said["sizes"] = pairs("--sizes", self.sizes, like="e=300")
-        if self.network_sizes:
-            said["network_sizes"] = pairs("--network-sizes", self.network_sizes, like="e=800")
-        return read_recording(path, **said)
-
-    @property
-    def silent(self) -> bool:
-        """Whether nothing is said."""
-        return all(value is None for value in self)
-
-
 def sides(
-    first: str, second: str, said: Recorded, warm_up: float | None, output: Output
+    first: str, second: str, said: RecordingOptions, warm_up: float | None, output: Output
 ) -> tuple["xr.Dataset", "xr.Dataset"]:
     """The two sides of a comparison, a sample of a network first."""
     kinds = [_kind(name) for name in (first, second)]
     if kinds == ["model", "model"]:
         raise InputError("Two models cannot be compared: simulate one (largen simulate) and give what it wrote.")
-    if "recording" not in kinds and not said.silent:
+    if "recording" not in kinds and not _silent(said):
         raise InputError("Options of a recording were given, but neither side is one: leave them out.")
     if "model" not in kinds and warm_up is not None:
         raise InputError("Option --warm-up goes with a model, but neither side is one: leave it out.")
-    read = {"recording": said.read, "dataset": load}
+    read = {"recording": lambda path: _read(path, said), "dataset": load}
     if "model" in kinds:
         model, other = (first, second) if kinds[0] == "model" else (second, first)
         network = read[next(kind for kind in kinds if kind != "model")](other)
@@ -73,18 +41,37 @@ def sides(
     return (theirs, ours) if ours.attrs.get("kind") == "limit" != theirs.attrs.get("kind") else (ours, theirs)
 
 
-def recorded(name: str | None, said: Recorded) -> "xr.Dataset | None":
+def recorded(name: str | None, said: RecordingOptions) -> "xr.Dataset | None":
     """What the option --recording names; its file's name becomes the attribute `name`."""
     if name is None:
-        if not said.silent:
+        if not _silent(said):
             raise InputError("Options of a recording were given, but none is named: add --recording.")
         return None
     kind = _kind(name)
     require(kind != "model", "--recording", "be a recording, or what `largen simulate` wrote", name)
-    if kind == "dataset" and not said.silent:
+    if kind == "dataset" and not _silent(said):
         raise InputError(f"{name} says itself what it holds: leave out the options of a recording.")
-    found = said.read(name) if kind == "recording" else load(name)
+    found = _read(name, said) if kind == "recording" else load(name)
     return found.assign_attrs(name=Path(name).name)
+
+
+def _silent(said: RecordingOptions) -> bool:
+    """Whether nothing is said."""
+    return said == RecordingOptions()
+
+
+def _read(path: str, said: RecordingOptions) -> "xr.Dataset":
+    """Read a recording as it is said to be."""
+    from largen.io.reading import read_recording
+
+    options = {name: value for name, value in dataclasses.asdict(said).items() if value is not None}
+    if said.populations:
+        options["populations"] = _populations(said.populations)
+    if said.sizes:
+        options["sizes"] = pairs("--sizes", said.sizes, like="e=300")
+    if said.network_sizes:
+        options["network_sizes"] = pairs("--network-sizes", said.network_sizes, like="e=800")
+    return read_recording(path, **options)
 
 
 def _kind(name: str) -> str:

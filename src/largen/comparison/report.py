@@ -22,7 +22,7 @@ from largen.comparison.decisions import (
 )
 from largen.comparison.rows import Measured, Rows, Yardsticks, measure, rows_of, scales_of, yardsticks
 from largen.comparison.samples import Sample, Side, features, network_side, time_mean
-from largen.comparison.unequal_samples import of_unequal_samples, require_same_sizes, with_choice
+from largen.comparison.sizes import of_unequal_samples, require_sizes, with_choice
 from largen.comparison.words import headline
 from largen.datasets import versions
 from largen.system.values import COMPLETED
@@ -93,7 +93,7 @@ def compare(
         limit = _with_realisations(limit, "limit")
         require(finite is None, "finite", "not be given where two networks are compared", "a Dataset")
     limit = _checked_pair(network, limit, "limit", strict)
-    own_size = _require_size(network, limit) if not is_network else False
+    own_size = require_sizes(network, limit) if not is_network else False
     if finite is not None:
         finite = _checked_pair(network, finite, "finite", strict)
         if float(finite.attrs["n"]) != float(network.attrs["n"]):
@@ -147,18 +147,6 @@ def _first_difference(a: xr.Dataset, b: xr.Dataset) -> str:
         if one[key] != two.get(key):
             return f" in `{key}`: {one[key]} and {two.get(key)}"
     return ""
-
-
-def _require_size(network: xr.Dataset, limit: xr.Dataset) -> bool:
-    """Whether the limit is that of the network's size; it must be that or the infinite one."""
-    size, of_limit = float(network.attrs["n"]), float(limit.attrs["n"])
-    if of_limit != size and np.isfinite(of_limit):
-        remedy = f"solve it with n=None or n={size:g}"
-        if network.attrs["kind"] == "recording":
-            remedy += ", or if the recorded neurons are a sample, give `network_sizes` of recording or read_recording"
-        raise InputError(f"The limit was solved at n = {of_limit:g}, but the network has n = {size:g}: {remedy}.")
-    require_same_sizes(network, limit)
-    return of_limit == size
 
 
 def shared(network: xr.Dataset, limit: xr.Dataset) -> list[str]:

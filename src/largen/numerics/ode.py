@@ -45,9 +45,7 @@ def _solver(name: str, rtol: float, atol: float) -> diffrax.AbstractSolver:
     return diffrax.Kvaerno5(root_finder=optx.Newton(rtol=rtol, atol=atol, norm=optx.max_norm))
 
 
-def _rising(event: Callable[[Any, Any, Any], Any], locate: bool) -> diffrax.Event:
-    if not locate:
-        return diffrax.Event(lambda t, y, args, **_: event(t, y, args) > 0)
+def _rising(event: Callable[[Any, Any, Any], Any]) -> diffrax.Event:
     return diffrax.Event(
         lambda t, y, args, **_: event(t, y, args), optx.Bisection(rtol=1e-13, atol=1e-13), direction=True
     )
@@ -63,7 +61,6 @@ def integrate(
     atol: Any,
     solver: Literal["tsit5", "dopri8", "kvaerno5"] = "tsit5",
     event: Callable[[Any, Any, Any], Any] | None = None,
-    locate: bool = True,
     breaks: Any = None,
     derivative: Literal["reverse", "forward"] = "reverse",
     max_steps: int = 16_384,
@@ -78,9 +75,7 @@ def integrate(
         rtol: Relative tolerance of a step.
         atol: Absolute tolerance of a step.
         solver: Explicit of order 5 ("tsit5") or 8 ("dopri8", for tight tolerances), or "kvaerno5" for stiff problems.
-        event: Real function of (t, y, args); the solution ends where it first rises through zero.
-        locate: Whether to find that time to rounding; otherwise the solution ends with the step that passed it,
-            which is quicker to compile.
+        event: Real function of (t, y, args); the solution ends where it first rises through zero, found to rounding.
         breaks: Times at which the right-hand side is not smooth, shape (any,), sorted: steps end there.
         derivative: Which derivatives are wanted through the solution: "reverse" (grad) or "forward" (jvp).
         max_steps: Steps after which the solver stops.
@@ -101,7 +96,7 @@ def integrate(
         saveat=diffrax.SaveAt(subs=(diffrax.SubSaveAt(ts=times), end)),
         stepsize_controller=controller,
         adjoint=diffrax.ForwardMode() if derivative == "forward" else diffrax.RecursiveCheckpointAdjoint(),
-        event=None if event is None else _rising(event, locate),
+        event=None if event is None else _rising(event),
         max_steps=max_steps,
         throw=False,
     )
@@ -119,15 +114,16 @@ def integrate(
 
 
 # Dormand & Prince 1980, table 2: the stages' weights (the last row is the solution of order 5) and the error's.
+# A seventh column of zeros, so that every stage is a product with all seven slopes.
 _STAGES = np.array(
     [
-        [0, 0, 0, 0, 0, 0],
-        [1 / 5, 0, 0, 0, 0, 0],
-        [3 / 40, 9 / 40, 0, 0, 0, 0],
-        [44 / 45, -56 / 15, 32 / 9, 0, 0, 0],
-        [19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729, 0, 0],
-        [9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656, 0],
-        [35 / 384, 0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84],
+        [0, 0, 0, 0, 0, 0, 0],
+        [1 / 5, 0, 0, 0, 0, 0, 0],
+        [3 / 40, 9 / 40, 0, 0, 0, 0, 0],
+        [44 / 45, -56 / 15, 32 / 9, 0, 0, 0, 0],
+        [19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729, 0, 0, 0],
+        [9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656, 0, 0],
+        [35 / 384, 0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84, 0],
     ]
 )
 _ERROR = np.array([71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40])
@@ -173,7 +169,7 @@ def follow_to_rest(
         atol: Absolute tolerance of a step.
         max_steps: Steps after which to give up.
     """
-    stages = jnp.asarray(np.pad(_STAGES, ((0, 0), (0, 1))))
+    stages, weights = jnp.asarray(_STAGES), jnp.asarray(_ERROR)
 
     def slopes(x: jax.Array, h: jax.Array) -> jax.Array:
         return jax.lax.fori_loop(
@@ -189,7 +185,7 @@ def follow_to_rest(
         k = slopes(here.state, h)
         new = here.state + h * (stages[6] @ k)
         scale = atol + rtol * jnp.maximum(jnp.abs(here.state), jnp.abs(new))
-        error = jnp.sqrt(jnp.mean((h * (jnp.asarray(_ERROR) @ k) / scale) ** 2))
+        error = jnp.sqrt(jnp.mean((h * (weights @ k) / scale) ** 2))
         taken = error <= 1.0  # not where it is NaN
         state = jnp.where(taken, new, here.state)
         factor = jnp.where(jnp.isfinite(error), jnp.clip(0.9 * jnp.maximum(error, 1e-10) ** -0.2, 0.2, 10.0), 0.2)

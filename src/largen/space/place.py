@@ -6,6 +6,7 @@ place).
 """
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -79,10 +80,9 @@ class AtPlaces:
             )
 
     def _values(self, time: Any) -> Any:
-        import jax
-
         found: Any = self.function(*self.nodes, *((time,) if self.moves else ()))
-        numbers: Any = jax.numpy if isinstance(found, jax.Array) else np
+        jax: Any = sys.modules.get("jax")  # nothing is an array of JAX where nobody has imported it
+        numbers: Any = jax.numpy if jax is not None and isinstance(found, jax.Array) else np
         found, count = numbers.asarray(found, float), self.nodes.shape[1]
         if found.shape not in ((), (count,), (self.populations, count), (self.populations, 1)):
             raise InputError(

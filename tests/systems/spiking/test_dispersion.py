@@ -64,6 +64,15 @@ def test_what_has_no_dispersion_relation_is_refused(use, message):
         use(sheet_model())
 
 
+def test_a_real_multiplier_that_meets_that_of_the_masses_stays_real():
+    """At the onset of a pattern two multipliers are 1; a rounding of 1e-15 splits such a pair by 3e-8."""
+    matrix = np.array([[1.0, 1.0], [-1e-15, 1.0]])
+    assert np.abs(np.linalg.eigvals(matrix).imag).max() > 1e-8
+    exponents, _ = coupled(linear(matrix, [[1.0, 1.0]], [[0]], [[1]]), matrix, 0.1)
+    assert len(exponents) == 2
+    assert np.all(exponents.imag == 0.0)
+
+
 @pytest.mark.long
 def test_a_ring_has_its_pattern_from_the_known_strength_on():
     """Ring of 24 patches: two waves stand from s_ee = 2.997(3) on, found apart from this code with Euler's drift."""

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 COUPLED = 1e-6
 """Modes whose coupling is less do not act on the network."""
+REAL = 1e-7
+"""Multipliers with a smaller imaginary part are real: rounding splits two that nearly meet, as at 1 at an onset."""
 SETTLING, AVERAGED = 400.0, 100.0
 """Time from rest before Newton's method, and over which states are averaged for its start (ms)."""
 MODES = 50
@@ -284,7 +286,8 @@ def coupled(linear: Linear, matrix: np.ndarray, dt: float) -> tuple[np.ndarray, 
     overlap = np.abs(np.sum(left.conj() * right, axis=0))
     coupling = out * into / np.maximum(overlap, 1e-300)
     keep = (coupling > COUPLED) & (np.abs(mu) > 1e-3)
-    exponents = 1e3 * np.log(mu[keep].astype(np.complex128)) / dt
+    mu = np.where(np.abs(mu.imag) < REAL, mu.real, mu)[keep]
+    exponents = 1e3 * np.log(mu.astype(np.complex128)) / dt
     order = np.lexsort((-exponents.imag, -np.round(exponents.real, 9)))
     return exponents[order], coupling[keep][order]
 

@@ -26,8 +26,9 @@ ROOM = 32_824
 """Cells of all images of conductances; far from a power of 2, at which nine rows would share a part of the cache."""
 ROOM_OF_ORDERS = 3 * (HIGHEST_OF_RELEASE + 2) * 3 * ROW
 """Size of the scratch space for the density of all orders of a channel, with a sum, and room on both sides."""
+NARROWEST = 1e-6
+"""Share of its width that kicks of a conductance leave of a cell at least."""
 _MOST_IMAGES = 48
-_NARROWEST = 1e-6
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(3)
 _POINTS, _WEIGHTS = 0.5 * (1.0 + _POINTS), 0.5 * _WEIGHTS
 
@@ -63,7 +64,7 @@ def affine(size: float, conductance: bool, reversal: float, j: np.ndarray) -> tu
     """Contraction and shift of j kicks of a channel, in cells."""
     if not conductance:
         return np.ones_like(j, np.float64), j * size
-    contraction = np.maximum((1.0 - size) ** j, _NARROWEST)
+    contraction = np.maximum((1.0 - size) ** j, NARROWEST)
     return contraction, reversal * (1.0 - contraction)
 
 

@@ -24,7 +24,7 @@ from numba import uint64
 
 from largen.numerics.compiled import part
 from largen.systems.spiking.reduction.quadrature.cells import LANES, ROW, move
-from largen.systems.spiking.reduction.quadrature.kicks import MOST_KICKS, ROOM
+from largen.systems.spiking.reduction.quadrature.kicks import MOST_KICKS, NARROWEST, ROOM
 from largen.systems.spiking.reduction.quadrature.state import MEAN, VARIANCE
 
 _TAIL = 1e-11
@@ -220,7 +220,7 @@ def _pull_far(layout, work, a, c, j, n):
         row[k] = x[base + k]
         row[uint64(width) + k] = x[base + _NEXT + k]
         row[uint64(2 * width) + k] = x[base + uint64(2) * _NEXT + k]
-    contraction = max((1.0 - layout.charge[c]) ** float(j), 1e-6)
+    contraction = max((1.0 - layout.charge[c]) ** float(j), NARROWEST)
     shift = layout.reversal[a] * (1.0 - contraction)
     move(work.table, row, work.still, 0, cells, width, layout.reach, contraction, shift)
     for k in range(uint64(cells)):

@@ -1,4 +1,4 @@
-"""Recordings of a sample of the neurons: what can be compared with how many."""
+"""Numbers of neurons of the two sides: which go together, and what a sample of the neurons can be compared in."""
 
 from collections.abc import Mapping
 
@@ -40,7 +40,19 @@ def with_choice(side: xr.Dataset, samples: Mapping[str, Sample]) -> Mapping[str,
     return {**samples, "rate": rate._replace(measured=measured)}
 
 
-def require_same_sizes(network: xr.Dataset, limit: xr.Dataset) -> None:
+def require_sizes(network: xr.Dataset, limit: xr.Dataset) -> bool:
+    """Whether the limit is that of the network's size; it must be that or the infinite one."""
+    size, of_limit = float(network.attrs["n"]), float(limit.attrs["n"])
+    if of_limit != size and np.isfinite(of_limit):
+        remedy = f"solve it with n=None or n={size:g}"
+        if network.attrs["kind"] == "recording":
+            remedy += ", or if the recorded neurons are a sample, give `network_sizes` of recording or read_recording"
+        raise InputError(f"The limit was solved at n = {of_limit:g}, but the network has n = {size:g}: {remedy}.")
+    _require_same_populations(network, limit)
+    return of_limit == size
+
+
+def _require_same_populations(network: xr.Dataset, limit: xr.Dataset) -> None:
     """Refuse a recording whose network's populations have other numbers of neurons than the limit's."""
     if network.attrs["kind"] != "recording" or "sizes" not in limit.attrs:
         return
