@@ -18,6 +18,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "validation"))
 from rate_populations import TRANSIENT, one_population, structured
 from study import Results, main
 
+from largen.systems.rate.populations import stationary
+from largen.systems.rate.populations.dimension import of_regime
+
 
 def times(results: Results, small: bool) -> None:
     """Every theory once, and a network of 2000 neurons with a tangent vector per unit of time."""
@@ -25,13 +28,14 @@ def times(results: Results, small: bool) -> None:
     default, chaotic = ln.RatePopulations(), one_population(1.5)
     still = structured(0.5, 1.2, 1.0, ((0.3, 0.2), (0.2, 0.3)))
     quiet = default.replace(mean_weight=np.zeros((2, 2)), threshold_mean=0.0, threshold_variance=0.0)
+    regimes = [stationary.solve(model, rtol=1e-8) for model in (one_population(3.0), quiet)]
     steps = np.linspace(0.0, 4.0, 81)
     rows = [
         ("stationary, one population, g = 1.5, rtol 1e-8", lambda: chaotic.stationary()),
         ("stationary and exponent, two populations", lambda: default.lyapunov_exponent()),
         ("static states and stability, rank one", lambda: still.static_states(count=4)),
-        ("dimension, one population, g = 3", lambda: one_population(3.0).dimension()),
-        ("dimension, two populations", lambda: quiet.dimension()),
+        ("dimension, one population, g = 3, its stationary regime known", lambda: of_regime(regimes[0])),
+        ("dimension, two populations, likewise", lambda: of_regime(regimes[1])),
         ("with noise, g = 2", lambda: one_population(2.0, noise=0.5).stationary()),
         ("limit in time, 2 populations, rank 1, 81 times, rtol 1e-5",
          lambda: ln.solve_limit(TRANSIENT, steps, lags=0, rtol=1e-5, atol=1e-7)),

@@ -25,3 +25,31 @@ def few_compiled_programs():
     yield
     if "jax" in sys.modules and MAPS.exists() and len(MAPS.read_bytes().splitlines()) > MOST_MAPS:
         sys.modules["jax"].clear_caches()
+
+
+def pytest_collection_modifyitems(items):
+    """Spiking networks first, balanced ones last, and in the middle what needs neither."""
+    folders = [Path("systems/spiking"), *map(Path, ("comparison", "statistics", "space", "sweeps", "plot", "io"))]
+    late = [Path("systems/balanced"), *map(Path, ("systems/rate", "bifurcation", "fitting", "explorer", "commands"))]
+
+    def place(item):
+        folder = item.path.relative_to(Path(__file__).parent).parent
+        first = next((k for k, one in enumerate(folders) if folder.is_relative_to(one)), len(folders))
+        last = next((k for k, one in enumerate(late) if folder.is_relative_to(one)), len(late))
+        return first, -last
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Workers in turn begin at either end, so that two of them do not compile the same kernels at the same time."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class FromBothEnds(LoadFileScheduling):
+        def _assign_work_unit(self, node):
+            if self.nodes.index(node) % 2:
+                self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+            super()._assign_work_unit(node)
+
+    return FromBothEnds(config, log) if config.getoption("dist") == "loadfile" else None

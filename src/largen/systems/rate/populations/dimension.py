@@ -9,6 +9,7 @@ Source: Clark, Abbott & Litwin-Kumar 2023 (Phys. Rev. Lett. 131:118401) for one 
 """
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -111,48 +112,47 @@ def _spectrum(covariance: np.ndarray, count: int, step: float) -> np.ndarray:
     return step * np.asarray(fft.dct(padded, type=1))
 
 
-def _signs(response: np.ndarray) -> list[np.ndarray]:
-    """Responses at w and at -w."""
-    return [response, response.conj()]
-
-
-def _weights(count: int) -> np.ndarray:
-    """How often a frequency w >= 0 counts: w and -w."""
-    weights = np.full(count, 2.0)
-    weights[0] = 1.0
-    return weights
-
-
 def _pairs(response: np.ndarray, spectra: np.ndarray, variance: np.ndarray, shares: np.ndarray, width: float) -> float:
-    """The double integral, over w1 >= 0 twice and w2 of both signs."""
-    populations, count = spectra.shape
-    rows = max(1, 2**21 // (count * populations**2))
-    require_memory(16.0 * 4.0 * rows * count * populations**2, "The pairs of frequencies of the dimension", "")
-    whole, weights = 0.0, _weights(count)
-    second = 0.5 * weights  # w2 and -w2 are summed one by one; w2 = 0 once in each of them
-    for start in range(0, count, rows):
-        part = slice(start, min(start + rows, count))
-        for other in _signs(response):
-            pair = response[:, part, None] * other[:, None, :]  # S_a(w1) S_a(w2)
-            if populations == 1:
-                size = 1.0 / np.abs(1.0 - variance[0, 0] * pair[0]) ** 2
-                both = size[None] * shares[0] ** 2
-            else:
-                matrix = np.eye(populations) - np.einsum("aij,ab->ijba", pair, variance)  # its transpose
-                right = np.broadcast_to(shares[:, None], (*matrix.shape[:-1], 1))
-                both = np.abs(np.linalg.solve(matrix, right)[..., 0].transpose(2, 0, 1)) ** 2
-            density = np.einsum("cij,ci,cj,c->ij", both, spectra[:, part], spectra, 1.0 / shares)
-            whole += float(weights[part] @ density @ second)
-    return whole * (width / (2.0 * np.pi)) ** 2
+    """The double integral of the rates; T depends on S_a(w1) S_a(w2) alone."""
+    populations = len(shares)
+
+    def density(pair: np.ndarray) -> np.ndarray:
+        if populations == 1:
+            return np.abs(shares[0] / (1.0 - variance[0, 0] * pair)) ** 2
+        matrix = np.eye(populations) - np.einsum("aij,ab->ijba", pair, variance)  # its transpose
+        right = np.broadcast_to(shares[:, None], (*matrix.shape[:-1], 1))
+        return np.abs(np.linalg.solve(matrix, right)[..., 0].transpose(2, 0, 1)) ** 2
+
+    return float(np.sum(_integrals(density, response, spectra, width) / shares))
 
 
 def _states(response: np.ndarray, spectrum: np.ndarray, variance: float, width: float) -> float:
     """The same for the states of one population: C C (2 - |s|^2)/|1 - s|^2."""
-    weights, whole = _weights(len(spectrum)), 0.0
-    for i, (one, density) in enumerate(zip(response, spectrum, strict=True)):
-        for other in _signs(response):
-            s = variance * one * other
-            whole += (
-                weights[i] * density * float((spectrum * (2.0 - np.abs(s) ** 2) / np.abs(1.0 - s) ** 2) @ weights) / 2
-            )
+
+    def density(pair: np.ndarray) -> np.ndarray:
+        return (2.0 - np.abs(variance * pair) ** 2) / np.abs(1.0 - variance * pair) ** 2
+
+    return float(_integrals(density, response[None], spectrum[None], width)[0])
+
+
+def _integrals(
+    density: Callable[[np.ndarray], np.ndarray], response: np.ndarray, spectra: np.ndarray, width: float
+) -> np.ndarray:
+    """The integrals of C_c(w1) C_c(w2) density_c(S(w1) S(w2)) over dw1 dw2/(2 pi)^2, shape (c,).
+
+    The density is the same when w1 and w2 are exchanged, or both change their signs: sums are over w2 >= w1 >= 0, with
+    w2 of both signs.
+    """
+    populations, count = spectra.shape
+    rows = max(1, 2**19 // (count * populations**2))
+    require_memory(16.0 * 4.0 * rows * count * populations**2, "The pairs of frequencies of the dimension", "")
+    whole = np.zeros(populations)
+    weighted = spectra * np.where(np.arange(count) > 0, 2.0, 1.0)  # w and -w
+    for start in range(0, count, rows):
+        stop = min(start + rows, count)
+        later = 0.5 * weighted[:, start:]  # w2 and -w2 come one by one
+        later[:, stop - start :] *= 2.0  # w2 > w1, and the other way round
+        for other in (response, response.conj()):
+            found = density(response[:, start:stop, None] * other[:, None, start:])
+            whole += np.einsum("cij,ci,cj->c", found, weighted[:, start:stop], later, optimize=True)
     return whole * (width / (2.0 * np.pi)) ** 2

@@ -157,7 +157,8 @@ class _State:
         self._start_private()
         fields = setting.fields.count
         self.covariance = np.zeros((2, fields, points, points))  # of one network, of two replicas
-        self.response, self.spare, self.source, self.source_next, self.source_before = np.zeros((5, 2, fields, points))
+        self.response, self.spare = np.zeros((2, 2, fields, points))
+        self.source, self.source_next, self.source_before, self.source_earlier = np.zeros((4, 2, fields, points))
         self.totals = np.ascontiguousarray(setting.fields.total.T)
         self.inputs = tuple(
             _Inputs(response, source.weights, source.pair, points, setting.rtol, setting.atol)
@@ -229,13 +230,14 @@ class _State:
         return kernels.advance(*arrays, self.e, self.p, self.q, self.setting.fields.target, t)
 
     def guess(self, t: int) -> None:
-        """Input covariances at t + 1: those at t and before, continued in a straight line."""
-        kernels.guess(self.source, self.source_before, t, self.source_next)
+        """Input covariances at t + 1: those at t and before, continued."""
+        kernels.guess(self.source, self.source_before, self.source_earlier, t, self.source_next)
 
     def accept(self) -> None:
         """Make what was computed for t + 1 the present."""
         self.response, self.spare = self.spare, self.response
-        self.source_before, self.source, self.source_next = self.source, self.source_next, self.source_before
+        sources = self.source_next, self.source, self.source_before, self.source_earlier
+        self.source, self.source_before, self.source_earlier, self.source_next = sources
 
 
 def forward(setting: Setting) -> Law:
@@ -243,21 +245,21 @@ def forward(setting: Setting) -> Law:
     state = _State(setting)
     state.mean[:, 0] = setting.numbers.initial_mean
     with np.errstate(all="ignore"):
-        drive = state.set_law(0)
+        before = drive = state.set_law(0)
         state.evaluate(0)
         state.accept()
         for t in range(setting.points - 1):
-            drive = _step(state, t, drive)
+            before, drive = drive, _step(state, t, drive, 2.0 * drive - before if state.implicit else drive)
     tail = max(inputs.tail for inputs in state.inputs)
     parts = state.covariance[0], state.covariance[1], state.private, state.shared
     return Law(state.mean, state.rate, state.latent, *parts, tail)
 
 
-def _step(state: _State, t: int, drive: np.ndarray) -> np.ndarray:
-    """Go from t to t + 1, given the drive of the means at t; returns that at t + 1."""
+def _step(state: _State, t: int, first: np.ndarray, drive: np.ndarray) -> np.ndarray:
+    """Go from t to t + 1, given the drive of the means at t and a guess of that at t + 1; returns the latter."""
     rtol = state.setting.rtol
     steps = state.e, state.p, state.q
-    first, first_latent, latent = drive, state.latent[:, t].copy(), state.latent[:, t]
+    first_latent, latent = state.latent[:, t].copy(), state.latent[:, t]
     if state.implicit:
         state.guess(t)
         state.respond(t)

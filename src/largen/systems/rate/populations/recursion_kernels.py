@@ -164,14 +164,19 @@ def respond(source_next, decay, now, nxt, target, t, response_out):
 
 
 @njit(cache=True, error_model="numpy")
-def guess(source, before, t, out):
-    """Input covariance at (t + 1, s) from that at (t, s) and (t - 1, s), in a straight line."""
+def guess(source, before, earlier, t, out):
+    """Input covariance at (t + 1, s) from those at (t, s), (t - 1, s) and (t - 2, s): a parabola where they are."""
     for law in range(source.shape[0]):
         for f in range(source.shape[1]):
-            for s in range(t + 1):
-                now = source[law, f, s]
-                out[law, f, s] = 2.0 * now - before[law, f, s] if s < t else now
-            out[law, f, t + 1] = 2.0 * source[law, f, t] - before[law, f, t - 1] if t > 0 else source[law, f, t]
+            now, last, first = source[law, f], before[law, f], earlier[law, f]
+            for s in range(t - 1):
+                out[law, f, s] = 3.0 * (now[s] - last[s]) + first[s]
+            if t > 0:
+                out[law, f, t - 1] = 2.0 * now[t - 1] - last[t - 1]
+                out[law, f, t] = now[t]
+                out[law, f, t + 1] = 2.0 * now[t] - last[t - 1]
+            else:
+                out[law, f, 0], out[law, f, 1] = now[0], now[0]
 
 
 @njit(cache=True, error_model="numpy")
