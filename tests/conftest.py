@@ -1,5 +1,6 @@
 """Settings shared by all tests."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -11,12 +12,21 @@ from largen.runtime.compilation import keep_compiled_programs
 
 keep_compiled_programs()  # before JAX is imported: the workers of one run, and later runs, share what one compiled
 mpl.use("Agg")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background ignores Ctrl-C, as its commands would
 hypothesis.settings.register_profile("largen", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("largen")
 
 MAPS = Path("/proc/self/maps")
 MOST_MAPS = 30_000
 """Linux gives a process 65 530 pieces of memory, every program compiled by JAX holds some, and one too many crashes."""
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_acts_as_before():
+    """No test leaves Ctrl-C otherwise than it was."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.fixture(autouse=True, scope="module")

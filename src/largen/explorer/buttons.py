@@ -4,6 +4,8 @@ from typing import Any
 
 import panel as pn
 
+from largen.explorer.locked import Locked
+
 LOOK = """
 :host { margin-left: 0 !important; margin-right: 8px !important }
 .bk-btn-default { border: 1px solid var(--line, #767676) !important; background: var(--field, #fff) !important;
@@ -13,14 +15,14 @@ LOOK = """
 """
 
 
-class Button(pn.widgets.Button):
+class Button(Locked, pn.widgets.Button):
     """A button of the page."""
 
     def __init__(self, label: str, **options: Any):
         super().__init__(label=label, stylesheets=[LOOK], **options)
 
 
-class Toggle(pn.widgets.Toggle):
+class Toggle(Locked, pn.widgets.Toggle):
     """A button that stays down."""
 
     def __init__(self, label: str, **options: Any):

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import param
 from panel.custom import JSComponent
 
+from largen.explorer.locked import Locked
 from largen.io.plain_files import LARGEST_FILE
 
 HERE = Path(__file__).parent
@@ -16,7 +17,7 @@ def _text(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8")
 
 
-class _Told(JSComponent):
+class _Told(Locked, JSComponent):
     """A component that hands what the browser says to `take`."""
 
     __abstract = True
