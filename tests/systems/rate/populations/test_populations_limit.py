@@ -181,3 +181,30 @@ def test_a_pattern_correlated_with_the_loadings_and_a_constant_signal_is_a_thres
 def test_a_limit_without_bounds_is_refused():
     with pytest.raises(ln.LimitError, match="grows without bound"):
         ln.solve_limit(BLOCKS.replace(activation="linear", gain=1e20), np.arange(9.0))
+
+
+@pytest.mark.parametrize(
+    ("model", "times", "options", "apart"),
+    [
+        (BLOCKS, np.arange(9.0), {"lags": 2}, 1e-11),
+        (transient(), np.linspace(0.0, 2.0, 5), {"lags": 0, "rtol": 1e-6, "atol": 1e-8}, 1e-7),
+    ],
+    ids=["discrete", "continuous"],
+)
+def test_recursion_and_fixed_point_agree(model, times, options, apart):
+    one = ln.solve_limit(model, times, **options)
+    two = ln.solve_limit(model, times, method="fixed_point", **options)
+    assert (one.attrs["method"], two.attrs["method"]) == ("forward recursion", "fixed point")
+    for name, variable in one.data_vars.items():
+        np.testing.assert_allclose(two[name].values, variable.values, rtol=0, atol=apart, err_msg=name)
+    changes = two.attrs["sweep_changes"]
+    assert two.attrs["sweeps"] == len(changes)
+    if model is BLOCKS:
+        assert len(changes) == 8
+    else:
+        assert np.all(np.diff(changes[3:]) < 0.0)
+
+
+def test_a_wrong_method_of_the_limit_is_refused():
+    with pytest.raises(ln.InputError, match="Argument `method` must be"):
+        ln.solve_limit(BLOCKS, np.arange(3.0), method="picard")

@@ -1,16 +1,16 @@
 """The limit at the output times: means, rates, latent variables, covariances at every lag, and their frozen part."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from largen.checks import integer, require
+from largen.checks import integer, one_of, require
 from largen.runtime.memory import require_memory
 from largen.system import Arrays
 from largen.systems.rate.extrapolation import extrapolate
-from largen.systems.rate.limit import discrete_times, symmetric
+from largen.systems.rate.limit import METHODS, discrete_times, symmetric
 from largen.systems.rate.populations.numbers import spread
-from largen.systems.rate.populations.recursion import Law, Setting, forward, prepare
+from largen.systems.rate.populations.recursion import Law, Setting, fixed_point, forward, prepare
 from largen.systems.rate.populations.yardsticks import BRANCH, UNSTABLE
 
 if TYPE_CHECKING:
@@ -28,12 +28,14 @@ class Options(NamedTuple):
         rtol: Relative tolerance (time step and expectations).
         atol: Absolute tolerance.
         step: Largest time step to start from in continuous time, or None.
+        method: "recursion" (forward in time) or "fixed_point" (iteration on the whole horizon).
     """
 
     lags: int = 2
     rtol: float = 1e-8
     atol: float = 1e-10
     step: float | None = None
+    method: str = "recursion"
 
 
 class Solution(NamedTuple):
@@ -48,6 +50,7 @@ class Solution(NamedTuple):
         error: Estimated largest error of the time discretisation (0 in discrete time).
         tail: Largest error bound of a Gaussian expectation.
         points: Points of the finest grid.
+        changes: Change of the law in each sweep to the fixed point on that grid, shape (sweep,).
     """
 
     mean: np.ndarray
@@ -58,18 +61,22 @@ class Solution(NamedTuple):
     error: float
     tail: float
     points: int
+    changes: np.ndarray
 
 
 def solve(model: "RatePopulations", times: np.ndarray, options: Options) -> Arrays:
     """Solve the limit; see `RatePopulations.limit`."""
     options = options._replace(lags=integer("lags", options.lags, low=0))
+    one_of("method", options.method, METHODS)
     found = moments(model, times, options)
-    attrs = {
-        "method": "forward recursion",
+    attrs: dict[str, Any] = {
+        "method": "forward recursion" if options.method == "recursion" else "fixed point",
         "error_estimate": found.error,
         "expectation_tail": found.tail,
         "grid_points": found.points,
     }
+    if options.method == "fixed_point":
+        attrs |= {"sweeps": len(found.changes), "sweep_changes": found.changes}
     if _leaves_symmetry(model, times, found, options):
         attrs[BRANCH] = UNSTABLE
     values = {"mean": found.mean, "rate": found.rate, "covariance": found.covariance}
@@ -111,10 +118,12 @@ def _on_grid(model: "RatePopulations", times: np.ndarray, options: Options, step
     """Solve on one grid, and read full symmetric covariances at the output times and lags."""
     setting = prepare(model, times, step=step, refine=refine, rtol=options.rtol, atol=options.atol)
     count, outputs = len(setting.responses), len(times)
-    needed = 8.0 * (setting.points**2 * (2 * setting.fields.count + 3 * count))
+    forwards = options.method == "recursion"
+    needed = 8.0 * (setting.points**2 * ((2 if forwards else 6) * setting.fields.count + 3 * count))
     needed += 8.0 * 3.0 * outputs**2 * (options.lags + 1) * count
     require_memory(needed, f"The limit on {setting.points} grid points", "Take fewer output times or fewer lags.")
-    return _on_output(setting, forward(setting), options.lags)
+    law = forward(setting) if forwards else fixed_point(setting, 1e-2 * options.atol)
+    return _on_output(setting, law, options.lags)
 
 
 def _on_output(setting: Setting, law: Law, lags: int) -> Solution:
@@ -139,4 +148,5 @@ def _on_output(setting: Setting, law: Law, lags: int) -> Solution:
         0.0,
         law.tail,
         setting.points,
+        law.changes,
     )

@@ -371,6 +371,7 @@ class RatePopulations(AbstractAnalyses):
         atol: float,
         lags: int = 2,
         step: float | None = None,
+        method: str = "recursion",
         realisations: int = 16,
         replicas: int = 2,
         seed: int = 0,
@@ -384,6 +385,7 @@ class RatePopulations(AbstractAnalyses):
             atol: Absolute tolerance.
             lags: Largest lag on the ring of the covariances.
             step: Largest time step to start from in continuous time; halved until the tolerance is met.
+            method: "recursion" (forward in time) or "fixed_point" (iteration on the whole horizon: slower, a check).
             realisations: Samples at finite n.
             replicas: Replicas of each sample at finite n.
             seed: Seed of the samples.
@@ -394,7 +396,7 @@ class RatePopulations(AbstractAnalyses):
             return network.sampled_limit(
                 self, times, n, lags=lags, realisations=realisations, replicas=replicas, seed=seed
             )
-        return limit.solve(self, times, limit.Options(lags, rtol, atol, step))
+        return limit.solve(self, times, limit.Options(lags, rtol, atol, step, method))
 
     def smooth(
         self, times: np.ndarray, *, n: int | None = None, lags: int = 2, terms: int = 192, step: float | None = None

@@ -1,4 +1,4 @@
-"""The limit on a grid of times: one sweep forward, population by population (eqs. P4 to P9).
+"""The limit on a grid of times (eqs. P4 to P9): one sweep forward, or sweeps to a fixed point.
 
 Between the points of the grid the states follow the linear recursion of `systems.rate.recursion`. At each time the
 order is: laws, rates and latent variables; input covariances with all earlier times; one step of means, filtered latent
@@ -38,6 +38,7 @@ class Law(NamedTuple):
         private: Covariance at lag 0 from loadings, initial state and noise, shape (population, point, point).
         shared: The loadings' part of it, likewise.
         tail: Largest error bound of a Gaussian expectation.
+        changes: Change of the law in each sweep to the fixed point, shape (sweep,), empty for the recursion.
     """
 
     mean: np.ndarray
@@ -48,6 +49,7 @@ class Law(NamedTuple):
     private: np.ndarray
     shared: np.ndarray
     tail: float
+    changes: np.ndarray
 
 
 class _Inputs(InputCovariance):
@@ -239,6 +241,12 @@ class _State:
         sources = self.source_next, self.source, self.source_before, self.source_earlier
         self.source, self.source_before, self.source_earlier, self.source_next = sources
 
+    def at_end(self, changes: np.ndarray) -> Law:
+        """The law at all times."""
+        tail = max(inputs.tail for inputs in self.inputs)
+        parts = self.covariance[0], self.covariance[1], self.private, self.shared
+        return Law(self.mean, self.rate, self.latent, *parts, tail, changes)
+
 
 def forward(setting: Setting) -> Law:
     """Solve by one sweep forward in time: exact in discrete time, by corrected steps in continuous time."""
@@ -250,9 +258,7 @@ def forward(setting: Setting) -> Law:
         state.accept()
         for t in range(setting.points - 1):
             before, drive = drive, _step(state, t, drive, 2.0 * drive - before if state.implicit else drive)
-    tail = max(inputs.tail for inputs in state.inputs)
-    parts = state.covariance[0], state.covariance[1], state.private, state.shared
-    return Law(state.mean, state.rate, state.latent, *parts, tail)
+    return state.at_end(np.zeros(0))
 
 
 def _step(state: _State, t: int, first: np.ndarray, drive: np.ndarray) -> np.ndarray:
@@ -285,3 +291,46 @@ def _step(state: _State, t: int, first: np.ndarray, drive: np.ndarray) -> np.nda
         raise LimitError(f"The step to point {t + 1} of {state.setting.points} did not converge: give a smaller step.")
     state.accept()
     return drive
+
+
+def fixed_point(setting: Setting, tolerance: float, most: int = 1000) -> Law:
+    """Solve by iteration on the whole horizon: inputs from the states' law, states from the inputs' law.
+
+    It starts without coupling. Sweep n makes the first n steps exact in discrete time, so that the last needed is the
+    number of steps.
+    """
+    state, points = _State(setting), setting.points
+    steps = state.e, state.p, state.q
+    state.mean[:, 0] = setting.numbers.initial_mean
+    for t in range(points - 1):
+        alone = setting.drive[:, t], setting.drive[:, t + 1], state.latent[:, t], state.latent[:, t + 1]
+        kernels.set_linear(*steps, t, *alone, state.mean, state.filtered)
+    sources = np.zeros((points, *state.source.shape))
+    changes: list[float] = []
+    with np.errstate(all="ignore"):
+        while True:
+            drives = []
+            for t in range(points):
+                drives.append(state.set_law(t))
+                state.source_next = sources[t]
+                state.evaluate(t)
+            if changes and (changes[-1] <= tolerance or (not state.implicit and len(changes) == points - 1)):
+                return state.at_end(np.array(changes))
+            if len(changes) == most:
+                break
+            before = [part.copy() for part in (state.mean, state.filtered, state.covariance)]
+            latent = state.latent.copy()
+            state.response[:] = 0.0
+            for t in range(points - 1):
+                state.source, state.source_next = sources[t], sources[t + 1]
+                state.respond(t)
+                state.advance(t)
+                known = drives[t], drives[t + 1], latent[:, t], latent[:, t + 1]
+                kernels.set_linear(*steps, t, *known, state.mean, state.filtered)
+                state.response, state.spare = state.spare, state.response
+            now = state.mean, state.filtered, state.covariance
+            changes.append(max(float(np.abs(new - old).max(initial=0.0)) for new, old in zip(now, before, strict=True)))
+    raise LimitError(
+        f"The fixed point was not reached: the last of {most} sweeps still changed the law by {changes[-1]:.2e}. "
+        'Take method="recursion", or shorter times.'
+    )
