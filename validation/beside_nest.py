@@ -3,7 +3,7 @@
 Source:   Brunel 2000 (network A, g = 5, eta = 2, N = 12 500) and the cortical microcircuit (Potjans & Diesmann 2014)
           at a tenth of its size, each by `validation/simulators/nest_network.py` in a process of its own.
 Needs:    a Python that imports NEST 3, named by $NEST_PYTHON.
-Run time: brunel about 6 minutes, microcircuit about 8, scales about 6 (and 2.4 GB of memory).
+Run time: brunel about 6 minutes, microcircuit about 10, scales about 6 (and 2.4 GB of memory).
 Command:  NEST_PYTHON=... python validation/beside_nest.py brunel microcircuit scales
 """
 
@@ -94,7 +94,7 @@ def brunel(results: Results, small: bool) -> None:
 def microcircuit(results: Results, small: bool) -> None:
     """The cortical microcircuit at a tenth of its size, with a Poisson background and spread delays and weights."""
     model = ln.SpikingNetwork.microcircuit(scale=0.02 if small else 0.1)
-    beside(results, model, 300.0 if small else 2300.0, 100.0 if small else 300.0, 2 if small else 12)
+    beside(results, model, 300.0 if small else 2300.0, 100.0 if small else 300.0, 2 if small else 36)
 
 
 def scales(results: Results, small: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from largen.checks import increasing_times, require
+from largen.checks import increasing_times, one_of, require
 from largen.numerics.lyapunov import TangentMap
 from largen.system import AbstractSystem, Arrays, Observable, Plan, Table, Yardstick, parameter
 from largen.system.pictures import AgainstLag, Distance, Opening, Parts, Picture, Series, Surface
@@ -288,7 +288,9 @@ class RateNetwork(AbstractSystem):
             seed: Seed of the samples.
         """
         from largen.systems.rate import limit, network
+        from largen.systems.rate.limit import METHODS
 
+        one_of("method", method, METHODS)  # also where it does nothing, for samples
         if n is not None:
             return network.sampled_limit(
                 self, times, n, lags=lags, realisations=realisations, replicas=replicas, seed=seed

@@ -205,6 +205,8 @@ def test_recursion_and_fixed_point_agree(model, times, options, apart):
         assert np.all(np.diff(changes[3:]) < 0.0)
 
 
-def test_a_wrong_method_of_the_limit_is_refused():
+@pytest.mark.parametrize("system", [ln.RatePopulations, ln.RateNetwork])
+@pytest.mark.parametrize("n", [None, 60])
+def test_a_wrong_method_of_the_limit_is_refused(system, n):
     with pytest.raises(ln.InputError, match="Argument `method` must be"):
-        ln.solve_limit(BLOCKS, np.arange(3.0), method="picard")
+        ln.solve_limit(system(), np.arange(3.0), n=n, method="picard")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from largen.checks import InputError, known_keys, require
+from largen.checks import InputError, known_keys, one_of, require
 from largen.parameters import TimeSeries, entries, indexed_name, parameter, parameters
 from largen.system import Arrays, Observable, Plan
 from largen.system.contract import split
@@ -390,8 +390,10 @@ class RatePopulations(AbstractAnalyses):
             replicas: Replicas of each sample at finite n.
             seed: Seed of the samples.
         """
+        from largen.systems.rate.limit import METHODS
         from largen.systems.rate.populations import limit, network
 
+        one_of("method", method, METHODS)  # also where it does nothing, for samples
         if n is not None:
             return network.sampled_limit(
                 self, times, n, lags=lags, realisations=realisations, replicas=replicas, seed=seed
