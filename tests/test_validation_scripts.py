@@ -244,6 +244,7 @@ def test_a_part_runs_at_a_small_size_and_fills_the_tables_of_its_data(path, name
 VARIES = {
     ("rate_theory", "one_draw"),
     ("bifurcation_spiking", "slopes"),
-    *(("rate_populations", part) for part in ("outliers", "static", "transient", "discrete", "correlated_ring")),
+    *(("rate_populations", part) for part in ("chaos", "excitation_inhibition", "static", "transient")),
+    *(("rate_populations", part) for part in ("discrete", "correlated_ring", "outliers")),
 }
 """Parts whose columns are sizes or variants, fewer at the small size."""
