@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from largen.checks import integer, one_of, require
+from largen.checks import integer, require
 from largen.runtime.memory import require_memory
 from largen.system import Arrays
 from largen.systems.rate.activations import Activation
@@ -76,7 +76,6 @@ def discrete_times(times: np.ndarray) -> None:
 def solve(model: "RateNetwork", times: np.ndarray, options: Options) -> Arrays:
     """Solve the limit of a RateNetwork; see `RateNetwork.limit`."""
     options = options._replace(lags=integer("lags", options.lags, low=0))
-    one_of("method", options.method, METHODS)
     found = moments(model, times, model.kernel.coupling(), options)
     attrs = {
         "method": "forward recursion" if options.method == "recursion" else "fixed point",

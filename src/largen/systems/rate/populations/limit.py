@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from largen.checks import integer, one_of, require
+from largen.checks import integer, require
 from largen.runtime.memory import require_memory
 from largen.system import Arrays
 from largen.systems.rate.extrapolation import extrapolate
-from largen.systems.rate.limit import METHODS, discrete_times, symmetric
+from largen.systems.rate.limit import discrete_times, symmetric
 from largen.systems.rate.populations.numbers import spread
 from largen.systems.rate.populations.recursion import Law, Setting, fixed_point, forward, prepare
 from largen.systems.rate.populations.yardsticks import BRANCH, UNSTABLE
@@ -67,7 +67,6 @@ class Solution(NamedTuple):
 def solve(model: "RatePopulations", times: np.ndarray, options: Options) -> Arrays:
     """Solve the limit; see `RatePopulations.limit`."""
     options = options._replace(lags=integer("lags", options.lags, low=0))
-    one_of("method", options.method, METHODS)
     found = moments(model, times, options)
     attrs: dict[str, Any] = {
         "method": "forward recursion" if options.method == "recursion" else "fixed point",
@@ -119,7 +118,7 @@ def _on_grid(model: "RatePopulations", times: np.ndarray, options: Options, step
     setting = prepare(model, times, step=step, refine=refine, rtol=options.rtol, atol=options.atol)
     count, outputs = len(setting.responses), len(times)
     forwards = options.method == "recursion"
-    needed = 8.0 * (setting.points**2 * ((2 if forwards else 6) * setting.fields.count + 3 * count))
+    needed = 8.0 * (setting.points**2 * ((2 if forwards else 8) * setting.fields.count + 3 * count))
     needed += 8.0 * 3.0 * outputs**2 * (options.lags + 1) * count
     require_memory(needed, f"The limit on {setting.points} grid points", "Take fewer output times or fewer lags.")
     law = forward(setting) if forwards else fixed_point(setting, 1e-2 * options.atol)
