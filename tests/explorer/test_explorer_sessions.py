@@ -46,6 +46,10 @@ async def opened(port):
     return socket
 
 
+# Tornado asks for the current event loop before there is one, of which Python 3.12 and 3.13 warn.
+pytestmark = pytest.mark.filterwarnings("ignore:There is no current event loop:DeprecationWarning")
+
+
 @pytest.fixture
 def served(tmp_path, monkeypatch):
     monkeypatch.setattr(explorer_server, "CLOSED", 50)
