@@ -337,13 +337,28 @@ class _Looks:
         for name, session in present.items():
             unused = session.milliseconds_since_last_unsubscribe
             since = current_time() - unused
-            was_open = since - self.began.setdefault(name, since) > 1.0
+            began = self.began.setdefault(name, getattr(session, BEGUN, since))
+            was_open = since - began > 1.0
             if session.connection_count == 0 and was_open and unused > CLOSED:
                 session.request_expiration()
 
 
+BEGUN = "largen_begun"
+"""Attribute of a session: the time (ms) from which it was counted as unused before any tab was there."""
+
+
+def _note_begin(context: Any) -> None:
+    """Note it as soon as the session is there: a tab may be gone again before anybody looks."""
+    session = context.session
+    if session is not None:
+        setattr(session, BEGUN, current_time() - session.milliseconds_since_last_unsubscribe)
+
+
 def _maker(name: str, model: AbstractSystem, shared: Served) -> Callable[[], Any]:
     def made() -> Any:  # Panel serves plain functions only
+        document = pn.state.curdoc
+        if document is not None and document.session_context is not None:
+            document.add_next_tick_callback(functools.partial(_note_begin, document.session_context))
         try:
             return _page(name, model, shared)
         except Exception as error:  # a page of Panel's own would show the traceback, paths and all
