@@ -226,7 +226,7 @@ def microcircuit(results: Results, small: bool) -> None:
 # The chain of a finite network ---------------------------------------------------------------------------------
 
 CHAIN_N, CHAIN_SEEDS, CHAIN_DURATION = 4000, 40, 5000.0
-SPARSE_SIZES = {4_000: 10, 40_000: 10, 400_000: 3}
+SPARSE_SIZES = {4_000: 60, 40_000: 40, 400_000: 10}
 """Realisations of the sparse network by its number of neurons."""
 SPARSE_DURATION, SPARSE_START = 1500.0, 500.0
 

@@ -8,7 +8,7 @@ import numpy as np
 from largen.checks import InputError, LimitError, real
 from largen.systems.rate.recursion import grid_points
 
-_MOST_LEVELS = 9
+_PARTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # of the widest step (Bulirsch's sequence)
 _MOST_POINTS = 20_000
 S = TypeVar("S", bound=Any)
 
@@ -24,7 +24,7 @@ def extrapolate(
     atol: float,
     soon: bool = False,
 ) -> S:
-    """Halve the step until two extrapolates agree.
+    """Refine the step until two extrapolates agree (Bulirsch & Stoer 1966).
 
     Args:
         on_grid: Solves on the grid of steps of at most this width, each cut into so many; returns a NamedTuple with
@@ -45,8 +45,8 @@ def extrapolate(
     widest = widest if step is None else min(real("step", step, above=0.0), widest)
     table: list[S] = []
     error, points = np.inf, 0.0
-    for level in range(_MOST_LEVELS):
-        points = grid_points(times, widest, 2**level)
+    for level, parts in enumerate(_PARTS):
+        points = grid_points(times, widest, parts)
         if points > _MOST_POINTS and level == 0:
             raise InputError(
                 f"Argument `times` must take at most {_MOST_POINTS} time steps of half the shortest tau (or of "
@@ -54,9 +54,9 @@ def extrapolate(
             )
         if points > _MOST_POINTS:
             break
-        latest = [on_grid(widest, 2**level)]
-        for power, coarse in enumerate(table, start=1):
-            latest.append(_combine(latest[-1], coarse, 4.0**power, arrays))
+        latest = [on_grid(widest, parts)]
+        for earlier, coarse in zip(_PARTS[:level][::-1], table, strict=True):
+            latest.append(_combine(latest[-1], coarse, (parts / earlier) ** 2, arrays))
         if level >= (1 if soon else 2):
             error, allowed = _distance(latest[-1], table[-1] if level >= 2 else latest[0], arrays, rtol, atol)
             if error <= allowed:

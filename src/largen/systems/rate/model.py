@@ -282,7 +282,7 @@ class RateNetwork(AbstractSystem):
             atol: Absolute tolerance.
             lags: Largest lag on the ring of the covariances.
             method: "recursion" (forward in time) or "fixed_point" (the iteration of the source on the whole horizon).
-            step: Largest time step to start from in continuous time; halved until the tolerance is met.
+            step: Largest time step to start from in continuous time; refined until the tolerance is met.
             realisations: Samples at finite n.
             replicas: Replicas of each sample at finite n.
             seed: Seed of the samples.

@@ -25,14 +25,14 @@ from largen.systems.rate.populations.series import expansion, power_series
 
 _FEWEST_NODES, _MOST_NODES = 768, 768 * 2**9
 _SQRT_2PI = math.sqrt(2.0 * math.pi)
-_FEW_TERMS = 512  # which a coarse rule resolves
+_RESOLVED = ((64, 240), (512, 480), (MOST_TERMS, 960))  # terms, and intervals that resolve so many
 _LEAST = 1e-22  # variance of a rate that does not count
 
 
 class Response(Activation):
     """The activation of one population, phi(x) = activation(gain x), with its derivative."""
 
-    _intervals = 480  # of the trapezoidal rule, doubled where the activation needs it
+    _intervals = 240  # of the trapezoidal rule, doubled where the activation needs it
 
     def expand(self, mean: float, variance: float, terms: int, tolerance: float) -> Expansion:
         """Normalised Hermite coefficients at one Gaussian law."""
@@ -40,9 +40,9 @@ class Response(Activation):
             return _expand_relu(self.gain, mean, variance, terms)
         if self.scale or self.kind == "linear" or variance <= 0.0:
             return super().expand(mean, variance, terms, tolerance)
-        spread = math.sqrt(variance)
+        spread, fewest = math.sqrt(variance), next(n for most, n in _RESOLVED if terms <= most)
         while self._intervals <= MOST_INTERVALS:
-            xi, weights = rule(max(self._intervals, 480 if terms <= _FEW_TERMS else 960))
+            xi, weights = rule(max(self._intervals, fewest))
             found = expansion(xi, weights, self(mean + spread * xi), terms, tolerance)
             if found[0]:
                 return Expansion(*found[1:])

@@ -9,8 +9,9 @@ from largen.runtime.memory import require_memory
 from largen.system import Arrays
 from largen.systems.rate.extrapolation import extrapolate
 from largen.systems.rate.limit import discrete_times, symmetric
-from largen.systems.rate.populations.numbers import spread
-from largen.systems.rate.populations.recursion import Law, Setting, fixed_point, forward, prepare
+from largen.systems.rate.populations.fields import Fields
+from largen.systems.rate.populations.numbers import Numbers, spread
+from largen.systems.rate.populations.recursion import Law, Setting, fixed_point, forward, parts_of, prepare
 from largen.systems.rate.populations.yardsticks import BRANCH, UNSTABLE
 
 if TYPE_CHECKING:
@@ -101,21 +102,31 @@ def _leaves_symmetry(model: "RatePopulations", times: np.ndarray, found: Solutio
 
 def moments(model: "RatePopulations", times: np.ndarray, options: Options) -> Solution:
     """The limit at the output times."""
+    parts = parts_of(model)
     if model.dynamics == "discrete":
         require(options.step is None, "step", "be left out in discrete time", options.step)
         discrete_times(times)
-        return _on_grid(model, times, options, 1.0, 1)
+        return _on_grid(model, parts, times, options, 1.0, 1)
     tau = float(spread(model.tau, len(model.fractions)).min())
 
     def on_grid(widest: float, refine: int) -> Solution:
-        return _on_grid(model, times, options, widest, refine)
+        return _on_grid(model, parts, times, options, widest, refine)
 
     return extrapolate(on_grid, _ARRAYS, times, tau, step=options.step, rtol=options.rtol, atol=options.atol, soon=True)
 
 
-def _on_grid(model: "RatePopulations", times: np.ndarray, options: Options, step: float, refine: int) -> Solution:
+def _on_grid(
+    model: "RatePopulations",
+    parts: tuple[Numbers, Fields],
+    times: np.ndarray,
+    options: Options,
+    step: float,
+    refine: int,
+) -> Solution:
     """Solve on one grid, and read full symmetric covariances at the output times and lags."""
-    setting = prepare(model, times, step=step, refine=refine, rtol=options.rtol, atol=options.atol)
+    setting = prepare(
+        model, times, step=step, refine=refine, rtol=options.rtol, atol=options.atol, parts=parts
+    )
     count, outputs = len(setting.responses), len(times)
     forwards = options.method == "recursion"
     needed = 8.0 * (setting.points**2 * ((2 if forwards else 8) * setting.fields.count + 3 * count))

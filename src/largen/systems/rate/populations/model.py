@@ -384,7 +384,7 @@ class RatePopulations(AbstractAnalyses):
             rtol: Relative tolerance (time step and expectations).
             atol: Absolute tolerance.
             lags: Largest lag on the ring of the covariances.
-            step: Largest time step to start from in continuous time; halved until the tolerance is met.
+            step: Largest time step to start from in continuous time; refined until the tolerance is met.
             method: "recursion" (forward in time) or "fixed_point" (iteration on the whole horizon: slower, a check).
             realisations: Samples at finite n.
             replicas: Replicas of each sample at finite n.

@@ -119,24 +119,34 @@ class Setting(NamedTuple):
 
 
 def prepare(
-    model: "RatePopulations", times: np.ndarray, *, step: float, refine: int, rtol: float, atol: float
+    model: "RatePopulations",
+    times: np.ndarray,
+    *,
+    step: float,
+    refine: int,
+    rtol: float,
+    atol: float,
+    parts: tuple[Numbers, Fields] | None = None,
 ) -> Setting:
-    """Prepare a model; in discrete time `step` and `refine` are ignored."""
-    numbers = Numbers.of(model)
+    """Prepare a model, with its parts (`parts_of`) if known; in discrete time `step` and `refine` are ignored."""
+    numbers, fields = parts or parts_of(model)
+    pairs = zip(numbers.decay, numbers.noise, strict=True)
     if numbers.discrete:
-        pairs = zip(numbers.decay, numbers.noise, strict=True)
         grids = tuple(discrete_grid(len(times), float(gamma), float(sigma)) for gamma, sigma in pairs)
         grid_times = times
     else:
-        pairs = zip(numbers.decay, numbers.noise, strict=True)
         grids = tuple(continuous_grid(times, float(tau), float(sigma), step, refine) for tau, sigma in pairs)
-        counts = np.diff(grids[0].output)
-        parts = [np.linspace(a, b, k, endpoint=False) for a, b, k in zip(times[:-1], times[1:], counts, strict=True)]
-        grid_times = np.concatenate([*parts, times[-1:]])
+        grid_times = np.interp(np.arange(grids[0].points), grids[0].output, times)
     rank, signals = numbers.loadings.rank, signals_at(model, grid_times)
     drive = numbers.loadings.mean[:, rank : rank + 1] + input_at(model, grid_times)
     drive = drive + numbers.loadings.mean[:, rank + 1 :] @ signals
-    return Setting(numbers, fields_of(numbers.kernels), responses_of(model), grids, drive, signals, rtol, atol)
+    return Setting(numbers, fields, responses_of(model), grids, drive, signals, rtol, atol)
+
+
+def parts_of(model: "RatePopulations") -> tuple[Numbers, Fields]:
+    """What all grids of a model share."""
+    numbers = Numbers.of(model)
+    return numbers, fields_of(numbers.kernels)
 
 
 class _State:
@@ -170,20 +180,12 @@ class _State:
     def _filter_known(self) -> None:
         rank, signals = self.setting.numbers.loadings.rank, self.setting.signals
         known = np.concatenate([np.ones((1, self.setting.points)), signals])
-        for t in range(self.setting.points - 1):
-            now = self.p[:, None, t] * known[None, :, t] + self.q[:, None, t] * known[None, :, t + 1]
-            self.filtered[:, rank:, t + 1] = self.e[:, None, t] * self.filtered[:, rank:, t] + now
+        kernels.filter_known(self.e, self.p, self.q, known, rank, self.filtered)
 
     def _start_private(self) -> None:
         numbers = self.setting.numbers
         for a, grid in enumerate(self.setting.grids):
-            start = np.concatenate([[1.0], np.cumprod(grid.decay)])
-            noise = np.zeros((grid.points, grid.points))
-            for i in range(grid.points - 1):
-                noise[i + 1, : i + 1] = grid.decay[i] * noise[i, : i + 1]
-                noise[: i + 1, i + 1] = noise[i + 1, : i + 1]
-                noise[i + 1, i + 1] = grid.decay[i] ** 2 * noise[i, i] + grid.noise[i]
-            self.private[a] = numbers.initial_variance[a] * np.outer(start, start) + noise
+            kernels.start_private(grid.decay, grid.noise, float(numbers.initial_variance[a]), self.private[a])
         self.base = self.private.copy()
         loadings = numbers.loadings
         left = np.ascontiguousarray(loadings.mean[:, : loadings.rank])

@@ -27,6 +27,27 @@ def set_linear(decay, now, nxt, t, first, last, first_latent, last_latent, mean,
 
 
 @njit(cache=True, error_model="numpy")
+def filter_known(decay, now, nxt, known, rank, filtered):
+    """Set the filtered 1 and signals, which come after the filtered latent variables, at all times."""
+    for a in range(filtered.shape[0]):
+        for k in range(known.shape[0]):
+            for t in range(filtered.shape[2] - 1):
+                value = now[a, t] * known[k, t] + nxt[a, t] * known[k, t + 1]
+                filtered[a, rank + k, t + 1] = decay[a, t] * filtered[a, rank + k, t] + value
+
+
+@njit(cache=True, error_model="numpy")
+def start_private(decay, noise, initial, out):
+    """Set a population's covariance from its initial variance and its noise, both triangles, shape (point, point)."""
+    out[0, 0] = initial
+    for t in range(decay.size):
+        for s in range(t + 1):
+            out[t + 1, s] = decay[t] * out[t, s]
+            out[s, t + 1] = out[t + 1, s]
+        out[t + 1, t + 1] = decay[t] ** 2 * out[t, t] + noise[t]
+
+
+@njit(cache=True, error_model="numpy")
 def variances(at_zero, covariance, private, t):
     """Variances of the states at a time, shape (population,)."""
     out = np.empty(at_zero.shape[0])

@@ -59,11 +59,17 @@ class Static:
 
     def __init__(self, still: Still):
         self.still = still
-        self.ends = np.cumsum([len(still.responses), still.numbers.loadings.rank])
+        count = len(still.responses)
+        ends = (0, count, count + still.numbers.loadings.rank, None)
+        self._parts = [slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)]
+
+    def split(self, x: np.ndarray) -> list[np.ndarray]:
+        """Mean, latent and static part."""
+        return [x[part] for part in self._parts]
 
     def laws(self, x: np.ndarray) -> tuple[list[Law], np.ndarray, np.ndarray]:
         """Activations by population, filtered latent variables, and variances of the states."""
-        mean, latent, static = np.split(x, self.ends)
+        mean, latent, static = self.split(x)
         filtered = self.still.filtered(latent)
         driven = np.array([self.still.fields.of(a) @ static for a in range(len(mean))])
         variance = np.maximum(driven + self.still.own(filtered), 0.0)
@@ -80,17 +86,14 @@ class Static:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """One sweep."""
-        still, (_, latent, static) = self.still, np.split(x, self.ends)
+        still, (_, latent, static) = self.still, self.split(x)
         laws, filtered, _ = self.laws(x)
         rates = np.array([law.rate for law in laws])
         new = still.fields.total @ rates**2
         for law, source, mix in zip(laws, still.fields.sources, still.fields.mix, strict=True):
-            sums = np.zeros(len(source.reads))
-            for i, (read, weights) in enumerate(zip(source.reads, source.weights, strict=True)):
+            sums = np.full(len(source.reads), law.spread)  # at lag 0, and at other lags:
+            for i, (read, weights) in enumerate(zip(source.reads[1:], source.weights[1:], strict=True), start=1):
                 r = law.correlations(np.array([float(read @ static)]))
-                if i == 0:
-                    sums[i] = law.spread
-                    continue
                 sums[i] = law.pairs(r, None if np.all(weights[:4] == 1.0) else weights)[0]
             new += mix @ sums
         gain = still.gain[still.fields.target]
@@ -185,7 +188,7 @@ def _root(static: Static, start: np.ndarray, damped: int = 0) -> np.ndarray | No
 def _judge(static: Static, x: np.ndarray) -> StaticState:
     still = static.still
     laws, filtered, variance = static.laws(x)
-    mean, latent, _ = np.split(x, static.ends)
+    mean, latent, _ = static.split(x)
     slopes = np.array([law.slope_square for law in laws])
     edge = bulk_edge(still, slopes)
     eigenvalues = np.linalg.eigvals(collective(still, laws, filtered))

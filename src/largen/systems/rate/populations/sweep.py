@@ -92,7 +92,7 @@ class Still(NamedTuple):
     def latents(self, laws: list[Law], filtered: np.ndarray) -> np.ndarray:
         """Latent variables, shape (rank,)."""
         loadings = self.numbers.loadings
-        rates, slopes = (np.array([getattr(law, name) for law in laws]) for name in ("rate", "slope"))
+        rates, slopes = np.array([law.rate for law in laws]), np.array([law.slope for law in laws])
         stein = np.einsum("ard,ad->ar", loadings.right, filtered) * slopes[:, None]
         return self.numbers.fractions @ (loadings.right_mean * rates[:, None] + stein)
 
