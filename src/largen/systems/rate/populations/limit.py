@@ -124,9 +124,7 @@ def _on_grid(
     refine: int,
 ) -> Solution:
     """Solve on one grid, and read full symmetric covariances at the output times and lags."""
-    setting = prepare(
-        model, times, step=step, refine=refine, rtol=options.rtol, atol=options.atol, parts=parts
-    )
+    setting = prepare(model, times, step=step, refine=refine, rtol=options.rtol, atol=options.atol, parts=parts)
     count, outputs = len(setting.responses), len(times)
     forwards = options.method == "recursion"
     needed = 8.0 * (setting.points**2 * ((2 if forwards else 8) * setting.fields.count + 3 * count))

@@ -4,6 +4,7 @@ The bulk of the spectrum ends at z_B (eq. P17); outliers come from means, loadin
 and are eigenvalues of the network where they lie outside the bulk only.
 """
 
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -61,7 +62,7 @@ class Static:
         self.still = still
         count = len(still.responses)
         ends = (0, count, count + still.numbers.loadings.rank, None)
-        self._parts = [slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True)]
+        self._parts = [slice(*pair) for pair in itertools.pairwise(ends)]
 
     def split(self, x: np.ndarray) -> list[np.ndarray]:
         """Mean, latent and static part."""
