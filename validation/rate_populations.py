@@ -281,8 +281,7 @@ def products(model, n, draw, duration, transient):
         x = x + step / 6.0 * (one + 2.0 * two + 2.0 * three + slope(x + step * three))
         if k * step >= transient and k % 5 == 0:
             kept.append(network.rates(x))
-    rates = np.array(kept)  # (time, neuron, run)
-    rates = rates - rates.mean(0)
+    rates = np.array(kept)  # (time, neuron, run); their mean is 0 by symmetry: that of a run would take away slow modes
     first, second = rates[:, :, 0], rates[:, :, 1]
     trace = [float((part**2).sum() / len(part)) / n for part in (first, second)]
     return [*trace, float(((first @ second.T) ** 2).sum()) / len(first) ** 2 / n]
