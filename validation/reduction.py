@@ -10,9 +10,9 @@ Law:      Kind: pending (half of them), pending with delays (a fifth), exponenti
           with a spread of 0.5 for half of them. Inhibition of the last two kinds: a current for half of them, at half
           the strength. Exponential: in-degrees K, a spread of strengths of 0.2. All from seed 1. Networks that fire
           above 150 Hz are left out and said to be.
-Run time: about 10 CPU minutes for 64 networks.
-Command:  python validation/reduction.py networks, or chosen and microcircuit (minutes), chain (about 70 CPU minutes),
-          sizes (about 20)
+Run time: about 10 CPU minutes for 64 networks, 8 for `several`.
+Command:  python validation/reduction.py networks several, or chosen and microcircuit (minutes), chain (about 70 CPU
+          minutes), sizes (about 20)
 """
 
 import time
@@ -28,6 +28,7 @@ from largen.systems.spiking.presets import PUBLISHED_RATES
 # Parameters -----------------------------------------------------------------------------------------------------
 
 SEED, COUNT = 1, 64
+SEVERAL_SEED, SEVERAL = 11, 30
 DURATION, START, BLOCK = 1000.0, 450.0, 50.0
 FASTEST, HEARD = 150.0, 0.1
 """Rates (Hz) above which a network is left out, and below which errors are not given in per cent."""
@@ -66,6 +67,42 @@ def draw(rng):
     return ln.SpikingNetwork(**fields, probability=np.tile(inputs / size, (count, 1))), kind
 
 
+def draw_several(rng, number):
+    """A network of three or four populations, each with a decay time of its own; every third has exponential synapses.
+
+    In-degrees 30 to 1500, drawn for each source; excitation and inhibition share their strengths times K among their
+    populations; inhibition is a current for two fifths of the pending ones, at half the strength; else the law above.
+    """
+    count = 3 + number % 2
+    inhibitory = np.array([False] * (count - count // 2) + [True] * (count // 2))
+    size = np.where(inhibitory, 5_000, 15_000)
+    inputs = np.exp(rng.uniform(np.log(30.0), np.log(1500.0), count))
+    whole = np.where(inhibitory, rng.uniform(100.0, 400.0, count), rng.uniform(20.0, 110.0, count))
+    whole = whole / np.where(inhibitory, inhibitory.sum(), (~inhibitory).sum())
+    leaky = rng.random() < 0.5
+    fields = {
+        "size": size,
+        "inhibitory": inhibitory.tolist(),
+        "strength": whole / inputs * rng.uniform(0.8, 1.3, (count, 1)),
+        "decay": np.tile(rng.uniform(1.0, 15.0, count), (count, 1)),
+        "membrane_time": rng.uniform(5.0, 30.0) if leaky else np.inf,
+        "external_rate": rng.uniform(100.0, 145.0) if leaky else rng.uniform(1.0, 6.0),
+        "refractory_time": 2.0,
+    }
+    exponential = number % 3 == 2
+    if exponential or rng.random() < 0.4:
+        fields["inhibition"] = "current"
+        fields["strength"] = fields["strength"] * np.where(inhibitory, 0.5, 1.0)
+    if not exponential:
+        return ln.SpikingNetwork(**fields, probability=np.tile(inputs / size, (count, 1))), "pending"
+    fields |= {
+        "synapse": "exponential",
+        "strength_spread": 0.2,
+        "delay": np.tile(rng.uniform(0.5, 3.0, count), (count, 1)),
+    }
+    return ln.SpikingNetwork(**fields, in_degree=np.tile(np.rint(inputs).astype(int), (count, 1))), "exponential"
+
+
 def late(run):
     """Mean rates of the second half (Hz), shape (P,)."""
     return run["rate"].sel(time=slice(START + 1e-6, None)).mean("time").values
@@ -88,15 +125,25 @@ def per_cent(rate, truth, error):
 
 def networks(results: Results, small: bool) -> None:
     """Errors of mean rates in per cent over random networks, and whether the estimate covers them."""
-    rng, times = np.random.default_rng(SEED), np.arange(0.0, DURATION + 0.5)
+    rng = np.random.default_rng(SEED)
+    _beside_networks(results, [draw(rng) for _ in range(2 if small else COUNT)])
+
+
+def several(results: Results, small: bool) -> None:
+    """The same of networks with three or four populations, each with a decay time of its own."""
+    rng = np.random.default_rng(SEVERAL_SEED)
+    _beside_networks(results, [draw_several(rng, number) for number in range(1 if small else SEVERAL)])
+
+
+def _beside_networks(results, drawn):
+    times = np.arange(0.0, DURATION + 0.5)
     table = results.table(
         "networks", "network", "kind", "population", "orders", ("bin width", ".2f"), ("rate (Hz)", ".2f", ".2f"),
         ("quadrature, error (%)", "+.2f", ".2f"), ("its estimate (%)", ".2f"), ("joint, error (%)", "+.2f", ".2f"),
         "flags",
     )  # fmt: skip
     rows = []
-    for k in range(2 if small else COUNT):
-        model, kind = draw(rng)
+    for k, (model, kind) in enumerate(drawn):
         truth, se = network_rates(model)
         if np.any(truth > FASTEST):
             table.add(k, kind, "left out", "", None, None, None, None, None, "fires above 150 Hz")
@@ -104,7 +151,7 @@ def networks(results: Results, small: bool) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # flags are in the table
             ours = ln.solve_limit(model, times, closure="quadrature")
-            joint = late(ln.solve_limit(model, times, closure="joint")) if kind == "pending" else None
+            joint = late(ln.solve_limit(model, times, closure="joint")) if model.is_basic else None
         found, error, about = late(ours), ours.attrs["rate_error"], ours.attrs
         for a, population in enumerate(model.populations):
             rate, known = truth[a], truth[a] > HEARD
@@ -294,7 +341,7 @@ def sizes(results: Results, small: bool) -> None:
             table.add(n, of, orders, *(estimate(*pair) for pair in zip(values.mean(0), se, strict=True)))
 
 
-PARTS = (networks, chosen, microcircuit, chain, sizes)
+PARTS = (networks, several, chosen, microcircuit, chain, sizes)
 
 if __name__ == "__main__":
     main(PARTS, __doc__)

@@ -73,7 +73,7 @@ def by_quadrature(model, sheet, push, steps):
     """Spikes per neuron and pending spikes of a run under a drive that differs between patches."""
     channels, dt = channels_of(model), 0.1
     drive = drive_of(model, 0.0, int(steps[-1]), dt)
-    layout = build_layout(model, channels, Grid(channel_orders(channels, 1, 1), 16, 16, dt), drive)
+    layout = build_layout(model, channels, Grid(channel_orders(channels, (1, 1)), 16, 16, dt), drive)
     inputs = in_cells(model, drive, dt, layout.unit)
     if sheet is not None:
         layout = in_patches(layout, sheet)
@@ -118,7 +118,7 @@ def test_the_quadrature_takes_a_drive_of_place():
     model, steps = sheet_model(Ring(4), external_mean=hill), np.array([0, 200, 400])
     sheet = sheet_of(model).at_steps(0.0, 400, 0.1)
     channels = channels_of(sheet.model)
-    grid = Grid(channel_orders(channels, 1, 1), 16, 16, 0.1)
+    grid = Grid(channel_orders(channels, (1, 1)), 16, 16, 0.1)
     mine = run_quadrature(
         sheet.model, channels, grid, drive_of(sheet.model, 0.0, 400, 0.1), steps, density=False, sheet=sheet
     )

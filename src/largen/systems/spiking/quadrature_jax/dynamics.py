@@ -95,7 +95,7 @@ def build(
         model: The network with a constant external rate, scaled to its number of neurons.
         parameter: Name of the parameter, such as `probability[e,i]`.
         discretisation: Width of the cells and step; orders and cells are the same along the branch.
-        orders: (excitatory, inhibitory), or "auto".
+        orders: (excitatory, inhibitory), one for each group (see `given_orders`), or "auto".
 
     Raises:
         InputError: The external rate depends on time, or the parameter is not one number that may vary.

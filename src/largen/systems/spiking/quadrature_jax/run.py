@@ -21,7 +21,7 @@ from largen.systems.spiking.quadrature_jax.step import (
     noise_matrices,
     step,
 )
-from largen.systems.spiking.reduction.quadrature.channels import channels_of
+from largen.systems.spiking.reduction.quadrature.channels import by_sign, channels_of
 from largen.systems.spiking.reduction.quadrature.drive import in_cells
 from largen.systems.spiking.reduction.quadrature.solve import choose, prepare, settle
 from largen.systems.spiking.reduction_jax.chunks import chunk_length
@@ -37,13 +37,13 @@ SETTLING = 400.0
 
 def choose_form(
     model: "SpikingNetwork", discretisation: Discretisation, orders: Any, varied: str = ""
-) -> tuple[Form, tuple[int, int]]:
+) -> tuple[Form, tuple[int, ...]]:
     """Decide orders and cells, and what else is fixed when the program is compiled.
 
     Args:
         model: The network, scaled to its number of neurons.
         discretisation: Width of the cells (None for the rule) and step.
-        orders: (excitatory, inhibitory), or "auto".
+        orders: (excitatory, inhibitory), one for each group (see `given_orders`), or "auto".
         varied: A parameter that will vary: a decay time that does is a channel of its own.
 
     Returns:
@@ -75,7 +75,7 @@ def choose_form(
         above=best.grid.above,
         reach=int(np.ceil(ROOM * TAIL * sd)),
     )
-    return form, choice.orders
+    return form, by_sign(channels, choice.orders)
 
 
 def numbers_of(model: "SpikingNetwork", dt: Any) -> Numbers:

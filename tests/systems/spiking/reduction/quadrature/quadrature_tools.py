@@ -16,7 +16,7 @@ def quadrature(model, duration, orders, cells, *, depth=0.66, dt=0.1, every=10, 
     channels = channels_of(model)
     if drive is None:
         drive = drive_of(model, 0.0, round(duration / dt), dt)
-    grid = Grid(channel_orders(channels, *orders), cells, int(np.ceil(depth * cells - 1e-9)), dt)
+    grid = Grid(channel_orders(channels, tuple(orders)), cells, int(np.ceil(depth * cells - 1e-9)), dt)
     steps = np.arange(0, round(duration / dt) + 1, every)
     return run(model, channels, grid, drive, steps, density=True, rng=rng)
 

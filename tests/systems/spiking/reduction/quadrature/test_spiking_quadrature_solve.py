@@ -10,7 +10,7 @@ import largen as ln
 from largen.checks import InputError
 from largen.systems.spiking.reduction.quadrature import choice
 from largen.systems.spiking.reduction.quadrature import solve as solving
-from largen.systems.spiking.reduction.quadrature.channels import channels_of
+from largen.systems.spiking.reduction.quadrature.channels import channels_of, groups_of
 from spiking_networks import SPARSE, network
 
 TIMES = np.arange(0.0, 401.0)
@@ -158,6 +158,38 @@ def test_equal_decay_times_are_one_channel_and_others_multiply():
         solve(model, orders=(12, 0), bin_width=10.0, error=False)
 
 
+TWO_TIMES = {
+    "size": (15_000, 15_000, 10_000), "inhibitory": (False, False, True), "external_rate": 130.0, "membrane_time": 15.0,
+    "strength": np.tile([0.5, 1.0, 4.0], (3, 1)), "decay": np.tile([12.0, 2.0, 8.0], (3, 1)), "probability": 0.004,
+}  # fmt: skip
+
+
+def test_every_decay_time_of_a_sign_may_have_an_order_of_its_own():
+    """Twelve and 2 ms of excitation: groups count from the shortest; equal orders are those of the sign."""
+    model = ln.SpikingNetwork(**TWO_TIMES)
+    channels = channels_of(model)
+    group, counts = groups_of(channels)
+    assert counts == (2, 1)
+    assert dict(zip(channels.decay[:3].tolist(), group[:3].tolist(), strict=True)) == {2.0: 0, 8.0: 2, 12.0: 1}
+    options = {"bin_width": 10.0, "error": False}
+    one = solve(model, TIMES[:51], orders=(1, 2), **options)
+    same = solve(model, TIMES[:51], orders=(1, 1, 2), **options)
+    np.testing.assert_array_equal(one["rate"], same["rate"])
+    assert one.attrs["orders"].tolist() == same.attrs["orders"].tolist() == [1, 2]
+    apart = solve(model, TIMES[:51], orders=(2, 0, 2), **options)
+    assert apart.attrs["orders"].tolist() == [2, 0, 2]
+    assert np.any(apart["rate"].values != one["rate"].values)
+    with pytest.raises(InputError, match="one for each decay time, the shortest first: 2 excitatory, 1 inhibitory"):
+        solve(model, TIMES[:51], orders=(1, 2, 3, 4), **options)
+
+
+def test_orders_go_to_the_decay_times_that_make_the_noise():
+    channels = channels_of(ln.SpikingNetwork(**TWO_TIMES))
+    assert choice.most_families(channels) == 28
+    assert choice.choose_orders(channels, choice.Noise(np.array([0.4, 0.0, 0.5]), 0.1), 3) == (3, 0, 6)
+    assert choice.choose_orders(channels, choice.Noise(np.array([0.06, 0.6, 0.3]), 0.1), 3) == (1, 3, 2)
+
+
 def test_quiet_channels_get_low_orders():
     channels = channels_of(SPARSE)
     noise = choice.Noise(np.array([0.01, 0.9]), 0.1)
@@ -180,14 +212,14 @@ def test_synapses_that_kick_at_release_get_the_orders_that_their_probability_ask
 
 
 def test_orders_of_release_are_lowered_until_the_families_are_few():
-    """Each of five sources with a strength of its own is a channel."""
-    count = 5
+    """Each of eight sources with a strength of its own is a channel."""
+    count = 8
     strength = np.tile(np.linspace(1.0, 2.0, count), (count, 1))
     model = ln.SpikingNetwork(
         size=(500,) * count, inhibitory=[False] * count, strength=strength, synapse="release", external_rate=0.0,
         probability=np.full((count, count), 0.5), decay=np.full((count, count), 3.0),
     )  # fmt: skip
-    assert choice.orders_by_rule(model, channels_of(model), None) == (0, 0)
+    assert choice.orders_by_rule(model, channels_of(model), None) == (0,) * 9
     assert choice.orders_by_rule(ln.SpikingNetwork.kicks(), channels_of(ln.SpikingNetwork.kicks()), None) == (2, 2)
 
 

@@ -5,14 +5,18 @@ channels of their decay times, with signs. External kicks that pass an exponenti
 one.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from largen.checks import InputError, integer, require, shown
 from largen.systems.spiking import constants
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
+
+MOST_FAMILIES = 128
+"""Families of a population at most: the product of nodes over its channels."""
 
 
 class Channels(NamedTuple):
@@ -79,10 +83,53 @@ def _never(rate: np.ndarray | None) -> bool:
     return rate is not None and not np.any(rate > 0.0)
 
 
-def channel_orders(channels: Channels, excitatory: int, inhibitory: int) -> tuple[int, ...]:
-    """The order of every channel from one for each sign; a channel without strength has order 0."""
-    orders = np.where(channels.inhibitory, inhibitory, excitatory)
-    return tuple(int(order) for order in np.where(channels.silent, 0, orders))
+def groups_of(channels: Channels) -> tuple[np.ndarray, tuple[int, int]]:
+    """What has one order: the channels of one sign with the shortest decay time of their target, with the next, ...
+
+    Returns:
+        Group of every channel, shape (C,), excitatory groups first; number of groups of each sign, at least 1.
+    """
+    rank, seen = np.zeros(len(channels.target), np.int64), {}
+    for c in np.argsort(channels.decay, kind="stable").tolist():
+        key = int(channels.target[c]), bool(channels.inhibitory[c])
+        rank[c] = seen[key] = seen.get(key, -1) + 1
+    count = [1 + int(rank[channels.inhibitory == sign].max(initial=0)) for sign in (False, True)]
+    return rank + count[0] * channels.inhibitory, (count[0], count[1])
+
+
+def given_orders(channels: Channels, orders: Any) -> tuple[int, ...] | None:
+    """The orders of all groups from what a user gave: one for each sign, or for each group; None for "auto"."""
+    excitatory, inhibitory = groups_of(channels)[1]
+    must = "be 'auto' or (excitatory, inhibitory)"
+    if excitatory + inhibitory > 2:
+        must += f", or one for each decay time, the shortest first: {excitatory} excitatory, {inhibitory} inhibitory"
+    if isinstance(orders, str):
+        require(orders == "auto", "orders", must, orders)
+        return None
+    if np.shape(orders) not in ((2,), (excitatory + inhibitory,)):
+        raise InputError(f"Argument `orders` must {must}, but is {shown(orders)}.")
+    return group_orders(channels, tuple(integer("orders", order, low=0) for order in orders))
+
+
+def group_orders(channels: Channels, orders: tuple[int, ...]) -> tuple[int, ...]:
+    """The order of every group, from one for each group or one for each sign."""
+    counts = groups_of(channels)[1]
+    if len(orders) == sum(counts):
+        return orders
+    return (orders[0],) * counts[0] + (orders[1],) * counts[1]
+
+
+def by_sign(channels: Channels, orders: tuple[int, ...]) -> tuple[int, ...]:
+    """Orders of groups as (excitatory, inhibitory), where all of one sign have the same."""
+    first = groups_of(channels)[1][0]
+    signs = set(orders[:first]), set(orders[first:])
+    return (orders[0], orders[-1]) if all(len(sign) == 1 for sign in signs) else orders
+
+
+def channel_orders(channels: Channels, orders: tuple[int, ...]) -> tuple[int, ...]:
+    """The order of every channel, from those of `group_orders`; a channel without strength has order 0."""
+    by_channel = np.array(group_orders(channels, orders))[groups_of(channels)[0]]
+    return tuple(int(order) for order in np.where(channels.silent, 0, by_channel))
 
 
 def families_of(channels: Channels, orders: tuple[int, ...], populations: int) -> np.ndarray:

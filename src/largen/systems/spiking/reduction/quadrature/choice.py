@@ -10,9 +10,11 @@ the interval between spikes, so that its variance is about
 the cells are at most 0.8 of its root wide, at most 1/12.5 of the span from reset to threshold, and no wider than the
 slope of an exponential neuron's spike or the bottleneck of a quadratic neuron. The orders minimise
 
-    share_E/(N_E + 1)^1.5 + share_I/(N_I + 1)^1.5,   share = q_c/(lambda'/2 + sum q),                            (S67)
+    sum_c share_c/(N_c + 1)^1.5,   share_c = q_c/(lambda'/2 + sum q),                                            (S67)
 
-with at most 20 families. Both rules are largen's own, from 22 random networks; their power is measured, not derived.
+with at most 20 families where a sign has one decay time, and sqrt(2) times as many for every further one. A channel of
+order 0 has no noise, and counts three times as much. Both rules are largen's own, from 22 random networks; their power
+is measured, not derived.
 
 Synapses that kick at release need orders only for arrivals that are not Poisson. With a probability p of connection
 the pending spikes of a class have 1 - p/2 times the variance of a Poisson number; order 0 is off by about 0.15 p/2 at
@@ -26,7 +28,14 @@ import numpy as np
 
 from largen.systems.spiking import constants
 from largen.systems.spiking.drive import Drive
-from largen.systems.spiking.reduction.quadrature.channels import Channels, channel_orders, families_of
+from largen.systems.spiking.reduction.quadrature.channels import (
+    MOST_FAMILIES,
+    Channels,
+    channel_orders,
+    families_of,
+    group_orders,
+    groups_of,
+)
 from largen.systems.spiking.reduction.quadrature.kicks import HIGHEST_OF_RELEASE
 
 if TYPE_CHECKING:
@@ -37,7 +46,9 @@ TRIAL = 300.0
 TRIAL_CELLS = 13
 """Its cells between reset and threshold."""
 FAMILIES = 20
-"""Families of a population that the rule takes at most."""
+"""Families of a population that the rule takes at most where every sign has one decay time."""
+NO_NOISE = 3.0
+"""What a channel of order 0 counts for in (S67)."""
 HIGHEST = 8
 """Highest order that the rule takes."""
 QUIET = 0.03
@@ -55,7 +66,7 @@ class Noise(NamedTuple):
     """The noise of a network at given rates.
 
     Attributes:
-        share: Largest share of excitation and of inhibition over the populations, shape (2,).
+        share: Largest share of every group of channels over the populations, shape (G,).
         spread: Smallest standard deviation of V over the populations (S66), in spans from reset to threshold.
         soft: What a neuron's own flow needs of cells, in spans; infinite with a leak.
     """
@@ -73,7 +84,8 @@ def measure(model: "SpikingNetwork", channels: Channels, rates: np.ndarray, driv
     outside = constants.per_population(model, model.external_decay) > 0.0
     memory = np.minimum(membrane, 1000.0 / rates)
     external = np.where(outside, 0.0, kick**2 * drive.rate.mean(0)) + (drive.sd**2).mean(0)
-    variance, intensity = 0.5 * external * memory, np.zeros((P, 2))
+    group, counts = groups_of(channels)
+    variance, intensity = 0.5 * external * memory, np.zeros((P, sum(counts)))
     flow = constants.in_degrees(model) * rates / 1000.0
     area, spread = constants.weights(model), constants.per_pair(model, model.strength_spread)
     for c, target in enumerate(channels.target.tolist()):
@@ -84,7 +96,7 @@ def measure(model: "SpikingNetwork", channels: Channels, rates: np.ndarray, driv
             q += float(kick[target] ** 2 * drive.rate.mean(0)[target])
         if not channels.counts[c]:  # the current of one spike is w exp(-t/tau), of area w tau
             q *= 0.5 * float(channels.decay[c]) ** 2
-        intensity[target, int(channels.inhibitory[c])] += q
+        intensity[target, group[c]] += q
         variance[target] += q * memory[target] ** 2 / (channels.decay[c] + memory[target])
     whole = 0.5 * external + intensity.sum(1)
     share = intensity / np.where(whole > 0.0, whole, 1.0)[:, None]
@@ -113,33 +125,47 @@ def choose_cells(noise: Noise) -> int:
     return int(min(wanted, MOST_CELLS_ABOVE))
 
 
-def choose_orders(channels: Channels, noise: Noise, populations: int) -> tuple[int, int]:
-    """Orders of excitation and inhibition by (S67)."""
-    best, least = (0, 0), np.inf
-    present = [bool(np.any((channels.inhibitory == sign) & ~channels.silent)) for sign in (False, True)]
-    highest = [
-        (1 if share < QUIET else HIGHEST) if there else 0 for share, there in zip(noise.share, present, strict=True)
-    ]
-    for excitatory in range(highest[0] + 1):
-        for inhibitory in range(highest[1] + 1):
-            orders = channel_orders(channels, excitatory, inhibitory)
-            if families_of(channels, orders, populations).max(initial=1) > FAMILIES:
-                continue
-            rest = noise.share[0] / (excitatory + 1) ** 1.5 + noise.share[1] / (inhibitory + 1) ** 1.5
-            if rest < least:
-                best, least = (excitatory, inhibitory), rest
+def most_families(channels: Channels) -> int:
+    """Families of a population that the rule takes at most."""
+    further = sum(groups_of(channels)[1]) - 2
+    return min(int(FAMILIES * 2.0 ** (0.5 * further)), MOST_FAMILIES)
+
+
+def choose_orders(channels: Channels, noise: Noise, populations: int) -> tuple[int, ...]:
+    """Orders of every group by (S67)."""
+    group, counts = groups_of(channels)
+    present = np.bincount(group[~channels.silent], minlength=sum(counts)) > 0
+    highest = np.where(present, np.where(noise.share < QUIET, 1, HIGHEST), 0)
+    best, least = (0,) * sum(counts), np.inf
+    most = most_families(channels)
+
+    def search(orders: tuple[int, ...]) -> None:
+        nonlocal best, least
+        whole = orders + (0,) * (len(highest) - len(orders))
+        if families_of(channels, channel_orders(channels, whole), populations).max(initial=1) > most:
+            return
+        if len(orders) < len(highest):
+            for order in range(highest[len(orders)] + 1):
+                search((*orders, order))
+            return
+        number = np.array(orders)
+        rest = float(np.sum(noise.share * np.where(number > 0, (number + 1.0) ** -1.5, NO_NOISE)))
+        if rest < least:
+            best, least = orders, rest
+
+    search(())
     return best
 
 
-def orders_by_rule(model: "SpikingNetwork", channels: Channels, noise: Noise | None) -> tuple[int, int]:
-    """Orders of excitation and inhibition; the noise is not needed where synapses kick at release."""
+def orders_by_rule(model: "SpikingNetwork", channels: Channels, noise: Noise | None) -> tuple[int, ...]:
+    """Orders of every group; the noise is not needed where synapses kick at release."""
     if model.synapse == "release":
         return choose_orders_of_release(model, channels)
     assert noise is not None
     return choose_orders(channels, noise, len(model.size))
 
 
-def choose_orders_of_release(model: "SpikingNetwork", channels: Channels) -> tuple[int, int]:
+def choose_orders_of_release(model: "SpikingNetwork", channels: Channels) -> tuple[int, ...]:
     """Orders of excitation and inhibition of synapses that kick at release."""
     thinned = constants.per_pair(model, model.probability if model.probability is not None else 0.0)
     if model.in_degree is not None:
@@ -153,19 +179,18 @@ def choose_orders_of_release(model: "SpikingNetwork", channels: Channels) -> tup
             order += 1
         orders[sign] = max(orders[sign], order)
     while max(orders) > 0:
-        by_channel = channel_orders(channels, orders[0], orders[1])
-        if families_of(channels, by_channel, len(model.size)).max(initial=1) <= FAMILIES:
+        by_channel = channel_orders(channels, tuple(orders))
+        if families_of(channels, by_channel, len(model.size)).max(initial=1) <= most_families(channels):
             break
         orders[int(orders[1] >= orders[0])] -= 1
-    return orders[0], orders[1]
+    return group_orders(channels, tuple(orders))
 
 
-def one_less(orders: tuple[int, int], noise: Noise) -> tuple[int, int]:
-    """One order less for the sign with the larger share of the noise, or for the other where that has none."""
-    first = int(noise.share[1] > noise.share[0])
+def one_less(orders: tuple[int, ...], noise: Noise) -> tuple[int, ...]:
+    """One order less for the group with the largest share of the noise of those that have an order."""
     lower = list(orders)
-    for sign in (first, 1 - first):
-        if lower[sign] > 0:
-            lower[sign] -= 1
+    for group in np.argsort(-noise.share, kind="stable").tolist():
+        if lower[group] > 0:
+            lower[group] -= 1
             break
-    return lower[0], lower[1]
+    return tuple(lower)

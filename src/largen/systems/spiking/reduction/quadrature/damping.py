@@ -69,20 +69,20 @@ def damping(spikes: np.ndarray, step: float) -> float | None:
 
 
 def raise_orders(
-    orders: tuple[int, int],
-    damping_at: Callable[[tuple[int, int]], float | None],
-    possible: Callable[[tuple[int, int]], bool],
-) -> tuple[int, int]:
+    orders: tuple[int, ...],
+    damping_at: Callable[[tuple[int, ...]], float | None],
+    possible: Callable[[tuple[int, ...]], bool],
+) -> tuple[int, ...]:
     """The orders at which the damping of the slowest mode stays.
 
     Args:
-        orders: Those of excitation and inhibition that the mean rates need.
+        orders: Those that the mean rates need.
         damping_at: Damping at given orders.
         possible: Whether orders can be taken.
     """
     before = damping_at(orders)
     while before is not None and before < FAST:
-        higher = orders[0] + int(orders[0] > 0), orders[1] + int(orders[1] > 0)
+        higher = tuple(order + int(order > 0) for order in orders)
         if higher == orders or not possible(higher):
             break
         after = damping_at(higher)

@@ -19,7 +19,8 @@ from largen.systems.spiking import constants
 from largen.systems.spiking.discretisation import MAX_LOWEST, Discretisation
 from largen.systems.spiking.drive import drive_of
 from largen.systems.spiking.reduction.direct import bins as rules
-from largen.systems.spiking.reduction.quadrature.channels import channel_orders, families_of
+from largen.systems.spiking.reduction.quadrature.channels import MOST_FAMILIES, channel_orders, families_of
+from largen.systems.spiking.reduction.quadrature.choice import most_families
 from largen.systems.spiking.reduction.quadrature.damping import damping, raise_orders
 from largen.systems.spiking.reduction.quadrature.layout import fits
 from largen.systems.spiking.reduction.quadrature.run import Run, run
@@ -45,8 +46,8 @@ FEWEST = 1000
 SETTLING = 500.0
 """Length (ms) of the deterministic runs that decide orders and cells; the damping is that of its last 200 ms."""
 _LATE, _SAMPLE = 200.0, 1.0
-FAMILIES = 42
-"""Families of a population that the rule of the damping takes at most."""
+MORE = 2.1
+"""Families of a population that the rule of the damping takes at most, over those that mean rates take."""
 
 
 def require_many(model: "SpikingNetwork") -> None:
@@ -103,7 +104,7 @@ def solve(
         seed: Seed of the chain's streams.
         realisations: Number of realisations of the chain; 1 without `finite_size`.
         record: Any of "voltage_density".
-        orders: (excitatory, inhibitory), or "auto".
+        orders: (excitatory, inhibitory), one for each group (see `given_orders`), or "auto".
         error: Whether to estimate the error of the mean rates.
 
     Returns:
@@ -135,21 +136,23 @@ def solve(
 
 def _with_damping(problem: Problem, choice: Choice) -> tuple[Choice, Solution]:
     """Raise orders that were not given until the slowest mode is right; returns the run at them, too."""
-    found: dict[tuple[int, int], Solution] = {}
+    found: dict[tuple[int, ...], Solution] = {}
 
-    def solution(orders: tuple[int, int]) -> Solution:
+    def solution(orders: tuple[int, ...]) -> Solution:
         if orders not in found:
             found[orders] = settle(problem, orders, choice.cells, choice.depth, density=False, fixed=choice.fixed)
         return found[orders]
 
-    def damping_at(orders: tuple[int, int]) -> float | None:
+    def damping_at(orders: tuple[int, ...]) -> float | None:
         output = solution(orders).run.output
         late = output.spikes[:, -round(_LATE / _SAMPLE) :]
         return damping(late, float(output.steps[1] - output.steps[0]) * problem.dt)
 
-    def possible(orders: tuple[int, int]) -> bool:
-        by_channel = channel_orders(problem.channels, *orders)
-        return bool(families_of(problem.channels, by_channel, len(problem.model.size)).max() <= FAMILIES)
+    most = min(MORE * most_families(problem.channels), MOST_FAMILIES)
+
+    def possible(orders: tuple[int, ...]) -> bool:
+        by_channel = channel_orders(problem.channels, orders)
+        return bool(families_of(problem.channels, by_channel, len(problem.model.size)).max() <= most)
 
     constant = all(len(values) == 1 for values in problem.drive)
     if not choice.given and constant:

@@ -27,7 +27,7 @@ def fix(
         model: The network.
         times: Every step (ms).
         discretisation: Width of the cells (None for the rule) and step.
-        orders: (excitatory, inhibitory), or "auto".
+        orders: (excitatory, inhibitory), one for each group (see `given_orders`), or "auto".
 
     Returns:
         A function of a scaled model that gives the spikes per neuron in each step, shape (step, population), not finite

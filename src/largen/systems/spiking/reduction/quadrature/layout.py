@@ -14,7 +14,13 @@ from largen.systems.spiking import constants
 from largen.systems.spiking.drive import Drive
 from largen.systems.spiking.reduction.patches import Patches, no_patches, patches_of, repeat
 from largen.systems.spiking.reduction.quadrature.cells import MOST_CELLS, padded
-from largen.systems.spiking.reduction.quadrature.channels import Channels, channel_orders, channels_of, families_of
+from largen.systems.spiking.reduction.quadrature.channels import (
+    MOST_FAMILIES,
+    Channels,
+    channel_orders,
+    channels_of,
+    families_of,
+)
 from largen.systems.spiking.reduction.quadrature.drive import MOST_LOST, in_cells, poisson_kicks, reach_of
 from largen.systems.spiking.reduction.quadrature.flow import FlowMatrix, flow_matrix
 from largen.systems.spiking.reduction.quadrature.kicks import HIGHEST_OF_RELEASE, Kicks, no_kicks, tabulate
@@ -27,9 +33,6 @@ if TYPE_CHECKING:
     from largen.systems.spiking.sheet import Sheet
 
 __all__ = ["Channels", "Grid", "Layout", "build_layout", "channel_orders", "channels_of", "edges_of", "families_of"]
-
-MOST_FAMILIES = 128
-"""Families of a population at most: the product of nodes over its channels."""
 
 
 class Grid(NamedTuple):

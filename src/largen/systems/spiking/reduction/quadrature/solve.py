@@ -9,22 +9,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from largen.checks import InputError, flag, integer, one_of, real, require, shown
+from largen.checks import InputError, flag, one_of, real, require
 from largen.runtime.memory import require_memory
 from largen.system import Arrays
 from largen.systems.spiking import constants
 from largen.systems.spiking.discretisation import MAX_LOWEST, Discretisation
 from largen.systems.spiking.drive import Drive, drive_of
 from largen.systems.spiking.reduction.direct import bins as rules
-from largen.systems.spiking.reduction.quadrature.channels import Channels, channel_orders, channels_of
+from largen.systems.spiking.reduction.quadrature.channels import (
+    MOST_FAMILIES,
+    Channels,
+    by_sign,
+    channel_orders,
+    channels_of,
+    given_orders,
+)
 from largen.systems.spiking.reduction.quadrature.choice import (
-    FAMILIES,
     MOST_CELLS_ABOVE,
     TRIAL,
     TRIAL_CELLS,
     Noise,
     choose_cells,
     measure,
+    most_families,
     one_less,
     orders_by_rule,
 )
@@ -75,7 +82,7 @@ class Choice(NamedTuple):
     """What to compute with.
 
     Attributes:
-        orders: Of excitation and inhibition.
+        orders: Of every group of channels (see `groups_of`).
         given: Whether the orders were given.
         cells: Cells from reset to threshold.
         fixed: Whether their width was given.
@@ -84,7 +91,7 @@ class Choice(NamedTuple):
         error: Whether to estimate the error.
     """
 
-    orders: tuple[int, int]
+    orders: tuple[int, ...]
     given: bool
     cells: int
     fixed: bool
@@ -131,7 +138,7 @@ def solve(
             rule of `choice`; step.
         engine: "numba" or "auto".
         record: Any of "voltage_density".
-        orders: (excitatory, inhibitory), or "auto".
+        orders: (excitatory, inhibitory), one for every decay time of each sign (see `given_orders`), or "auto".
         error: Whether to estimate the error, which takes two more runs.
         sheet: The sheet of which `model` is a patch, or None.
 
@@ -167,9 +174,10 @@ def prepare(
     dt = check_step(model, discretisation.dt) if model.neuron == "leaky" else real("dt", discretisation.dt, above=0.0)
     steps = output_steps(times, dt)
     count = 1 if sheet is None else sheet.space.count
-    _require_memory(model, steps, _given_cells(model, discretisation.bin_width), record, count)
+    channels, cells = channels_of(model), _given_cells(model, discretisation.bin_width)
+    _require_memory(model, steps, cells, record, most_families(channels), count)
     drive = drive_of(model, float(times[0]), int(steps[-1]), dt)
-    return Problem(model, channels_of(model), drive, steps, dt, sheet)
+    return Problem(model, channels, drive, steps, dt, sheet)
 
 
 def _given_cells(model: "SpikingNetwork", width: float | None) -> int | None:
@@ -179,12 +187,13 @@ def _given_cells(model: "SpikingNetwork", width: float | None) -> int | None:
 
 def choose(problem: Problem, bin_width: float | None, orders: Any, error: bool) -> Choice:
     """Check the options of the method, and choose what was not given from a trial run; arguments as of `solve`."""
-    given, error, cells = _given_orders(orders), flag("error", error), _given_cells(problem.model, bin_width)
+    given, error = given_orders(problem.channels, orders), flag("error", error)
+    cells = _given_cells(problem.model, bin_width)
     depth, noise = DEPTH, None
     if given is None or cells is None or error:
         trial = _trial(problem)
         noise, depth = _noise(problem, trial), min(trial.depth, 2.0 * DEPTH)
-    chosen = given if given is not None else orders_by_rule(problem.model, problem.channels, noise)
+    chosen = given or orders_by_rule(problem.model, problem.channels, noise)
     wanted = cells if cells is not None else choose_cells(_known(noise))
     return Choice(chosen, given is not None, wanted, cells is not None, depth, noise, error)
 
@@ -192,7 +201,7 @@ def choose(problem: Problem, bin_width: float | None, orders: Any, error: bool) 
 def describe(problem: Problem, choice: Choice, best: Solution) -> dict[str, Any]:
     """What a result was computed with, and the estimate of its error; warns of what it flags."""
     about: dict[str, Any] = {"dt": problem.dt, "closure": "quadrature", "engine": "numba"}
-    about |= {"orders": np.array(choice.orders)} | _cells_of(problem, best)
+    about |= {"orders": np.array(by_sign(problem.channels, choice.orders))} | _cells_of(problem, best)
     flags = _flags(best)
     if choice.error:
         about["rate_error"], more = _estimate(problem, best, choice.orders, _known(choice.noise))
@@ -244,17 +253,6 @@ def _cells_of(problem: Problem, best: Solution) -> dict[str, Any]:
 # Checks ----------------------------------------------------------------------------------------------------------
 
 
-def _given_orders(orders: Any) -> tuple[int, int] | None:
-    """Orders as two numbers; None for "auto"."""
-    if isinstance(orders, str):
-        require(orders == "auto", "orders", "be 'auto' or (excitatory, inhibitory)", orders)
-        return None
-    if np.shape(orders) != (2,):
-        raise InputError(f"Argument `orders` must be 'auto' or (excitatory, inhibitory), but is {shown(orders)}.")
-    first, second = (integer("orders", order, low=0) for order in orders)
-    return first, second
-
-
 def _check_options(engine: str, linear: bool, record: tuple[str, ...], remedy: str) -> None:
     """Refuse what the quadrature does not have; `remedy`: for what is a matter of another closure."""
     one_of("engine", engine, ("auto", "numba", "jax"))
@@ -289,11 +287,11 @@ def _check_model(model: "SpikingNetwork", record: tuple[str, ...]) -> None:
 
 
 def _require_memory(
-    model: "SpikingNetwork", steps: np.ndarray, cells: int | None, record: tuple[str, ...], patches: int = 1
+    model: "SpikingNetwork", steps: np.ndarray, cells: int | None, record: tuple[str, ...], most: int, patches: int
 ) -> None:
     """Refuse a reduction that does not fit; the message names the largest numbers that do."""
     sources, bins = len(model.size), 4.0 * (cells or MOST_CELLS_ABOVE)
-    count, families = sources * patches, 128 if patches == 1 else FAMILIES
+    count, families = sources * patches, MOST_FAMILIES if patches == 1 else most
     functions = sum(callable(x) for x in (model.external_rate, model.external_mean, model.external_sd))
     drive = 64.0 * count * float(steps[-1]) * min(functions, 1)
 
@@ -332,10 +330,10 @@ def _noise(problem: Problem, trial: Solution) -> Noise:
 
 
 def settle(
-    problem: Problem, orders: tuple[int, int], cells: int, depth: float, *, density: bool, fixed: bool
+    problem: Problem, orders: tuple[int, ...], cells: int, depth: float, *, density: bool, fixed: bool
 ) -> Solution:
     """Run on cells that reach low enough and, unless their width is `fixed`, are narrow enough not to diverge."""
-    halvings, by_channel = 0, channel_orders(problem.channels, *orders)
+    halvings, by_channel = 0, channel_orders(problem.channels, orders)
     while True:
         bins = rules.with_depth(problem.model, cells, depth)
         grid = Grid(by_channel, bins.above, bins.below, problem.dt)
@@ -382,7 +380,7 @@ def _flags(best: Solution) -> list[str]:
     return ([] if best.deep else [LOWER_EDGE]) + ([FINER] if best.halved else [])
 
 
-def _estimate(problem: Problem, best: Solution, orders: tuple[int, int], noise: Noise) -> tuple[np.ndarray, list[str]]:
+def _estimate(problem: Problem, best: Solution, orders: tuple[int, ...], noise: Noise) -> tuple[np.ndarray, list[str]]:
     """Error of the mean rates (Hz), shape (P,), and what must be said of them."""
     lower, wide = one_less(orders, noise), max(int(best.grid.above / WIDER), 2)
     b = settle(problem, lower, best.grid.above, best.depth, density=False, fixed=False)
