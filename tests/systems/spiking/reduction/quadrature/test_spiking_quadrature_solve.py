@@ -203,12 +203,21 @@ def test_quiet_channels_get_low_orders():
 
 
 @pytest.mark.parametrize(
-    ("p", "expected"), [(0.002, 0), (0.006, 0), (0.02, 1), (0.25, 1), (0.5, 2), (0.7, 3), (1.0, 4)]
-)
-def test_synapses_that_kick_at_release_get_the_orders_that_their_probability_asks_for(p, expected):
+    ("p", "change", "expected"),
+    [(0.001, 0.0, 0), (0.006, 0.0, 1), (0.25, 0.0, 1), (0.25, 0.01, 1), (0.25, 0.03, 2), (0.5, 0.0, 2), (0.7, 0.0, 3),
+     (0.7, 10.0, 4), (1.0, 0.0, 4)],
+)  # fmt: skip
+def test_synapses_that_kick_at_release_get_the_orders_that_their_probability_and_trial_runs_ask_for(
+    p, change, expected
+):
+    """`change`: by how much the rates of a trial run change from order 0 to order 1."""
     model = ln.SpikingNetwork(size=(500,), inhibitory=[True], strength=[[2.0]], probability=[[p]], decay=[[3.0]],
                               synapse="release", external_rate=0.0)  # fmt: skip
-    assert choice.orders_by_rule(model, channels_of(model), None) == (0, expected)
+
+    def rates_at(orders):
+        return np.array([10.0 * (1.0 - change * 0.1 ** orders[1])])
+
+    assert choice.choose_orders_of_release(model, channels_of(model), rates_at) == (0, expected)
 
 
 def test_orders_of_release_are_lowered_until_the_families_are_few():
@@ -219,8 +228,13 @@ def test_orders_of_release_are_lowered_until_the_families_are_few():
         size=(500,) * count, inhibitory=[False] * count, strength=strength, synapse="release", external_rate=0.0,
         probability=np.full((count, count), 0.5), decay=np.full((count, count), 3.0),
     )  # fmt: skip
-    assert choice.orders_by_rule(model, channels_of(model), None) == (0,) * 9
-    assert choice.orders_by_rule(ln.SpikingNetwork.kicks(), channels_of(ln.SpikingNetwork.kicks()), None) == (2, 2)
+
+    def silent(orders):
+        return np.zeros(count)
+
+    found = choice.choose_orders_of_release(model, channels_of(model), silent)
+    assert sorted(found) == [0, 0, 1, 1, 1, 1, 1, 1, 1]
+    assert solve(ln.SpikingNetwork.kicks(), TIMES[:2], error=False).attrs["orders"].tolist() == [2, 2]
 
 
 @pytest.mark.parametrize(

@@ -30,10 +30,11 @@ from largen.systems.spiking.reduction.quadrature.choice import (
     TRIAL_CELLS,
     Noise,
     choose_cells,
+    choose_orders,
+    choose_orders_of_release,
     measure,
     most_families,
     one_less,
-    orders_by_rule,
 )
 from largen.systems.spiking.reduction.quadrature.layout import Grid, edges_of, fits
 from largen.systems.spiking.reduction.quadrature.run import Run, run
@@ -193,9 +194,17 @@ def choose(problem: Problem, bin_width: float | None, orders: Any, error: bool) 
     if given is None or cells is None or error:
         trial = _trial(problem)
         noise, depth = _noise(problem, trial), min(trial.depth, 2.0 * DEPTH)
-    chosen = given or orders_by_rule(problem.model, problem.channels, noise)
+    chosen = given or _orders(problem, noise)
     wanted = cells if cells is not None else choose_cells(_known(noise))
     return Choice(chosen, given is not None, wanted, cells is not None, depth, noise, error)
+
+
+def _orders(problem: Problem, noise: Noise | None) -> tuple[int, ...]:
+    """The orders that were not given."""
+    model, channels = problem.model, problem.channels
+    if model.synapse != "release":
+        return choose_orders(channels, _known(noise), len(model.size))
+    return choose_orders_of_release(model, channels, lambda orders: _late_rates(problem, _trial(problem, orders)))
 
 
 def describe(problem: Problem, choice: Choice, best: Solution) -> dict[str, Any]:
@@ -312,21 +321,25 @@ def _known(noise: Noise | None) -> Noise:
 # Runs ------------------------------------------------------------------------------------------------------------
 
 
-def _trial(problem: Problem) -> Solution:
-    """A run of order 1 in every channel, 3 where there is one only, 0 of synapses that kick at release."""
+def _trial(problem: Problem, orders: tuple[int, ...] | None = None) -> Solution:
+    """A short run of order 1 in every channel, 3 where there is one only, 0 of synapses that kick at release."""
     end = max(round(TRIAL / problem.dt), 2)
     halves = problem._replace(steps=np.array([0, end // 2, end]), sheet=None)
     order = 3 if np.bincount(problem.channels.target, minlength=1).max() < 2 else 1
     order *= int(problem.model.synapse != "release")
-    return settle(halves, (order, order), TRIAL_CELLS, DEPTH, density=False, fixed=False)
+    return settle(halves, orders or (order, order), TRIAL_CELLS, DEPTH, density=False, fixed=False)
+
+
+def _late_rates(problem: Problem, trial: Solution) -> np.ndarray:
+    """Rates (Hz) of a trial's second half, shape (P,)."""
+    steps = trial.run.output.steps
+    return trial.run.output.spikes[:, -1] * 1000.0 / ((steps[-1] - steps[-2]) * problem.dt)
 
 
 def _noise(problem: Problem, trial: Solution) -> Noise:
     """The noise at the rates of the trial's second half."""
-    steps = trial.run.output.steps
-    rates = trial.run.output.spikes[:, -1] * 1000.0 / ((steps[-1] - steps[-2]) * problem.dt)
-    early = Drive(*(values[: int(steps[-1])] for values in problem.drive))
-    return measure(problem.model, problem.channels, rates, early)
+    early = Drive(*(values[: int(trial.run.output.steps[-1])] for values in problem.drive))
+    return measure(problem.model, problem.channels, _late_rates(problem, trial), early)
 
 
 def settle(
