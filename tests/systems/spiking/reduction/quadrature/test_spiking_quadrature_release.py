@@ -11,8 +11,8 @@ from scipy.special import binom, factorial
 
 import largen as ln
 from largen.systems.spiking.reduction.quadrature.drive import Inputs
+from largen.systems.spiking.reduction.quadrature.release import run_released
 from largen.systems.spiking.reduction.quadrature.state import MEAN, VARIANCE, new_output, new_state, new_work
-from largen.systems.spiking.reduction.quadrature.step import run_steps
 
 
 class Lattice:
@@ -161,7 +161,7 @@ def test_a_release_is_the_sum_over_all_numbers_of_kicks(kind, strength, mean):
         state.families[0, :, degree * width : degree * width + cells + below] = before[:, degree]
     state.moments[0, MEAN], state.moments[0, VARIANCE] = mean, excess
     inputs = Inputs(*(np.zeros((1, 1)) for _ in range(4)))
-    run_steps(layout, state, work, inputs, new_output(layout, np.array([1])))
+    run_released(layout, state, work, inputs, new_output(layout, np.array([1])))
 
     lattice = Lattice(model, 1, cells, below, dt)
     expected, share = np.zeros_like(before), weights(mean, excess, q, order, 160)

@@ -262,7 +262,7 @@ def set_factors(layout, work, drawn):
 @entry
 def run_chain(layout, state, work, drawn, inputs, output):
     """Run one realisation from a state; arguments as of `step.run_steps`, and the chain's scratch space."""
-    done = 0
+    done = np.int64(0)  # see `step.run_steps`
     for i in range(len(output.steps)):
         while done < output.steps[i]:
             set_noise(layout, state, work, inputs, done)

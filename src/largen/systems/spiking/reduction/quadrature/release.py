@@ -22,10 +22,17 @@ Source: largen's own, derived in docs/quadrature.md.
 import numpy as np
 from numba import uint64
 
-from largen.numerics.compiled import part
+from largen.numerics.compiled import entry, part
 from largen.systems.spiking.reduction.quadrature.cells import LANES, ROW, move
 from largen.systems.spiking.reduction.quadrature.kicks import MOST_KICKS, NARROWEST, ROOM
 from largen.systems.spiking.reduction.quadrature.state import MEAN, VARIANCE
+from largen.systems.spiking.reduction.quadrature.step import (
+    _move_families,
+    _record,
+    _refract,
+    exchange,
+    set_noise,
+)
 
 _TAIL = 1e-11
 _LEAST = 1e-12
@@ -222,7 +229,7 @@ def _pull_far(layout, work, a, c, j, n):
         row[uint64(2 * width) + k] = x[base + uint64(2) * _NEXT + k]
     contraction = max((1.0 - layout.charge[c]) ** float(j), NARROWEST)
     shift = layout.reversal[a] * (1.0 - contraction)
-    move(work.table, row, work.still, 0, cells, width, layout.reach, contraction, shift)
+    move(work.table, row, work.still, np.int64(0), cells, width, layout.reach, contraction, shift)
     for k in range(uint64(cells)):
         x[s0 + k] = row[k]
         x[s1 + k] = row[uint64(width) + k]
@@ -278,25 +285,7 @@ def _release(layout, state, work, a, c):
 
 
 @part
-def release_before(layout, state, work, a):
-    """Release of inhibition, before the flow."""
-    for f in range(layout.families[a]):
-        work.spikes[f] = 0.0
-    for c in range(layout.channels[a], layout.channels[a + 1]):
-        if layout.early[c] > 0 and layout.charge[c] != 0.0:
-            _release(layout, state, work, a, c)
-
-
-@part
-def release_after(layout, state, work, a):
-    """Release of excitation, after the flow; its neurons above the threshold join the spikes."""
-    for c in range(layout.channels[a], layout.channels[a + 1]):
-        if layout.early[c] == 0 and layout.charge[c] != 0.0:
-            _release(layout, state, work, a, c)
-
-
-@part
-def update_released(layout, state, work, c):
+def _update_released(layout, state, work, c):
     """(S73) of one channel."""
     moments, stay = state.moments[c], layout.stay[c]
     mean = excess = 0.0
@@ -305,3 +294,38 @@ def update_released(layout, state, work, c):
         excess += work.variance_of[j] - work.mean_of[j]
     moments[MEAN] = stay * moments[MEAN] + mean
     moments[VARIANCE] = stay * stay * moments[VARIANCE] + excess
+
+
+@part
+def _step(layout, state, work, inputs, now):
+    """Advance by one step: inhibition is released before the flow, excitation after it."""
+    for a in range(len(layout.size)):
+        for f in range(layout.families[a]):
+            work.push[f] = work.pull[f] = work.spikes[f] = 0.0
+        push = inputs.push[min(now, len(inputs.push) - 1), a]
+        jump = inputs.jump[min(now, len(inputs.jump) - 1), a]
+        for early in (1, 0):
+            for c in range(layout.channels[a], layout.channels[a + 1]):
+                if layout.early[c] == early and layout.charge[c] != 0.0:
+                    _release(layout, state, work, a, c)
+            if early == 1:
+                _move_families(layout, state, work, a, push, jump)
+        work.fired[a] = work.spikes[0]
+        _refract(layout, state, work, a)
+    exchange(layout, state, work)
+    for c in range(len(layout.nodes)):
+        _update_released(layout, state, work, c)
+
+
+@entry
+def run_released(layout, state, work, inputs, output):
+    """Run from a state; arguments as of `step.run_steps`."""
+    done = np.int64(0)  # see `step.run_steps`
+    for i in range(len(output.steps)):
+        while done < output.steps[i]:
+            set_noise(layout, state, work, inputs, done)
+            _step(layout, state, work, inputs, done)
+            for a in range(len(layout.size)):
+                output.spikes[a, i] += state.spikes[a]
+            done += 1
+        _record(layout, state, i, output)

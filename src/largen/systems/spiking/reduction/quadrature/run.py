@@ -11,6 +11,7 @@ from largen.systems.spiking.reduction.quadrature.chain import new_drawn, run_cha
 from largen.systems.spiking.reduction.quadrature.drive import Inputs, in_cells
 from largen.systems.spiking.reduction.quadrature.kicks import MOST_KICKS
 from largen.systems.spiking.reduction.quadrature.layout import Channels, Grid, Layout, build_layout, in_patches
+from largen.systems.spiking.reduction.quadrature.release import run_released
 from largen.systems.spiking.reduction.quadrature.state import Output, State, new_output, new_state, new_work
 from largen.systems.spiking.reduction.quadrature.step import run_steps, start
 
@@ -70,7 +71,8 @@ def run(
     output = new_output(layout, steps, density=density)
     start(layout, state)
     if rng is None:
-        run_steps(layout, state, work, inputs, output)
+        advance = run_released if layout.releases else run_steps
+        advance(layout, state, work, inputs, output)
     else:
         run_chain(layout, state, work, new_drawn(layout, rng), inputs, output)
     if work.coarse[0]:

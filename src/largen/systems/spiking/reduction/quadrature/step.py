@@ -47,7 +47,6 @@ from largen.systems.spiking.reduction.quadrature.nodes import (
     follow_nodes,
 )
 from largen.systems.spiking.reduction.quadrature.noise import deviation
-from largen.systems.spiking.reduction.quadrature.release import release_after, release_before, update_released
 from largen.systems.spiking.reduction.quadrature.state import MEAN, SECOND, SKEW, SPREAD, THIRD, VARIANCE
 
 _STILL = 1e-14
@@ -64,8 +63,6 @@ def _place(layout, state, work, a):
     """What the channels bring to every family of a population: push and pull."""
     for f in range(layout.families[a]):
         work.push[f] = work.pull[f] = 0.0
-    if layout.releases:
-        return
     for c in range(layout.channels[a], layout.channels[a + 1]):
         nodes, stride, moments = layout.nodes[c], layout.stride[c], state.moments[c]
         charge = work.pull if layout.pulls[c] > 0 else work.push
@@ -234,9 +231,6 @@ def _mix(layout, state, work, a, c):
 @part
 def _update_channel(layout, state, work, a, c, kicks):
     """Decay and arrivals of a channel: its moments, its nodes, and the mixing of the families; returns rho."""
-    if layout.releases:
-        update_released(layout, state, work, c)
-        return 1.0
     before = state.moments[c, SKEW]
     rho = _update_moments(layout, state, work, c, kicks)
     nodes, g = layout.nodes[c], state.moments[c, SKEW]
@@ -314,19 +308,14 @@ def exchange(layout, state, work):
         _count_pending(layout, state, work)
 
 
-@part
+@inlined
 def step(layout, state, work, inputs, now):
     """Advance by one step; `now` counts the steps of the drive."""
     for a in range(len(layout.size)):
         _place(layout, state, work, a)
         push = inputs.push[min(now, len(inputs.push) - 1), a]
         jump = inputs.jump[min(now, len(inputs.jump) - 1), a]
-        if layout.releases:
-            release_before(layout, state, work, a)
         work.fired[a] = _move_families(layout, state, work, a, push, jump)
-        if layout.releases:
-            release_after(layout, state, work, a)
-            work.fired[a] = work.spikes[0]
         _refract(layout, state, work, a)
     exchange(layout, state, work)
     for a in range(len(layout.size)):
@@ -390,7 +379,7 @@ def run_steps(layout, state, work, inputs, output):
         inputs: The external drive.
         output: What is recorded.
     """
-    done = 0
+    done = np.int64(0)  # no literal, for which numba would compile the step once more
     for i in range(len(output.steps)):
         while done < output.steps[i]:
             set_noise(layout, state, work, inputs, done)
