@@ -6,9 +6,9 @@ What:     the sheet of Chang et al. (40 000 neurons, 11 x 11 patches, two readin
           with a Turing instability; that pattern in network and reduction.
           Balanced rings: where they lose balance in one mode, by n; networks on both sides of that onset against the
           equations of their n; networks under an uneven input against the limit.
-Run time: `networks` about 3 CPU minutes, `patches` 14, `dispersion` 1, `growth` 6, `pattern` 8, `balanced_onset` 1,
-          `balanced_networks` 5, `balanced_limit` 4, on one core.
-Command:  python validation/space.py networks patches dispersion growth pattern balanced_onset balanced_networks
+Run time: `networks` about 3 CPU minutes, `patches` 14, `dispersion` 1, `growth` 6, `pattern` 8, `modes` 12,
+          `balanced_onset` 1, `balanced_networks` 5, `balanced_limit` 4, on one core.
+Command:  python validation/space.py networks patches dispersion growth pattern modes balanced_onset balanced_networks
           balanced_limit
 """
 
@@ -246,7 +246,64 @@ def balanced_limit(results: Results, small: bool) -> None:
     table.add("limit", None, None, float(part_of(limit)[0]), None, float(mean_of(limit)[0]))
 
 
-PARTS = (networks, patches, dispersion, growth, pattern, balanced_onset, balanced_networks, balanced_limit)
+def modes(results: Results, small: bool) -> None:
+    """Power of the sheet's rates by wave number: chains of both closures over the annealed network, at two sizes."""
+    table = results.table(
+        "modes", "neurons", "population", "of", *((f"waves {low} to {high}", ".3f", ".3f") for low, high in SHELLS),
+    )  # fmt: skip
+    stop = 60.0 if small else 1000.0
+    times, late = np.arange(0.0, stop + 0.5), slice(20.0 if small else 200.0, None)
+    runs = {1: 1 if small else 4, 12: 1}
+    for times_as_many, count in runs.items():
+        model = sheet("source", small)
+        size, p = np.array(model.size), np.array(model.probability)
+        if times_as_many > 1 and small:
+            break
+        model = model.replace(size=tuple((times_as_many * size).tolist()), probability=p / times_as_many)
+        chains = {
+            "joint, bins of 4": {"closure": "joint", "bin_width": 4.0},
+            "joint, bins of 2": {"closure": "joint", "bin_width": 2.0},
+            "quadrature": {"closure": "quadrature", "error": False},
+        }
+        shared = {"seed": 1, "realisations": count}
+        truth = _power(ln.simulate(model, times, **shared), late)
+        for name, options in chains.items():
+            if name == "quadrature" and times_as_many == 1:
+                continue  # fewer than 1000 neurons in a patch
+            power = _power(ln.solve_limit(model, times, finite_size=True, **shared, **options), late)
+            for a, population in enumerate(model.populations):
+                ratio = power[0][a] / truth[0][a]
+                error = ratio * np.hypot(power[1][a] / power[0][a], truth[1][a] / truth[0][a])
+                cells = [estimate(*pair) for pair in zip(ratio, error, strict=True)]
+                table.add(int(np.sum(model.size)), population, name, *cells)
+
+
+SHELLS = ((0, 0), (1, 1), (2, 3), (4, 7))
+"""Wave numbers (largest of the waves around the axes) that are put together."""
+
+
+def _power(run, late):
+    """Mean power of patch rates by shell, and its standard error from stretches of 100 ms, each (population, shell)."""
+    rates = run.patch_rate.sel(time=late).transpose("realisation", "population", "time", "patch").values
+    side = round(rates.shape[-1] ** 0.5)
+    rates = rates - rates.mean(axis=2, keepdims=True)
+    found = np.abs(np.fft.fft2(rates.reshape(*rates.shape[:-1], side, side))) ** 2
+    waves = np.abs(np.fft.fftfreq(side, 1.0 / side))
+    number = np.maximum(waves[:, None], waves)
+    count = max(rates.shape[2] // 100, 2)
+    means, errors = [], []
+    for low, high in SHELLS:
+        here = found[..., (number >= low) & (number <= high)]
+        if here.shape[-1] == 0:
+            here = np.full((*found.shape[:3], 1), np.nan)
+        blocks = np.stack([block.mean(axis=(2, 3)) for block in np.array_split(here, count, axis=2)])
+        blocks = np.moveaxis(blocks, 2, 0).reshape(rates.shape[1], -1)  # population, stretch
+        means.append(blocks.mean(axis=1))
+        errors.append(blocks.std(axis=1, ddof=1) / blocks.shape[1] ** 0.5)
+    return np.array(means).T, np.array(errors).T
+
+
+PARTS = (networks, patches, dispersion, growth, pattern, modes, balanced_onset, balanced_networks, balanced_limit)
 
 if __name__ == "__main__":
     main(PARTS, __doc__)

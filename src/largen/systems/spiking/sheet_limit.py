@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from largen.checks import InputError, flag, integer, one_of, real, require
+from largen.checks import InputError, flag, one_of, real, require
 from largen.runtime.memory import require_memory
 from largen.system import Arrays
 from largen.systems.spiking import alike
 from largen.systems.spiking.discretisation import Discretisation
 from largen.systems.spiking.reduction.layout import has_current
-from largen.systems.spiking.reduction.quadrature.solve import solve as by_quadrature
+from largen.systems.spiking.reduction.quadrature.finite import solve as by_quadrature
 from largen.systems.spiking.relations import refuse
 from largen.systems.spiking.sheet import Sheet, require_neurons, sheet_of
 from largen.systems.spiking.solve import solve as by_moments
@@ -71,11 +71,8 @@ def solve(
         sheet = sheet.at_steps(float(times[0]), round((times[-1] - times[0]) / dt), dt)
     options: dict[str, Any]
     if closure == "quadrature":
-        must, remedy = "be False with `space` and closure='quadrature'", "Take closure='joint' for the chain."
-        require(not finite_size, "finite_size", must, True, remedy)
-        once = integer("realisations", realisations, low=1) == 1
-        require(once, "realisations", "be 1 without finite_size", realisations)
-        engine_of, options = by_quadrature, {"orders": orders, "error": error}
+        chain = {"finite_size": finite_size, "seed": seed, "realisations": realisations}
+        engine_of, options = by_quadrature, {"orders": orders, "error": error} | chain
     else:
         require_currents(sheet.model)
         if sheet.uneven is not None and not has_current(sheet.model):

@@ -40,6 +40,7 @@ from largen.systems.spiking.reduction.quadrature.solve import solve as solve_lim
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
+    from largen.systems.spiking.sheet import Sheet
 
 FEWEST = 1000
 """Neurons of a population at least."""
@@ -50,13 +51,14 @@ MORE = 2.1
 """Families of a population that the rule of the damping takes at most, over those that mean rates take."""
 
 
-def require_many(model: "SpikingNetwork") -> None:
-    """Refuse populations of few neurons."""
-    fewest = int(np.min(model.size))
+def require_many(model: "SpikingNetwork", patches: int = 1) -> None:
+    """Refuse populations of few neurons, in a patch if there are patches."""
+    fewest = int(np.min(model.size)) // patches
     if fewest < FEWEST:
-        other = "the chain of closure='joint', or " if model.is_basic else ""
+        other = "the chain of closure='joint', or " if patches > 1 or model.is_basic else ""
+        where = " in a patch" if patches > 1 else ""
         raise InputError(
-            f"Argument `n` must give every population at least {FEWEST} neurons with closure='quadrature' and "
+            f"Argument `n` must give every population at least {FEWEST} neurons{where} with closure='quadrature' and "
             f"finite_size=True, whose noise is Gaussian, but one has {fewest}. Take {other}the network itself "
             "(`simulate`), which is cheap at this size."
         )
@@ -92,6 +94,7 @@ def solve(
     record: tuple[str, ...] = (),
     orders: Any = "auto",
     error: bool = True,
+    sheet: "Sheet | None" = None,
 ) -> Arrays:
     """Solve the quadrature from rest, with `finite_size` realisations of its chain.
 
@@ -105,7 +108,8 @@ def solve(
         realisations: Number of realisations of the chain; 1 without `finite_size`.
         record: Any of "voltage_density".
         orders: (excitatory, inhibitory), one for each group (see `given_orders`), or "auto".
-        error: Whether to estimate the error of the mean rates.
+        error: Whether to estimate the error of the mean rates (with noise of one patch whose input is the mean).
+        sheet: The sheet of which `model` is a patch, or None.
 
     Returns:
         As `solve.solve`, with `finite_size` with a leading axis of realisations.
@@ -116,15 +120,17 @@ def solve(
     if not flag("finite_size", finite_size):
         must, remedy = "be 1 without finite_size", "Only the chain (finite_size=True) is random."
         require(integer("realisations", realisations, low=1) == 1, "realisations", must, realisations, remedy)
-        return solve_limit(model, times, discretisation, engine=engine, record=record, orders=orders, error=error)
-    require_many(model)
+        return solve_limit(
+            model, times, discretisation, engine=engine, record=record, orders=orders, error=error, sheet=sheet
+        )
+    require_many(model, 1 if sheet is None else sheet.space.count)
     _check_chain(model)
     chain = seed_number("seed", seed), integer("realisations", realisations, low=1)
-    problem = prepare(model, times, discretisation, engine, record)
+    problem = prepare(model, times, discretisation, engine, record, sheet)
     every = max(round(_SAMPLE / problem.dt), 1)
     steps = np.arange(0, max(round(SETTLING / problem.dt), 2 * every) + 1, every)
     drive = drive_of(model, float(times[0]), int(max(steps[-1], problem.steps[-1])), problem.dt)
-    early, problem = problem._replace(steps=steps, drive=drive), problem._replace(drive=drive)
+    early, problem = problem._replace(steps=steps, drive=drive, sheet=None), problem._replace(drive=drive)
     choice, best = _with_damping(early, choose(early, discretisation.bin_width, orders, error))
     runs, best = _realisations(problem, choice, best, chain, density="voltage_density" in record)
     found = [values_of(problem, done, record) for done in runs]
@@ -173,7 +179,8 @@ def _realisations(
         )
         for r in range(chain[1]):
             rng = stream(chain[0], "realisation", r, "chain")
-            done = run(problem.model, problem.channels, grid, problem.drive, problem.steps, density=density, rng=rng)
+            asked = (problem.model, problem.channels, grid, problem.drive, problem.steps)
+            done = run(*asked, density=density, rng=rng, sheet=problem.sheet)
             if diverged(done):
                 raise InputError(
                     f"Argument `bin_width` must be smaller for this network, but is {done.layout.unit.min():g}: its "
