@@ -63,6 +63,17 @@ class Upload(_Told):
     most = param.Integer(default=LARGEST_FILE)
 
 
+class RecordingUpload(_Told):
+    """A recording; says {name, content, words}, {away}, or {fault} of one that cannot be read."""
+
+    _esm: ClassVar = _text("recording.js")
+    _stylesheets: ClassVar = [_text("form.css")]
+    fields = param.List(default=[])
+    endings = param.List(default=[])
+    most = param.Integer(default=0)
+    there = param.Boolean(default=False)
+
+
 class Picture(_Told):
     """The model as a picture; says {pick}: words of which the names of sliders hold one."""
 

@@ -48,6 +48,26 @@ class Stage:
         self.sizes = SizesTab(page)
         self.tab.param.watch(self._turned, "value")
 
+    def show_recording(self) -> None:
+        """Make the figures anew with what the page has of a recording."""
+        if self.page.limit is None or not self.makers:
+            return
+        self._find_makers()
+        for title in self.makers:
+            self.tabs.pop(title, None)
+            self._panes.pop(title, None)
+        if (kept := str(self.tab.value)) in self.makers:
+            self._open(kept)
+            self._asked_of = None
+            self.draw()
+            self.box.objects = self._panes[kept]
+
+    def _find_makers(self) -> None:
+        assert self.page.limit is not None
+        recorded = self.page.beside.of(self.page.limit)
+        makers = views_of(self.page.state.model, self.page.limit)
+        self.makers = {tab: functools.partial(_made, maker, recorded) for tab, maker in makers.items()}
+
     def make_views(self) -> None:
         """Make the views anew where the limit has other populations or observables than they were made for."""
         assert self.page.limit is not None
@@ -60,9 +80,7 @@ class Stage:
         self._made_for = made_for
         if self._pinned is not None:  # lines of other figures
             self.page.pin_button.value = False
-        recorded = self.page.beside.of(self.page.limit)
-        makers = views_of(self.page.state.model, self.page.limit)
-        self.makers = {tab: functools.partial(_made, maker, recorded) for tab, maker in makers.items()}
+        self._find_makers()
         self.tabs, self._panes, self.diagrams = {}, {}, None
         titles = [*self.makers, SIZES]
         if isinstance(self.page.state.model, AbstractFlowSystem) and self.page.opening.branches:
