@@ -11,7 +11,7 @@ export function render({ model }) {
   const rows = model.fields.map(({ name, label, like }) => {
     const id = `recording-${name}`;
     boxes[name] = make("input", { type: "text", id, placeholder: like, autocomplete: "off", spellcheck: "false", maxlength: "2000" });
-    return make("div", { class: "row choice" }, make("label", { for: id }, label), boxes[name]);
+    return make("div", { class: "row" }, make("label", { for: id }, label), boxes[name]);
   });
   const show = make("button", { type: "button" }, "Compare with it");
   const away = make("button", { type: "button" }, "Take the recording away");
@@ -41,6 +41,6 @@ export function render({ model }) {
   mark();
   return make("div", { class: "form" },
     make("label", {}, "A recording to compare with (CSV, TSV, NPZ, NWB, or netCDF of largen) ", file),
-    make("details", {}, make("summary", {}, "What the file holds, where it does not say so"), make("div", { class: "plain" }, ...rows)),
+    make("details", {}, make("summary", {}, "What the file holds, where it does not say so"), make("div", { class: "words" }, ...rows)),
     make("div", { class: "buttons" }, show, " ", away));
 }

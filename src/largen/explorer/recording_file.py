@@ -142,7 +142,7 @@ def _require_alone(path: Path) -> None:
     """Refuse an HDF5 file that takes its numbers from other files, which are not the reader's, or that is too large."""
     import h5py
 
-    total, seen = 0, set()
+    total, seen = 0, set()  # groups may hold themselves
 
     def look(group: Any) -> None:
         nonlocal total
@@ -153,10 +153,9 @@ def _require_alone(path: Path) -> None:
             if isinstance(link, h5py.SoftLink):
                 continue  # within the file; what it leads to has a name of its own
             one = group[key]
-            place = h5py.h5o.get_info(one.id).addr
-            if place in seen:
+            if one in seen:
                 continue
-            seen.add(place)
+            seen.add(one)
             if isinstance(one, h5py.Group):
                 look(one)
             elif isinstance(one, h5py.Dataset):

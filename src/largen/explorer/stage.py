@@ -32,6 +32,8 @@ class Stage:
         self.page = page
         self._asked_of: xr.Dataset | None = None  # the limit for which the open tab asked its questions
         self._coming: set[View] = set()
+        self.answers: dict[str, tuple[xr.Dataset, xr.Dataset | None, str]] = {}
+        """What was answered by the key of the figure: the limit, what came, words where nothing did."""
         self._faded = False
         self._pinned: tuple[xr.Dataset, list[xr.Dataset]] | None = None
         self.tabs: dict[str, list[View]] = {}
@@ -125,6 +127,7 @@ class Stage:
     def _show_answer(self, view: View, limit: xr.Dataset, found: Answer) -> None:
         if limit is self._asked_of:  # else the answer of a model before
             self._coming.discard(view)
+            self.answers[view.key] = (limit, found.content, found.message)
             view.show_answer(found.content, found.message)
             view.drawn()
 
@@ -212,12 +215,13 @@ def _made(maker: Callable[[], list[View]], recorded: xr.Dataset | None) -> list[
 
 def _framed(view: View) -> Any:
     """A figure with its description and its table beneath."""
-    fixed = view.figure.sizing_mode == "fixed"
-    mode: Any = "fixed" if fixed else "stretch_width"
+    mode: Any = view.figure.sizing_mode
     pane, table = pn.pane.Bokeh(view.figure, sizing_mode=mode), FigureTable(view)
     under = [table.button, table.pane]
-    if view.about and not fixed:
+    if view.about and mode == "stretch_width":
         under.insert(0, Words(view.about, aside=True, margin=0))
-    look: dict[str, Any] = {"width": view.figure.width} if fixed else {"sizing_mode": "stretch_width"}
+    look: dict[str, Any] = {"width": view.figure.width} if mode == "fixed" else {"sizing_mode": "stretch_width"}
+    if mode == "scale_width":
+        look["max_width"] = view.figure.max_width
     view.frame = pn.Column(*view.controls, pane, *under, margin=(0, 0, 12, 0), **look)
     return view.frame
