@@ -119,8 +119,14 @@ def test_copied_python_has_the_times_of_the_page(duration):
 def test_files_are_named_after_the_model_that_is_shown():
     page = bare_page(query={"example": "chaotic", "gain": "0.5"})
     assert page.title == "chaotic"
-    page.sharing.downloads[0]._transfer()
-    assert page.sharing.downloads[0].filename == "chaotic.yaml"
+    saved = []
+    page.sharing.downloads.save = lambda name, content: saved.append((name, content.decode().split()[:2]))
+    page.sharing.give({"label": "Save the model (YAML)"})
+    assert saved == [("chaotic.yaml", ["system:", "rate"])]
+    page.sharing.give({"label": "no such button"})
+    page.sharing.give({"label": "Download the limit (netCDF)"})
+    assert len(saved) == 1
+    assert page.sharing.words.object.startswith("There is no limit")
     assert "chaotic.yaml" in text_of("Command line", page.state, page.opening, page.title)
     page.load(page.own.replace(gamma=0.1))
     assert page.title == "correlated"

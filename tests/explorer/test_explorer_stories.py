@@ -59,8 +59,12 @@ def test_a_story_goes_step_by_step_and_a_wrong_one_gives_a_message(rate_page):
     rate_page.told({"key": "next"})  # the last one
     assert telling.place == 2
     assert "step=3" in rate_page.search
+    told = []
+    rate_page.browser.do = lambda what, **more: told.append((what, more.get("search")))
     telling.end()
     assert "step" not in rate_page.search
+    assert ("replace", rate_page.search) in told  # the address no longer leads to the story
+    del rate_page.browser.do
     rate_page.load(rate_page.own)
 
 

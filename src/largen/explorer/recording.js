@@ -42,5 +42,5 @@ export function render({ model }) {
   return make("div", { class: "form" },
     make("label", {}, "A recording to compare with (CSV, TSV, NPZ, NWB, or netCDF of largen) ", file),
     make("details", {}, make("summary", {}, "What the file holds, where it does not say so"), make("div", { class: "words" }, ...rows)),
-    make("div", { class: "buttons" }, show, " ", away));
+    make("div", { class: "buttons" }, show, away));
 }
