@@ -1,7 +1,7 @@
 """The pictures of the explorer, for its page in the documentation and for its gallery.
 
 What:     (pictures) docs/explorer-*.png, by a server of its own and Chromium. (thumbnails)
-          src/largen/explorer/thumbnails.json: curves of the examples that have none there yet.
+          src/largen/explorer/thumbnails.json: pictures of the examples that have none there yet.
 Run time: 4 minutes (pictures), 3 (thumbnails). Needs the extra `test` and Debian's chromium.
 Command:  python benchmarks/explorer_pictures.py pictures|thumbnails
 """
@@ -121,8 +121,7 @@ def thumbnails(results: Results, small: bool) -> None:
             continue
         begun = time.perf_counter()
         drawn, of = thumbnail(read_model(name))
-        if "map" in drawn or any(len(set(line.split()[1::2])) > 1 for line in drawn.values()):  # not all flat
-            found[name] = drawn
+        found[name] = drawn
         table.add(name, of, time.perf_counter() - begun)
         if small:
             return
@@ -138,24 +137,35 @@ def thumbnail(model):
     if getattr(model, "space", None) is not None:
         name = next(one.name for one in model.observables if "patch" in one.dims)
         run, of = limit_of(model, times, {"record": (name,)}, opening.n), "limit"
+        if np.ptp(run[name].isel(time=-1).values, axis=-1).max() < 1e-3 * np.abs(run[name].values).max():
+            run, of = (
+                simulate(model, times, realisations=1, seed=1),
+                "network",
+            )  # its noise picks a pattern
+        values = run[name].isel(population=0, realisation=0, missing_dims="ignore").values[:, 1:]
         if len(model.space.shape) == 1:
-            values = run[name].isel(population=0).values[:, 1:]
-        else:
-            values = run[name].isel(population=0, time=-1).values.reshape(model.space.shape)
-        return {"map": cells(values)}, of
+            return {"map": cells(values)}, of
+        last = values[:, -len(times) // 10 :].mean(axis=-1)
+        return {"map": cells(last.reshape(model.space.shape).T[::-1])}, of
     try:
         n = run_of(model).n if model.reference_size is not None else None
         run, of = limit_of(model, times, opening.options, n), "limit"
         require(run.sizes["time"] > 20, "times", "reach further", run.sizes["time"])
+        lines = course(model, run)
+        require(np.ptp(lines, axis=-1).max() > 0, "limit", "move", lines[:, 0])
     except (InputError, LimitError):
         run, of = simulate(model, times, n=opening.n, realisations=1, seed=1).isel(realisation=0), "network"
-    names = [one.observable for row in model.views.values() for one in row if type(one) is pictures_of.Series]
-    name = next(name for name in names if name in run)
-    lines = np.atleast_2d(run[name].values)
-    labels = run["population"].values.tolist() if "population" in run[name].dims else [""]
+        lines = course(model, run)
+    labels = run["population"].values.tolist() if "population" in run.dims else [""]
     low, high = np.nanmin(lines), np.nanmax(lines)
     shares = [(line - low) / (high - low or 1.0) for line in lines]
     return {label: path(share) for label, share in zip(labels, shares, strict=True)}, of
+
+
+def course(model, run):
+    """The first observable of the page against time, a row a population."""
+    named = [one.observable for row in model.views.values() for one in row if type(one) is pictures_of.Series]
+    return np.atleast_2d(next(run[name].values for name in named if name in run))
 
 
 def path(share):

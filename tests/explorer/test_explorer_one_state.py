@@ -12,12 +12,12 @@ import xarray as xr
 
 import largen as ln
 from largen.checks import InputError
+from largen.explorer.beginnings import first_limits, first_portrait, kept_limits, limit_key
 from largen.explorer.copying import text_of
 from largen.explorer.jobs import Failure, Jobs
 from largen.explorer.page import Page
 from largen.explorer.picture import picture_of
 from largen.explorer.runner import Finished
-from largen.explorer.server import _limit_key, kept_limits
 from largen.explorer.settings import opening_of, run_of
 from largen.explorer.solvers import Answer, Solvers, answer, limit_of
 from largen.explorer.store import Store
@@ -119,8 +119,14 @@ def test_copied_python_has_the_times_of_the_page(duration):
 def test_files_are_named_after_the_model_that_is_shown():
     page = bare_page(query={"example": "chaotic", "gain": "0.5"})
     assert page.title == "chaotic"
-    page.sharing.downloads[0]._transfer()
-    assert page.sharing.downloads[0].filename == "chaotic.yaml"
+    saved = []
+    page.sharing.downloads.save = lambda name, content: saved.append((name, content.decode().split()[:2]))
+    page.sharing.give({"label": "Save the model (YAML)"})
+    assert saved == [("chaotic.yaml", ["system:", "rate"])]
+    page.sharing.give({"label": "no such button"})
+    page.sharing.give({"label": "Download the limit (netCDF)"})
+    assert len(saved) == 1
+    assert page.sharing.words.object.startswith("There is no limit")
     assert "chaotic.yaml" in text_of("Command line", page.state, page.opening, page.title)
     page.load(page.own.replace(gamma=0.1))
     assert page.title == "correlated"
@@ -247,11 +253,23 @@ def test_the_first_limits_are_kept_for_the_next_start_and_only_for_the_same_mode
     store, model = Store(tmp_path), ln.RateNetwork()
     assert kept_limits({"rate": model}, store) is None
     found = known_limit("correlated")
-    store.put(_limit_key(model), found)
+    store.put(limit_key(model), found)
     kept = kept_limits({"rate": model}, store)
     xr.testing.assert_identical(kept["rate"], found)
     assert kept_limits({"rate": model.replace(gamma=0.25)}, store) is None
     assert kept_limits({"rate": model, "other": ln.RateNetwork(gamma=0.5)}, store) is None
+
+
+def test_a_model_without_a_limit_has_a_page_beside_those_of_the_others():
+    models = {"balanced": read_model("saddle"), "rate": ln.RateNetwork()}
+    found = first_limits(models)
+    assert found["balanced"] is None
+    xr.testing.assert_equal(found["rate"], known_limit("correlated"))
+    assert first_portrait(models, found) is None
+    page = Page("saddle", models["balanced"], Jobs(running=0))
+    assert page.status.object.startswith("No limit here.")
+    page.recording_file.take({"away": True})
+    assert page.stage.box.objects
 
 
 def test_a_process_compiles_only_while_nobody_asks():

@@ -11,13 +11,13 @@ import pytest
 import largen as ln
 from largen.checks import InputError
 from largen.commands.main import main
+from largen.explorer.beginnings import first_models
 from largen.explorer.diagrams import rows_of
 from largen.explorer.examples import example_model
 from largen.explorer.form import numbers, symbol
 from largen.explorer.jobs import Jobs, Network
 from largen.explorer.links import read_link, write_link
 from largen.explorer.page import Page
-from largen.explorer.server import first_models
 from largen.explorer.state import first_state
 from largen.explorer.store import Store, key
 from largen.explorer.view import CLEAR, DYNAMIC, FADED, FROZEN, LIMIT, NETWORK, thin

@@ -7,11 +7,12 @@ import xarray as xr
 
 import largen as ln
 from largen.explorer.examples import gallery, thumbnail_svg, thumbnails
-from largen.explorer.settings import limit_options_of, opening_of, record_of
+from largen.explorer.jobs import Jobs, Network, Realisation
+from largen.explorer.page import Page
+from largen.explorer.settings import limit_options_of
 from largen.explorer.views import views_of
 from largen.explorer.views_space import ActivityMap
 from largen.system import pictures
-from largen.systems import SYSTEMS, system_class
 
 
 def dataset(counts, lengths, steps=11):
@@ -67,21 +68,36 @@ def test_a_sheet_is_a_movie_whose_time_can_be_typed_and_whose_end_leads_to_its_b
 def test_models_with_space_record_their_patches_and_show_them():
     model = ln.SpikingNetwork.ring()
     assert limit_options_of(model)["record"] == ("patch_rate",)
-    assert "patch_rate" in record_of(model)
     assert limit_options_of(model.replace(space=None, kernel=None))["record"] == ("voltage_density",)
     found = dataset((24,), (1.0,))
     assert "Space" in views_of(model, found)
     assert "Space" not in views_of(model, found.drop_vars("patch_rate"))
 
 
+def test_a_ring_runs_from_its_page_and_its_network_has_patches():
+    model = ln.BalancedNetwork(space=ln.Ring(4), kernel=((ln.CosineKernel(0.1),) * 2,) * 2)
+    page = Page("ring", model, Jobs(running=0))
+    page.set_values({"n": 400, "networks": 2, "duration": 1.0})
+    page.runner.start()
+    assert isinstance(page.runner.job.task, Network), page.runner.words
+    sent = []
+    page.runner.job.task.run(sent.append)
+    page.runner.cancel()
+    first = next(one for one in sent if isinstance(one, Realisation))
+    view = next(view for view in views_of(model, page.limit)["Space"]() if view.who == "network")
+    view.draw(page.limit, [first.run])
+    np.testing.assert_array_equal(view.sources["map"].data["image"][0], first.run["patch_mean"].values[0, 0, :, 1:])
+
+
 def test_examples_have_small_pictures_that_hold_nothing_but_their_lines():
-    assert set(thumbnails()) <= set(gallery())
-    assert {opening_of(system_class(name)).example or "correlated" for name in SYSTEMS} <= set(thumbnails())
+    assert set(thumbnails()) == set(gallery())
     for name, drawn in thumbnails().items():
         root = ET.fromstring(thumbnail_svg(drawn))
         marks = list(root.iter())[1:]
         assert marks, name
         assert {one.tag for one in marks} <= {"path", "rect", "g"}
+        looks = {one.get("opacity") for one in marks} if "map" in drawn else set(" ".join(drawn.values()).split()[1::2])
+        assert len(looks) > 4, name  # neither blank nor flat
     rows = ["09", "90"]
     assert [one.get("opacity") for one in ET.fromstring(thumbnail_svg({"map": rows})).iter("rect")] == ["1.00", "1.00"]
     assert "<b>" not in thumbnail_svg({"": '"><b>'})

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import gzip
 import logging
 import re
 import xml.etree.ElementTree as ET
@@ -22,6 +23,8 @@ from largen.explorer.picture import picture_of, synapses_of
 from largen.explorer.server import _names, _without_closed_tabs
 from largen.explorer.settings import opening_of
 from largen.explorer.sizes import SizesTab
+from largen.explorer.sizes import _bare as sizes_bare
+from largen.explorer.stage import SIZES
 from largen.explorer.state import first_state
 from largen.explorer.stories import stories
 from largen.explorer.verdict import remedy, verdict_html
@@ -56,8 +59,12 @@ def test_a_story_goes_step_by_step_and_a_wrong_one_gives_a_message(rate_page):
     rate_page.told({"key": "next"})  # the last one
     assert telling.place == 2
     assert "step=3" in rate_page.search
+    told = []
+    rate_page.browser.do = lambda what, **more: told.append((what, more.get("search")))
     telling.end()
     assert "step" not in rate_page.search
+    assert ("replace", rate_page.search) in told  # the address no longer leads to the story
+    del rate_page.browser.do
     rate_page.load(rate_page.own)
 
 
@@ -118,6 +125,33 @@ def test_the_exported_page_needs_no_server_and_holds_curves_table_and_model(rate
     assert text.count("<figure>") >= 3
     mean = rate_page.limit["mean"].values
     assert base64.b64encode(np.ascontiguousarray(mean).tobytes()).decode() in text
+
+
+def test_the_exported_page_holds_the_distance_against_n_of_its_model_and_no_empty_figure(rate_page):
+    rate_page.load(rate_page.own)
+    assert SIZES not in rate_page.sharing.html().getvalue().decode()
+    sizes = rate_page.stage.sizes
+    distance = [0.3, 0.2, 0.1]
+    sizes.curve = {"n": [50, 100, 200], "distance": distance, "low": distance, "high": distance, "name": "mean"}
+    sizes.state = sizes_bare(rate_page.state)
+    text = rate_page.sharing.html().getvalue().decode()
+    assert f"<h2>{SIZES}</h2>" in text
+    packed = re.findall(r'"data":"([^"]+)"', text.split("sizes dots")[1])[1]  # of y
+    np.testing.assert_array_equal(np.frombuffer(gzip.decompress(base64.b64decode(packed))), distance)
+    rate_page.take({"name": "gamma", "text": "0.25"})  # the figure is that of the model before
+    assert SIZES not in rate_page.sharing.html().getvalue().decode()
+    sizes.curve = sizes.state = None
+    rate_page.load(rate_page.own)
+
+
+@pytest.mark.long
+def test_the_exported_page_holds_what_was_answered_for_a_figure_that_asks():
+    page = Page("balanced", read_model("balanced"), Jobs())
+    before = page.sharing.html().getvalue().decode().count("<figure>")
+    page.stage.tab.value = "Manifold"
+    text = page.sharing.html().getvalue().decode()
+    assert text.count("<figure>") == before + 1
+    assert "<h2>Manifold</h2>" in text
 
 
 def test_a_pinned_curve_stays_while_another_is_explored(rate_page):

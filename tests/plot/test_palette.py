@@ -123,3 +123,8 @@ def test_a_scale_of_one_direction_only_gets_lighter(name, sight):
 def test_a_scale_of_two_directions_has_two_ends(sight):
     low, middle, high = (lab(mpl.colormaps["RdBu_r"](x)[:3], sight) for x in (0.0, 0.5, 1.0))
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations((low, middle, high), 2)) > 2 * LEAST
+
+
+def test_inhibition_has_its_colours_however_it_is_called():
+    found = colours(["E", "I", "L4E", "L4I", "i2", "e_i"])
+    assert [label for label, colour in found.items() if colour in INHIBITORY] == ["I", "L4I", "i2"]

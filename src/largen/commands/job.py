@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from largen.checks import InputError, integer, known_keys, real, seed_number, shown
+from largen.checks import InputError, integer, known_keys, real, seed_number
 from largen.commands.options import JobOptions
 from largen.io.model_files import read_file, time_grid
 from largen.io.plain_files import parse_value
+from largen.io.typed import typed_pairs
 from largen.system import AbstractSystem, options_of
 
 DEFAULT_N = 2000
@@ -97,18 +98,7 @@ def pairs(
     flag: str, given: Sequence[str], like: str = "name=value", read: Callable[[str], Any] = parse_value
 ) -> dict[str, Any]:
     """Read `name=value` of a repeatable option; `like` shows a person one such, `read` takes the value."""
-    found = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise InputError(f"Option {flag} must look like {like}, but is {text!r}.")
-        if key.strip() in found:
-            raise InputError(f"Option {flag} {key.strip()} must be given once, but is given twice.")
-        try:
-            found[key.strip()] = read(value)
-        except InputError as error:
-            raise InputError(f"Option {flag} {shown(text)}: {error}") from error
-    return found
+    return typed_pairs(f"Option {flag}", given, like, read)
 
 
 def shares(flag: str, given: Sequence[str] | None) -> Any:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from largen.commands.job import pairs
 from largen.commands.options import RecordingOptions
 from largen.commands.output import Output
 from largen.io.results import load
+from largen.io.typed import typed_populations
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -66,7 +67,7 @@ def _read(path: str, said: RecordingOptions) -> "xr.Dataset":
 
     options = {name: value for name, value in dataclasses.asdict(said).items() if value is not None}
     if said.populations:
-        options["populations"] = _populations(said.populations)
+        options["populations"] = typed_populations("Option --populations", said.populations)
     if said.sizes:
         options["sizes"] = pairs("--sizes", said.sizes, like="e=300")
     if said.network_sizes:
@@ -117,19 +118,3 @@ def _require_sizes(name: str, model: "AbstractSystem", network: "xr.Dataset") ->
     held = ", ".join(f"{sizes[label]} of {label}" for label in theirs)
     require(sizes == theirs, name, must, held, f"Change the model's sizes, as in a copy of {name}, or say with "
             "--network-sizes of how many neurons the recorded ones are a sample.")  # fmt: skip
-
-
-def _populations(given: list[str]) -> Any:
-    """The name of a column, or ids by label."""
-    if len(given) == 1 and "=" not in given[0]:
-        return given[0]
-    return pairs("--populations", given, like="e=1-300", read=_ids)
-
-
-def _ids(text: str) -> Any:
-    """Ids such as 1-300 (both ends included) or 3,5,8."""
-    low, dash, high = text.strip().partition("-")
-    try:
-        return range(int(low), int(high) + 1) if dash and low else [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise InputError(f"must be ids such as 1-300 or 3,5,8, but is {text!r}.") from error

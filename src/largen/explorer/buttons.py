@@ -7,7 +7,8 @@ import panel as pn
 from largen.explorer.locked import Locked
 
 LOOK = """
-:host { margin-left: 0 !important; margin-right: 8px !important }
+:host { margin-left: 0 !important; margin-right: 8px !important; max-width: 100% }
+.bk-btn { white-space: normal !important; max-width: 100%; overflow-wrap: anywhere; height: auto !important }
 .bk-btn-default { border: 1px solid var(--line, #767676) !important; background: var(--field, #fff) !important;
   color: var(--ink, #1b1b1b) !important }
 .bk-btn-default.bk-active { background: var(--ink, #1b1b1b) !important; color: var(--ground, #fff) !important }

@@ -1,5 +1,6 @@
 """Parts of the page that are written for the browser: a form, a picture to click, and what only the browser can do."""
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -61,6 +62,29 @@ class Upload(_Told):
     _esm: ClassVar = _text("upload.js")
     _stylesheets: ClassVar = [_text("form.css")]
     most = param.Integer(default=LARGEST_FILE)
+
+
+class Downloads(_Told):
+    """Buttons that save files, by the keyboard too, unlike those of Panel; says {label} of the one that was pressed."""
+
+    _esm: ClassVar = _text("downloads.js")
+    _stylesheets: ClassVar = [_text("form.css")]
+    labels = param.List(default=[])
+
+    def save(self, name: str, content: bytes) -> None:
+        """Have the browser save a file."""
+        self._send_msg({"name": name, "content": base64.b64encode(content).decode()})
+
+
+class RecordingUpload(_Told):
+    """A recording; says {name, content, words}, {away}, or {fault} of one that cannot be read."""
+
+    _esm: ClassVar = _text("recording.js")
+    _stylesheets: ClassVar = [_text("form.css")]
+    fields = param.List(default=[])
+    endings = param.List(default=[])
+    most = param.Integer(default=0)
+    there = param.Boolean(default=False)
 
 
 class Picture(_Told):

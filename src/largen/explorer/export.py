@@ -8,6 +8,8 @@ from bokeh.embed import components
 from bokeh.resources import Resources
 
 from largen.datasets import versions
+from largen.explorer.sizes import DistanceAgainstN
+from largen.explorer.stage import SIZES
 from largen.explorer.verdict import verdict_html
 from largen.explorer.view import View
 from largen.io.model_files import model_text
@@ -60,17 +62,33 @@ def page_html(page: "Page") -> str:
 
 def _figures(page: "Page") -> list[tuple[str, str]]:
     """Every tab with its figures, drawn anew: one figure cannot stand in two documents."""
-    found = []
+    tabs: dict[str, list[View]] = {}
+    assert page.limit is not None
     for title, maker in page.stage.makers.items():
-        views: list[View] = maker()
-        for view in views:
-            assert page.limit is not None
+        tabs[title] = maker()
+        for view in tabs[title]:
             view.draw(page.limit, page.runner.runs)
-        views = [view for view in views if view.question is None]
-        if not views:
+        tabs[title] = [view for view in tabs[title] if view.question is None or _answered(page, view)]
+    if page.stage.sizes.belongs:
+        tabs[SIZES] = [again := DistanceAgainstN()]
+        again.show(page.stage.sizes.curve)
+        again.mark(page.state.run.n)
+    sections = []
+    for title, views in tabs.items():
+        kept = [view for view in views if not view.is_empty]
+        if not kept:
             continue
-        script, boxes = components([view.figure for view in views])
+        script, boxes = components([view.figure for view in kept])
         about = [f"<figure>{box}<figcaption>{html.escape(view.about)}</figcaption></figure>"
-                 for view, box in zip(views, boxes, strict=True)]  # fmt: skip
-        found.append((title, f"<section><h2>{html.escape(title)}</h2>{''.join(about)}{script}</section>"))
-    return found
+                 for view, box in zip(kept, boxes, strict=True)]  # fmt: skip
+        sections.append((title, f"<section><h2>{html.escape(title)}</h2>{''.join(about)}{script}</section>"))
+    return sections
+
+
+def _answered(page: "Page", view: View) -> bool:
+    """Show what came of a figure's question where the page has it; whether it has."""
+    limit, found, words = page.stage.answers.get(view.key, (None, None, ""))
+    if limit is None or limit is not page.limit or found is None:
+        return False
+    view.show_answer(found, words)
+    return True

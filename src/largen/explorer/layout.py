@@ -20,7 +20,12 @@ def roots_of(page: "Page") -> dict[str, Any]:
         page.boxes, buttons, runner.progress, page.status, runner.verdict, page.beside.pane, sizing_mode=WIDE
     )
     files = pn.Card(
-        *page.sharing.layout(), title="Files, text and link", collapsed=True, sizing_mode=WIDE, margin=(8, 0)
+        *page.sharing.layout(),
+        *page.recording_file.layout(),
+        title="Files, text and link",
+        collapsed=True,
+        sizing_mode=WIDE,
+        margin=(8, 0),
     )
     stage = pn.Column(page.stage.tab, page.stage.box, files, sizing_mode=WIDE)
     return {"browser": page.browser, "story": page.telling.box, "model": model, "run": run, "stage": stage}

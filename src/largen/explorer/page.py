@@ -20,6 +20,7 @@ from largen.explorer.jobs import Jobs
 from largen.explorer.links import OTHERS, THEMES, read_link, write_link
 from largen.explorer.picture import picture_of
 from largen.explorer.recording import Beside, Recording
+from largen.explorer.recording_file import RecordingFile
 from largen.explorer.runner import Finished, Runner
 from largen.explorer.settings import limit_options_of, opening_of
 from largen.explorer.sharing import Sharing
@@ -85,6 +86,7 @@ class Page:
         self.beside = Beside(self, recording)
         self.stage = Stage(self)
         self.sharing = Sharing(self)
+        self.recording_file = RecordingFile(self)
         if self.limit is not None:
             self.stage.make_views()
         if self.has_limit:
@@ -367,7 +369,7 @@ class Page:
 
     def close(self) -> None:
         """End what the session has running: its tab was closed."""
-        self.solver.forget(self, (self, "file"))
+        self.solver.forget(self, (self, "file"), (self, "recording"))
         self.beside.close()
         self.runner.close()
         self.stage.close()

@@ -66,7 +66,7 @@ class Recording(NamedTuple):
             return ""
         return (
             f"{self.name} has the populations {', '.join(ours)}, and this model {', '.join(theirs)}: it is not shown. "
-            "--populations names those of a recording."
+            "Say in `populations` which of its neurons belong to which."
         )
 
 
@@ -82,7 +82,7 @@ def recording_of(name: str, runs: Any, model: AbstractSystem) -> Recording:
     require(theirs == model.system, "recording", must, f"of the {theirs} system", "Take a model of that system.")
     found = Recording(name, runs, statistics_of(runs))
     have = sorted(found.populations) == sorted(model.populations)
-    remedy = "Name those of the recording with --populations."
+    remedy = "Say in `populations` which of its neurons belong to which."
     must = f"have the populations of the model, {', '.join(model.populations)}"
     require(have, "recording", must, ", ".join(found.populations), remedy)
     return found
@@ -175,6 +175,12 @@ class Beside:
         self.pane.visible = self.recording is not None
         self._of: dict[str, Any] = {}  # the runs by who they are of
         self._found: dict[str, Mapping[str, Statistic]] = {}
+
+    def show(self, recording: Recording | None) -> None:
+        """Show another recording, or none."""
+        self.recording, self.pane.visible = recording, recording is not None
+        self._of, self._found = {}, {}
+        self.refresh()
 
     def of(self, limit: xr.Dataset) -> xr.Dataset | None:
         """The recorded runs, where they can be drawn beside a limit."""

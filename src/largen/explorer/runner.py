@@ -10,7 +10,7 @@ import xarray as xr
 from largen.checks import InputError, LimitError
 from largen.explorer.buttons import Button
 from largen.explorer.jobs import AllRealisations, Comparison, Event, Failure, Job, Network, Progress, Realisation
-from largen.explorer.settings import MOST_REALISATIONS, record_of
+from largen.explorer.settings import MOST_REALISATIONS
 from largen.explorer.state import State, same_network
 from largen.explorer.verdict import remedy, verdict_html
 from largen.io.model_files import time_grid
@@ -92,7 +92,7 @@ class Runner:
                 self.waits = state
                 self.say("The limit of these parameters is solved first ...")
                 return
-            opening, run, asked = page.opening, state.run, record_of(state.model)
+            opening, run, asked = page.opening, state.run, page.opening.record
             assert page.limit is not None  # the page has the limit of this state
             task = Network(
                 state.model, time_grid(0.0, run.duration, opening.step), run.n, run.networks, run.seed, asked,

@@ -22,23 +22,20 @@ from tornado.web import ErrorHandler
 from tornado.websocket import WebSocketClosedError
 
 from largen.checks import InputError, integer, require
+from largen.explorer.beginnings import first_limits, first_models, first_portrait, kept_limits, limit_key
 from largen.explorer.examples import gallery, gallery_html
 from largen.explorer.jobs import Jobs
 from largen.explorer.layout import roots_of
 from largen.explorer.links import THEMES
 from largen.explorer.page import Page
 from largen.explorer.recording import Recording, recording_of
-from largen.explorer.settings import limit_options_of, opening_of, run_of
-from largen.explorer.solvers import Solvers, limit_of, portrait_of
-from largen.explorer.store import Store, key
+from largen.explorer.solvers import Solvers, portrait_of
+from largen.explorer.store import Store
 from largen.explorer.stories import stories_html
-from largen.explorer.views_plane import PhasePlane
 from largen.explorer.words import Words
-from largen.io.model_files import read_model, time_grid
-from largen.system import AbstractSystem, pictures
-from largen.systems import SYSTEMS, system_class
+from largen.io.model_files import read_model
+from largen.system import AbstractSystem
 
-PACKAGE = Path(__file__).parents[1]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POLL = 150
 """ms between two looks at running jobs and at closed tabs."""
@@ -82,7 +79,7 @@ class Served(NamedTuple):
         jobs: The jobs.
         solver: Who solves limits.
         store: Where what was computed is kept.
-        limits: The first limit of every system.
+        limits: The first limit of every system; None where its model has none.
         warm: What every worker answers before it is asked, for what that compiles.
         recording: What was recorded.
     """
@@ -90,7 +87,7 @@ class Served(NamedTuple):
     jobs: Jobs
     solver: Any
     store: Store
-    limits: Mapping[str, xr.Dataset]
+    limits: Mapping[str, xr.Dataset | None]
     warm: Sequence[tuple[Any, ...]]
     recording: Recording | None = None
 
@@ -143,8 +140,9 @@ def serve(
             say(f"Preparing the limits of {len(models)} systems (a first run compiles for some seconds) ...")
             limits = solver.prepare(first_limits, (models,))
             for system, found in limits.items():
-                store.put(_limit_key(models[system]), found)
-        portrait = _portrait(models, limits)
+                if found is not None:
+                    store.put(limit_key(models[system]), found)
+        portrait = first_portrait(models, limits)
         if portrait is not None:
             warm.append((portrait_of, portrait))
         shared = Served(jobs, solver, store, limits, warm, seen)
@@ -157,56 +155,6 @@ def serve(
 
 def _name_of(recording: Any) -> str:
     return str(getattr(recording, "attrs", {}).get("name", "The recording"))[:200]
-
-
-def first_models() -> tuple[dict[str, AbstractSystem], dict[str, str]]:
-    """The model with which each system's page begins, and its name, by system."""
-    models, names = {}, {}
-    for system in SYSTEMS:
-        example = opening_of(system_class(system)).example
-        models[system] = read_model(example) if example else system_class(system)()
-        names[system] = example or system
-    return models, names
-
-
-def _portrait(models: Mapping[str, AbstractSystem], limits: Mapping[str, xr.Dataset]) -> tuple[Any, ...] | None:
-    """What `portrait_of` takes of the first system that shows a phase portrait."""
-    for system, model in models.items():
-        for picture in (picture for row in model.views.values() for picture in row):
-            if isinstance(picture, pictures.PhasePlane) and PhasePlane.fits(picture, limits[system]):
-                return model, limits[system]
-    return None
-
-
-def first_limits(models: Mapping[str, AbstractSystem]) -> dict[str, xr.Dataset]:
-    """The limits with which the pages begin; in a worker, which has then compiled what they take."""
-    found = {}
-    for system, model in models.items():
-        opening = opening_of(model)
-        times = time_grid(0.0, opening.stop, opening.step)
-        n = run_of(model).n if model.reference_size is not None else None
-        found[system] = limit_of(model, times, limit_options_of(model), n)
-    return found
-
-
-def kept_limits(models: Mapping[str, AbstractSystem], store: Store) -> dict[str, xr.Dataset] | None:
-    """The limits of `first_limits`, where all were kept by a server before: its pages then open at once."""
-    found = {system: store.get(_limit_key(model)) for system, model in models.items()}
-    kept = {system: one for system, one in found.items() if one is not None}
-    return kept if len(kept) == len(models) else None
-
-
-def _limit_key(model: AbstractSystem) -> str | None:
-    """Name under which the first limit of a model is kept: another one when any file of largen changes."""
-    opening = opening_of(model)
-    return key("first limit", model, opening.stop, opening.step, limit_options_of(model), run_of(model).n, _files())
-
-
-@functools.cache
-def _files() -> list[tuple[str, int, int]]:
-    """Every file of largen with its size and the time of its last change (ns)."""
-    found = ((path.relative_to(PACKAGE), path.stat()) for path in PACKAGE.rglob("*.py"))
-    return sorted((str(path), about.st_size, about.st_mtime_ns) for path, about in found)
 
 
 def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, show: bool, say: Any) -> None:

@@ -45,14 +45,9 @@ def run_of(model: AbstractSystem) -> Run:
 
 
 def limit_options_of(model: AbstractSystem) -> dict[str, Any]:
-    """Options of a model's limit with what it records: with `space` the activity of its patches."""
+    """Options of a model's limit with what it records: with `space` the activity of its patches, as networks do."""
     opening, maps = opening_of(model), maps_of(model)
     return {**opening.options, "record": maps} if maps else opening.limit_options
-
-
-def record_of(model: AbstractSystem) -> tuple[str, ...]:
-    """What the first realisation of a model's network records."""
-    return (*opening_of(model).record, *maps_of(model))
 
 
 def maps_of(model: AbstractSystem) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ import panel as pn
 import xarray as xr
 
 from largen.checks import InputError, LimitError
-from largen.explorer.buttons import LOOK, Button
-from largen.explorer.components import Upload
+from largen.explorer.buttons import Button
+from largen.explorer.components import Downloads, Upload
 from largen.explorer.copying import KINDS, text_of
 from largen.explorer.examples import model_of
 from largen.explorer.solvers import Answer
@@ -30,15 +30,15 @@ class Sharing:
     def __init__(self, page: "Page"):
         self.page = page
         self.upload = Upload(self.take)
-        files = (
-            ("Save the model (YAML)", ".yaml", self.yaml),
-            ("Download the limit (netCDF)", "-limit.nc", self.limit),
-            ("Download the network (netCDF)", "-network.nc", self.network),
-            ("Download the figure (PDF)", ".pdf", self.pdf),
-            ("Download the figure (SVG)", ".svg", self.svg),
-            ("Download the page (HTML)", ".html", self.html),
-        )
-        self.downloads = [self._download(*file) for file in files]
+        self.files: dict[str, tuple[str, Callable[[], io.BytesIO]]] = {
+            "Save the model (YAML)": (".yaml", self.yaml),
+            "Download the limit (netCDF)": ("-limit.nc", self.limit),
+            "Download the network (netCDF)": ("-network.nc", self.network),
+            "Download the figure (PDF)": (".pdf", self.pdf),
+            "Download the figure (SVG)": (".svg", self.svg),
+            "Download the page (HTML)": (".html", self.html),
+        }
+        self.downloads = Downloads(self.give, labels=list(self.files), sizing_mode="stretch_width")
         self.kind = pn.widgets.Select(label="Copy as", options=list(KINDS), width=160)
         self.copy = Button("Copy", align="end")
         self.text = pn.widgets.TextAreaInput(
@@ -51,8 +51,7 @@ class Sharing:
     def layout(self) -> list[Any]:
         """What stands on the page."""
         row = pn.FlexBox(self.kind, self.copy)
-        files = pn.FlexBox(*self.downloads)
-        return [self.words, self.upload, files, row, self.text, self.link]
+        return [self.words, self.upload, self.downloads, row, self.text, self.link]
 
     def moved(self) -> None:
         """Put away the text of the state before."""
@@ -65,22 +64,18 @@ class Sharing:
         words = "No link carries this model: save it as a file." if lost else None
         self.link.object = words or "The address bar holds a link to what is shown."
 
-    def _download(self, label: str, ending: str, made: Callable[[], io.BytesIO]) -> pn.widgets.FileDownload:
-        """A button that gives a file named after the model that is shown, or a sentence why there is none."""
-
-        def give() -> io.BytesIO | None:
-            try:
-                found = made()
-            except (InputError, LimitError) as error:
-                self.words.object = str(error)
-                return None
-            self.words.object, button.filename = "", f"{self.page.title}{ending}"
-            return found
-
-        button = pn.widgets.FileDownload(
-            callback=give, filename=f"{self.page.name}{ending}", label=label, stylesheets=[LOOK]
-        )
-        return button
+    def give(self, said: Mapping[str, Any]) -> None:
+        """Give the file of a button, named after the model that is shown, or say why there is none."""
+        ending, made = self.files.get(str(said.get("label", "")), ("", None))
+        if made is None:
+            return
+        try:
+            image = made()
+        except (InputError, LimitError) as error:
+            self.words.object = str(error)
+            return
+        self.words.object = ""
+        self.downloads.save(f"{self.page.title}{ending}", image.getvalue())
 
     # Files ---------------------------------------------------------------------------------------------------
 

@@ -244,6 +244,11 @@ class SizesTab(JobTab):
         """What is said when the reader has stopped it."""
         return f"Stopped. {self.said()}".strip()
 
+    @property
+    def belongs(self) -> bool:
+        """Whether there is a curve, and it is that of the page's model."""
+        return self.curve is not None and same(self.state, _bare(self.page.state))
+
     def mark(self) -> None:
         """Mark the n of the page, and grey what belongs to another model."""
         self.view.mark(self.page.state.run.n)

@@ -32,6 +32,8 @@ class Stage:
         self.page = page
         self._asked_of: xr.Dataset | None = None  # the limit for which the open tab asked its questions
         self._coming: set[View] = set()
+        self.answers: dict[str, tuple[xr.Dataset, xr.Dataset | None, str]] = {}
+        """What was answered by the key of the figure: the limit, what came, words where nothing did."""
         self._faded = False
         self._pinned: tuple[xr.Dataset, list[xr.Dataset]] | None = None
         self.tabs: dict[str, list[View]] = {}
@@ -48,6 +50,26 @@ class Stage:
         self.sizes = SizesTab(page)
         self.tab.param.watch(self._turned, "value")
 
+    def show_recording(self) -> None:
+        """Make the figures anew with what the page has of a recording."""
+        if self.page.limit is None or not self.makers:
+            return
+        self._find_makers()
+        for title in self.makers:
+            self.tabs.pop(title, None)
+            self._panes.pop(title, None)
+        if (kept := str(self.tab.value)) in self.makers:
+            self._open(kept)
+            self._asked_of = None
+            self.draw()
+            self.box.objects = self._panes[kept]
+
+    def _find_makers(self) -> None:
+        assert self.page.limit is not None
+        recorded = self.page.beside.of(self.page.limit)
+        makers = views_of(self.page.state.model, self.page.limit)
+        self.makers = {tab: functools.partial(_made, maker, recorded) for tab, maker in makers.items()}
+
     def make_views(self) -> None:
         """Make the views anew where the limit has other populations or observables than they were made for."""
         assert self.page.limit is not None
@@ -60,9 +82,7 @@ class Stage:
         self._made_for = made_for
         if self._pinned is not None:  # lines of other figures
             self.page.pin_button.value = False
-        recorded = self.page.beside.of(self.page.limit)
-        makers = views_of(self.page.state.model, self.page.limit)
-        self.makers = {tab: functools.partial(_made, maker, recorded) for tab, maker in makers.items()}
+        self._find_makers()
         self.tabs, self._panes, self.diagrams = {}, {}, None
         titles = [*self.makers, SIZES]
         if isinstance(self.page.state.model, AbstractFlowSystem) and self.page.opening.branches:
@@ -107,6 +127,7 @@ class Stage:
     def _show_answer(self, view: View, limit: xr.Dataset, found: Answer) -> None:
         if limit is self._asked_of:  # else the answer of a model before
             self._coming.discard(view)
+            self.answers[view.key] = (limit, found.content, found.message)
             view.show_answer(found.content, found.message)
             view.drawn()
 
@@ -194,12 +215,13 @@ def _made(maker: Callable[[], list[View]], recorded: xr.Dataset | None) -> list[
 
 def _framed(view: View) -> Any:
     """A figure with its description and its table beneath."""
-    fixed = view.figure.sizing_mode == "fixed"
-    mode: Any = "fixed" if fixed else "stretch_width"
+    mode: Any = view.figure.sizing_mode
     pane, table = pn.pane.Bokeh(view.figure, sizing_mode=mode), FigureTable(view)
     under = [table.button, table.pane]
-    if view.about and not fixed:
+    if view.about and mode == "stretch_width":
         under.insert(0, Words(view.about, aside=True, margin=0))
-    look: dict[str, Any] = {"width": view.figure.width} if fixed else {"sizing_mode": "stretch_width"}
+    look: dict[str, Any] = {"width": view.figure.width} if mode == "fixed" else {"sizing_mode": "stretch_width"}
+    if mode == "scale_width":
+        look["max_width"] = view.figure.max_width
     view.frame = pn.Column(*view.controls, pane, *under, margin=(0, 0, 12, 0), **look)
     return view.frame

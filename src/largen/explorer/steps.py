@@ -26,7 +26,7 @@ class Steps:
         self.page = page
         self.history = History(page.state)
         self.places: dict[int, State] = {0: page.state}
-        self._last, self._moves = 0, 0
+        self._last, self._moves, self._renamed = 0, 0, False
         self.undo = Button("Undo", disabled=True)
         self.redo = Button("Redo", disabled=True)
         self.undo.on_click(lambda event: self.step(-1))
@@ -37,12 +37,20 @@ class Steps:
         self._moves += 1
         self.page.after(SETTLES, functools.partial(self._settle, self._moves))
 
+    def renamed(self) -> None:
+        """The address has more to say than the state, such as a step of a story, and that has changed."""
+        self._renamed = True
+        self.moved()
+
     def _settle(self, moves: int | None = None) -> None:
         """Take the state as a step, if nothing was moved since."""
         if moves is not None and moves != self._moves:
             return
         if self.history.settle(self.page.state):
             self._address("push")
+        elif self._renamed:
+            self._address("replace")
+        self._renamed = False
         self._say()
 
     def _address(self, how: str) -> None:

@@ -121,6 +121,7 @@ class Telling:
             return
         page.kept_query |= {"story": self.story.name, "step": str(self.place + 1)}
         page.show(state)
+        page.steps.renamed()
         if step.tab in page.stage.tab.options:
             page.stage.tab.value = step.tab
         count = f"{html.escape(self.story.title)}, step {self.place + 1} of {len(steps)}"
@@ -141,3 +142,4 @@ class Telling:
         self.page.browser.do("lecture", on=False)
         for key in ("story", "step"):
             self.page.kept_query.pop(key, None)
+        self.page.steps.renamed()

@@ -109,6 +109,12 @@ class View(abc.ABC):
         """Empty a source."""
         self.fill(name, **{str(column): [] for column in self.sources[name].data})
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to see."""
+        every: list[Any] = [source.data for source in self.sources.values()]
+        return not any(len(column) for data in every for column in data.values())
+
     def pin(self) -> None:
         """Keep the present lines as a faint reference behind those to come."""
         self.unpin()

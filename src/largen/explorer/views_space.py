@@ -17,6 +17,8 @@ from largen.explorer.view import HEIGHT, Pictured, axis, blocks
 from largen.statistics.maps import geometry_of
 from largen.system import pictures
 
+WIDEST = 460
+"""Width of a map of a sheet (pixels), where the window has room for it."""
 FRAME = 150
 """ms between two pictures of a movie."""
 
@@ -45,7 +47,9 @@ class ActivityMap(Pictured):
         self.sheet = len(self.counts) == 2
         self.about = f"{self.words_of}{_in(variable)} in colours, bright where it is high"
         size: dict[str, Any] = (
-            {"sizing_mode": "fixed", "width": 460, "height": 400} if self.sheet else {"height": HEIGHT}
+            {"sizing_mode": "scale_width", "width": WIDEST, "max_width": WIDEST, "height": 400}
+            if self.sheet
+            else {"height": HEIGHT}
         )
         self.ends = (Range1d(start=0, end=1), Range1d(start=0, end=float(self.lengths[-1])))
         across = "x" if self.sheet else axis("time", self.unit)
@@ -68,7 +72,7 @@ class ActivityMap(Pictured):
         row = {"name": "time", "kind": "number", "label": axis("Time", self.unit), "words": "time that is shown",
                "unit": self.unit, "low": 0.0, "high": 1.0, "step": 1.0, "help": "Time of the map."}  # fmt: skip
         self.row = row
-        self.slider = Form(self._typed, groups=[], prefix=f"movie-{self.who}", width=460)
+        self.slider = Form(self._typed, groups=[], prefix=f"movie-{self.who}", sizing_mode="stretch_width")
         self.play = Toggle("Play", margin=0)
         self._beat: Any = None
         self.play.param.watch(lambda event: self._played(event.new), "value")

@@ -18,10 +18,10 @@ STYLES = ("-", "--", "-.", (0, (3, 1, 1, 1, 1, 1)))
 
 
 def colours(labels: list[str]) -> dict[str, str]:
-    """Assign every population its colour."""
+    """Assign every population its colour: one of the inhibitory ones where it is called i, I, i2 or L4I."""
     found, seen = {}, {"e": 0, "i": 0}
     for label in labels:
-        kind = "i" if label.startswith("i") else "e"
+        kind = "i" if label.lower().startswith("i") or label.endswith("I") else "e"
         family = INHIBITORY if kind == "i" else EXCITATORY
         found[label] = family[seen[kind] % len(family)]
         seen[kind] += 1
