@@ -427,6 +427,20 @@ def test_the_quadrature_chain_of_a_sheet_has_the_noise_of_its_patches():
     assert np.abs(correlation - np.eye(8)).max() < 5.0 / np.sqrt(600)
 
 
+def test_joint_says_on_sheets_too_where_synaptic_noise_drives_the_rates():
+    """The ring at 2.8: 7.1 Hz, 6.3 by the quadrature, and its pattern grows by 3.9 per s there, not by -31."""
+    model = ln.SpikingNetwork.ring(2.8)
+    with pytest.warns(UserWarning, match=r"rates driven by synaptic noise \(e\): closure='joint' may be off"):
+        run = ln.solve_limit(model, np.arange(0.0, 201.0, 10.0), closure="joint", bin_width=10.0)
+    assert run.attrs["flags"].startswith("rates driven by synaptic noise (e)")
+    with pytest.warns(UserWarning, match="stable or not may be off"):
+        found = ln.analysis.dispersion(model, modes=3, bin_width=10.0)
+    assert "closure='quadrature'" in found.attrs["flags"]
+    loud = model.replace(external_sd=(20.0, 20.0), external_mean=(7.0, 7.0))  # noise from outside drives the rates
+    assert ln.analysis.dispersion(loud, modes=2, bin_width=10.0).attrs["flags"] == ""
+
+
+@pytest.mark.filterwarnings("ignore:closure='joint'")
 def test_the_chain_of_a_sheet_has_integer_neurons_and_the_mean_of_its_reduction():
     """Mean rate of 4 realisations over 200 ms within 6 %; the chain of 1/4 the strengths is far away."""
     model = sheet_model(Ring(5), size=(1203, 401), probability=0.05)

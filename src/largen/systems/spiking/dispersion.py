@@ -15,6 +15,7 @@ The refractory period is exponential here, whatever the model says. Source: larg
 """
 
 import functools
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -28,6 +29,7 @@ from largen.system import Table
 from largen.systems.spiking.discretisation import Discretisation
 from largen.systems.spiking.reduction.bin_width import with_bins
 from largen.systems.spiking.reduction.layout import drive_moments, drive_of
+from largen.systems.spiking.reduction.trust import warning_for
 from largen.systems.spiking.reduction_jax.run import at_rest, parameters_of, scheme
 from largen.systems.spiking.reduction_jax.step import Parameters, State, step
 from largen.systems.spiking.reduction_jax.transfer import Scheme
@@ -310,6 +312,15 @@ def relation(
     return Relation(waves[:most], exponents, coupling, linear.rates, form.width)
 
 
+def _doubts(model: "SpikingNetwork", chosen: Discretisation, rates: np.ndarray) -> dict[str, str]:
+    """What to say of a relation of "joint" at these rates (Hz), as an attribute; warns of it."""
+    said = warning_for(model, rates, drive_of(model, 0.0, 1, chosen.dt)[0]) if chosen.closure == "joint" else ""
+    if said:
+        said += ", and where it is stable or not may be off with it: ask solve_limit with closure='quadrature'"
+        warnings.warn(f"{said}.", stacklevel=4)
+    return {"flags": said}
+
+
 def table(model: "SpikingNetwork", chosen: Discretisation, modes: Any, branches: Any) -> Table:
     """The dispersion relation for `analysis.dispersion`."""
     modes = None if modes is None else integer("modes", modes, low=1)
@@ -336,7 +347,7 @@ def table(model: "SpikingNetwork", chosen: Discretisation, modes: Any, branches:
         "unstable": bool(growth[leading, 0] > 0.0),
         "leading_mode": found.waves[leading],
         "kind_of_leading_mode": kind_of(found.waves[leading], float(frequency[leading, 0])),
-    }
+    } | _doubts(model, chosen, found.rates)
     coords: dict[str, Any] = {"population": (np.array(model.populations), "1", "population")}
     return Table(variables, coords, note)
 
@@ -401,5 +412,6 @@ def onset(
             "closure": chosen.closure,
             "bin_width": here.bin_width,
             "dt": chosen.dt,
-        },
+        }
+        | _doubts(model, chosen, here.rates),
     )

@@ -110,7 +110,7 @@ def solve(
     }
     if finite_size:
         attrs["realisations"] = realisations
-    elif closure == "joint" and sheet is None and (said := _warning(setup, values["rate"])):
+    elif closure == "joint" and (said := _warning(setup, values["rate"])):
         attrs["flags"] = said
         warnings.warn(f"closure='joint': {said}.", stacklevel=2)
     edges = edges_of(model, resolved)

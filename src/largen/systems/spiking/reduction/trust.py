@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from largen.systems.spiking import constants
+from largen.systems.spiking.reduction.layout import drive_moments
 
 if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
@@ -31,10 +32,10 @@ SHORTEST = 150.0
 
 
 def drive_of_rate(model: "SpikingNetwork", rates: np.ndarray, kicks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both numbers of (S70), each of shape (P,), at rates (Hz) and external kicks per ms, each of shape (P,)."""
+    """Both numbers of (S70), each of shape (P,), at rates (Hz) and units of the drive, each of shape (P,)."""
     r = rates / 1000.0
     leak = 1.0 / constants.per_population(model, model.membrane_time)
-    external = kicks * np.where(leak > 0.0, leak, 1.0) ** 2
+    external = kicks * drive_moments(model)[1]
     strength, flow = np.array(model.strength), constants.in_degrees(model) * r
     pull = np.where(model.inhibitory, strength * flow, 0.0).sum(1) / float(model.threshold - model.reversal)
     with np.errstate(divide="ignore"):
