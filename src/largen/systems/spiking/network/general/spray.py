@@ -140,7 +140,7 @@ def scatter(s: State, x: Spray, lanes: np.ndarray, step: int) -> None:
         a, first, rate = x.target[band], x.first[band], x.rate[band]
         most, out, brings = x.most[a], s.arriving[x.row[band]], float32(x.brings[band])
         each = (x.first[band + 1] - first) * most  # neurons, and places that a smaller patch leaves empty
-        total, place, known = (end - begin) * each, 0, -1
+        total, place, spike, passed = (end - begin) * each, 0, -1, 0
         patch0 = patch1 = 0
         while True:
             if rate < np.inf:
@@ -148,13 +148,17 @@ def scatter(s: State, x: Spray, lanes: np.ndarray, step: int) -> None:
                 place += int(min(gap, float(total)))
             if place >= total:
                 break
-            spike, within = place // each, place % each
-            offset, number = first + within // most, within % most
-            if spike != known:
-                known = spike
+            if place >= passed:  # where the list of another spike begins
+                spike = place // each
+                passed = (spike + 1) * each
                 patch = _patch_of(x.edge[x.source[band]], s.sent[slot, begin + spike])
                 patch0, patch1 = patch // x.shape[1], patch % x.shape[1]
-            at = (patch0 + x.offset0[offset]) % x.shape[0] * x.shape[1] + (patch1 + x.offset1[offset]) % x.shape[1]
+            within = place - (passed - each)
+            offset = within // most
+            number, offset = within - offset * most, first + offset
+            at0, at1 = patch0 + x.offset0[offset], patch1 + x.offset1[offset]
+            at0, at1 = at0 - x.shape[0] * (at0 >= x.shape[0]), at1 - x.shape[1] * (at1 >= x.shape[1])
+            at = at0 * x.shape[1] + at1
             low = x.edge[a, at]
             if low + number < x.edge[a, at + 1]:
                 kept = x.kept[offset]
