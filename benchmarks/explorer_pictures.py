@@ -40,6 +40,8 @@ class Shot(NamedTuple):
         done: Words that end the work of the tab.
         size: Width and height of the window (pixels).
         below: Whether the end of the page is shown.
+        recorded: Whether a recording is compared: independent neurons of 20 Hz.
+        lecture: Whether the type is that of a lecture.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Shot(NamedTuple):
     done: str = ""
     size: tuple[int, int] = (1280, 900)
     below: bool = False
+    recorded: bool = False
+    lecture: bool = False
 
 
 SHOTS = (
@@ -63,6 +67,9 @@ SHOTS = (
     Shot("story-light", "spiking?story=gamma_and_its_loss&step=2"),
     Shot("gallery-light", "balanced", below=True),
     Shot("phone-light", "balanced", size=(390, 844)),
+    Shot("space-light", "spiking?example=ring&networks=1&duration=200", run=True, tab="Space", size=(1280, 1250)),
+    Shot("recording-light", "spiking", recorded=True, size=(1280, 1350)),
+    Shot("lecture-light", "spiking?story=gamma_and_its_loss&step=1", lecture=True),
 )
 
 
@@ -86,6 +93,8 @@ def picture(browser, server, shot):
     if shot.run:
         page.get_by_role("button", name="Run the network").click()
         page.get_by_text(re.compile("TOLERANCE|UNDECIDED|DIFFERS|EFFECT")).wait_for(timeout=240_000)
+    if shot.recorded:
+        compare_recording(page)
     if shot.tab:
         page.get_by_role("button", name=shot.tab, exact=True).click()
     if shot.tab == "Bifurcations":
@@ -93,12 +102,30 @@ def picture(browser, server, shot):
     if shot.done:
         page.get_by_text(shot.done).wait_for(timeout=240_000)
         page.get_by_text("on their way").wait_for(state="hidden", timeout=240_000)
+    if shot.lecture:
+        page.get_by_role("button", name="Lecture mode").click()
     if shot.below:
         page.evaluate("document.querySelector('.below').scrollIntoView()")
     page.wait_for_timeout(2500)
     image = page.screenshot()
     page.close()
     return image
+
+
+def compare_recording(page):
+    """Give the page the spikes of 30 excitatory and 10 inhibitory neurons."""
+    rng = np.random.default_rng(1)
+    rows = (f"{time:.2f},{k},{'e' if k < 30 else 'i'}" for k in range(40) for time in rng.uniform(0, 2000, 40))
+    text = "\n".join(["time_ms,neuron,population", *rows])
+    page.get_by_role("button", name="Files, text and link").click()
+    page.get_by_text("What the file holds").click()
+    file = {"name": "spikes.csv", "mimeType": "text/csv", "buffer": text.encode()}
+    page.get_by_label("A recording to compare with").set_input_files(file)
+    for name, words in {"sizes": "e=30 i=10", "t_start": "0", "t_stop": "2000", "stretch": "500"}.items():
+        page.locator(f"#recording-{name}").fill(words)
+    page.get_by_role("button", name="Compare with it").click()
+    page.get_by_text("is compared with what the page shows").wait_for(timeout=60_000)
+    page.evaluate("window.scrollTo(0, 0)")
 
 
 def smaller(image):

@@ -218,17 +218,17 @@ def test_a_wrong_link_and_a_hostile_file_give_a_message(visit):
     same_as_limit(page, "rate", expected("rate", {})[1])
     hostile = b"system: rate\nparameters: {gamma: !!python/object/apply:os.system ['touch /tmp/hacked']}\n"
     page.get_by_role("button", name="Files, text and link").click()
-    page.locator("input[type=file]").set_input_files(
+    page.locator("input[type=file]").first.set_input_files(
         {"name": "../../x.yaml", "mimeType": "text/yaml", "buffer": hostile}
     )
     page.get_by_text("Not loaded. The file: ").wait_for(timeout=PATIENCE)
     large = {"name": "large.yaml", "mimeType": "text/yaml", "buffer": b"#" * 3_000_000}
-    page.locator("input[type=file]").set_input_files(large)
+    page.locator("input[type=file]").first.set_input_files(large)
     page.get_by_text("Not loaded. The file must be at most 1 MB, but has 3.0 MB.").wait_for(timeout=PATIENCE)
     assert not Path("/tmp/hacked").exists()
     assert page.evaluate("window.hacked") is None
     good = b"system: rate\nparameters: {gamma: 0.25}\n"
-    page.locator("input[type=file]").set_input_files({"name": "x.yaml", "mimeType": "text/yaml", "buffer": good})
+    page.locator("input[type=file]").first.set_input_files({"name": "x.yaml", "mimeType": "text/yaml", "buffer": good})
     page.wait_for_url(lambda address: address.endswith("gamma=0.25"), timeout=PATIENCE)
 
 
@@ -449,7 +449,7 @@ def test_names_of_populations_of_any_length_and_alphabet_neither_break_nor_widen
     page.get_by_text("Limit:").wait_for(timeout=PATIENCE)
     text = model_text(read_model("excitatory_inhibitory").replace(labels=LONG_NAMES))
     page.get_by_role("button", name="Files, text and link").click()
-    page.locator("input[type=file]").set_input_files(
+    page.locator("input[type=file]").first.set_input_files(
         {"name": "x.yaml", "mimeType": "text/yaml", "buffer": text.encode()}
     )
     page.get_by_role("slider", name=f"fractions[{LONG_NAMES[0]}]").wait_for(timeout=PATIENCE)

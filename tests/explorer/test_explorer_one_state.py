@@ -289,3 +289,17 @@ def test_a_process_compiles_only_while_nobody_asks():
     assert given[1:] == [(len, ("ab",))]
     solvers._deliver(worker, Answer(2, ""))
     assert given[2:] == [Answer(2, ""), ("second", ())] or given[2:] == [("second", ()), Answer(2, "")]
+
+
+def test_a_form_says_which_change_it_has_heard_after_its_consequences_are_there():
+    page = bare_page()
+    order = []
+    page.form.param.watch(lambda event: order.append((event.name, event.new)), ["values", "errors", "heard"])
+    page.form._handle_msg({"name": "gamma", "text": "0.5", "serial": 3})
+    assert order[-1] == ("heard", 3)
+    assert "values" in dict(order)
+    for serial in (2, "9", 2**40, None, -1, 1.5):
+        page.form._handle_msg({"name": "gamma", "text": "0.25", "serial": serial})
+        assert page.form.heard == 3
+    page.form._handle_msg({"name": "gamma", "text": "x", "serial": 4})
+    assert (order[-2][0], order[-1]) == ("errors", ("heard", 4))

@@ -33,7 +33,7 @@ class _Told(Locked, JSComponent):
 
 
 class Form(_Told):
-    """Rows of sliders with boxes, and lists; says {name, text} of what a reader changes."""
+    """Rows of sliders with boxes, and lists; says {name, text, serial} of what a reader changes."""
 
     _esm: ClassVar = _text("form.js")
     _stylesheets: ClassVar = [_text("form.css")]
@@ -42,6 +42,16 @@ class Form(_Told):
     errors = param.Dict(default={})
     picked = param.String(default="")
     prefix = param.String(default="form")
+    heard = param.Integer(default=0)
+    """Serial number of the last change whose consequences are in `values` and `errors`."""
+
+    def _handle_msg(self, data: Any) -> None:
+        try:
+            super()._handle_msg(data)
+        finally:
+            serial = data.get("serial") if isinstance(data, dict) else None
+            if isinstance(serial, int) and self.heard < serial < 2**31:
+                self.heard = serial
 
 
 class Browser(_Told):

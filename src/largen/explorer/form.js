@@ -12,7 +12,11 @@ const short = value => Number(Number(value).toPrecision(12));
 export function render({ model }) {
   const root = make("div", { class: "form" });
   let parts = {};
-  const send = (name, text) => model.send_msg({ name, text: String(text) });
+  let serial = model.heard;
+  const send = (name, text) => {  // until it is heard, what the server says of this row is older than what is shown
+    if (parts[name]) parts[name].serial = ++serial;
+    model.send_msg({ name, text: String(text), serial });
+  };
 
   function numberRow(row) {
     const id = `${model.prefix}-${row.name}`;
@@ -85,7 +89,7 @@ export function render({ model }) {
   function fill() {
     for (const [name, part] of Object.entries(parts)) {
       const value = model.values[name];
-      if (value === undefined || model.errors[name]) continue;
+      if (value === undefined || model.errors[name] || part.serial > model.heard) continue;
       if (part.range) {
         if (part.low > value) { part.low = value; part.range.min = part.at(value); }
         if (part.high < value) { part.high = value; part.range.max = part.at(value); }
@@ -120,6 +124,7 @@ export function render({ model }) {
 
   model.on("groups", build);
   model.on("values", fill);
+  model.on("heard", fill);
   model.on("errors", () => { say(); fill(); });
   model.on("picked", pick);
   build();

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import panel as pn
 import xarray as xr
 from bokeh.server.session import current_time
+from panel.io.resources import LOCAL_DIST
 from panel.theme import DarkTheme, DefaultTheme, Native
 from tornado.ioloop import PeriodicCallback
 from tornado.iostream import StreamClosedError
@@ -305,6 +306,8 @@ def _note_begin(context: Any) -> None:
 def _maker(name: str, model: AbstractSystem, shared: Served) -> Callable[[], Any]:
     def made() -> Any:  # Panel serves plain functions only
         document = pn.state.curdoc
+        if document is not None:  # a session that is made again by its tab would look for Panel's files elsewhere
+            document.template_variables["dist_url"] = LOCAL_DIST
         if document is not None and document.session_context is not None:
             document.add_next_tick_callback(functools.partial(_note_begin, document.session_context))
         try:
