@@ -4,9 +4,11 @@ import functools
 import re
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tornado.ioloop import IOLoop
 
 import largen as ln
 from largen.checks import InputError
@@ -14,10 +16,11 @@ from largen.commands.main import main
 from largen.explorer.beginnings import first_models
 from largen.explorer.diagrams import rows_of
 from largen.explorer.examples import example_model
-from largen.explorer.form import numbers, symbol
+from largen.explorer.form import numbers, run_groups, symbol
 from largen.explorer.jobs import Jobs, Network
 from largen.explorer.links import read_link, write_link
 from largen.explorer.page import Page
+from largen.explorer.solvers import Solvers
 from largen.explorer.state import first_state
 from largen.explorer.store import Store, key
 from largen.explorer.view import CLEAR, DYNAMIC, FADED, FROZEN, LIMIT, NETWORK, thin
@@ -80,6 +83,40 @@ def test_without_a_limit_nothing_uses_the_model_before_and_everything_says_so(jo
     page.steps.step(-1)
     assert page.status.object.startswith("Limit: completed")
     assert page.stage.box.styles == CLEAR
+
+
+def test_a_diagram_is_followed_from_the_numbers_of_the_page_where_these_have_no_limit(jobs, monkeypatch):
+    """Not from the last model that had one."""
+    page, asked = Page("balanced", read_model("balanced"), jobs), []
+    page.take({"name": "drive[i]", "text": "9"})
+    assert page.status.object.startswith("No limit here.")
+    monkeypatch.setattr(jobs, "submit", lambda task, tell: asked.append(task) or SimpleNamespace(cancel=lambda: None))
+    page.stage.diagrams.parameter.value = "drive[e]"
+    page.stage.diagrams.start()
+    assert [(task.model.value("drive[i]"), task.model.value("drive[e]")) for task in asked] == [(9.0, 0.65)]
+
+
+@pytest.mark.parametrize(("example", "label"), [("gamma", "Duration (ms)"), ("balanced", "Duration")])
+def test_the_duration_has_its_unit(example, label):
+    rows = run_groups(read_model(example))[0]["rows"]
+    assert next(row["label"] for row in rows if row["name"] == "duration") == label
+
+
+def test_what_is_compiled_does_not_count_against_the_patience_with_a_limit():
+    """An answer that took 60 s, 55 of them to compile, is waited for; the same without compiling is given up."""
+    solvers, loop, found = Solvers(count=1, patience=30.0), IOLoop(make_current=False), []
+    try:
+        solvers.attach(loop)
+        worker = solvers._workers[0]
+        worker.since, worker.take, worker.compiled = time.monotonic() - 60.0, found.append, 55.0
+        solvers._end_slow()
+        assert found == []
+        worker.compiled = 0.0
+        solvers._end_slow()
+        assert "takes more than 30 s here and was given up" in found[0].message
+    finally:
+        solvers.close()
+        loop.close()
 
 
 def test_a_bad_value_stays_in_its_box_with_its_error_and_nothing_is_run_or_saved_until_it_is_mended(rate_page):
