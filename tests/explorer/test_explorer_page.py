@@ -91,6 +91,7 @@ def test_a_diagram_is_followed_from_the_numbers_of_the_page_where_these_have_no_
     page.take({"name": "drive[i]", "text": "9"})
     assert page.status.object.startswith("No limit here.")
     monkeypatch.setattr(jobs, "submit", lambda task, tell: asked.append(task) or SimpleNamespace(cancel=lambda: None))
+    page.stage.tab.value = "Bifurcations"
     page.stage.diagrams.parameter.value = "drive[e]"
     page.stage.diagrams.start()
     assert [(task.model.value("drive[i]"), task.model.value("drive[e]")) for task in asked] == [(9.0, 0.65)]
