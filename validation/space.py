@@ -253,7 +253,7 @@ def modes(results: Results, small: bool) -> None:
     )  # fmt: skip
     stop = 60.0 if small else 1000.0
     times, late = np.arange(0.0, stop + 0.5), slice(20.0 if small else 200.0, None)
-    runs = {1: 1 if small else 4, 12: 1}
+    runs = {1: 1 if small else 4, 16: 1}
     for times_as_many, count in runs.items():
         model = sheet("source", small)
         size, p = np.array(model.size), np.array(model.probability)
