@@ -312,7 +312,7 @@ def relation(
     return Relation(waves[:most], exponents, coupling, linear.rates, form.width)
 
 
-def _doubts(model: "SpikingNetwork", chosen: Discretisation, rates: np.ndarray) -> dict[str, str]:
+def _flags(model: "SpikingNetwork", chosen: Discretisation, rates: np.ndarray) -> dict[str, str]:
     """What to say of a relation of "joint" at these rates (Hz), as an attribute; warns of it."""
     said = warning_for(model, rates, drive_of(model, 0.0, 1, chosen.dt)[0]) if chosen.closure == "joint" else ""
     if said:
@@ -347,7 +347,7 @@ def table(model: "SpikingNetwork", chosen: Discretisation, modes: Any, branches:
         "unstable": bool(growth[leading, 0] > 0.0),
         "leading_mode": found.waves[leading],
         "kind_of_leading_mode": kind_of(found.waves[leading], float(frequency[leading, 0])),
-    } | _doubts(model, chosen, found.rates)
+    } | _flags(model, chosen, found.rates)
     coords: dict[str, Any] = {"population": (np.array(model.populations), "1", "population")}
     return Table(variables, coords, note)
 
@@ -413,5 +413,5 @@ def onset(
             "bin_width": here.bin_width,
             "dt": chosen.dt,
         }
-        | _doubts(model, chosen, here.rates),
+        | _flags(model, chosen, here.rates),
     )
