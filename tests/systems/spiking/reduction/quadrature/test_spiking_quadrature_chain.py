@@ -11,7 +11,7 @@ from largen.systems.spiking.drive import drive_of
 from largen.systems.spiking.reduction.quadrature import chain, finite
 from largen.systems.spiking.reduction.quadrature.cells import basis
 from largen.systems.spiking.reduction.quadrature.channels import channels_of
-from largen.systems.spiking.reduction.quadrature.damping import damping, modes, raise_orders
+from largen.systems.spiking.reduction.quadrature.damping import damping, ends_alike, modes, raise_orders
 from largen.systems.spiking.reduction.quadrature.drive import Inputs, in_cells
 from largen.systems.spiking.reduction.quadrature.layout import Grid, build_layout
 from largen.systems.spiking.reduction.quadrature.state import new_output, new_state, new_work
@@ -294,3 +294,36 @@ def test_orders_rise_until_the_damping_stays():
     assert raise_orders((3, 0), {(3, 0): 9.0, (4, 0): 8.9}.get, lambda orders: True) == (3, 0)
     assert raise_orders((3, 4), lambda orders: 200.0, lambda orders: True) == (3, 4)
     assert raise_orders((0, 0), lambda orders: 9.0, lambda orders: True) == (0, 0)
+
+
+def test_cells_are_narrowed_until_a_run_ends_alike():
+    """With leak and a drive of 160 the cells of the mean rates keep a rhythm alive that narrower ones do not have."""
+    model = ln.SpikingNetwork(membrane_time=20.0, external_rate=(160.0, 160.0))
+    options = {"n": 4000, "closure": "quadrature", "error": False}
+    times = np.arange(0.0, 501.0)
+    wide = ln.solve_limit(model, times, orders=(3, 4), **options)
+    narrow = ln.solve_limit(model, times, orders=(3, 4), bin_width=100.0 / 34, **options)
+    assert wide["rate"][0, 300:].std() > 3.0
+    assert narrow["rate"][0, 300:].std() < 0.1
+    chosen = ln.solve_limit(model, times[:3], finite_size=True, **options)
+    assert chosen.attrs["bin_width"] < 3.0
+    given = ln.solve_limit(model, times[:3], finite_size=True, bin_width=100.0 / 21, **options)
+    assert given.attrs["bin_width"] == pytest.approx(100.0 / 21)
+
+
+def test_runs_end_alike_if_their_damping_or_their_cycle_is_the_same():
+    t = np.arange(200.0)
+
+    def decaying(per_second):
+        return np.array([1.0 + 0.3 * np.exp(-1e-3 * per_second * t) * np.cos(0.2 * t)]), 1.0
+
+    def cycle(size):
+        return np.array([1.0 + size * np.cos(0.2 * t)]), 1.0
+
+    assert ends_alike(decaying(10.0), decaying(10.5))
+    assert not ends_alike(decaying(10.0), decaying(13.0))
+    assert ends_alike(decaying(80.0), decaying(160.0))  # both too fast to matter
+    assert ends_alike(cycle(0.5), cycle(0.52))
+    assert not ends_alike(cycle(0.5), cycle(0.7))
+    assert not ends_alike(cycle(0.5), decaying(10.0))
+    assert ends_alike(cycle(1e-4), cycle(1e-6))  # neither varies

@@ -22,6 +22,8 @@ _HEARD = 1e-3
 """A mode counts if its amplitude is above this part of the mean."""
 _CYCLE = 1.0
 """A mode damped by less than this (per s) is a cycle, and says nothing of noise."""
+_STEADY = 0.02
+"""Rates that vary by less than this part of their mean do not vary."""
 FAST = 60.0
 """Modes damped by more than this (per s) hardly show beside the noise of single spikes."""
 CLOSE = 0.15
@@ -66,6 +68,23 @@ def damping(spikes: np.ndarray, step: float) -> float | None:
     heard = decay[(amplitude > _HEARD) & ~steady]
     slowest = float(heard.min(initial=np.inf))
     return slowest if _CYCLE <= slowest < np.inf else None
+
+
+def ends_alike(one: tuple[np.ndarray, float], other: tuple[np.ndarray, float]) -> bool:
+    """Whether two runs end alike: at a stationary state with the same damping, or in a cycle of the same size.
+
+    Args:
+        one: Spikes per neuron between samples, late in the run, shape (population, time), and the step of samples (ms).
+        other: Likewise; the better one.
+    """
+    first, second = damping(*one), damping(*other)
+    if first is not None and second is not None:
+        return min(first, second) >= FAST or abs(first - second) <= CLOSE * second
+    sizes = []
+    for spikes, _ in (one, other):
+        mean = np.abs(spikes.mean(1))
+        sizes.append(float(np.max(spikes.std(1) / np.where(mean > 0.0, mean, 1.0))))
+    return abs(sizes[0] - sizes[1]) <= CLOSE * max(sizes[1], _STEADY)
 
 
 def raise_orders(

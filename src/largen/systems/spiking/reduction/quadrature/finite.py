@@ -21,10 +21,11 @@ from largen.systems.spiking.drive import drive_of
 from largen.systems.spiking.reduction.direct import bins as rules
 from largen.systems.spiking.reduction.quadrature.channels import MOST_FAMILIES, channel_orders, families_of
 from largen.systems.spiking.reduction.quadrature.choice import most_families
-from largen.systems.spiking.reduction.quadrature.damping import damping, raise_orders
+from largen.systems.spiking.reduction.quadrature.damping import damping, ends_alike, raise_orders
 from largen.systems.spiking.reduction.quadrature.layout import fits
 from largen.systems.spiking.reduction.quadrature.run import Run, run
 from largen.systems.spiking.reduction.quadrature.solve import (
+    WIDER,
     Choice,
     Problem,
     Solution,
@@ -47,6 +48,8 @@ FEWEST = 1000
 SETTLING = 500.0
 """Length (ms) of the deterministic runs that decide orders and cells; the damping is that of its last 200 ms."""
 _LATE, _SAMPLE = 200.0, 1.0
+MOST_CELLS = 50
+"""Cells between reset and threshold beyond which the rule makes them no narrower."""
 MORE = 2.1
 """Families of a population that the rule of the damping takes at most, over those that mean rates take."""
 
@@ -141,18 +144,19 @@ def solve(
 
 
 def _with_damping(problem: Problem, choice: Choice) -> tuple[Choice, Solution]:
-    """Raise orders that were not given until the slowest mode is right; returns the run at them, too."""
-    found: dict[tuple[int, ...], Solution] = {}
+    """Raise orders and cells that were not given until the slowest mode is right; returns the run at them, too."""
+    found: dict[tuple[tuple[int, ...], int], Solution] = {}
 
-    def solution(orders: tuple[int, ...]) -> Solution:
-        if orders not in found:
-            found[orders] = settle(problem, orders, choice.cells, choice.depth, density=False, fixed=choice.fixed)
-        return found[orders]
+    def solution(orders: tuple[int, ...], cells: int) -> Solution:
+        if (orders, cells) not in found:
+            fixed = choice.fixed
+            found[orders, cells] = settle(problem, orders, cells, choice.depth, density=False, fixed=fixed)
+        return found[orders, cells]
 
-    def damping_at(orders: tuple[int, ...]) -> float | None:
-        output = solution(orders).run.output
-        late = output.spikes[:, -round(_LATE / _SAMPLE) :]
-        return damping(late, float(output.steps[1] - output.steps[0]) * problem.dt)
+    def late_of(orders: tuple[int, ...], cells: int) -> tuple[np.ndarray, float]:
+        output = solution(orders, cells).run.output
+        step = float(output.steps[1] - output.steps[0]) * problem.dt
+        return output.spikes[:, -round(_LATE / _SAMPLE) :], step
 
     most = min(MORE * most_families(problem.channels), MOST_FAMILIES)
 
@@ -160,10 +164,16 @@ def _with_damping(problem: Problem, choice: Choice) -> tuple[Choice, Solution]:
         by_channel = channel_orders(problem.channels, orders)
         return bool(families_of(problem.channels, by_channel, len(problem.model.size)).max() <= most)
 
-    constant = all(len(values) == 1 for values in problem.drive)
-    if not choice.given and constant:
-        choice = choice._replace(orders=raise_orders(choice.orders, damping_at, possible))
-    return choice, solution(choice.orders)
+    orders, cells = choice.orders, choice.cells
+    if all(len(values) == 1 for values in problem.drive):  # else there is no stationary state
+        while not choice.fixed and cells < MOST_CELLS:
+            finer = int(np.ceil(WIDER * cells))
+            if ends_alike(late_of(orders, cells), late_of(orders, finer)):
+                break
+            cells = finer
+        if not choice.given:
+            orders = raise_orders(orders, lambda orders: damping(*late_of(orders, cells)), possible)
+    return choice._replace(orders=orders, cells=cells), solution(orders, cells)
 
 
 def _realisations(
