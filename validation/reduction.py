@@ -11,8 +11,8 @@ Law:      Kind: pending (half of them), pending with delays (a fifth), exponenti
           the strength. Exponential: in-degrees K, a spread of strengths of 0.2. All from seed 1. Networks that fire
           above 150 Hz are left out and said to be.
 Run time: about 10 CPU minutes for 64 networks, 8 for `several`.
-Command:  python validation/reduction.py networks several, or chosen and microcircuit (minutes), chain (about 70 CPU
-          minutes), sizes (about 20)
+Command:  python validation/reduction.py networks several, or chosen and microcircuit (minutes), chain (about 60 CPU
+          minutes), chain_leak (about 6), sizes (about 12)
 """
 
 import time
@@ -272,7 +272,7 @@ def microcircuit(results: Results, small: bool) -> None:
 
 # The chain of a finite network ---------------------------------------------------------------------------------
 
-CHAIN_N, CHAIN_SEEDS, CHAIN_DURATION = 4000, 40, 5000.0
+CHAIN_N, CHAIN_SEEDS, CHAIN_LEAK_SEEDS, CHAIN_DURATION = 4000, 40, 12, 5000.0
 SPARSE_SIZES = {4_000: 60, 40_000: 40, 400_000: 10}
 """Realisations of the sparse network by its number of neurons."""
 SPARSE_DURATION, SPARSE_START = 1500.0, 500.0
@@ -293,8 +293,16 @@ def sparse(n):
 
 
 def chain(results: Results, small: bool) -> None:
-    """The eleven dense sets of `spiking_reduction.py` with 4000 neurons: chain on families and chain of bins; in %."""
-    seeds, cases = (2, list(SETS)[:1]) if small else (CHAIN_SEEDS, list(SETS))
+    """The dense sets of `spiking_reduction.py` with 4000 neurons: chain on families and chain of bins; in %."""
+    _chains(results, list(SETS)[:1] if small else list(SETS), 2 if small else CHAIN_SEEDS, small)
+
+
+def chain_leak(results: Results, small: bool) -> None:
+    """The one of them with leak again, which bursts at rest and then is quiet."""
+    _chains(results, list(SETS)[-1:], 2 if small else CHAIN_LEAK_SEEDS, small)
+
+
+def _chains(results, cases, seeds, small):
     duration = 300.0 if small else CHAIN_DURATION
     times = np.arange(round(duration / DT) + 1) * DT
     columns = [c for name, digits in QUANTITIES for c in ((name, digits), (f"{name}, error (%)", "+.2f", ".2f"))]
@@ -341,7 +349,7 @@ def sizes(results: Results, small: bool) -> None:
             table.add(n, of, orders, *(estimate(*pair) for pair in zip(values.mean(0), se, strict=True)))
 
 
-PARTS = (networks, several, chosen, microcircuit, chain, sizes)
+PARTS = (networks, several, chosen, microcircuit, chain, chain_leak, sizes)
 
 if __name__ == "__main__":
     main(PARTS, __doc__)
