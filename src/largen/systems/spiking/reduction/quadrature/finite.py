@@ -8,6 +8,7 @@ Orders are those that the mean rates need, raised until the damping of the slowe
 cells and the estimated error are those of the deterministic reduction over the first `SETTLING` ms.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -166,14 +167,24 @@ def _with_damping(problem: Problem, choice: Choice) -> tuple[Choice, Solution]:
 
     orders, cells = choice.orders, choice.cells
     if all(len(values) == 1 for values in problem.drive):  # else there is no stationary state
-        while not choice.fixed and cells < MOST_CELLS:
-            finer = int(np.ceil(WIDER * cells))
-            if ends_alike(late_of(orders, cells), late_of(orders, finer)):
-                break
-            cells = finer
+        cells = choice.cells if choice.fixed else _narrowed(cells, lambda cells: late_of(orders, cells))
         if not choice.given:
             orders = raise_orders(orders, lambda orders: damping(*late_of(orders, cells)), possible)
     return choice._replace(orders=orders, cells=cells), solution(orders, cells)
+
+
+def _narrowed(cells: int, late_of: Callable[[int], tuple[np.ndarray, float]]) -> int:
+    """Cells on which a run ends as on narrower ones; where these were not the first, the narrower ones.
+
+    Cells that just keep a false rhythm from living let noise start it.
+    """
+    wanted = cells
+    while cells < MOST_CELLS:
+        finer = int(np.ceil(WIDER * cells))
+        if ends_alike(late_of(cells), late_of(finer)):
+            return cells if cells == wanted else finer
+        cells = finer
+    return cells
 
 
 def _realisations(
