@@ -73,6 +73,7 @@ def test_a_real_multiplier_that_meets_that_of_the_masses_stays_real():
     assert np.all(exponents.imag == 0.0)
 
 
+@pytest.mark.filterwarnings("ignore:rates driven by synaptic noise")
 @pytest.mark.long
 def test_a_ring_has_its_pattern_from_the_known_strength_on():
     """Ring of 24 patches: two waves stand from s_ee = 2.997(3) on, found apart from this code with Euler's drift."""

@@ -391,6 +391,7 @@ def test_a_wave_that_nothing_starts_is_told():
     assert "growth" not in quiet.attrs
 
 
+@pytest.mark.filterwarnings("ignore:closure='joint'", "ignore:rates driven by synaptic noise")
 @pytest.mark.long
 @pytest.mark.parametrize(("strength", "growth"), [(3.2, 23.4), (2.8, -20.3)])
 def test_growth_in_copies_is_that_of_the_dispersion_relation(strength, growth):
