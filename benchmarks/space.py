@@ -42,7 +42,7 @@ def per_second(run, duration: float, rounds: int) -> float:
 
 
 def networks(results: Results, small: bool) -> None:
-    """CPU seconds per biological second of networks, and mean rates."""
+    """CPU seconds per biological second of networks."""
     table = results.table("networks", "neurons", "connectivity", ("CPU s per s", ".3g"), ("target", ".3g"))
     cases = [(1, "annealed", 4.0), (1, "quenched", 4.0), (1, "neurons", 4.0), (10, "annealed", 40.0),
              (10, "quenched", 40.0)]  # fmt: skip
@@ -57,7 +57,7 @@ def networks(results: Results, small: bool) -> None:
 
 
 def reductions(results: Results, small: bool) -> None:
-    """CPU seconds per biological second of the reduction of all patches, each with a drive of its own."""
+    """CPU seconds per biological second of the reduction of all patches, made unlike by a perturbation."""
     table = results.table("reductions", "patches", "closure", ("CPU s per s", ".3g"), ("target", ".3g"))
     cases = [(3, "joint", None)] if small else [(11, "joint", 6.0), (64, "joint", 200.0), (11, "quadrature", None)]
     for side, closure, target in cases:

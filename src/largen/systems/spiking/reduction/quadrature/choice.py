@@ -18,7 +18,7 @@ is measured, not derived.
 
 Synapses that kick at release need orders only for arrivals that are not Poisson. With a probability p of connection
 the pending spikes of a class have 1 - p/2 times the variance of a Poisson number. Every order leaves at most p/2 of the
-error before it (of 14 networks the largest was 0.06 at p = 0.4); how large that of order 0 is depends on the network:
+error before it (of seven networks up to p = 0.4 the largest part was 0.06); how large that of order 0 is depends on the network:
 0.15 p/2 at high rates, 5 p/2 where a population fires at half a hertz. So orders begin where the former leaves 0.25 %,
 and are raised, in trial runs, until p/2 times the last change is as little.
 """
