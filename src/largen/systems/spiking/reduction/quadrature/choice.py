@@ -18,9 +18,9 @@ is measured, not derived.
 
 Synapses that kick at release need orders only for arrivals that are not Poisson. With a probability p of connection
 the pending spikes of a class have 1 - p/2 times the variance of a Poisson number. Every order leaves at most p/2 of the
-error before it (of seven networks up to p = 0.4 the largest part was 0.06); how large that of order 0 is depends on the network:
-0.15 p/2 at high rates, 5 p/2 where a population fires at half a hertz. So orders begin where the former leaves 0.25 %,
-and are raised, in trial runs, until p/2 times the last change is as little.
+error before it (of seven networks up to p = 0.4 the largest part was 0.06); how large that of order 0 is depends on the
+network: 0.15 p/2 at high rates, 5 p/2 where a population fires at half a hertz. So orders begin where the former leaves
+0.25 %, and are raised, in trial runs, until p/2 times the last change is as little.
 """
 
 from collections.abc import Callable
@@ -160,7 +160,7 @@ def choose_orders(channels: Channels, noise: Noise, populations: int) -> tuple[i
 
 
 def thinned(model: "SpikingNetwork") -> np.ndarray:
-    """P by target and source: by how much arrivals have less than a Poisson number's variance, shape (P, P)."""
+    """Probability p by target and source: by how much arrivals have less than a Poisson number's variance, shape (P, P)."""
     if model.in_degree is not None:
         return np.full((len(model.size),) * 2, OF_DEGREE)
     return constants.per_pair(model, model.probability if model.probability is not None else 0.0)
