@@ -160,7 +160,7 @@ def choose_orders(channels: Channels, noise: Noise, populations: int) -> tuple[i
 
 
 def thinned(model: "SpikingNetwork") -> np.ndarray:
-    """Probability p by target and source: by how much arrivals have less than a Poisson number's variance, shape (P, P)."""
+    """Probability p by target and source, by which arrivals vary less than a Poisson number, shape (P, P)."""
     if model.in_degree is not None:
         return np.full((len(model.size),) * 2, OF_DEGREE)
     return constants.per_pair(model, model.probability if model.probability is not None else 0.0)
