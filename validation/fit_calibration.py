@@ -1,8 +1,8 @@
 """Can fits and posteriors be believed? Coverage of 95 % intervals, ranks of true values among draws, misfits refused.
 
 Source:   Talts et al., "Validating Bayesian inference algorithms with simulation-based calibration", arXiv 1804.06788.
-Run time: on one core: ranks 5 to 7 hours each, from the 0.1 CPU s that a draw of ranks_rate takes. The others are
-          guesses: coverage rate 10 minutes, balanced 60, spiking 300; refused as coverage, by their count of sets.
+Run time: on one core: ranks 30 to 60 minutes each, coverage 4 (balanced), 7 (rate) and 10 (spiking); refused as
+          coverage, by their count of sets.
 Command:  python validation/fit_calibration.py coverage_rate coverage_balanced coverage_spiking refused_rate
           refused_balanced refused_spiking ranks_rate ranks_balanced
 """
@@ -142,6 +142,8 @@ PRIORS = {
 """What is known before: the true values of the ranks are drawn from it."""
 KEPT = 19
 """Draws of each posterior among which a true value has its rank: 20 ranks."""
+DRAWN = {"chains": 2, "warmup": 50, "draws": 50}
+"""How each posterior is sampled: of its 100 draws every fifth is kept, so that those kept are nearly independent."""
 
 
 def drawn(prior, rng) -> float:
@@ -153,7 +155,7 @@ def drawn(prior, rng) -> float:
     return float(rng.normal(prior.mean, prior.sd))
 
 
-def ranked(results: Results, name: str, count: int, **how) -> None:
+def ranked(results: Results, name: str, count: int) -> None:
     """A row for each parameter: are the ranks of true values among draws uniform?"""
     table = results.table(
         "ranks", "data", "parameter", ("uniform, p", ".2g"), "lowest fifth to highest fifth", "sets", "refused",
@@ -165,7 +167,7 @@ def ranked(results: Results, name: str, count: int, **how) -> None:
         rng = np.random.default_rng([seed, 77])
         value = {parameter: drawn(PRIORS[name][parameter], rng) for parameter in true}
         data = ln.simulate(model.replace(**value), seed=FIRST + 1000 + seed, **simulate)
-        found = ln.posterior(model, data, PRIORS[name], seed=seed, starts=1, strict=False, **fit, **how)
+        found = ln.posterior(model, data, PRIORS[name], seed=seed, starts=1, strict=False, **fit, **DRAWN)
         refused += found.attrs["verdict"] == "does not fit"
         lost += int(found["diverging"].sum())
         draws = found["draw_value"].values.reshape(-1, len(true))
@@ -181,13 +183,13 @@ def ranked(results: Results, name: str, count: int, **how) -> None:
 
 def ranks_rate(results: Results, small: bool) -> None:
     """Simulation-based calibration of `posterior`: D2 of the rate system, 400 data sets."""
-    ranked(results, "rate D2, 40 x 20000", 3 if small else 400, chains=2, warmup=100, draws=100 if small else 200)
+    ranked(results, "rate D2, 40 x 20000", 3 if small else 400)
 
 
 def ranks_balanced(results: Results, small: bool) -> None:
     """Simulation-based calibration of `posterior`: S3 of the balanced system, 400 data sets."""
     name = "balanced S3, 40 x 2000, finite"
-    ranked(results, name, 1 if small else 400, chains=2, warmup=100, draws=25 if small else 200)
+    ranked(results, name, 1 if small else 400)
 
 
 PARTS = (
