@@ -197,10 +197,13 @@ def arrivals(model, fired, steps):
     return state.arriving, places
 
 
-@pytest.mark.parametrize("sheet", [Ring(6), Torus((3, 4))])
-def test_annealed_spikes_reach_each_neuron_with_the_probability_of_the_patches(sheet):
-    """Every neuron's number of arrivals is binomial; false alarm 1e-6."""
-    model = sheet_model(sheet, size=(100, 50), probability=0.15)
+@pytest.mark.parametrize(("sheet", "probability"), [(Ring(6), 0.15), (Torus((3, 4)), 0.15), (Ring(6), 0.99)])
+def test_annealed_spikes_reach_each_neuron_with_the_probability_of_the_patches(sheet, probability):
+    """Every neuron's number of arrivals is binomial; false alarm 1e-6. At 0.99 some probabilities are 1."""
+    model = sheet_model(sheet, size=(100, 50), probability=probability, clip=True)
+    if probability == 0.99:
+        with pytest.raises(InputError, match=r"`kernel\[e,e\]` must be wide enough .* say clip=True"):
+            sheet_of(model.replace(clip=False))
     fired, steps = np.array([0, 37, 99, 102, 149]), 20_000
     got, places = arrivals(model, fired, steps)
     of_kind = np.repeat([0, 1], model.size)
@@ -209,6 +212,9 @@ def test_annealed_spikes_reach_each_neuron_with_the_probability_of_the_patches(s
     for j in fired:
         offset = (at - at[:, [j]]) % np.array(places.sheet.probability.shape[2:])[:, None]
         expected[of_kind[j]] += places.sheet.probability[of_kind, of_kind[j], offset[0], offset[1]]
+    sure = places.sheet.probability == 1.0
+    assert np.any(sure) == (probability == 0.99)
+    assert not np.all(sure)
     z = (got - steps * expected) / np.sqrt(steps * expected)
     assert np.abs(z).max() < stats.norm.isf(0.5e-6 / got.size)  # a binomial number varies less than a Poisson one
     shifted = np.roll(expected, 5, axis=1)

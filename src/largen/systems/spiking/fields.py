@@ -333,6 +333,12 @@ class AbstractIntegrateAndFire(AbstractFlowSystem):
         quiet=True,
         doc='Where neurons are with connectivity "neurons": on a grid of each population, or anywhere.',
     )
+    clip: Any = parameter(
+        False,
+        kind="flag",
+        quiet=True,
+        doc="Whether a kernel may lose more than 1 % of its synapses where its probability would exceed 1.",
+    )
 
     def __post_init__(self):
         if self.probability is None and self.in_degree is None and self.synapses is None:

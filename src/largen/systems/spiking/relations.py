@@ -105,6 +105,7 @@ def _check_space(model: "AbstractIntegrateAndFire") -> None:
         require(model.connectivity != "neurons", "connectivity", "be 'annealed' or 'quenched' without `space`",
                 model.connectivity, remedy)  # fmt: skip
         require(model.positions == "grid", "positions", "be absent without `space`", model.positions, remedy)
+        require(not model.clip, "clip", "be absent without `space`", True, remedy)
         return
     require(model.kernel is not None, "kernel", "be given with `space`", None, "Such as GaussianKernel(width=0.1).")
     for name in CONNECTIONS[1:]:

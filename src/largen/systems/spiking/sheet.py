@@ -78,10 +78,11 @@ def sheet_of(model: "SpikingNetwork", perturbation: Any = None) -> Sheet:
         for b, kernel in enumerate(row):
             key = (id(kernel), float(p[a, b]))
             if key not in known:
-                known[key] = patch_probability(kernel, space, p[a, b], name=f"kernel[{labels[a]},{labels[b]}]")
+                label = f"kernel[{labels[a]},{labels[b]}]"
+                known[key] = patch_probability(kernel, space, p[a, b], clip=bool(model.clip), name=label)
             values[a, b], clipped[a, b] = known[key]
     shape = (1, *space.shape) if space.dimensions == 1 else space.shape
-    changes: dict[str, Any] = {"space": None, "kernel": None, "connectivity": "annealed"}
+    changes: dict[str, Any] = {"space": None, "kernel": None, "connectivity": "annealed", "clip": False}
     uneven = None
     if of_place(model.external_mean):
         uneven = over_patches("external_mean", model.external_mean, count, space)

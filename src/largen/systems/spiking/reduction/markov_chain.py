@@ -7,8 +7,8 @@ the refractory pool by a binomial draw. The mean pending spikes of a class have 
 not depend on N.
 
 The noise of the pending spikes is not drawn bin by bin, although it belongs to the chain in principle: with it the
-chain is too noisy, probably because positions within a bin are drawn afresh in every step (docs/spiking-truth.md has
-the measurements, and says how this choice was made).
+chain is too noisy, probably because positions within a bin are drawn afresh in every step
+(docs/validation/spiking-reduction.md has the measurements, and says how this choice was made).
 
 Source: largen's own, beyond CLWTX 2024 (arXiv 2411.14801); derived in docs/spiking.md ("The noise of the finite
 chain").

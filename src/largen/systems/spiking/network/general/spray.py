@@ -2,22 +2,27 @@
 
 A spike of kind b in patch y reaches each neuron of kind a in patch x with the probability P_ab(x - y), by itself. The
 offsets of a pair of kinds are sorted into bands in which the probabilities differ by a factor of two at most. The
-neurons of a band's patches, for all spikes of the step one after another, form one long list, through which the draws
-skip by geometric gaps at the band's largest probability; a neuron that is met is taken with its own over that. Source
-of the skipping: L. Devroye, Non-Uniform Random Variate Generation (1986), X.2.
+neurons of a band's patches, for all spikes of the step one after another, form one long list, a neuron for each stretch
+of length 1, and marks fall onto it as a Poisson process of rate -log(1 - P), P the band's largest probability. A neuron
+is reached if a mark falls into the first part of its stretch, of length log(1 - P_ab)/log(1 - P): that has the
+probability P_ab. So the draws skip from mark to mark, and each takes one exponential number. Source of the skipping:
+L. Devroye, Non-Uniform Random Variate Generation (1986), X.2.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from numba import float32, uint64
+from numba import float32
 
 from largen.numerics.compiled import inner
-from largen.numerics.xoshiro import next_word
+from largen.numerics.exponential_numbers import exponentials
+from largen.numerics.xoshiro import fill
 from largen.systems.spiking.network.general.state import State
 
 _BAND = 0.5
 """Smallest probability of a band over its largest."""
+_BLOCK = 256
+"""Exponential numbers drawn at a time."""
 
 
 class Spray(NamedTuple):
@@ -31,12 +36,14 @@ class Spray(NamedTuple):
         delay: Steps after which its spikes act, shape (B,).
         row: Row of what arrives, shape (B,).
         brings: What a spike adds there, float32, shape (B,).
-        rate: -log(1 - largest probability), shape (B,); infinite where it is 1.
+        gap: Mean distance of marks, -1/log(1 - largest probability), shape (B,); 0 where that is 1.
         first: First offset of each band, shape (B + 1,).
         offset0: Offset along the first axis, shape (offsets,).
         offset1: Offset along the second axis.
-        kept: Its probability over the largest of the band.
+        part: Part of a neuron's stretch in which a mark reaches it, shape (offsets,).
         most: Neurons of the fullest patch of a kind, shape (A,).
+        words: Buffer of random words, uint64, shape (_BLOCK,).
+        drawn: Buffer of exponential numbers, shape (_BLOCK,).
     """
 
     shape: np.ndarray
@@ -46,12 +53,14 @@ class Spray(NamedTuple):
     delay: np.ndarray
     row: np.ndarray
     brings: np.ndarray
-    rate: np.ndarray
+    gap: np.ndarray
     first: np.ndarray
     offset0: np.ndarray
     offset1: np.ndarray
-    kept: np.ndarray
+    part: np.ndarray
     most: np.ndarray
+    words: np.ndarray
+    drawn: np.ndarray
 
 
 def no_spray() -> Spray:
@@ -59,7 +68,7 @@ def no_spray() -> Spray:
     none, real = np.zeros(0, np.int64), np.zeros(0)
     return Spray(
         np.zeros(2, np.int64), np.zeros((0, 1), np.int64), none, none, none, none, real.astype(np.float32), real,
-        np.zeros(1, np.int64), none, none, real, none,
+        np.zeros(1, np.int64), none, none, real, none, none.astype(np.uint64), real,
     )  # fmt: skip
 
 
@@ -79,18 +88,21 @@ def spray(
         row: Row of what arrives, [target][source].
         brings: What a spike adds there, [target][source].
     """
-    shape, found, offsets, kept = probability.shape[2:], [], [], []
+    shape, found, offsets, parts = probability.shape[2:], [], [], []
     for a, b, d in np.argwhere(shares > 0.0).tolist():
         flat = (probability[a, b] * shares[a, b, d]).ravel()
         order = np.argsort(-flat, kind="stable")
         order = order[flat[order] > 0.0]
         while len(order):
             top = flat[order[0]]
-            count = int(np.searchsorted(-flat[order], -_BAND * top, side="right"))
-            found.append((b, a, d + 1, row[a, b], brings[a, b], np.inf if top >= 1.0 else -np.log1p(-top), count))
-            offsets.append(order[:count])
-            kept.append(flat[order[:count]] / top)
-            order = order[count:]
+            least = 1.0 if top >= 1.0 else _BAND * top
+            count = int(np.searchsorted(-flat[order], -least, side="right"))
+            band, order = order[:count], order[count:]
+            with np.errstate(divide="ignore"):
+                rate = -np.log1p(-np.minimum(flat[band], 1.0))
+            found.append((b, a, d + 1, row[a, b], brings[a, b], 1.0 / rate[0], count))
+            offsets.append(band)
+            parts.append(np.ones(count) if top >= 1.0 else rate / rate[0])
     columns = list(zip(*found, strict=True)) if found else [()] * 7
     place = np.concatenate(offsets) if offsets else np.zeros(0, np.int64)
     at0, at1 = np.unravel_index(place, shape)
@@ -102,20 +114,15 @@ def spray(
         delay=np.array(columns[2], np.int64),
         row=np.array(columns[3], np.int64),
         brings=np.array(columns[4], np.float32),
-        rate=np.array(columns[5], np.float64),
+        gap=np.array(columns[5], np.float64),
         first=np.concatenate([[0], np.cumsum(columns[6])]).astype(np.int64),
         offset0=at0.astype(np.int64),
         offset1=at1.astype(np.int64),
-        kept=np.concatenate(kept) if kept else np.zeros(0),
+        part=np.concatenate(parts) if parts else np.zeros(0),
         most=np.diff(edge, axis=1).max(axis=1).astype(np.int64),
+        words=np.zeros(_BLOCK, np.uint64),
+        drawn=np.zeros(_BLOCK),
     )
-
-
-@inner
-def _uniform(lanes: np.ndarray) -> float:
-    """A number in (0, 1)."""
-    word = next_word(lanes[0], lanes[1], lanes[2], lanes[3], uint64(0))
-    return (float(word >> uint64(11)) + 0.5) * 2.0**-53
 
 
 @inner
@@ -133,21 +140,26 @@ def _patch_of(edge: np.ndarray, neuron: int) -> int:
 @inner
 def scatter(s: State, x: Spray, lanes: np.ndarray, step: int) -> None:
     """Let the spikes arrive whose delay ends with this step."""
-    slots = s.sent.shape[0]
+    slots, left = s.sent.shape[0], 0
     for band in range(x.source.size):
         slot = (step - x.delay[band] + slots) % slots
         begin, end = s.sent_to[slot, x.source[band]], s.sent_to[slot, x.source[band] + 1]
-        a, first, rate = x.target[band], x.first[band], x.rate[band]
+        a, first, gap = x.target[band], x.first[band], x.gap[band]
         most, out, brings = x.most[a], s.arriving[x.row[band]], float32(x.brings[band])
         each = (x.first[band + 1] - first) * most  # neurons, and places that a smaller patch leaves empty
         total, place, spike, passed = (end - begin) * each, 0, -1, 0
         patch0 = patch1 = 0
-        while True:
-            if rate < np.inf:
-                gap = -np.log(_uniform(lanes)) / rate
-                place += int(min(gap, float(total)))
-            if place >= total:
+        while place < total:
+            if left == 0:
+                fill(lanes, x.words, 2 * _BLOCK)
+                exponentials(x.words, x.drawn, _BLOCK)
+                left = _BLOCK
+            left -= 1
+            away = x.drawn[left] * gap
+            if away >= total - place:
                 break
+            whole = int(away)
+            place += whole
             if place >= passed:  # where the list of another spike begins
                 spike = place // each
                 passed = (spike + 1) * each
@@ -160,8 +172,6 @@ def scatter(s: State, x: Spray, lanes: np.ndarray, step: int) -> None:
             at0, at1 = at0 - x.shape[0] * (at0 >= x.shape[0]), at1 - x.shape[1] * (at1 >= x.shape[1])
             at = at0 * x.shape[1] + at1
             low = x.edge[a, at]
-            if low + number < x.edge[a, at + 1]:
-                kept = x.kept[offset]
-                if kept == 1.0 or _uniform(lanes) < kept:
-                    out[low + number] += brings
+            if low + number < x.edge[a, at + 1] and away - whole < x.part[offset]:
+                out[low + number] += brings
             place += 1
