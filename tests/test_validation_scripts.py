@@ -192,6 +192,7 @@ NEEDS = {
         for part in ("brunel", "microcircuit", "scales")
     },
     ("validation/from_data.py", "recordings"): lambda: {"NEST_PYTHON", "NWB_PYTHON"} <= set(os.environ),
+    ("validation/bridge_to_sbi.py", "coverage"): lambda: "SBI_PYTHON" in os.environ,
     ("validation/mesoscopic.py", "rates"): lambda: "NEST_PYTHON" in os.environ,
     ("validation/exported.py", "nest"): lambda: "NEST_PYTHON" in os.environ,
     **{("validation/exported.py", part): lambda: "BRIAN2_PYTHON" in os.environ for part in ("brian2", "brian2_more")},

@@ -74,7 +74,7 @@ def beside(results: Results, simulator: str, cases: dict, write) -> None:
 
 def brian2(results: Results, small: bool) -> None:
     """Shipped examples of pending and released spikes in Brian2, the defaults and their kicks."""
-    short, runs = (200.0, 2) if small else (400.0, 3)
+    short, runs = (200.0, 2) if small else (2500.0, 10)
     cases = {"gamma": (ln.SpikingNetwork.gamma(), short, runs)}
     if not small:
         cases["kicks"] = (ln.SpikingNetwork.kicks(), short, runs)
@@ -83,25 +83,25 @@ def brian2(results: Results, small: bool) -> None:
 
 def brian2_more(results: Results, small: bool) -> None:
     """The other shipped examples in Brian2: a leak, full inhibition, fixed graphs, 40 000 neurons."""
-    short = 200.0 if small else 600.0
-    cases = {"leaky": (ln.SpikingNetwork.leaky(), short, 2 if small else 6)}
+    short, runs = (200.0, 2) if small else (2500.0, 10)
+    cases = {"leaky": (ln.SpikingNetwork.leaky(), short, runs)}
     if not small:
         cases |= {
-            "asynchronous": (ln.SpikingNetwork.asynchronous(), short, 6),
-            "brunel, 1000 neurons": (ln.SpikingNetwork.brunel(n_e=800).replace(**QUENCHED), short, 4),
-            "microcircuit, 2 %": (ln.SpikingNetwork.microcircuit(scale=0.02), short, 4),
-            "sheet_mean": (ln.SpikingNetwork.sheet_mean(), 300.0, 2),
+            "asynchronous": (ln.SpikingNetwork.asynchronous(), short, runs),
+            "brunel, 1000 neurons": (ln.SpikingNetwork.brunel(n_e=800).replace(**QUENCHED), 1500.0, 8),
+            "microcircuit, 2 %": (ln.SpikingNetwork.microcircuit(scale=0.02), 1000.0, 10),
+            "sheet_mean": (ln.SpikingNetwork.sheet_mean(), 500.0, 8),
         }
     beside(results, "brian2", cases, ln.to_brian2)
 
 
 def nest(results: Results, small: bool) -> None:
     """Every shipped spiking example that NEST can express, with one fixed graph, at a smaller size."""
-    short, runs = (200.0, 2) if small else (600.0, 4)
+    short, runs = (200.0, 2) if small else (1500.0, 8)
     brunel = ln.SpikingNetwork.brunel(n_e=400 if small else 2000).replace(**QUENCHED)
     cases = {f"brunel, {brunel.reference_size} neurons": (brunel, short, runs)}
     if not small:
-        cases["microcircuit, 2 %"] = (ln.SpikingNetwork.microcircuit(scale=0.02), short, runs)
+        cases["microcircuit, 10 %"] = (ln.SpikingNetwork.microcircuit(scale=0.1), 1000.0, 12)
     beside(results, "nest", cases, ln.to_nest)
 
 
