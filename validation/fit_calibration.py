@@ -182,8 +182,8 @@ def ranked(results: Results, name: str, count: int) -> None:
 
 
 def ranks_rate(results: Results, small: bool) -> None:
-    """Simulation-based calibration of `posterior`: D2 of the rate system, 400 data sets."""
-    ranked(results, "rate D2, 40 x 20000", 3 if small else 400)
+    """Simulation-based calibration of `posterior`: D2 of the rate system, 200 data sets."""
+    ranked(results, "rate D2, 40 x 20000", 3 if small else 200)
 
 
 def ranks_balanced(results: Results, small: bool) -> None:
