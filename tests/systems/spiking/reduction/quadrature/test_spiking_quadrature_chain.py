@@ -154,6 +154,58 @@ def test_orders_of_the_pending_input_vary_as_those_of_independent_neurons():
     np.testing.assert_allclose(covariance, np.eye(5), atol=5.0 * np.sqrt(2.0 / len(sample)))
 
 
+@pytest.fixture(scope="module")
+def fed():
+    """Runs 12 populations of so many neurons that spikes of very many reach, few at a time."""
+    count = 12
+    fields = {name: np.zeros((count + 2, count + 2)) for name in ("strength", "probability")}
+    for k, (size, degree, strength) in enumerate([(1e7, 60, 3.0), (1e7, 20, 9.0)]):
+        fields["strength"][2:, k] = strength
+        fields["probability"][2:, k] = degree / size
+    flags = np.arange(count + 2) == 1
+    decay = np.where(flags, 10.0, 3.0) + np.zeros((count + 2, 1))
+    drive = np.r_[4.0, np.full(count + 1, 5.0)]
+    sd = np.r_[5.0, 5.0, np.full(count, 5.0**0.5)]
+
+    def spikes(size, forgive):
+        """Spikes of every population in 400 steps from 30 ms on; `forgive`: nothing is owed from step to step."""
+        model = ln.SpikingNetwork(
+            size=[10_000_000] * 2 + [size] * count, inhibitory=flags, decay=decay, membrane_time=20.0,
+            external_rate=0.0, external_mean=drive, external_sd=sd, refractory_time=2.0, **fields,
+        )  # fmt: skip
+        channels = channels_of(model)
+        orders = np.where(channels.silent, 0, np.where(channels.inhibitory, 5, 4))
+        given = drive_of(model, 0.0, 1, 0.1)
+        layout = build_layout(model, channels, Grid(tuple(orders.tolist()), 13, 9, 0.1), given)
+        inputs = in_cells(model, given, 0.1, layout.unit)
+        state, work, drawn = new_state(layout), new_work(layout), chain.new_drawn(layout, stream(5, "few"))
+        start(layout, state)
+        found, output = [], new_output(layout, np.array([0, 1]))
+        for step in range(700):
+            output.spikes[:] = 0.0
+            chain.run_chain(layout, state, work, drawn, inputs, output)
+            if forgive:
+                drawn.owed.mass[:] = 0.0
+            if step >= 300:
+                found.append(output.spikes[2:, 1].copy())
+        return np.array(found)
+
+    return spikes
+
+
+@pytest.mark.parametrize("size", [300, 1_000_000])
+def test_populations_vary_as_counts_of_their_neurons_however_few_are_in_a_family(fed, size):
+    """N times the variance of the spikes in a step is their mean, as of rare independent events.
+
+    4800 spike counts: its standard error is 2 %, and 15 % are allowed. Masses of cells of few neurons are negative at
+    times; without what is owed (`noise.Owed`) the noise would be that of their positive part.
+    """
+    spikes = fed(size, False)
+    assert abs(size * spikes.var(1).mean() / spikes.mean() - 1.0) < 0.15
+    if size == 300:
+        assert size * fed(size, True).var(1).mean() > 1.5 * spikes.mean()
+
+
 @pytest.mark.parametrize(("drive", "membrane_time"), [(7.0, np.inf), (141.0, 10.0)])
 def test_spikes_and_potentials_vary_as_those_of_independent_neurons(drive, membrane_time):
     """In 1 ms a neuron spikes once or not at all, and it is in a cell or not: variances p (1 - p)/N.

@@ -1,12 +1,14 @@
 """The chain of a finite network on the quadrature's families: each step's mean, and the noise of N neurons (numba).
 
 Between two steps the families' masses are means over the N neurons of a population. Whatever a step damps in them is
-drawn again, of the size that N independent neurons have: of the potentials by `noise`; of the pending input, where
-release leaves rho^n of order n (S61),
+drawn again, of the size that N independent neurons have: of the potentials by `noise`; of the refractory pool, the
+binomial variance of those who leave it; of the input of a channel, of which release and arrivals leave rho^n of order n
+(S61) and change p_n of a neuron by sqrt(n) g p_(n-1),
 
-    Cov(new coefficient of p_n phi_l in a cell) = (d/N) (1 - prod rho_c^(2 n_c)),                                (S77)
+    eta_n = sqrt(1 - rho^(2 n)) sum_j p_(n-1)(z_j) zeta_j,    N Var(zeta_j) = mass of family j in the cell,      (S77)
 
-d being the mass of the cell; of the refractory pool, the binomial variance of those who leave it. The spikes that are
+for arrivals, and for releases with 1 + g z_j times the mass and p_(n-1)(z_j - g), which is
+p_(n-1)(z_j) - g sqrt(n - 1) p_(n-2)(z_j - g). Pending spikes have the two in turn. The spikes that are
 so drawn drive the moments of the input (S63), and through them every family, as the mean's do.
 
 All noise is Gaussian and is added to a linear step: nothing is cut off, mass is kept to rounding, and a rate of few
@@ -40,13 +42,17 @@ from largen.systems.spiking.reduction.quadrature.layout import Layout
 from largen.systems.spiking.reduction.quadrature.noise import (
     MOST_COLUMNS,
     External,
+    Owed,
     deviation,
     draw_drift,
     draw_external,
     draw_far,
     fill_factor,
     new_external,
+    new_owed,
+    settle_debt,
 )
+from largen.systems.spiking.reduction.quadrature.state import SKEW
 from largen.systems.spiking.reduction.quadrature.step import (
     _four,
     _map_of,
@@ -65,9 +71,12 @@ class Drawn(NamedTuple):
     Attributes:
         external: The external noise.
         rho: What is left of order 1 in a channel, shape (C,).
-        left: Cells' masses of one population, with its refractory pool, shape (L,).
-        modes: Noise of the pending input by order, then by family, shape (F, L).
-        rows: Rows of the families that mix, flat.
+        owed: What the noise is owed.
+        mass: Scratch space, shape (L,).
+        counts: Masses that count for the noise of the input, shape (F, cells).
+        left: Scratch space, shape (L,).
+        modes: What the families of one population vary by themselves, flat, F rows of L.
+        mixing: What of it becomes noise of a channel, shape (K, K).
         lanes: Generators of random words.
         words: Random words, uint64.
         halves: The same as uint32.
@@ -76,9 +85,12 @@ class Drawn(NamedTuple):
 
     external: External
     rho: np.ndarray
+    owed: Owed
+    mass: np.ndarray
+    counts: np.ndarray
     left: np.ndarray
     modes: np.ndarray
-    rows: np.ndarray
+    mixing: np.ndarray
     lanes: np.ndarray
     words: np.ndarray
     halves: np.ndarray
@@ -92,11 +104,14 @@ def new_drawn(layout: Layout, rng: np.random.Generator) -> Drawn:
     count = -(-most // WORDS) * WORDS + WORDS
     words = np.zeros(count // 2, np.uint64)
     return Drawn(
-        external=new_external(len(layout.size), layout.reach),
+        external=new_external(len(layout.size), F, layout.reach),
         rho=np.ones(len(layout.nodes)),
+        owed=new_owed(len(layout.size), F, layout.cells, layout.dt),
+        mass=np.zeros(length),
+        counts=np.zeros((F, layout.cells)),
         left=np.zeros(length),
-        modes=np.zeros((F, length)),
-        rows=np.zeros(int(layout.nodes.max(initial=1)) * length),
+        modes=np.zeros(F * length),
+        mixing=np.zeros(2 * [int(layout.nodes.max(initial=1))]),
         lanes=lanes(rng),
         words=words,
         halves=words.view(np.uint32),
@@ -112,7 +127,7 @@ def _draw(drawn, count):
 
 
 @part
-def _move(x, row, work, drawn, a, z, cells, width, reach, contraction, shift, size):
+def _move(x, row, work, drawn, a, f, z, cells, width, reach, contraction, shift, size, clock):
     """As `cells.move`, with the noise of both halves of the step; returns the spikes."""
     noise, near = work.noise[a], work.near[a]
     for k in range(uint64(cells)):
@@ -121,7 +136,9 @@ def _move(x, row, work, drawn, a, z, cells, width, reach, contraction, shift, si
         x[SOURCE1 + to] = row[uint64(width) + k]
         x[SOURCE2 + to] = row[uint64(2 * width) + k]
     _smooth(x, noise, cells, reach, near)
-    draw_external(x, drawn.external, a, z, drawn.left, cells, reach, near, size)
+    owed, mass = drawn.owed, drawn.mass
+    draw_external(x, drawn.external, owed, a, f, z, mass, drawn.left, cells, reach, near, size, clock)
+    debt, mean = owed.mass[1, a, f], owed.last[1, a, f]
     z = z[drawn.external.columns[a] * cells + MOST_COLUMNS :]
     slope = contraction - 1.0
     end = shift + slope * (cells + reach)
@@ -129,10 +146,10 @@ def _move(x, row, work, drawn, a, z, cells, width, reach, contraction, shift, si
     if abs(shift - by) < 1.0 and abs(end - by) < 1.0:
         by = min(max(by, -4.0 * MOST_CELLS), 4.0 * MOST_CELLS)
         _drift(x, (cells + 2 * reach + 2 + LANES - 1) // LANES, contraction, slope, shift - by)
-        draw_drift(x, z, cells, reach, contraction, slope, shift - by, size)
+        draw_drift(x, z, debt, mean, owed.fresh, mass, cells, reach, contraction, slope, shift - by, size)
         return _settle(x, row, cells, cells, width, reach, int(by))
     above = _drift_far(x, row, cells, cells, width, reach, contraction, shift)
-    return above + draw_far(x, row, z, cells, width, reach, contraction, shift, size)
+    return above + draw_far(x, row, z, debt, mean, owed.fresh, mass, cells, width, reach, contraction, shift, size)
 
 
 @part
@@ -145,8 +162,9 @@ def _move_families(layout, state, work, drawn, a, push, jump):
         contraction, shift = _map_of(layout, a, work.push[f] + push, work.pull[f], jump)
         row, z = state.families[a, f], drawn.normals[f * count :]
         spikes = _move(
-            work.table, row, work, drawn, a, z, cells, layout.row, layout.reach, contraction, shift, layout.size[a]
-        )
+            work.table, row, work, drawn, a, f, z, cells, layout.row, layout.reach, contraction, shift, layout.size[a],
+            state.clock[0],
+        )  # fmt: skip
         work.spikes[f] = spikes
         work.lowest[a] += row[0]
         total += spikes
@@ -166,69 +184,60 @@ def _refract(layout, state, work, drawn, a):
 
 
 @part
-def _amplitudes(layout, state, drawn, a):
-    """The root of d/N of every cell, for each degree, and of every slot of the refractory pool, into `left`."""
-    left, size = drawn.left, layout.size[a]
-    for k in range(len(left)):
-        left[k] = 0.0
+def _vary(layout, state, drawn, a, c, released):
+    """What the neurons of every family of a population vary by themselves, into `drawn.modes`: N Cov = their masses.
+
+    With `released` the masses are those of the pending spikes, of which a family has 1 + g z times the mean.
+    """
+    length, size = len(drawn.left), layout.size[a]
+    nodes, stride, second, third = layout.nodes[c], layout.stride[c], uint64(layout.row), uint64(2 * layout.row)
+    _draw(drawn, layout.families[a] * length)
     for f in range(layout.families[a]):
-        row = state.families[a, f]
+        row, base, per = state.families[a, f], uint64(f * length), 1.0 / size
+        out = drawn.modes[base : base + uint64(length)]
+        if released:
+            per *= max(1.0 + state.moments[c, SKEW] * state.nodes[c, (f // stride) % nodes], 0.0)
         for k in range(uint64(layout.cells)):
-            left[k] += row[k]
+            amount = np.sqrt(drawn.counts[f, k] * per)
+            out[k] = amount * float(drawn.normals[base + k])
+            out[second + k] = amount * float(drawn.normals[base + second + k])
+            out[third + k] = amount * float(drawn.normals[base + third + k])
         for slot in range(layout.slots):
-            left[3 * layout.row + slot] += row[3 * layout.row + slot]
-    for k in range(uint64(len(left))):
-        left[k] = deviation(left[k], size)
-    for degree in range(1, 3):
-        for k in range(uint64(layout.cells)):
-            left[uint64(degree * layout.row) + k] = left[k]
+            k = uint64(3 * layout.row + slot)
+            out[k] = np.sqrt(per * size) * deviation(row[k], size) * float(drawn.normals[base + k])
 
 
 @part
-def _spread(layout, state, drawn, a, c):
-    """Noise by order of a channel becomes noise by family: sum over n of w_j p_n(z_j) times it."""
-    nodes, stride, x = layout.nodes[c], layout.stride[c], drawn.rows
-    values, weights = state.values[c], state.weights[c]
-    length = drawn.modes.shape[1]
+def _fill_source(state, drawn, c, nodes, released):
+    """Matrix of (S77), from what families vary by themselves to the noise of a channel, into `drawn.mixing`."""
+    values, weights, g, rho = state.values[c], state.weights[c], state.moments[c, SKEW], drawn.rho[c]
+    for j in range(nodes):
+        for i in range(nodes):
+            drawn.mixing[i, j] = 0.0
+        below, kept = 0.0, 1.0
+        for n in range(1, nodes):
+            below = values[n - 1, j] - (g * np.sqrt(n - 1.0) * below if released else 0.0)
+            kept *= rho * rho
+            scale = np.sqrt(1.0 - kept) * below
+            for i in range(nodes):
+                drawn.mixing[i, j] += scale * weights[i] * values[n, i]
+
+
+@part
+def _draw_input(layout, state, drawn, a, c):
+    """The noise of a channel (S77), of arrivals and of releases in turn, for all families of a population."""
+    released = layout.counts[c] > 0 and state.clock[0] % 2 == 1
+    nodes, stride, length = layout.nodes[c], layout.stride[c], len(drawn.left)
+    _vary(layout, state, drawn, a, c, released)
+    _fill_source(state, drawn, c, nodes, released)
     for f in range(layout.families[a]):
         if (f // stride) % nodes != 0:
             continue
-        for n in range(nodes):
-            row, base = drawn.modes[f + n * stride], uint64(n * length)
-            for k in range(uint64(length)):
-                x[base + k] = row[k]
-        for j in range(nodes):
-            row = drawn.modes[f + j * stride]
-            for n in range(0, nodes, 4):
-                add = 0.0 if n == 0 else 1.0
-                _four(row, x, n * length, length, length // LANES, values.T, j, n, nodes, add)
-            for k in range(uint64(length)):
-                row[k] *= weights[j]
-
-
-@part
-def _draw_input(layout, state, drawn, a):
-    """The noise of release and arrivals (S77) of all families of a population."""
-    families, length = layout.families[a], drawn.modes.shape[1]
-    if families == 1:
-        return
-    _amplitudes(layout, state, drawn, a)
-    _draw(drawn, families * length)
-    for f in range(families):
-        kept = 1.0
-        for c in range(layout.channels[a], layout.channels[a + 1]):
-            for _ in range((f // layout.stride[c]) % layout.nodes[c]):
-                kept *= drawn.rho[c] * drawn.rho[c]
-        scale, base, row = np.sqrt(1.0 - kept), uint64(f * length), drawn.modes[f]
-        for k in range(uint64(length)):
-            row[k] = scale * drawn.left[k] * float(drawn.normals[base + k])
-    for c in range(layout.channels[a], layout.channels[a + 1]):
-        if layout.nodes[c] > 1:
-            _spread(layout, state, drawn, a, c)
-    for f in range(families):
-        row, more = state.families[a, f], drawn.modes[f]
-        for k in range(uint64(length)):
-            row[k] += more[k]
+        for i in range(nodes):
+            row = state.families[a, f + i * stride]
+            for j in range(0, nodes, 4):
+                start = (f + j * stride) * length
+                _four(row, drawn.modes, start, stride * length, length // LANES, drawn.mixing, i, j, nodes, 1.0)
 
 
 @part
@@ -243,9 +252,14 @@ def chain_step(layout, state, work, drawn, inputs, now):
     exchange(layout, state, work)
     for a in range(len(layout.size)):
         kicks = inputs.number[min(now, len(inputs.number) - 1), a]
+        if layout.families[a] > 1:
+            for f in range(layout.families[a]):
+                debt = drawn.owed.mass[2, a, f]
+                settle_debt(state.families[a, f], 0, debt, drawn.counts[f], layout.cells, layout.size[a])
         for c in range(layout.channels[a], layout.channels[a + 1]):
             drawn.rho[c] = _update_channel(layout, state, work, a, c, kicks)
-        _draw_input(layout, state, drawn, a)
+            if layout.nodes[c] > 1:
+                _draw_input(layout, state, drawn, a, c)
 
 
 @part

@@ -19,7 +19,13 @@ the lower and of the upper part, given those of the cell, vary by eta and by -et
 C_h and C_g being the moment matrices of the masses h and g of the two parts, level within each. The inverse of such a
 matrix is known (Hilbert's, scaled), and eta is drawn by the Cholesky factor of the sum.
 
-Both move neurons only: the mass stays, exactly. Where a mass is negative or far below one neuron, nothing is drawn.
+Both move neurons only: the mass stays, exactly.
+
+Few neurons. Masses fluctuate as the noise that is drawn, so that a family's mass in a cell where it has less than a
+neuron is negative at times. Its noise would be that of the positive part alone, whose mean is too large. So what could
+not be drawn is owed: the mass that counts is the present one with all that is owed, where their sum is positive, and
+in the mean over time it is the mean mass, exactly. It counts as level within a cell, but in the last one, where the
+density falls towards the threshold: there it has the shape of the mean of the last steps.
 
 Source: largen's own (fluctuation and dissipation on the discrete states), derived in docs/quadrature.md.
 """
@@ -79,7 +85,8 @@ class External(NamedTuple):
         squares: N Cov of (S75) for the densities phi_0, phi_1, phi_2, shape (P, 3, L, L).
         sd: Standard deviation for which they were made, in cells, shape (P,).
         scratch: Scratch space, shape (L, L).
-        own: Factor for one cell, shape (column, L).
+        own: Factors for the last cell of every family, of mass 1, shape (P, F, column, L).
+        kept: Their columns, shape (P, F).
     """
 
     factor: np.ndarray
@@ -88,9 +95,10 @@ class External(NamedTuple):
     sd: np.ndarray
     scratch: np.ndarray
     own: np.ndarray
+    kept: np.ndarray
 
 
-def new_external(populations: int, reach: int) -> External:
+def new_external(populations: int, families: int, reach: int) -> External:
     """Room for `fill_factor`."""
     rows = DEGREES * (2 * reach + 1)
     return External(
@@ -99,8 +107,47 @@ def new_external(populations: int, reach: int) -> External:
         squares=np.zeros((populations, DEGREES, rows, rows)),
         sd=np.full(populations, -1.0),
         scratch=np.zeros((rows, rows)),
-        own=np.zeros((MOST_COLUMNS, rows)),
+        own=np.zeros((populations, families, MOST_COLUMNS, rows)),
+        kept=np.zeros((populations, families), np.int64),
     )
+
+
+class Owed(NamedTuple):
+    """What the noise knows of the steps before, of P populations and F families.
+
+    Attributes:
+        mass: Mass of cells that is owed to the noise: external, of the drift, and of the input, shape (3, P, F, cells).
+        last: Means of the last steps of the last cell's coefficients before the external noise and before the drift,
+            shape (2, P, F, 3).
+        fresh: Weight of a step in these means.
+    """
+
+    mass: np.ndarray
+    last: np.ndarray
+    fresh: float
+
+
+MEMORY = 5.0
+"""Time over which the density within the last cell is averaged (ms)."""
+RENEWED = 5
+"""Steps between two factors of its external noise, in which that mean hardly moves."""
+
+
+def new_owed(populations: int, families: int, cells: int, dt: float) -> Owed:
+    """Nothing owed."""
+    shape = (populations, families)
+    return Owed(np.zeros((3, *shape, cells)), np.zeros((2, *shape, DEGREES)), min(dt / MEMORY, 1.0))
+
+
+@part
+def settle_debt(x, first, owed, out, cells, size):
+    """The masses x[first:] that count for the noise, with what is owed, into `out`."""
+    least = NOBODY / size
+    for k in range(uint64(cells)):
+        mass = owed[k] + x[uint64(first) + k]
+        counts = mass > least
+        out[k] = mass if counts else 0.0
+        owed[k] = 0.0 if counts else mass
 
 
 @inlined
@@ -221,19 +268,39 @@ def fill_factor(factor, squares, scratch, noise, sd, reach, near):
     return columns
 
 
+@inlined
+def _of_last(mass, mean, fresh, u0, u1, u2):
+    """Coefficients of the last cell that count for its noise: its mass in the mean's shape. The mean is renewed."""
+    mean[0] += fresh * (u0 - mean[0])
+    mean[1] += fresh * (u1 - mean[1])
+    mean[2] += fresh * (u2 - mean[2])
+    per = mass / mean[0] if mean[0] > _LEAST else 0.0
+    most1, most2 = _ROOT3 * mass, _ROOT5 * mass
+    return mass, min(max(per * mean[1], -most1), most1), min(max(per * mean[2], -most2), most2)
+
+
 @part
-def _draw_last(x, squares, scratch, own, z, cells, reach, size):
-    """The external noise of the last cell, whose density is not level: it falls towards the threshold."""
-    rows, last = len(scratch), uint64(cells - 1)
-    at = uint64(2 * reach) + last
-    u0, u1, u2 = x[SOURCE0 + at], x[SOURCE1 + at], x[SOURCE2 + at]
-    for i in range(rows):
-        for k in range(rows):
-            scratch[i, k] = (u0 * squares[0, i, k] + u1 * squares[1, i, k] + u2 * squares[2, i, k]) / size
-    columns = _factor(scratch, own, rows, MOST_COLUMNS)
-    _keep_mass(own, columns, reach)
-    for c in range(columns):
-        kick = float(z[c])
+def _factor_last(external, a, f, u0, u1, u2, reach):
+    """Factor (S75) of the last cell, of mass 1, whose density is not level: it falls towards the threshold."""
+    scratch, squares, per = external.scratch, external.squares[a], 1.0 / max(u0, _LEAST)
+    for i in range(len(scratch)):
+        for k in range(len(scratch)):
+            scratch[i, k] = squares[0, i, k] + per * (u1 * squares[1, i, k] + u2 * squares[2, i, k])
+    columns = _factor(scratch, external.own[a, f], len(scratch), MOST_COLUMNS)
+    _keep_mass(external.own[a, f], columns, reach)
+    external.kept[a, f] = columns
+
+
+@part
+def _draw_last(x, external, owed, a, f, z, mass, cells, reach, size, clock):
+    """The external noise of the last cell."""
+    own, last, at = external.own[a, f], uint64(cells - 1), uint64(2 * reach + cells - 1)
+    u0, u1, u2 = _of_last(mass, owed.last[0, a, f], owed.fresh, x[SOURCE0 + at], x[SOURCE1 + at], x[SOURCE2 + at])
+    if clock % RENEWED == 0:
+        _factor_last(external, a, f, u0, u1, u2, reach)
+    root = np.sqrt(mass / size)
+    for c in range(external.kept[a, f]):
+        kick = root * float(z[c])
         for d in range(2 * reach + 1):
             to = last + uint64(d)
             x[SMOOTH0 + to] += kick * own[c, DEGREES * d]
@@ -242,27 +309,34 @@ def _draw_last(x, squares, scratch, own, z, cells, reach, size):
 
 
 @part
-def draw_external(x, external, a, z, amplitude, cells, reach, near, size):
+def draw_external(x, external, owed, a, f, z, mass, amplitude, cells, reach, near, size, clock):
     """Add the external noise to SMOOTH, given SOURCE; what falls below cell 0 goes there.
 
     Args:
         x: Table of the family.
         external: What `fill_factor` made.
+        owed: What the noise is owed.
         a: The population.
+        f: The family.
         z: Standard normal numbers: `cells` for each column, and MOST_COLUMNS.
+        mass: Scratch space, shape (cells,).
         amplitude: Scratch space, shape (cells,).
         cells: Number of cells.
         reach: Cells that any noise of the run reaches.
         near: Cells that this noise reaches.
         size: Neurons of the population.
+        clock: Steps done.
     """
     factor, columns = external.factor[a], external.columns[a]
     if columns == 0:
         return
+    settle_debt(x, SOURCE0 + 2 * reach, owed.mass[0, a, f], mass, cells, size)
+    for k in range(uint64(cells - 1)):
+        mass[k] = np.sqrt(mass[k] / size)
     for c in range(columns):
         start = uint64(c * cells)
         for k in range(uint64(cells - 1)):
-            amplitude[k] = deviation(x[SOURCE0 + uint64(2 * reach) + k], size) * float(z[start + k])
+            amplitude[k] = mass[k] * float(z[start + k])
         for d in range(-near, near + 1):
             row, to = DEGREES * (d + reach), uint64(reach + d)
             w0, w1, w2 = factor[c, row], factor[c, row + 1], factor[c, row + 2]
@@ -270,7 +344,7 @@ def draw_external(x, external, a, z, amplitude, cells, reach, near, size):
                 x[SMOOTH0 + to + k] += w0 * amplitude[k]
                 x[SMOOTH1 + to + k] += w1 * amplitude[k]
                 x[SMOOTH2 + to + k] += w2 * amplitude[k]
-    _draw_last(x, external.squares[a], external.scratch, external.own, z[columns * cells :], cells, reach, size)
+    _draw_last(x, external, owed, a, f, z[columns * cells :], mass[cells - 1], cells, reach, size, clock)
     below, first = 0.0, uint64(reach)
     for i in range(first):
         below += x[SMOOTH0 + i]
@@ -278,10 +352,24 @@ def draw_external(x, external, a, z, amplitude, cells, reach, near, size):
     x[SMOOTH0 + first] += below
 
 
+@part
+def _count_before_drift(x, owed, mean, fresh, mass, cells, reach, size):
+    """The coefficients of SMOOTH that count for the noise of the drift, into SOURCE, which is not needed any more."""
+    settle_debt(x, SMOOTH0 + reach, owed, mass, cells, size)
+    first = uint64(2 * reach)
+    for k in range(uint64(cells)):
+        x[SOURCE0 + first + k] = mass[k]
+        x[SOURCE1 + first + k] = x[SOURCE2 + first + k] = 0.0
+    to, at = first + uint64(cells - 1), uint64(reach + cells - 1)
+    x[SOURCE0 + to], x[SOURCE1 + to], x[SOURCE2 + to] = _of_last(
+        mass[cells - 1], mean, fresh, x[SMOOTH0 + at], x[SMOOTH1 + at], x[SMOOTH2 + at]
+    )
+
+
 @inlined
-def _cut_noise(low, high, cut, size, z0, z1, z2):
+def _cut_noise(low, high, cut, z0, z1, z2):
     """Draw eta of (S76) for a cell of masses `low` below the cut and `high` above it; 0 where there is no part."""
-    drawn = (low > _LEAST) & (high > _LEAST) & (cut > _NEAR) & (cut < 1.0 - _NEAR) & (low + high > NOBODY / size)
+    drawn = (low > _LEAST) & (high > _LEAST) & (cut > _NEAR) & (cut < 1.0 - _NEAR)
     y = min(max(cut, _NEAR), 1.0 - _NEAR)
     a, b = 1.0 / max(low, _LEAST), 1.0 / max(high, _LEAST)
     ia, ib = 1.0 / y, 1.0 / (1.0 - y)
@@ -303,12 +391,16 @@ def _cut_noise(low, high, cut, size, z0, z1, z2):
 
 
 @part
-def draw_drift(x, z, cells, reach, contraction, slope, shift, size):
+def draw_drift(x, z, owed, mean, fresh, mass, cells, reach, contraction, slope, shift, size):
     """Add to RESULT the noise of a drift, `cells._drift`, from SMOOTH; arguments as there.
 
     Args:
         x: Table of the family.
         z: Standard normal numbers, three rows of `cells`.
+        owed: Masses that are owed, shape (cells,).
+        mean: Mean coefficients of the last cell, shape (3,).
+        fresh: Weight of a step in them.
+        mass: Scratch space, shape (cells,).
         cells: Number of cells.
         reach: Cells that any external noise of the run reaches.
         contraction: a.
@@ -317,14 +409,15 @@ def draw_drift(x, z, cells, reach, contraction, slope, shift, size):
         size: Neurons of the population.
     """
     root, second, third, first = 1.0 / np.sqrt(size), uint64(cells), uint64(2 * cells), uint64(reach + 2)
+    _count_before_drift(x, owed, mean, fresh, mass, cells, reach, size)
     for k in range(uint64(cells)):
-        i = k + uint64(reach)
-        u0, u1, u2 = x[SMOOTH0 + i], _ROOT3 * x[SMOOTH1 + i], _ROOT5 * x[SMOOTH2 + i]
+        i, source = k + uint64(reach), k + uint64(2 * reach)
+        u0, u1, u2 = x[SOURCE0 + source], _ROOT3 * x[SOURCE1 + source], _ROOT5 * x[SOURCE2 + source]
         moved = slope * x[POSITION + i] + shift
         down = moved < 0.0
         y = min(max(((0.0 if down else 1.0) - moved) / contraction, 0.0), 1.0)
         low = y * ((u0 - u1 + u2) + y * ((u1 - 3.0 * u2) + y * (2.0 * u2)))
-        e0, e1, e2 = _cut_noise(low, u0 - low, y, size, float(z[k]), float(z[second + k]), float(z[third + k]))
+        e0, e1, e2 = _cut_noise(low, u0 - low, y, float(z[k]), float(z[second + k]), float(z[third + k]))
         e0, e1, e2 = root * e0, root * contraction * e1, root * contraction * contraction * e2
         low1, low2 = _ROOT3 * (2.0 * e1 + e0), _ROOT5 * (6.0 * (e2 + e1) + e0)
         high1, high2 = _ROOT3 * (2.0 * e1 - e0), _ROOT5 * (6.0 * (e2 - e1) + e0)
@@ -355,17 +448,18 @@ def draw_drift(x, z, cells, reach, contraction, slope, shift, size):
 
 
 @part
-def draw_far(x, row, z, cells, width, reach, contraction, shift, size):
+def draw_far(x, row, z, owed, mean, fresh, mass, cells, width, reach, contraction, shift, size):
     """As `draw_drift` after `cells._drift_far`, into the family's row; returns what it adds to the spikes."""
     root, above = 1.0 / np.sqrt(size), 0.0
+    _count_before_drift(x, owed, mean, fresh, mass, cells, reach, size)
     for k in range(cells):
-        i = uint64(k + reach)
+        i = uint64(k + 2 * reach)
         start = contraction * k + shift
         cell = int(np.floor(min(max(start, -2.0), cells + 1.0)))
         y = min(max((cell + 1.0 - start) / contraction, 0.0), 1.0)
-        u0, u1, u2 = x[SMOOTH0 + i], _ROOT3 * x[SMOOTH1 + i], _ROOT5 * x[SMOOTH2 + i]
+        u0, u1, u2 = x[SOURCE0 + i], _ROOT3 * x[SOURCE1 + i], _ROOT5 * x[SOURCE2 + i]
         low = y * ((u0 - u1 + u2) + y * ((u1 - 3.0 * u2) + y * (2.0 * u2)))
-        e0, e1, e2 = _cut_noise(low, u0 - low, y, size, float(z[k]), float(z[cells + k]), float(z[2 * cells + k]))
+        e0, e1, e2 = _cut_noise(low, u0 - low, y, float(z[k]), float(z[cells + k]), float(z[2 * cells + k]))
         e0, e1, e2 = root * e0, root * contraction * e1, root * contraction * contraction * e2
         for half in range(2):
             to, side, sign = cell + half, 1.0 - 2.0 * half, 1.0 - 2.0 * half
