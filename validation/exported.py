@@ -2,8 +2,8 @@
 
 Source:   the scripts of `ln.to_brian2` and `ln.to_nest`, each run in a process of its own; spikes by `read_recording`.
 Needs:    a Python that imports Brian2 ($BRIAN2_PYTHON), and one that imports NEST 3 ($NEST_PYTHON).
-Run time: brian2 5 minutes, brian2_more about half an hour, nest 3.
-Command:  BRIAN2_PYTHON=... NEST_PYTHON=... python validation/exported.py brian2 nest
+Run time: brian2 5 CPU minutes, brian2_more 15, nest 3.
+Command:  BRIAN2_PYTHON=... NEST_PYTHON=... python validation/exported.py brian2 brian2_more nest
 """
 
 import os

@@ -148,7 +148,6 @@ def npz(path):
 
 
 def parquet(path):
-    pytest.importorskip("pyarrow")
     frame().to_parquet(path / "spikes.parquet")
     return path / "spikes.parquet"
 
