@@ -1,14 +1,21 @@
 """Dispersion relations of spiking sheets: spectra, the modes that are left out, growth in the reduction itself."""
 
+import jax
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 import largen as ln
 from largen.checks import InputError
 from largen.space import GaussianKernel, Ring, Torus
-from largen.systems.spiking.dispersion import Linear, coupled, distinct_modes, kind_of, matrix_of
+from largen.systems.spiking.discretisation import Discretisation
+from largen.systems.spiking.dispersion import Linear, coupled, distinct_modes, kind_of, linearise, matrix_of
+from largen.systems.spiking.reduction.bin_width import with_bins
+from largen.systems.spiking.reduction.layout import drive_of as kicks_of
+from largen.systems.spiking.reduction_jax.run import at_rest, parameters_of, scheme
+from largen.systems.spiking.reduction_jax.step import State, step
 from largen.systems.spiking.sheet import sheet_of
-from systems.spiking.test_sheet import sheet_model
+from systems.spiking.test_sheet import BASIC, blocks, sheet_model
 
 
 def linear(alone, spikes, mean_rows, variance_rows):
@@ -33,6 +40,51 @@ def test_a_wave_meets_the_spectrum_of_the_kernel_and_of_the_patches():
 def test_modes_that_look_the_same_are_solved_once():
     waves, _, _ = distinct_modes(sheet_of(sheet_model(Torus(4), kernel=GaussianKernel(0.3))))
     assert waves.tolist() == [[0, 0], [1, 0], [1, 1], [2, 0], [2, 1], [2, 2]] or len(waves) == 6
+
+
+@pytest.mark.long
+def test_the_modes_are_the_eigenvalues_of_a_step_of_all_patches():
+    """Three patches as six populations, each pair with its own probability, linearised as a whole.
+
+    Its multipliers are those of J(0), J(1) and J(1) of (S81), and the decays of pending spikes that it counts pair by
+    pair. The kernels are untruncated, so that every pair of patches is connected.
+    """
+    narrow, wide = GaussianKernel(0.28), GaussianKernel(0.4)
+    kernel = ((narrow, wide), (GaussianKernel(0.3), GaussianKernel(0.35)))
+    model = sheet_model(
+        Ring(3), size=(3000, 900), probability=((0.02, 20 / 900), (0.02, 20 / 900)), kernel=kernel,
+        refractory="exponential", **BASIC,
+    )  # fmt: skip
+    chosen = Discretisation(closure="joint", dt=0.1, bin_width=10.0)
+    sheet = sheet_of(model)
+    linear, _ = linearise(sheet, chosen)
+    waves, mean, variance = distinct_modes(sheet)
+    assert waves.ravel().tolist() == [0, 1]
+    by_mode = [np.linalg.eigvals(matrix_of(linear, mean[k], variance[k])) for k in (0, 1, 1)]
+
+    whole = blocks(model, refractory="exponential", **BASIC)
+    resolved = with_bins(chosen, whole, kicks_of(whole, 0.0, 1, 0.1))
+    form = scheme(whole, resolved)
+    with jax.enable_x64(True):
+        numbers = jax.tree.map(lambda a: a[..., None], parameters_of(whole, 0.1, resolved.min_support, np.float64))
+        drive = np.asarray(kicks_of(whole, 0.0, 1, 0.1))[0][:, None]
+        state = at_rest(numbers, form)
+        end, back = ravel_pytree(tuple(state[:-1]))
+
+        @jax.jit
+        def once(x):
+            return ravel_pytree(tuple(step(State(*back(x), state[-1]), drive, numbers, form)[0][:-1]))[0]
+
+        end = jax.jit(lambda x: jax.lax.fori_loop(0, 20_000, lambda _, x: once(x), x))(end)
+        np.testing.assert_allclose(once(end), end, atol=1e-9)
+        multipliers = np.linalg.eigvals(np.asarray(jax.jacfwd(once)(end)))
+    left = multipliers[np.abs(multipliers) > 0.9].tolist()
+    for mu in (mu for mu in np.concatenate(by_mode) if np.abs(mu) > 0.9):
+        nearest = int(np.argmin(np.abs(np.array(left) - mu)))
+        assert abs(left.pop(nearest) - mu) < 1e-7
+    decays = np.exp(np.outer([-0.1, -0.2], 1.0 / np.array([3.0, 10.0]))).ravel()
+    assert len(left) == 78
+    assert np.abs(np.array(left)[:, None] - decays).min(axis=1).max() < 1e-12
 
 
 def test_a_mode_that_no_spike_hears_of_is_left_out_though_it_grows():
