@@ -12,7 +12,7 @@ Law:      Kind: pending (half of them), pending with delays (a fifth), exponenti
           above 150 Hz are left out and said to be.
 Run time: about 10 CPU minutes for 64 networks, 8 for `several`.
 Command:  python validation/reduction.py networks several, or chosen and microcircuit (minutes), chain (about 60 CPU
-          minutes), chain_leak (about 6), sizes (about 12)
+          minutes), chain_few (about 10), sizes (about 12)
 """
 
 import time
@@ -272,7 +272,9 @@ def microcircuit(results: Results, small: bool) -> None:
 
 # The chain of a finite network ---------------------------------------------------------------------------------
 
-CHAIN_N, CHAIN_SEEDS, CHAIN_LEAK_SEEDS, CHAIN_DURATION = 4000, 40, 12, 5000.0
+CHAIN_N, CHAIN_SEEDS, CHAIN_DURATION = 4000, 40, 5000.0
+FEW = 400, 20, 2500.0
+"""Neurons, seeds and duration (ms) of `chain_few`."""
 SPARSE_SIZES = {4_000: 60, 40_000: 40, 400_000: 10}
 """Realisations of the sparse network by its number of neurons."""
 SPARSE_DURATION, SPARSE_START = 1500.0, 500.0
@@ -297,22 +299,23 @@ def chain(results: Results, small: bool) -> None:
     _chains(results, list(SETS)[:1] if small else list(SETS), 2 if small else CHAIN_SEEDS, small)
 
 
-def chain_leak(results: Results, small: bool) -> None:
-    """The one of them with leak again, which bursts at rest and then is quiet."""
-    _chains(results, list(SETS)[-1:], 2 if small else CHAIN_LEAK_SEEDS, small)
+def chain_few(results: Results, small: bool) -> None:
+    """The same sets with 400 neurons."""
+    n, seeds, duration = FEW
+    _chains(results, list(SETS)[:1] if small else list(SETS), 2 if small else seeds, small, n, duration)
 
 
-def _chains(results, cases, seeds, small):
-    duration = 300.0 if small else CHAIN_DURATION
+def _chains(results, cases, seeds, small, n=CHAIN_N, duration=CHAIN_DURATION):
+    duration = 300.0 if small else duration
     times = np.arange(round(duration / DT) + 1) * DT
     columns = [c for name, digits in QUANTITIES for c in ((name, digits), (f"{name}, error (%)", "+.2f", ".2f"))]
     table, errors = results.table("chain", "set", "of", *columns), {}
     for name in cases:
         model = ln.SpikingNetwork().replace(**SETS[name])
-        scaled = model.scaled(CHAIN_N)
-        shared = {"n": CHAIN_N, "finite_size": True, "realisations": seeds}
+        scaled = model.scaled(n)
+        shared = {"n": n, "finite_size": True, "realisations": seeds}
         runs = {
-            "network": ln.simulate(model, times, n=CHAIN_N, realisations=seeds, seed=1, dt=DT),
+            "network": ln.simulate(model, times, n=n, realisations=seeds, seed=1, dt=DT),
             "families": ln.solve_limit(model, times, closure="quadrature", seed=2, error=False, **shared),
             "bins": ln.solve_limit(model, times, closure="joint", seed=2, bin_width=4.0, **shared),
         }
@@ -349,7 +352,7 @@ def sizes(results: Results, small: bool) -> None:
             table.add(n, of, orders, *(estimate(*pair) for pair in zip(values.mean(0), se, strict=True)))
 
 
-PARTS = (networks, several, chosen, microcircuit, chain, chain_leak, sizes)
+PARTS = (networks, several, chosen, microcircuit, chain, chain_few, sizes)
 
 if __name__ == "__main__":
     main(PARTS, __doc__)

@@ -288,8 +288,8 @@ def test_its_mean_is_the_limit_and_its_noise_falls_with_the_root_of_n():
 
 
 def test_few_neurons_are_refused():
-    with pytest.raises(InputError, match=r"`n` must give every population at least 1000 neurons .* one has 100"):
-        solve(ln.SpikingNetwork())
+    with pytest.raises(InputError, match=r"`n` must give every population at least 100 neurons .* one has 50"):
+        solve(ln.SpikingNetwork(), n=200)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """`closure="quadrature"` with `finite_size=True`: realisations of the chain on the families.
 
-Its noise is Gaussian, and one spike more or less must not matter: every population has at least `FEWEST` neurons.
-Below that the chain of `closure="joint"`, which has integer numbers of neurons, is nearer to the network, and the
-network itself costs less (docs/quadrature.md has the measurements).
+Its noise is Gaussian, and one spike more or less must not matter: every population has at least `FEWEST` neurons, the
+fewest that were measured (docs/quadrature.md). Below that the network itself costs less, and the chain of
+`closure="joint"` has integer numbers of neurons.
 
 Orders are those that the mean rates need, raised until the damping of the slowest mode stays (`damping`). Orders,
 cells and the estimated error are those of the deterministic reduction over the first `SETTLING` ms.
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
     from largen.systems.spiking.sheet import Sheet
 
-FEWEST = 1000
+FEWEST = 100
 """Neurons of a population at least."""
 SETTLING = 500.0
 """Length (ms) of the deterministic runs that decide orders and cells; the damping is that of its last 200 ms."""
