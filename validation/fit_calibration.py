@@ -184,8 +184,8 @@ def ranked(results: Results, name: str, count: int) -> None:
 
 
 def ranks_rate(results: Results, small: bool) -> None:
-    """Simulation-based calibration of `posterior`: D2 of the rate system, 200 data sets."""
-    ranked(results, "rate D2, 40 x 20000", 3 if small else 200)
+    """Simulation-based calibration of `posterior`: D2 of the rate system, 100 data sets."""
+    ranked(results, "rate D2, 40 x 20000", 3 if small else 100)
 
 
 def ranks_balanced(results: Results, small: bool) -> None:
