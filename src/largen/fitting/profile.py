@@ -129,10 +129,11 @@ class _Path(NamedTuple):
             return min(at, high - _EDGE * (high - own))
         return at
 
-    def on_parabola(self, k: int, at: float) -> np.ndarray:
-        """The parabola's best values of all parameters where k is held at a value, shape (p,)."""
-        point = self.value + self.covariance[:, k] / self.covariance[k, k] * (at - self.value[k])
-        moved = np.where(np.isfinite(point), point, self.value)
+    def along_parabola(self, point: np.ndarray, k: int, at: float) -> np.ndarray:
+        """A point, shape (p,), moved until k has a value, the others with it as the parabola's best values move."""
+        moved = point + self.covariance[:, k] / self.covariance[k, k] * (at - point[k])
+        moved = np.where(np.isfinite(moved), moved, point)
+        moved[k] = at
         return np.array([self.inside(j, v) for j, v in enumerate(moved)])
 
     def excess(self, points: np.ndarray) -> np.ndarray:
@@ -159,7 +160,7 @@ def _wrong(path: _Path, fixed: np.ndarray, wide: float) -> list[int]:
     tried = [k for k in range(len(path.value)) if fixed[k]]
     ends = [(k, path.value[k] + side * wide * path.error[k]) for k in tried for side in (-1, 1)]
     beyond = [abs(path.inside(k, at) - at) > 1e-3 * path.error[k] for k, at in ends]
-    grown = path.excess(np.array([path.on_parabola(k, path.inside(k, at)) for k, at in ends]))
+    grown = path.excess(np.array([path.along_parabola(path.value, k, path.inside(k, at)) for k, at in ends]))
     off = np.abs(grown / wide**2 - 1.0) > OFF
     return [k for j, k in enumerate(tried) if any(off[2 * j : 2 * j + 2]) or any(beyond[2 * j : 2 * j + 2])]
 
@@ -172,7 +173,7 @@ class _End:
         self.unit = wide * path.error[k]
         self.inner, self.outer = (0.0, 0.0), None  # (half-widths away, root of the distance) below and above the level
         self.at = self._reachable(1.0)
-        self.point = path.on_parabola(k, self.value(self.at))
+        self.point = path.value
         self.done: float | None = None
         self.seen: list[tuple[float, float]] = []
 
@@ -183,10 +184,8 @@ class _End:
         return abs(self.value(away) - self.path.value[self.k]) / self.unit
 
     def start(self) -> np.ndarray:
-        """Where to search from, shape (p,): the last best point with this end's parameter moved."""
-        point = self.point.copy()
-        point[self.k] = self.value(self.at)
-        return point
+        """Where to search from, shape (p,): the last best point moved along the parabola."""
+        return self.path.along_parabola(self.point, self.k, self.value(self.at))
 
     def learn(self, excess: float, point: np.ndarray) -> None:
         """Take the distance at the value tried, and choose the next value or end."""
