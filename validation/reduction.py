@@ -273,8 +273,7 @@ def microcircuit(results: Results, small: bool) -> None:
 # The chain of a finite network ---------------------------------------------------------------------------------
 
 CHAIN_N, CHAIN_SEEDS, CHAIN_DURATION = 4000, 40, 5000.0
-FEW = 400, 20, 2500.0
-"""Neurons, seeds and duration (ms) of `chain_few`."""
+FEW, FEW_SEEDS, FEW_DURATION = (400, 100), 12, 2500.0
 SPARSE_SIZES = {4_000: 60, 40_000: 40, 400_000: 10}
 """Realisations of the sparse network by its number of neurons."""
 SPARSE_DURATION, SPARSE_START = 1500.0, 500.0
@@ -300,16 +299,16 @@ def chain(results: Results, small: bool) -> None:
 
 
 def chain_few(results: Results, small: bool) -> None:
-    """The same sets with 400 neurons."""
-    n, seeds, duration = FEW
-    _chains(results, list(SETS)[:1] if small else list(SETS), 2 if small else seeds, small, n, duration)
+    """The same sets with 400 and with 100 neurons."""
+    for n in FEW[:1] if small else FEW:
+        _chains(results, list(SETS)[:1] if small else list(SETS), 2 if small else FEW_SEEDS, small, n, FEW_DURATION)
 
 
 def _chains(results, cases, seeds, small, n=CHAIN_N, duration=CHAIN_DURATION):
-    duration = 300.0 if small else duration
+    duration, called = 300.0 if small else duration, "chain" if n == CHAIN_N else f"chain_{n}"
     times = np.arange(round(duration / DT) + 1) * DT
     columns = [c for name, digits in QUANTITIES for c in ((name, digits), (f"{name}, error (%)", "+.2f", ".2f"))]
-    table, errors = results.table("chain", "set", "of", *columns), {}
+    table, errors = results.table(called, "set", "of", *columns), {}
     for name in cases:
         model = ln.SpikingNetwork().replace(**SETS[name])
         scaled = model.scaled(n)
@@ -327,7 +326,7 @@ def _chains(results, cases, seeds, small, n=CHAIN_N, duration=CHAIN_DURATION):
             relative, error = 100.0 * (mean / truth - 1.0), 100.0 * np.hypot(own, se) / truth
             table.add(name, of, *(c for k in range(3) for c in (mean[k], estimate(relative[k], error[k]))))
             errors.setdefault(of, []).append(np.abs(relative))
-    table = results.table("chain_errors", "of", *((f"{name} (%)", ".2f") for name, _ in QUANTITIES))
+    table = results.table(f"{called}_errors", "of", *((f"{name} (%)", ".2f") for name, _ in QUANTITIES))
     for of, values in errors.items():
         table.add(of, *np.mean(values, axis=0))
 

@@ -283,8 +283,8 @@ def test_fields_that_do_not_belong_together_are_refused(fields, message):
         (lambda m: ln.simulate(m.replace(space=Ring(500)), [0.0, 1.0]), "space.patches"),
         (lambda m: ln.solve_limit(m, [0.0, 1.0], static_spread=True), "static_spread"),
         (
-            lambda m: ln.solve_limit(m.replace(space=Ring(5)), [0.0, 1.0], finite_size=True, closure="quadrature"),
-            "100 neurons in a patch",
+            lambda m: ln.solve_limit(m.replace(space=Ring(20)), [0.0, 1.0], finite_size=True, closure="quadrature"),
+            "25 neurons in a patch",
         ),
         (lambda m: ln.solve_limit(m.replace(space=Ring(500)), [0.0, 1.0], finite_size=True), "space.patches"),
         (lambda m: ln.solve_limit(m, [0.0, 1.0], perturbation=(0.1, 3)), "mode"),

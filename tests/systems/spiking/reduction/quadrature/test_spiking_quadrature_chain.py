@@ -288,8 +288,8 @@ def test_its_mean_is_the_limit_and_its_noise_falls_with_the_root_of_n():
 
 
 def test_few_neurons_are_refused():
-    with pytest.raises(InputError, match=r"`n` must give every population at least 100 neurons .* one has 50"):
-        solve(ln.SpikingNetwork(), n=200)
+    with pytest.raises(InputError, match=r"`n` must give every population at least 25 neurons .* one has 20"):
+        solve(ln.SpikingNetwork(), n=80)
 
 
 @pytest.mark.parametrize(

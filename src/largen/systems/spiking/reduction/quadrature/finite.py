@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from largen.systems.spiking.model import SpikingNetwork
     from largen.systems.spiking.sheet import Sheet
 
-FEWEST = 100
+FEWEST = 25
 """Neurons of a population at least."""
 SETTLING = 500.0
 """Length (ms) of the deterministic runs that decide orders and cells; the damping is that of its last 200 ms."""
