@@ -12,7 +12,7 @@ import xarray as xr
 
 import largen as ln
 from largen.checks import InputError
-from largen.explorer.beginnings import first_limits, first_portrait, kept_limits, limit_key
+from largen.explorer.beginnings import Beginning, prepare, shows_portrait
 from largen.explorer.copying import text_of
 from largen.explorer.jobs import Failure, Jobs
 from largen.explorer.page import Page
@@ -249,24 +249,29 @@ def test_an_exported_page_names_the_run_of_its_verdict():
     assert "&quot;networks&quot;: 8" in page.sharing.html().getvalue().decode()
 
 
-def test_the_first_limits_are_kept_for_the_next_start_and_only_for_the_same_model(tmp_path):
+def test_the_first_limit_is_kept_for_the_next_start_and_only_for_the_same_model(tmp_path):
     store, model = Store(tmp_path), ln.RateNetwork()
-    assert kept_limits({"rate": model}, store) is None
-    found = known_limit("correlated")
-    store.put(limit_key(model), found)
-    kept = kept_limits({"rate": model}, store)
-    xr.testing.assert_identical(kept["rate"], found)
-    assert kept_limits({"rate": model.replace(gamma=0.25)}, store) is None
-    assert kept_limits({"rate": model, "other": ln.RateNetwork(gamma=0.5)}, store) is None
+    assert Beginning("rate", store, model).limit is None
+    found = prepare("rate", store, model)
+    xr.testing.assert_equal(found, known_limit("correlated"))
+    xr.testing.assert_identical(Beginning("rate", Store(tmp_path), model).limit, found)
+    assert Beginning("rate", store, model.replace(gamma=0.25)).limit is None
+    assert not shows_portrait(model, found)
 
 
-def test_a_model_without_a_limit_has_a_page_beside_those_of_the_others():
-    models = {"balanced": read_model("saddle"), "rate": ln.RateNetwork()}
-    found = first_limits(models)
-    assert found["balanced"] is None
-    xr.testing.assert_equal(found["rate"], known_limit("correlated"))
-    assert first_portrait(models, found) is None
-    page = Page("saddle", models["balanced"], Jobs(running=0))
+def test_a_beginning_is_the_systems_own_example_unless_a_model_is_given(tmp_path):
+    store = Store(tmp_path)
+    own, given = Beginning("rate", store), Beginning("rate", store, ln.RateNetwork(gamma=0.25), "mine")
+    assert (own.name, given.name) == ("correlated", "mine")
+    assert own.model == read_model("correlated")
+    assert given.model.gamma == 0.25
+
+
+def test_a_model_without_a_limit_has_a_page_beside_those_of_the_others(tmp_path):
+    model = read_model("saddle")
+    assert prepare("balanced", Store(tmp_path), model) is None
+    assert not any(tmp_path.iterdir())
+    page = Page("saddle", model, Jobs(running=0))
     assert page.status.object.startswith("No limit here.")
     page.recording_file.take({"away": True})
     assert page.stage.box.objects

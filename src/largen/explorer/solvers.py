@@ -94,6 +94,9 @@ class Here:
     def forget(self, *owners: Any) -> None:
         """Nothing waits here."""
 
+    def warm(self, questions: Sequence[tuple[Any, ...]]) -> None:
+        """Nothing is compiled ahead here."""
+
     def rest(self) -> None:
         """Nothing runs here."""
 
@@ -165,28 +168,10 @@ class Solvers:
 
     def __init__(self, count: int = 2, patience: float = PATIENCE):
         self.patience, self.count = patience, count
-        self._workers = [_Worker() for _ in range(count)]
+        self._workers: list[_Worker] = []  # started when they are woken, or asked
         self._warm: list[tuple[Any, ...]] = []
         self._waiting: dict[Any, tuple[Any, ...]] = {}
         self._loop: Any = None
-
-    def prepare(self, function: Callable[..., Any], args: Sequence[Any]) -> Any:
-        """Have every process answer one question, so that it has compiled what it takes; return the answer.
-
-        Raises:
-            InputError: There is no answer.
-        """
-        for worker in self._workers:
-            worker.questions.send((function, args))
-        found = []
-        for worker in self._workers:
-            try:
-                found.append(_next_answer(worker))
-            except EOFError:
-                raise InputError("A process that solves limits ended at once: is there memory enough?") from None
-        if found[0].message:
-            raise InputError(found[0].message)
-        return found[0].content
 
     def warm(self, questions: Sequence[tuple[Any, ...]]) -> None:
         """Have every process answer questions while nobody asks it anything, for what they compile."""
@@ -203,7 +188,7 @@ class Solvers:
             self._workers.remove(worker)
 
     def wake(self) -> None:
-        """Start the processes that rest, and have them compile what they had."""
+        """Start the processes that rest, or were never asked, and have them compile what `warm` was told."""
         while len(self._workers) < self.count:
             worker = _Worker()
             worker.warm = list(self._warm)
@@ -225,6 +210,8 @@ class Solvers:
     def ask(self, owner: Any, function: Callable[..., Any], args: Sequence[Any], take: Callable[[Answer], Any]) -> None:
         """Queue a question in the place of any that its owner has waiting; `take` is called with the answer."""
         self._waiting[owner] = ((function, tuple(args)), take)
+        if not self._workers:
+            self.wake()
         self._advance()
 
     def forget(self, *owners: Any) -> None:
@@ -290,12 +277,6 @@ class Solvers:
         self._workers[self._workers.index(worker)] = fresh
         self._listen(fresh)
         self._deliver(worker, Answer(None, message))
-
-
-def _next_answer(worker: _Worker) -> Answer:
-    while (found := worker.answers.recv()) == COMPILING:
-        pass
-    return found
 
 
 def _nobody(found: Answer) -> None:
