@@ -1,6 +1,7 @@
 """The curve between two neighbouring points, on which zeros of test functions are located."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
