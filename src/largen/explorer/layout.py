@@ -17,7 +17,14 @@ def roots_of(page: "Page") -> dict[str, Any]:
     runner = page.runner
     buttons = pn.FlexBox(runner.run, runner.stop_run, runner.decide)
     run = pn.Column(
-        page.boxes, buttons, runner.progress, page.status, runner.verdict, page.beside.pane, sizing_mode=WIDE
+        page.boxes,
+        buttons,
+        runner.progress,
+        page.status,
+        page.wave.button,
+        runner.verdict,
+        page.beside.pane,
+        sizing_mode=WIDE,
     )
     files = pn.Card(
         *page.sharing.layout(),

@@ -95,7 +95,7 @@ class Runner:
             assert page.limit is not None  # the page has the limit of this state
             task = Network(
                 state.model, time_grid(0.0, run.duration, opening.step), run.n, run.networks, run.seed, asked,
-                page.limit, page.options, opening.network_options, page.store,
+                page.limit, page.options, page.network_options, page.store,
             )  # fmt: skip
             self.job = page.jobs.submit(task, page.later(self.poll))
         except (InputError, LimitError) as error:
