@@ -296,6 +296,34 @@ def test_a_process_compiles_only_while_nobody_asks():
     assert given[2:] == [Answer(2, ""), ("second", ())] or given[2:] == [("second", ()), Answer(2, "")]
 
 
+def test_while_one_process_compiles_another_is_free_to_answer():
+    solvers, given = Solvers.__new__(Solvers), []
+
+    def worker(name):
+        made = SimpleNamespace(take=None, warm=[], owner=None)
+
+        def give(owner, question, take):
+            given.append((name, question[0]))
+            made.take = take
+
+        made.give = give
+        return made
+
+    first, second = solvers._workers = [worker("one"), worker("two")]
+    solvers._waiting = {}
+    solvers.warm([("compile", ()), ("more", ())])
+    assert given == [("one", "compile")]
+    solvers.ask("me", len, ("ab",), given.append)
+    assert given[1:] == [("two", len)]
+    solvers._deliver(first, Answer(None, ""))
+    assert given[2:] == []  # the reader's question is on its way
+    solvers._deliver(second, Answer(2, ""))
+    solvers._deliver(first, Answer(None, ""))
+    assert [one for one in given if one[0] in ("one", "two") and one[1] != len] == [
+        ("one", "compile"), ("one", "more"), ("two", "compile"),
+    ]  # fmt: skip
+
+
 def test_a_form_says_which_change_it_has_heard_after_its_consequences_are_there():
     page = bare_page()
     order = []

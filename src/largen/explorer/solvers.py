@@ -174,7 +174,7 @@ class Solvers:
         self._loop: Any = None
 
     def warm(self, questions: Sequence[tuple[Any, ...]]) -> None:
-        """Have every process answer questions while nobody asks it anything, for what they compile."""
+        """Have the processes answer questions, one at a time, while nobody asks anything, for what they compile."""
         self._warm = list(questions)
         for worker in self._workers:
             worker.warm = list(questions)
@@ -236,8 +236,13 @@ class Solvers:
             if worker.take is None and self._waiting:
                 owner = next(iter(self._waiting))
                 worker.give(owner, *self._waiting.pop(owner))
-            elif worker.take is None and worker.warm:
+            elif worker.take is None and worker.warm and self._another_is_free(worker):
                 worker.give(None, worker.warm.pop(0), _nobody)
+
+    def _another_is_free(self, worker: _Worker) -> bool:
+        """Whether somebody else would answer while a process compiles: on a fresh machine that takes half a minute."""
+        others = [one for one in self._workers if one is not worker]
+        return not others or any(one.take is None for one in others)
 
     def _listen(self, worker: _Worker) -> None:
         self._loop.add_handler(worker.answers.fileno(), lambda *_: self._collect(worker), self._loop.READ)
