@@ -99,8 +99,9 @@ class Server:
         own = [pid for pid in parents if pid == self.process.pid or parents[pid] == self.process.pid]
         total = 0
         for pid in own:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+            with contextlib.suppress(ProcessLookupError):  # one that ends just now weighs nothing
+                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+                total += next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
         return total / 1024
 
 
