@@ -19,7 +19,7 @@ from largen.explorer.page import Page
 from largen.explorer.picture import picture_of
 from largen.explorer.runner import Finished
 from largen.explorer.settings import opening_of, run_of
-from largen.explorer.solvers import Answer, Solvers, answer, limit_of
+from largen.explorer.solvers import Answer, Here, Solvers, answer, limit_of
 from largen.explorer.store import Store
 from largen.io.model_files import model_text, read_model, time_grid
 
@@ -336,3 +336,21 @@ def test_a_form_says_which_change_it_has_heard_after_its_consequences_are_there(
         assert page.form.heard == 3
     page.form._handle_msg({"name": "gamma", "text": "x", "serial": 4})
     assert (order[-2][0], order[-1]) == ("errors", ("heard", 4))
+
+
+class Later(Here):
+    """Answers when it is told to."""
+
+    def ask(self, owner, function, args, take):
+        self.late = lambda: take(Answer(known_limit("correlated")))
+
+
+def test_what_is_wrong_with_a_link_is_said_also_where_the_limit_comes_later():
+    solver = Later()
+    page = Page("correlated", read_model("correlated"), Jobs(running=0), solver=solver, query={"gamma": "x"})
+    assert page.status.object.startswith("Link not used.")
+    solver.late()
+    assert page.has_limit
+    assert page.status.object.startswith("Link not used.")
+    page.show(page.state._replace(run=page.state.run._replace(networks=3)))
+    assert page.status.object.startswith("Limit:")

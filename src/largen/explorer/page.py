@@ -79,6 +79,8 @@ class Page:
         self.errors: dict[str, str] = {}
         self.pinned: Finished | None = None
         self._asked: State | None = None
+        self._opened: tuple[State | None, str] = (None, "")
+        """The state with which the page opened, and what is wrong with its link."""
         self._again = False
         said = self._read(query or {})
         self.steps = Steps(self)
@@ -100,6 +102,7 @@ class Page:
             moved = not said and any(key not in OTHERS for key in query)
             said = self.telling.begin(query["story"], query.get("step", "1"), moved) or said
         if said:
+            self._opened = (self.state, said)
             self.status.object = said
 
     def _read(self, query: Mapping[str, str]) -> str:
@@ -115,7 +118,9 @@ class Page:
     def _make_controls(self) -> None:
         self.base = self.state.model
         self.form = Form(self.take, groups=groups_of(self.base), prefix="model", sizing_mode="stretch_width")
-        self.boxes = Form(self.take, groups=run_groups(self.base), prefix="run", sizing_mode="stretch_width")
+        self.boxes = Form(
+            self.take, groups=run_groups(self.base), prefix="run", sizing_mode="stretch_width", min_height=62
+        )
         self.picture = Picture(self.pick, sizing_mode="stretch_width")
         self.equation = pn.pane.LaTeX("", renderer="katex", sizing_mode="stretch_width")
         self.equations = pn.Card(
@@ -369,7 +374,9 @@ class Page:
         assert self.limit is not None
         words = f"Limit: {self.limit.attrs['status']}"
         words += f"; solved in {1e3 * self._seconds:.0f} ms." if self._seconds else "."
-        self.status.object, self.refused = f"{words} {self._notes}".strip(), ""
+        state, said = self._opened  # of a link that is not used the reader hears also where the limit comes later
+        self.status.object = said if state is self.state else f"{words} {self._notes}".strip()
+        self.refused = ""
         self.stage.fade(False)
         self.wave.offer()
 
