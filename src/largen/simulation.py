@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-import largen.numerics.compiled  # noqa: F401 (as in `systems.spiking.model`)
+import largen.numerics.compiled  # noqa: F401 (loaded with largen, not by the first kernel)
 from largen.checks import InputError, LimitError, flag, increasing_times, integer, names, one_of, real, seed_number
 from largen.datasets import label
 from largen.numerics.streams import stream

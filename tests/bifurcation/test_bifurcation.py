@@ -13,7 +13,7 @@ import largen as ln
 from largen import analysis, plot
 from largen.analysis import Flow, Map
 from largen.commands.main import main
-from largen.numerics.continuation import SpecialKind
+from largen.numerics.continuation.kinds import SpecialKind
 from largen.numerics.lyapunov import runge_kutta
 
 PITCHFORK = Flow(lambda x, q: q["mu"] * x - x**3, [0.0], {"mu": -1.0})

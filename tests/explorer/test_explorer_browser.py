@@ -73,6 +73,7 @@ class Server:
         environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
         self.store = cache / "largen" / "explorer"
         self.terminal = cache / "terminal"
+        cache.mkdir(exist_ok=True)
         with self.terminal.open("w") as terminal:
             self.process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=terminal, text=True, env=environment

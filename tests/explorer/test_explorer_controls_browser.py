@@ -6,6 +6,7 @@ import urllib.parse
 import numpy as np
 import pytest
 from page_layout import wrong_layout
+from playwright.sync_api import expect
 from test_explorer_browser import (  # noqa: F401
     DRAWN,
     PATIENCE,
@@ -145,7 +146,7 @@ def test_every_download_is_a_file_and_every_copy_is_in_the_clipboard(page, tmp_p
         page.get_by_role("button", name="Copy", exact=True).click()
         page.wait_for_function("async words => (await navigator.clipboard.readText()).includes(words)", arg=words)
         page.get_by_text("Copied.").wait_for()
-        assert words in page.get_by_label("Text to copy").input_value()
+        expect(page.get_by_label("Text to copy")).to_have_value(re.compile(re.escape(words)))
 
 
 @pytest.mark.long

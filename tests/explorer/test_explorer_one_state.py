@@ -12,14 +12,14 @@ import xarray as xr
 
 import largen as ln
 from largen.checks import InputError
-from largen.explorer.beginnings import first_limits, first_portrait, kept_limits, limit_key
+from largen.explorer.beginnings import Beginning, prepare, shows_portrait
 from largen.explorer.copying import text_of
 from largen.explorer.jobs import Failure, Jobs
 from largen.explorer.page import Page
 from largen.explorer.picture import picture_of
 from largen.explorer.runner import Finished
 from largen.explorer.settings import opening_of, run_of
-from largen.explorer.solvers import Answer, Solvers, answer, limit_of
+from largen.explorer.solvers import Answer, Here, Solvers, answer, limit_of
 from largen.explorer.store import Store
 from largen.io.model_files import model_text, read_model, time_grid
 
@@ -249,24 +249,29 @@ def test_an_exported_page_names_the_run_of_its_verdict():
     assert "&quot;networks&quot;: 8" in page.sharing.html().getvalue().decode()
 
 
-def test_the_first_limits_are_kept_for_the_next_start_and_only_for_the_same_model(tmp_path):
+def test_the_first_limit_is_kept_for_the_next_start_and_only_for_the_same_model(tmp_path):
     store, model = Store(tmp_path), ln.RateNetwork()
-    assert kept_limits({"rate": model}, store) is None
-    found = known_limit("correlated")
-    store.put(limit_key(model), found)
-    kept = kept_limits({"rate": model}, store)
-    xr.testing.assert_identical(kept["rate"], found)
-    assert kept_limits({"rate": model.replace(gamma=0.25)}, store) is None
-    assert kept_limits({"rate": model, "other": ln.RateNetwork(gamma=0.5)}, store) is None
+    assert Beginning("rate", store, model).limit is None
+    found = prepare("rate", store, model)
+    xr.testing.assert_equal(found, known_limit("correlated"))
+    xr.testing.assert_identical(Beginning("rate", Store(tmp_path), model).limit, found)
+    assert Beginning("rate", store, model.replace(gamma=0.25)).limit is None
+    assert not shows_portrait(model, found)
 
 
-def test_a_model_without_a_limit_has_a_page_beside_those_of_the_others():
-    models = {"balanced": read_model("saddle"), "rate": ln.RateNetwork()}
-    found = first_limits(models)
-    assert found["balanced"] is None
-    xr.testing.assert_equal(found["rate"], known_limit("correlated"))
-    assert first_portrait(models, found) is None
-    page = Page("saddle", models["balanced"], Jobs(running=0))
+def test_a_beginning_is_the_systems_own_example_unless_a_model_is_given(tmp_path):
+    store = Store(tmp_path)
+    own, given = Beginning("rate", store), Beginning("rate", store, ln.RateNetwork(gamma=0.25), "mine")
+    assert (own.name, given.name) == ("correlated", "mine")
+    assert own.model == read_model("correlated")
+    assert given.model.gamma == 0.25
+
+
+def test_a_model_without_a_limit_has_a_page_beside_those_of_the_others(tmp_path):
+    model = read_model("saddle")
+    assert prepare("balanced", Store(tmp_path), model) is None
+    assert not any(tmp_path.iterdir())
+    page = Page("saddle", model, Jobs(running=0))
     assert page.status.object.startswith("No limit here.")
     page.recording_file.take({"away": True})
     assert page.stage.box.objects
@@ -291,6 +296,34 @@ def test_a_process_compiles_only_while_nobody_asks():
     assert given[2:] == [Answer(2, ""), ("second", ())] or given[2:] == [("second", ()), Answer(2, "")]
 
 
+def test_while_one_process_compiles_another_is_free_to_answer():
+    solvers, given = Solvers.__new__(Solvers), []
+
+    def worker(name):
+        made = SimpleNamespace(take=None, warm=[], owner=None)
+
+        def give(owner, question, take):
+            given.append((name, question[0]))
+            made.take = take
+
+        made.give = give
+        return made
+
+    first, second = solvers._workers = [worker("one"), worker("two")]
+    solvers._waiting = {}
+    solvers.warm([("compile", ()), ("more", ())])
+    assert given == [("one", "compile")]
+    solvers.ask("me", len, ("ab",), given.append)
+    assert given[1:] == [("two", len)]
+    solvers._deliver(first, Answer(None, ""))
+    assert given[2:] == []  # the reader's question is on its way
+    solvers._deliver(second, Answer(2, ""))
+    solvers._deliver(first, Answer(None, ""))
+    assert [one for one in given if one[0] in ("one", "two") and one[1] != len] == [
+        ("one", "compile"), ("one", "more"), ("two", "compile"),
+    ]  # fmt: skip
+
+
 def test_a_form_says_which_change_it_has_heard_after_its_consequences_are_there():
     page = bare_page()
     order = []
@@ -303,3 +336,21 @@ def test_a_form_says_which_change_it_has_heard_after_its_consequences_are_there(
         assert page.form.heard == 3
     page.form._handle_msg({"name": "gamma", "text": "x", "serial": 4})
     assert (order[-2][0], order[-1]) == ("errors", ("heard", 4))
+
+
+class Later(Here):
+    """Answers when it is told to."""
+
+    def ask(self, owner, function, args, take):
+        self.late = lambda: take(Answer(known_limit("correlated")))
+
+
+def test_what_is_wrong_with_a_link_is_said_also_where_the_limit_comes_later():
+    solver = Later()
+    page = Page("correlated", read_model("correlated"), Jobs(running=0), solver=solver, query={"gamma": "x"})
+    assert page.status.object.startswith("Link not used.")
+    solver.late()
+    assert page.has_limit
+    assert page.status.object.startswith("Link not used.")
+    page.show(page.state._replace(run=page.state.run._replace(networks=3)))
+    assert page.status.object.startswith("Limit:")

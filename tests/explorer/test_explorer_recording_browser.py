@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from test_explorer_browser import PATIENCE, TOO_WIDE, Server, axe_of, browser, drawn  # noqa: F401
 
+import largen as ln
+
 SIZES = ["--sizes", "e=30", "--sizes", "i=10", "--t-start", "0", "--t-stop", "1500", "--stretch", "500"]
 
 
@@ -54,6 +56,38 @@ def test_a_recording_stands_beside_the_limit_and_eigenvalues_are_drawn(server, b
     assert axe_of(page) == []
     page.close()
     assert complaints == []
+
+
+@pytest.mark.long
+def test_latent_variables_are_those_of_the_limit_and_of_every_network(tmp_path, browser):  # noqa: F811
+    low_rank = ln.LowRank(((1.2,),), ((1.0,),), (((0.3, 0.2), (0.2, 0.3)),))
+    model = ln.RatePopulations.rank_one().replace(weight_variance=((0.25,),), low_rank=low_rank)
+    path = ln.write_model(model, tmp_path / "latent.yaml")
+    made = Server(tmp_path / "cache", str(path))
+    try:
+        complaints = []
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(PATIENCE)
+        page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+        page.goto(f"{made.url}rate_populations?n=200&networks=3")
+        page.get_by_role("button", name="Latent").click()
+        x, y = drawn(page, "curves latent variable limitrank 0")
+        limit = ln.solve_limit(model, x, lags=0, rtol=1e-5)
+        np.testing.assert_allclose(y, limit["latent"].sel(rank=0), rtol=1e-9, atol=1e-12)
+        page.get_by_role("button", name="Run the network").click()
+        lines = """name => { const m = Bokeh.documents.map(d => d.get_model_by_name(name)).find(m => m);
+                     return m.data.ys.map(y => Array.from(y)); }"""
+        name = "curves latent variable networkrank 0"
+        page.wait_for_function(f"name => ({lines})(name).length === 3", arg=name)
+        network = ln.simulate(model, x, n=200, realisations=3, seed=1)
+        np.testing.assert_allclose(page.evaluate(lines, name), network["latent"].sel(rank=0), rtol=1e-9, atol=1e-12)
+        assert axe_of(page) == []
+        page.close()
+        assert complaints == []
+    finally:
+        made.process.kill()
+        made.process.wait()
+        made.process.stdout.close()
 
 
 @pytest.mark.long

@@ -16,9 +16,10 @@ from tornado.websocket import websocket_connect
 
 import largen as ln
 from largen.explorer import server as explorer_server
+from largen.explorer.beginnings import Beginning
 from largen.explorer.jobs import Jobs
 from largen.explorer.page import Page
-from largen.explorer.server import Served, _maker, made_server
+from largen.explorer.server import Served, made_server
 from largen.explorer.solvers import Here, Solvers
 from largen.explorer.store import Store
 from largen.io.model_files import read_model
@@ -54,13 +55,19 @@ pytestmark = pytest.mark.filterwarnings("ignore:There is no current event loop:D
 def served(tmp_path, monkeypatch):
     monkeypatch.setattr(explorer_server, "CLOSED", 50)
     model = read_model("correlated")
-    shared = Served(Jobs(), Here(), Store(tmp_path), {"rate": ln.solve_limit(model, np.arange(21.0), lags=5)}, ())
-    server, looks = made_server({"/": _maker("correlated", model, shared)}, shared, 0, "127.0.0.1")
+    store, limit = Store(tmp_path), ln.solve_limit(model, np.arange(21.0), lags=5)
+    beginning = Beginning("rate", store, model, "correlated", limit)
+    shared = Served(Jobs(), Here(), store, {"rate": beginning})
+    server, looks = made_server({"/": beginning}, shared, 0, "127.0.0.1")
     server.start()
     yield SimpleNamespace(server=server, loop=server.io_loop, port=server.port)
     looks.stop()
     server.stop()
     server.unlisten()
+
+
+def pages():
+    return [one for one in gc.get_objects() if type(one) is Page]
 
 
 def visits(served, count, kept=None):
@@ -69,10 +76,12 @@ def visits(served, count, kept=None):
     async def go():
         before = len(served.server.get_sessions())
         for _ in range(count):
+            there = pages()
             socket = await opened(served.port)
             assert len(served.server.get_sessions()) > before
             if kept is not None:
-                kept.append(next(one for one in gc.get_objects() if type(one) is Page))
+                kept.extend(page for page in pages() if not any(page is one for one in there))
+            del there
             socket.close()
         for _ in range(100):
             await asyncio.sleep(0.1)
@@ -128,11 +137,36 @@ def test_the_solving_processes_rest_while_nobody_is_here_and_wake_with_the_next_
     assert solver.told == ["rest", "wake"]
 
 
+def test_the_solving_processes_start_once_a_page_has_been_drawn_with_what_that_page_asks(tmp_path, monkeypatch):
+    monkeypatch.setattr(explorer_server, "DRAWN", 0.05)
+    told = []
+    solver = SimpleNamespace(warm=lambda questions: told.append([args[0] for _, args in questions]), wake=lambda: None)
+    context = SimpleNamespace(request=SimpleNamespace(path="/rate"))
+    tab = SimpleNamespace(
+        id="one", connection_count=0, milliseconds_since_last_unsubscribe=1.0,
+        document=SimpleNamespace(session_context=context),
+    )  # fmt: skip
+    store = Store(tmp_path)
+    shared = SimpleNamespace(
+        jobs=Jobs(), solver=solver, beginnings={name: Beginning(name, store) for name in ("spiking", "rate")}
+    )
+    looks = explorer_server._Looks(SimpleNamespace(get_sessions=lambda: [tab]), shared)
+    for count in (0, 1):
+        tab.connection_count = count
+        looks.look()
+        time.sleep(0.06)
+        assert told == []
+    looks.look()
+    looks.look()
+    assert told == [["rate", "spiking"]]
+
+
 @pytest.mark.long
 def test_a_process_that_rests_is_gone_and_another_answers_after_it_wakes():
     solvers, loop = Solvers(count=1), IOLoop()
     try:
         solvers.attach(loop)
+        solvers.wake()
         first = solvers._workers[0].process
         solvers.rest()
         first.join(20)

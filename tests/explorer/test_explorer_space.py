@@ -3,15 +3,23 @@
 import xml.etree.ElementTree as ET
 
 import numpy as np
+import pytest
 import xarray as xr
 
 import largen as ln
+from largen.checks import InputError
+from largen.explorer.copying import text_of
 from largen.explorer.examples import gallery, thumbnail_svg, thumbnails
+from largen.explorer.form import run_groups
 from largen.explorer.jobs import Jobs, Network, Realisation
+from largen.explorer.links import read_link, write_link
 from largen.explorer.page import Page
-from largen.explorer.settings import limit_options_of
+from largen.explorer.settings import limit_options_of, run_of
+from largen.explorer.state import same
 from largen.explorer.views import views_of
 from largen.explorer.views_space import ActivityMap
+from largen.explorer.waves import SMALL, perturbation_of
+from largen.io.model_files import read_model
 from largen.system import pictures
 
 
@@ -102,3 +110,84 @@ def test_examples_have_small_pictures_that_hold_nothing_but_their_lines():
     assert [one.get("opacity") for one in ET.fromstring(thumbnail_svg({"map": rows})).iter("rect")] == ["1.00", "1.00"]
     assert "<b>" not in thumbnail_svg({"": '"><b>'})
     assert thumbnail_svg({}) == ""
+
+
+@pytest.fixture(scope="module")
+def ring_page():
+    return Page("ring", read_model("ring"), Jobs(running=0), query={"duration": "20"})
+
+
+def test_a_limit_starts_with_the_wave_that_the_page_asks_for_and_every_text_says_so(ring_page):
+    page = ring_page
+    labels = [row["label"] for row in page.boxes.groups[0]["rows"]]
+    assert labels[-2:] == ["Perturbation", "Its mode"]
+    assert page.state.run[-2:] == (0.0, "1")
+    assert float(page.limit["patch_rate"].std("patch").max()) < 1e-12
+    assert "perturbation" not in text_of("Python", page.state, page.opening, "ring")
+    page.set_values({"perturbation": 0.1, "perturbation_mode": " 2 "})
+    assert page.limit.attrs["perturbation"] == 0.1
+    rates = page.limit["patch_rate"].sum("time").isel(population=0).values
+    np.testing.assert_allclose(rates[:12], rates[12:], rtol=1e-6)
+    assert np.ptp(rates) > 1e-4 * rates.mean()
+    opening = page.opening._replace(options=page.options, network_options=page.network_options)
+    for kind, words in (
+        ("Python", "perturbation=(0.1, 2)"), ("Command line", "--option 'perturbation=[0.1, 2]'"),
+        ("YAML", "# with --option perturbation=[0.1, 2]"),
+    ):  # fmt: skip
+        assert words in text_of(kind, page.state, opening, "ring"), kind
+    assert "perturbation" not in page.network_options  # networks of spikes start by themselves
+    link = write_link(page.state, page.own, page.example)
+    assert {name: link[name] for name in ("perturbation", "perturbation_mode")} == {
+        "perturbation": "0.1", "perturbation_mode": "2",
+    }  # fmt: skip
+    assert same(read_link(link, page.own, page.example), page.state)
+    page.set_values({"perturbation": 0.0})
+    assert float(page.limit["patch_rate"].std("patch").max()) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("perturbation", "1", "below 1"),
+        ("perturbation", "x", "must be a number"),
+        ("perturbation", "nan", "finite"),
+        ("perturbation_mode", "2, 0", "an integer, such as 2"),
+        ("perturbation_mode", "x", "an integer, such as 2"),
+        ("perturbation_mode", "13", "at most half of the 24 patches"),
+    ],
+)
+def test_a_wave_that_the_patches_cannot_hold_is_said_beside_its_box(ring_page, name, text, words):
+    before = ring_page.state
+    ring_page.take({"name": name, "text": text})
+    assert words in ring_page.boxes.errors[name]
+    assert ring_page.state is before
+    ring_page.show(before)
+
+
+def test_a_wave_that_would_grow_is_started_by_a_button(ring_page):
+    page = ring_page
+    page.show(page.state)
+    assert not page.wave.button.visible
+    page.limit = page.limit.assign_attrs(growing_mode=np.array([2]))
+    page.show(page.state)
+    assert page.wave.button.visible
+    page.wave.start()
+    assert page.state.run[-2:] == (SMALL, "2")
+    assert page.limit.attrs["perturbation"] == SMALL
+    assert not page.wave.button.visible
+
+
+def test_a_model_without_space_refuses_a_wave_and_has_no_box_for_one():
+    model = read_model("gamma")
+    assert len(run_groups(model)[0]["rows"]) == 4
+    with pytest.raises(InputError, match="`perturbation` must be 0 for a model without `space`"):
+        read_link({"perturbation": "0.1"}, model, read_model)
+
+
+def test_networks_of_a_system_that_takes_a_wave_start_with_it_too():
+    model = ln.BalancedNetwork(space=ln.Ring(4), kernel=ln.GaussianKernel(0.2, cutoff=2))
+    run = run_of(model)._replace(perturbation=0.01)
+    assert perturbation_of(model, run, "network") == perturbation_of(model, run) == {"perturbation": (0.01, 1)}
+    torus = model.replace(space=ln.Torus((4, 3), length=(2.0, 1.0)))
+    assert run_of(torus).perturbation_mode == "1, 0"
+    assert perturbation_of(torus, run_of(torus)._replace(perturbation=0.01)) == {"perturbation": (0.01, (1, 0))}

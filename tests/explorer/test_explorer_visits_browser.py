@@ -171,3 +171,47 @@ def test_a_model_without_a_limit_opens_a_page_that_says_so(browser, tmp_path):  
         made.process.kill()
         made.process.wait()
         made.process.stdout.close()
+
+
+SHIFTS = """window.shifts = 0;
+new PerformanceObserver(list => { for (const one of list.getEntries()) window.shifts += one.value; })
+  .observe({type: "layout-shift", buffered: true});"""
+FIRST = """() => { const svg = document.getElementById("first-picture").shadowRoot.querySelector("svg");
+  const {x, y, width, height} = svg.getBoundingClientRect(); return [svg.outerHTML, [x, y, width, height]]; }"""
+LIVE = """() => { let found = null;
+  const walk = root => { for (const e of root.querySelectorAll("*")) {
+    if (e.matches(".picture > svg")) found = e;
+    if (e.shadowRoot) walk(e.shadowRoot); } };
+  walk(document);
+  const {x, y, width, height} = found.getBoundingClientRect(); return [found.outerHTML, [x, y, width, height]]; }"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_picture_of_the_address_is_there_before_any_script_and_stays_where_it_is(server, browser, width):  # noqa: F811
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    context.add_init_script(SHIFTS)
+    held = []
+    context.route("**/*.js*", lambda route: route.continue_() if held is None else held.append(route))
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{server.url}spiking?strength[e,i]=1.5&n=800", wait_until="commit")
+    page.wait_for_function("() => document.querySelector('#first-picture')?.shadowRoot?.querySelector('svg circle')")
+    page.wait_for_function("() => document.getElementById('figures')")
+    assert page.evaluate("() => window.Bokeh") is None
+    picture, place = page.evaluate(FIRST)
+    assert ">600<" in picture  # 800 neurons, three quarters of them excitatory
+    waiting, held = held, None
+    for route in waiting:
+        route.continue_()
+    page.wait_for_function("() => !document.getElementById('first-picture')")
+    page.get_by_text("Limit:").wait_for()
+    live, there = page.evaluate(LIVE)
+    for name in re.findall(r'data-pick="([^"]+)"', picture):
+        assert f'data-pick="{name}"' in live
+    assert live.count("<path") == picture.count("<path")
+    assert re.findall(r">(\d+)<", live) == re.findall(r">(\d+)<", picture)
+    np.testing.assert_allclose(there, place, atol=1.0)
+    page.wait_for_timeout(1000)
+    assert page.evaluate("() => window.shifts") < 0.15
+    context.close()

@@ -5,19 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from largen.numerics.continuation import (
-    Ending,
-    Equations,
-    NotConverged,
-    Point,
-    SpecialKind,
-    Start,
-    Steps,
-    Stop,
-    linear,
-    trace,
-)
+from largen.numerics.continuation import linear
+from largen.numerics.continuation.branch import Steps, trace
+from largen.numerics.continuation.corrector import NotConverged
 from largen.numerics.continuation.floquet import without_trivial
+from largen.numerics.continuation.kinds import Ending, SpecialKind, Stop
+from largen.numerics.continuation.problem import Equations, Point, Start
 from largen.numerics.continuation.stationary import Stationary, default_scale, newton
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import scipy.linalg
 
 from largen.checks import InputError, LimitError
-from largen.numerics.continuation import BranchKind, Equations, Point, SpecialKind, Start, collocation, shooting
-from largen.numerics.continuation.kinds import FLOW, MAP, STEP
+from largen.numerics.continuation import collocation, shooting
+from largen.numerics.continuation.kinds import FLOW, MAP, STEP, BranchKind, SpecialKind
+from largen.numerics.continuation.problem import Equations, Point, Start
 from largen.numerics.continuation.stationary import Stationary, newton
 from largen.numerics.continuation.switching import crossing_direction
 from largen.system import Dynamics, Form

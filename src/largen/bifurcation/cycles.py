@@ -23,7 +23,9 @@ from largen.bifurcation.refinement import (
     widths,
 )
 from largen.checks import LimitError, real, require
-from largen.numerics.continuation import NotConverged, Point, collocation, correct, point_at, shooting
+from largen.numerics.continuation import collocation, shooting
+from largen.numerics.continuation.corrector import NotConverged, correct
+from largen.numerics.continuation.problem import Point, point_at
 from largen.system import Dynamics, Form
 
 WINDOWS = (1.0, 4.0, 16.0, 64.0)

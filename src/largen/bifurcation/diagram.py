@@ -15,7 +15,10 @@ from largen.bifurcation.diagram_dataset import Found, Row, label, plain, with_sh
 from largen.bifurcation.equations import Followable, require_followable
 from largen.bifurcation.observables import observe
 from largen.checks import InputError, LimitError, integer, real, require
-from largen.numerics.continuation import Ending, NotConverged, Point, SpecialKind, Start, Steps, Stop, trace
+from largen.numerics.continuation.branch import Steps, trace
+from largen.numerics.continuation.corrector import NotConverged
+from largen.numerics.continuation.kinds import Ending, SpecialKind, Stop
+from largen.numerics.continuation.problem import Point, Start
 from largen.runtime.progress import showing
 from largen.system import Dynamics
 

@@ -9,7 +9,8 @@ import xarray as xr
 
 from largen.bifurcation.branches import Branch, frequency_of, meaning
 from largen.bifurcation.observables import Observed, common_attrs
-from largen.numerics.continuation import Ending, Point
+from largen.numerics.continuation.kinds import Ending
+from largen.numerics.continuation.problem import Point
 from largen.parameters.plain import to_plain
 from largen.system import AbstractFlowSystem, Dynamics
 

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from largen.numerics.continuation import Point
 from largen.numerics.continuation.collocation import Cycles
+from largen.numerics.continuation.problem import Point
 from largen.numerics.continuation.shooting import Shooting
 from largen.numerics.continuation.stationary import Iterated, Stationary
 from largen.system import AbstractSystem, Dynamics

@@ -17,7 +17,9 @@ import scipy.interpolate
 from largen.bifurcation.branches import equations_of, states
 from largen.checks import LimitError
 from largen.numerics import ode
-from largen.numerics.continuation import NotConverged, Point, collocation, correct, point_at
+from largen.numerics.continuation import collocation
+from largen.numerics.continuation.corrector import NotConverged, correct
+from largen.numerics.continuation.problem import Point, point_at
 from largen.numerics.continuation.stationary import Stationary
 from largen.system import Dynamics
 

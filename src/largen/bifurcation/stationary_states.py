@@ -10,8 +10,7 @@ from largen.bifurcation import branches
 from largen.bifurcation.equations import Followable
 from largen.bifurcation.observables import common_attrs, observe
 from largen.checks import InputError, LimitError, known_keys, require, shown
-from largen.numerics.continuation import Point, point_at
-from largen.numerics.continuation.problem import groups
+from largen.numerics.continuation.problem import Point, groups, point_at
 from largen.statistics.signals import labelled
 from largen.system import AbstractSystem, Dynamics
 from largen.system.values import COMPLETED

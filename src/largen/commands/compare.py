@@ -46,8 +46,8 @@ def compare(
     """Compare a network or a recording with its limit or model, or with another network."""
     from largen.commands.job import tolerances_of
     from largen.commands.recordings import sides
-    from largen.comparison import compare
     from largen.comparison.plain import report_as_plain
+    from largen.comparison.report import compare
     from largen.io.results import load, save
 
     out, output = check_file(out, overwrite), Output(as_json)

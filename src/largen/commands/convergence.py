@@ -83,9 +83,8 @@ def measure_and_keep(
     """
     from largen import plot
     from largen.checks import Stopped
-    from largen.comparison import convergence
     from largen.comparison.plain import convergence_as_plain
-    from largen.comparison.scaling import OtherStudy
+    from largen.comparison.scaling import OtherStudy, convergence
     from largen.io.model_files import write_model
     from largen.io.plain_files import write_json
     from largen.io.results import save

@@ -142,7 +142,7 @@ def _compared(
     output: Output,
 ) -> tuple["xr.Dataset", str]:
     """Compare, and say what could not be compared: a limit may end while the network still approaches it."""
-    from largen.comparison import compare
+    from largen.comparison.report import compare
 
     try:
         return compare(network, limit, finite=finite, **judged), ""

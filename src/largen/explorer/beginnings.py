@@ -1,7 +1,6 @@
 """With what the pages of a server begin: a model of every system, and its limit."""
 
 import functools
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,59 +8,97 @@ import xarray as xr
 
 from largen.checks import InputError, LimitError
 from largen.explorer.settings import limit_options_of, opening_of, run_of
-from largen.explorer.solvers import limit_of
+from largen.explorer.solvers import limit_of, portrait_of
 from largen.explorer.store import Store, key
-from largen.explorer.views_plane import PhasePlane
 from largen.io.model_files import read_model, time_grid
 from largen.system import AbstractSystem, pictures
-from largen.systems import SYSTEMS, system_class
+from largen.systems import system_class
 
 PACKAGE = Path(__file__).parents[1]
-Limits = Mapping[str, xr.Dataset | None]
-"""Limits by system; None of a model that has none."""
 
 
-def first_models() -> tuple[dict[str, AbstractSystem], dict[str, str]]:
-    """The model with which each system's page begins, and its name, by system."""
-    models, names = {}, {}
-    for system in SYSTEMS:
-        example = opening_of(system_class(system)).example
-        models[system] = read_model(example) if example else system_class(system)()
-        names[system] = example or system
-    return models, names
+class Beginning:
+    """With what the page of a system begins; each part is read when it is first asked for."""
+
+    def __init__(
+        self,
+        system: str,
+        store: Store,
+        model: AbstractSystem | None = None,
+        name: str = "",
+        limit: xr.Dataset | None = None,
+    ):
+        """Take what is known.
+
+        Args:
+            system: The system.
+            store: Where limits are kept.
+            model: The model, where it is not the system's own example.
+            name: What that model is called.
+            limit: Its limit, where that is known.
+        """
+        self.system, self.store = system, store
+        self._given, self._name, self._limit = model, name, limit
+
+    @functools.cached_property
+    def _example(self) -> str:
+        return opening_of(system_class(self.system)).example
+
+    @property
+    def name(self) -> str:
+        """What the model is called, for files."""
+        return self._name if self._given is not None else self._example or self.system
+
+    @functools.cached_property
+    def model(self) -> AbstractSystem:
+        """The model with which the page begins."""
+        if self._given is not None:
+            return self._given
+        return read_model(self._example) if self._example else system_class(self.system)()
+
+    @property
+    def limit(self) -> xr.Dataset | None:
+        """The model's limit, where this server or one before has kept it."""
+        if self._limit is None:
+            self._limit = self.store.get(limit_key(self.model))
+        return self._limit
+
+    @property
+    def question(self) -> tuple[Any, ...]:
+        """What a process is asked, so that it has compiled what the page will ask."""
+        return prepare, (self.system, self.store, self._given)
 
 
-def first_portrait(models: Mapping[str, AbstractSystem], limits: Limits) -> tuple[Any, ...] | None:
-    """What `portrait_of` takes of the first system that shows a phase portrait."""
-    for system, model in models.items():
-        limit = limits[system]
-        for picture in (picture for row in model.views.values() for picture in row):
-            if limit is not None and isinstance(picture, pictures.PhasePlane) and PhasePlane.fits(picture, limit):
-                return model, limit
-    return None
+def prepare(system: str, store: Store, given: AbstractSystem | None = None) -> xr.Dataset | None:
+    """Solve what a page begins with, for what that compiles, and keep the limit; None of a model that has none.
 
-
-def first_limits(models: Mapping[str, AbstractSystem]) -> dict[str, xr.Dataset | None]:
-    """The limits with which the pages begin; in a worker, which has then compiled what they take.
-
-    A model without one has None: its page says why.
+    Args:
+        system: The system.
+        store: Where the limit is kept.
+        given: The model, where it is not the system's own example.
     """
-    found: dict[str, xr.Dataset | None] = {}
-    for system, model in models.items():
-        opening = opening_of(model)
-        times = time_grid(0.0, opening.stop, opening.step)
-        n = run_of(model).n if model.reference_size is not None else None
-        try:
-            found[system] = limit_of(model, times, limit_options_of(model), n)
-        except (InputError, LimitError):
-            found[system] = None
-    return found
+    model = Beginning(system, store, given).model
+    opening = opening_of(model)
+    times = time_grid(0.0, opening.stop, opening.step)
+    n = run_of(model).n if model.reference_size is not None else None
+    try:
+        limit = limit_of(model, times, limit_options_of(model), n)
+    except (InputError, LimitError):
+        return None
+    name = limit_key(model)
+    if store.get(name) is None:
+        store.put(name, limit)
+    if shows_portrait(model, limit):
+        portrait_of(model, limit)
+    return limit
 
 
-def kept_limits(models: Mapping[str, AbstractSystem], store: Store) -> dict[str, xr.Dataset | None] | None:
-    """The limits of `first_limits`, where all were kept by a server before: its pages then open at once."""
-    found = {system: store.get(limit_key(model)) for system, model in models.items()}
-    return found if all(one is not None for one in found.values()) else None
+def shows_portrait(model: AbstractSystem, limit: xr.Dataset) -> bool:
+    """Whether the page of a model shows a phase portrait."""
+    from largen.explorer.views_plane import PhasePlane
+
+    declared = (picture for row in model.views.values() for picture in row)
+    return any(isinstance(one, pictures.PhasePlane) and PhasePlane.fits(one, limit) for one in declared)
 
 
 def limit_key(model: AbstractSystem) -> str | None:

@@ -1,8 +1,10 @@
 """A state as text: Python, command line, YAML, LaTeX."""
 
 import shlex
+from typing import Any
 
 from largen.explorer.state import State
+from largen.explorer.waves import perturbation_of
 from largen.io.latex import equations
 from largen.io.model_files import model_text, time_grid
 from largen.system.pictures import Opening
@@ -31,9 +33,16 @@ def _times(state: State, opening: Opening) -> dict[str, float]:
 
 def _yaml(state: State, opening: Opening, name: str) -> str:
     run = state.run
-    return model_text(
+    wave = perturbation_of(state.model, run)
+    note = f"# with --option perturbation={_plain(wave['perturbation'])}\n" if wave else ""
+    return note + model_text(
         state.model, {"times": _times(state, opening), "n": run.n, "realisations": run.networks, "seed": run.seed}
     )
+
+
+def _plain(value: Any) -> Any:
+    """A value as a file or the command line has it: lists, not tuples."""
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _options(options) -> str:
@@ -70,7 +79,7 @@ def _command(state: State, opening: Opening, name: str) -> str:
     words = ["largen", "run", f"{name}.yaml", "-n", str(run.n), "-r", str(run.networks), "--seed", str(run.seed)]
     words += ["--times", f"0:{run.duration!r}:{opening.step!r}"]
     for key, value in {**opening.options, **opening.network_options}.items():
-        words += ["--option", f"{key}={value}"]
+        words += ["--option", f"{key}={_plain(value)}"]
     return f"# first save the model as a file of this name\n{shlex.join(words)}\n"
 
 

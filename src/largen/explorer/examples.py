@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from largen.checks import InputError
 from largen.io.model_files import examples, parse_model, read_model
-from largen.plot.common import EXCITATORY, colours
 from largen.system import AbstractSystem
+from largen.system.colours import EXCITATORY, colours
 
 
 class Example(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from largen.explorer.settings import opening_of
+from largen.explorer.waves import can_be_perturbed
 from largen.parameters import entries, indexed_name, parameters, unsaid
 from largen.system import AbstractSystem
 
@@ -155,6 +156,9 @@ RUN_HELP = {
     "has equations of its own size.",
     "networks": "Independent networks that are run; their scatter gives the error bars.",
     "seed": "Start of the random numbers: the same seed gives the same networks.",
+    "perturbation": "Amplitude of a wave over the patches with which the limit starts; 0 starts none. A state in which "
+    "all patches are alike stays so in the limit even where it is unstable, unless something starts a wave.",
+    "perturbation_mode": "Waves around each axis: an integer, or one for each axis of a sheet, such as 1, 0.",
 }
 
 
@@ -163,6 +167,8 @@ def run_groups(model: AbstractSystem) -> list[dict[str, Any]]:
     unit = model.time_unit
     labels = {"duration": f"Duration ({unit})" if unit else "Duration", "n": "Neurons n",
               "networks": "Networks", "seed": "Seed"}  # fmt: skip
+    if can_be_perturbed(model):
+        labels |= {"perturbation": "Perturbation", "perturbation_mode": "Its mode"}
     rows = [
         {"name": name, "kind": "number", "label": label, "words": label, "unit": unit if name == "duration" else "",
          "low": None, "high": None, "step": 1.0, "help": RUN_HELP[name]}

@@ -17,7 +17,7 @@ def roots_of(page: "Page") -> dict[str, Any]:
     runner = page.runner
     buttons = pn.FlexBox(runner.run, runner.stop_run, runner.decide)
     run = pn.Column(
-        page.boxes, buttons, runner.progress, page.status, runner.verdict, page.beside.pane, sizing_mode=WIDE
+        page.boxes, buttons, runner.progress, page.status, page.wave.button, runner.verdict, sizing_mode=WIDE
     )
     files = pn.Card(
         *page.sharing.layout(),
@@ -27,5 +27,5 @@ def roots_of(page: "Page") -> dict[str, Any]:
         sizing_mode=WIDE,
         margin=(8, 0),
     )
-    stage = pn.Column(page.stage.tab, page.stage.box, files, sizing_mode=WIDE)
+    stage = pn.Column(page.stage.tab, page.stage.box, page.beside.pane, files, sizing_mode=WIDE)
     return {"browser": page.browser, "story": page.telling.box, "model": model, "run": run, "stage": stage}

@@ -5,7 +5,7 @@ from typing import Any
 
 from largen.checks import InputError
 from largen.explorer.form import choices, numbers
-from largen.explorer.settings import opening_of, run_of
+from largen.explorer.settings import run_of
 from largen.explorer.state import BOXES, State, check_run, first_state, parsed
 from largen.parameters.plain import to_plain
 from largen.system import AbstractSystem
@@ -45,7 +45,7 @@ def read_link(query: Mapping[str, str], own: AbstractSystem, example: Callable[[
         else:
             state.moved(key, value)  # a message about this value alone
             changes[key] = value
-    run = check_run(opening_of(origin), origin.time_unit, **run)
+    run = check_run(origin, **run)
     try:
         model = origin.replace(**changes)
     except InputError:  # shares that make room for each other, one by one

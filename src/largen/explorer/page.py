@@ -30,6 +30,7 @@ from largen.explorer.state import BOXES, State, first_state, parsed, same_limit
 from largen.explorer.steps import Steps
 from largen.explorer.store import Store
 from largen.explorer.stories import Telling
+from largen.explorer.waves import GrowingWave, perturbation_of
 from largen.explorer.words import Words
 from largen.io.latex import equations
 from largen.io.model_files import time_grid
@@ -78,6 +79,8 @@ class Page:
         self.errors: dict[str, str] = {}
         self.pinned: Finished | None = None
         self._asked: State | None = None
+        self._opened: tuple[State | None, str] = (None, "")
+        """The state with which the page opened, and what is wrong with its link."""
         self._again = False
         said = self._read(query or {})
         self.steps = Steps(self)
@@ -99,6 +102,7 @@ class Page:
             moved = not said and any(key not in OTHERS for key in query)
             said = self.telling.begin(query["story"], query.get("step", "1"), moved) or said
         if said:
+            self._opened = (self.state, said)
             self.status.object = said
 
     def _read(self, query: Mapping[str, str]) -> str:
@@ -114,7 +118,9 @@ class Page:
     def _make_controls(self) -> None:
         self.base = self.state.model
         self.form = Form(self.take, groups=groups_of(self.base), prefix="model", sizing_mode="stretch_width")
-        self.boxes = Form(self.take, groups=run_groups(self.base), prefix="run", sizing_mode="stretch_width")
+        self.boxes = Form(
+            self.take, groups=run_groups(self.base), prefix="run", sizing_mode="stretch_width", min_height=62
+        )
         self.picture = Picture(self.pick, sizing_mode="stretch_width")
         self.equation = pn.pane.LaTeX("", renderer="katex", sizing_mode="stretch_width")
         self.equations = pn.Card(
@@ -124,6 +130,7 @@ class Page:
         self.equations.param.watch(lambda event: self._write_equations(), "collapsed")
         self.browser = Browser(self.told, session=secrets.token_hex(8))
         self.status = Words(sizing_mode="stretch_width")
+        self.wave = GrowingWave(self)
         self.reset = Button("Reset")
         self.pin_button = Toggle("Pin as A")
         self.pin_button.param.watch(lambda event: self.pin(event.new), "value")
@@ -144,6 +151,8 @@ class Page:
             self.base = model
             self.form.groups = groups_of(model)
         self.form.values = {name: _short(value) for name, value in values.items()}
+        if (groups := run_groups(model)) != self.boxes.groups:
+            self.boxes.groups = groups
         self.boxes.values = self.state.run._asdict()
         self.form.errors = self.boxes.errors = dict(self.errors)
         self.picture.svg = picture_of(model, self.state.run.n)
@@ -214,6 +223,7 @@ class Page:
         self.stage.sizes.mark()
         self.sharing.moved()
         self.solve()
+        self.wave.offer()
         self.steps.moved()
 
     def pin(self, on: bool) -> None:
@@ -281,7 +291,13 @@ class Page:
     def options(self) -> dict[str, Any]:
         """Options of the limit that is shown: those the system begins with, but where the limit took another value."""
         taken = self.limit.attrs if self.limit is not None and self.has_limit else {}
-        return {name: taken.get(name, value) for name, value in self.opening.options.items()}
+        own = {name: taken.get(name, value) for name, value in self.opening.options.items()}
+        return own | perturbation_of(self.state.model, self.state.run)
+
+    @property
+    def network_options(self) -> dict[str, Any]:
+        """Options of the networks."""
+        return {**self.opening.network_options, **perturbation_of(self.state.model, self.state.run, "network")}
 
     @property
     def has_limit(self) -> bool:
@@ -300,7 +316,7 @@ class Page:
         self._asked, self._again, self.refused = self.state, False, ""
         asked, model = self.state, self.state.model
         n = asked.run.n if model.reference_size is not None else None
-        args = (model, self.times, limit_options_of(model), n)
+        args = (model, self.times, limit_options_of(model) | perturbation_of(model, asked.run), n)
         self.after(LATE, functools.partial(self._say_late, asked))
         self.solver.ask(self, limit_of, args, self.later(functools.partial(self._answered, asked)))
 
@@ -358,8 +374,11 @@ class Page:
         assert self.limit is not None
         words = f"Limit: {self.limit.attrs['status']}"
         words += f"; solved in {1e3 * self._seconds:.0f} ms." if self._seconds else "."
-        self.status.object, self.refused = f"{words} {self._notes}".strip(), ""
+        state, said = self._opened  # of a link that is not used the reader hears also where the limit comes later
+        self.status.object = said if state is self.state else f"{words} {self._notes}".strip()
+        self.refused = ""
         self.stage.fade(False)
+        self.wave.offer()
 
     def poll(self) -> None:
         """Look for news of the jobs."""

@@ -24,5 +24,6 @@ export function render({ model }) {
   model.on("svg", draw);
   model.on("picked", mark);
   draw();
+  document.getElementById("first-picture")?.remove();  // that of the page's opening, which this one continues
   return root;
 }

@@ -8,8 +8,8 @@ import numpy as np
 
 from largen.checks import InputError
 from largen.parameters import parameters
-from largen.plot.common import EXCITATORY, INHIBITORY
 from largen.system import AbstractSystem
+from largen.system.colours import EXCITATORY, INHIBITORY
 
 RADIUS = 30.0
 DRIVES = ("drive", "external_rate", "external_mean", "input", "threshold_mean")

@@ -12,7 +12,6 @@ from largen.explorer.buttons import Button
 from largen.explorer.jobs import AllRealisations, Comparison, Event, Failure, Job, Network, Progress, Realisation
 from largen.explorer.settings import MOST_REALISATIONS
 from largen.explorer.state import State, same_network
-from largen.explorer.verdict import remedy, verdict_html
 from largen.io.model_files import time_grid
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ class Runner:
             assert page.limit is not None  # the page has the limit of this state
             task = Network(
                 state.model, time_grid(0.0, run.duration, opening.step), run.n, run.networks, run.seed, asked,
-                page.limit, page.options, opening.network_options, page.store,
+                page.limit, page.options, page.network_options, page.store,
             )  # fmt: skip
             self.job = page.jobs.submit(task, page.later(self.poll))
         except (InputError, LimitError) as error:
@@ -198,6 +197,8 @@ class Runner:
         now = self.now
         if now is None or now.report is None:
             return
+        from largen.explorer.verdict import remedy, verdict_html  # with what is said of comparisons, once there is one
+
         self.words = "\n".join(now.report["said"])
         pinned = self.page.pinned
         note = "" if self.shown is not None else OLD

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import logging
+import math
 import os
 import signal
 import socket
@@ -23,32 +24,34 @@ from tornado.web import ErrorHandler
 from tornado.websocket import WebSocketClosedError
 
 from largen.checks import InputError, integer, require
-from largen.explorer.beginnings import first_limits, first_models, first_portrait, kept_limits, limit_key
-from largen.explorer.examples import gallery, gallery_html
+from largen.explorer.beginnings import Beginning
+from largen.explorer.examples import gallery_html
 from largen.explorer.jobs import Jobs
 from largen.explorer.layout import roots_of
-from largen.explorer.links import THEMES
+from largen.explorer.opening import open_at_once, opening_html, scripts_of, theme_of, title_of
 from largen.explorer.page import Page
 from largen.explorer.recording import Recording, recording_of
-from largen.explorer.solvers import Solvers, portrait_of
+from largen.explorer.solvers import Solvers
 from largen.explorer.store import Store
 from largen.explorer.stories import stories_html
 from largen.explorer.words import Words
 from largen.io.model_files import read_model
 from largen.system import AbstractSystem
+from largen.systems import SYSTEMS
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POLL = 150
 """ms between two looks at running jobs and at closed tabs."""
-WARM = 2.0
-"""Seconds after which the workers begin to compile: the first page is drawn before."""
+WARM = 5.0
+"""Seconds after which the processes that solve limits start, unless a page has been open for `DRAWN` before."""
+DRAWN = 1.0
+"""Seconds after which a page that is open has been drawn: what is compiled then takes no time of it."""
 CLOSED = 5_000
 """ms after which a tab that has gone does not come back: its session ends, and its jobs with it."""
 REST = 60.0
 """Seconds without a page after which the processes that solve limits end, until the next page is asked for."""
 UNOPENED = 120_000
 """ms that a page has to load. A session that ends before its tab connects is made again, without largen's own files."""
-STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 STOPPED = (
     "The explorer's server has stopped. Every finished network and diagram is kept: start `largen explore` again and "
     "reload this page, whose address holds the parameters."
@@ -56,10 +59,6 @@ STOPPED = (
 
 
 TEMPLATE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
-SENTENCE = (
-    "Networks of n neurons, exact and noisy, beside the equations of infinitely many. The question: how far "
-    "apart are they?"
-)
 REPORT = "please report it with the address."
 LARGEST_MESSAGE = 20_000_000
 """Bytes of one message of a browser; a model file of more than 1 MB is refused before it is sent."""
@@ -80,16 +79,14 @@ class Served(NamedTuple):
         jobs: The jobs.
         solver: Who solves limits.
         store: Where what was computed is kept.
-        limits: The first limit of every system; None where its model has none.
-        warm: What every worker answers before it is asked, for what that compiles.
+        beginnings: With what the page of every system begins.
         recording: What was recorded.
     """
 
     jobs: Jobs
     solver: Any
     store: Store
-    limits: Mapping[str, xr.Dataset | None]
-    warm: Sequence[tuple[Any, ...]]
+    beginnings: Mapping[str, Beginning]
     recording: Recording | None = None
 
 
@@ -120,35 +117,19 @@ def serve(
     """
     port = integer("port", port, low=0)
     require(port < 65536, "port", "be at most 65535", port)
-    models, names = first_models()
-    first = next(iter(models))
+    store, jobs = Store(), Jobs()
+    beginnings = {system: Beginning(system, store) for system in SYSTEMS}
+    first = next(iter(beginnings))
     if model is not None:
         chosen = model if isinstance(model, AbstractSystem) else read_model(model, functions=functions)
         first = chosen.system
-        models[first] = chosen
-        names[first] = Path(model).stem if isinstance(model, str) else first
-    seen = None if recording is None else recording_of(_name_of(recording), recording, models[first])
-    store, jobs = Store(), Jobs()
-    store.trim()
-    gallery()  # read once, before the first page asks for it
+        beginnings[first] = Beginning(first, store, chosen, Path(model).stem if isinstance(model, str) else first)
+    seen = None if recording is None else recording_of(_name_of(recording), recording, beginnings[first].model)
     solver = Solvers(max(1, min(2, os.cpu_count() or 1)))
     try:
-        limits = kept_limits(models, store)
-        warm: list[tuple[Any, ...]] = [
-            (first_limits, ({name: models[name]},)) for name in (first, *(models.keys() - {first}))
-        ]
-        if limits is None:
-            say(f"Preparing the limits of {len(models)} systems (a first run compiles for some seconds) ...")
-            limits = solver.prepare(first_limits, (models,))
-            for system, found in limits.items():
-                if found is not None:
-                    store.put(limit_key(models[system]), found)
-        portrait = first_portrait(models, limits)
-        if portrait is not None:
-            warm.append((portrait_of, portrait))
-        shared = Served(jobs, solver, store, limits, warm, seen)
-        pages = {system: _maker(names[system], one, shared) for system, one in models.items()}
-        _serve(pages | {"/": pages[first]}, shared, port, address, show, say)
+        shared = Served(jobs, solver, store, beginnings, seen)
+        pages = {f"/{system}": one for system, one in beginnings.items()}
+        _serve(pages | {"/": beginnings[first]}, shared, port, address, show, say)
     finally:
         jobs.close()
         solver.close()
@@ -158,7 +139,7 @@ def _name_of(recording: Any) -> str:
     return str(getattr(recording, "attrs", {}).get("name", "The recording"))[:200]
 
 
-def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, show: bool, say: Any) -> None:
+def _serve(pages: Mapping[str, Beginning], shared: Served, port: int, address: str, show: bool, say: Any) -> None:
     if address not in LOOPBACK:
         say(
             f"Listening at {address}: everyone who can reach this machine can run networks on it, see no other's "
@@ -167,7 +148,7 @@ def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, sh
     server, looks = made_server(pages, shared, port, address, show)
     say(f"largen explores at http://{address}:{server.port}/ (Ctrl-C ends it).")
     shared.solver.attach(server.io_loop)
-    server.io_loop.call_later(WARM, shared.solver.warm, shared.warm)
+    server.io_loop.call_later(0.0, shared.store.trim)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.io_loop.add_callback_from_signal(server.io_loop.stop))
     try:
@@ -180,12 +161,12 @@ def _serve(pages: Mapping[str, Any], shared: Served, port: int, address: str, sh
 
 
 def made_server(
-    pages: Mapping[str, Any], shared: Served, port: int, address: str, show: bool = False
+    pages: Mapping[str, Beginning], shared: Served, port: int, address: str, show: bool = False
 ) -> tuple[Any, PeriodicCallback]:
     """A server that is to be started, and its looks at jobs and closed tabs, which have begun.
 
     Args:
-        pages: What makes a page, by path.
+        pages: With what a page begins, by its path.
         shared: What the sessions share.
         port: Port; 0 takes a free one.
         address: Address to listen at.
@@ -199,14 +180,16 @@ def made_server(
     pn.config.disconnect_notification = STOPPED
     try:
         server: Any = pn.serve(
-            dict(pages), port=port, address=address, show=show, start=False, title="largen", threaded=False,
-            websocket_max_message_size=LARGEST_MESSAGE, check_unused_sessions_milliseconds=2000,
-            unused_session_lifetime_milliseconds=UNOPENED, verbose=False,
+            {path: _maker(one, shared) for path, one in pages.items()}, port=port, address=address, show=show,
+            start=False, title="largen", threaded=False, websocket_max_message_size=LARGEST_MESSAGE,
+            check_unused_sessions_milliseconds=2000, unused_session_lifetime_milliseconds=UNOPENED, verbose=False,
         )  # fmt: skip
     except OSError as error:
         raise InputError(
             f"Argument `port` must be free, but {port} is taken ({error.strerror}). Try --port 0."
         ) from error
+    systems, scripts = list(shared.beginnings), scripts_of(server)
+    open_at_once(server, {path: functools.partial(opening_html, one, systems, scripts) for path, one in pages.items()})
     serve_only(server, _names(address, server.port))
     for name in ("asyncio", "tornado.application", "bokeh.server.session", "bokeh.server.views.ws", "panel"):
         logging.getLogger(name).addFilter(_without_closed_tabs)
@@ -265,6 +248,8 @@ class _Looks:
         self.began: dict[str, float] = {}
         """Of every session, the time (ms) from which it is counted as unused: it moves when a tab goes."""
         self.seen, self.resting = time.monotonic(), False
+        self.due = time.monotonic() + WARM
+        """When the processes that solve limits start; infinite once they have."""
 
     def look(self) -> None:
         """Look at jobs, at closed tabs, and whether anybody is here."""
@@ -275,9 +260,26 @@ class _Looks:
         if sessions:
             self.seen = now
         solver, alone = self.shared.solver, now - self.seen > REST
+        if self.due < math.inf:
+            self._start_solving(now, sessions)
         if alone != self.resting:
             self.resting = alone
             solver.rest() if alone else solver.wake()
+
+    def _start_solving(self, now: float, sessions: Sequence[Any]) -> None:
+        """Have the solving processes compile what pages ask, those that are open first, once a page has been drawn."""
+        opened = [session for session in sessions if session.connection_count]
+        if opened:
+            self.due = min(self.due, now + DRAWN)
+        if now < self.due:
+            return
+        self.due = math.inf
+        paths = {session.document.session_context.request.path.strip("/") for session in opened}
+        beginnings = self.shared.beginnings
+        first = [one for name, one in beginnings.items() if name in paths]
+        others = [one for name, one in beginnings.items() if name not in paths]
+        self.shared.solver.warm([one.question for one in (*first, *others)])
+        self.shared.solver.wake()
 
     def _end_closed(self, sessions: Iterable[Any]) -> None:
         """End the sessions of tabs that were open, however shortly, and have been closed for some seconds."""
@@ -303,7 +305,7 @@ def _note_begin(context: Any) -> None:
         setattr(session, BEGUN, current_time() - session.milliseconds_since_last_unsubscribe)
 
 
-def _maker(name: str, model: AbstractSystem, shared: Served) -> Callable[[], Any]:
+def _maker(beginning: Beginning, shared: Served) -> Callable[[], Any]:
     def made() -> Any:  # Panel serves plain functions only
         document = pn.state.curdoc
         if document is not None:  # a session that is made again by its tab would look for Panel's files elsewhere
@@ -311,37 +313,35 @@ def _maker(name: str, model: AbstractSystem, shared: Served) -> Callable[[], Any
         if document is not None and document.session_context is not None:
             document.add_next_tick_callback(functools.partial(_note_begin, document.session_context))
         try:
-            return _page(name, model, shared)
+            return _page(beginning, shared)
         except Exception as error:  # a page of Panel's own would show the traceback, paths and all
             logging.getLogger("largen.explorer").exception("A page could not be made")
-            return Words(f"This page could not be made ({type(error).__name__}). This is a fault of largen: {REPORT}")
+            words = f"This page could not be made ({type(error).__name__}). This is a fault of largen: {REPORT}"
+            return _templated({"stage": Words(words)}, beginning.system, "default", "")
 
     return made
 
 
-def _page(name: str, model: AbstractSystem, shared: Served) -> Any:
+def _page(beginning: Beginning, shared: Served) -> Any:
     """Make the page of one session."""
     location = pn.state.location
     query = {key: str(value) for key, value in (location.query_params if location else {}).items()}
     config: Any = pn.config
-    said = query.get("theme", "default").strip("'\"")
-    config.theme = theme = THEMES.get(said, "default")  # before anything is made: Panel's own reading may fail
-    limit = shared.limits[model.system]
+    config.theme = theme = theme_of(query)  # before anything is made: Panel's own reading may fail
     page = Page(
-        name, model, shared.jobs, solver=shared.solver, store=shared.store, limit=limit, query=query,
-        recording=shared.recording,
+        beginning.name, beginning.model, shared.jobs, solver=shared.solver, store=shared.store, limit=beginning.limit,
+        query=query, recording=shared.recording,
     )  # fmt: skip
     pn.state.on_session_destroyed(lambda context: page.close())
+    return _templated(roots_of(page), beginning.system, theme, page.state.origin)
+
+
+def _templated(roots: Mapping[str, Any], system: str, theme: str, origin: str) -> Any:
+    """The rest of a page, which follows its opening."""
     template: Any = Template(TEMPLATE, design=Native, theme=DarkTheme if theme == "dark" else DefaultTheme)
-    template.title = f"largen: the {model.system.replace('_', ' ')} system"
-    variables = {
-        "sheet": STYLE, "systems": list(shared.limits), "system": model.system, "dark": theme == "dark",
-        "theme_query": "?theme=dark" if theme == "dark" else "", "sentence": SENTENCE,
-        "heading": f"The {model.system.replace('_', ' ')} system", "gallery": gallery_html(page.state.origin),
-        "stories": stories_html(),
-    }  # fmt: skip
-    roots = roots_of(page)
-    for word, value in (variables | {"named": list(roots)}).items():
+    template.title = title_of(system)
+    variables = {"gallery": gallery_html(origin), "stories": stories_html(), "named": list(roots)}
+    for word, value in variables.items():
         template.add_variable(word, value)
     for root, content in roots.items():
         template.add_panel(root, content)

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from largen.checks import InputError, integer, real, seed_number, shown
+from largen.explorer.waves import checked_wave, first_mode
 from largen.system import AbstractSystem, pictures
 from largen.system.pictures import Opening
 
@@ -29,19 +30,24 @@ class Run(NamedTuple):
         n: Neurons.
         networks: Realisations.
         seed: Seed.
+        perturbation: Amplitude of a wave over the patches at the start, for models with `space`; 0 is none.
+        perturbation_mode: Waves around each axis, such as "2" or "1, 0".
     """
 
     duration: float
     n: int
     networks: int
     seed: int
+    perturbation: float = 0.0
+    perturbation_mode: str = ""
 
 
 def run_of(model: AbstractSystem) -> Run:
     """What is asked for first: the model's own number of neurons, where it has one that the explorer allows."""
     opening = opening_of(model)
     own = model.reference_size
-    return Run(opening.stop, own if own is not None and own <= opening.most else opening.n, 8, 1)
+    n = own if own is not None and own <= opening.most else opening.n
+    return Run(opening.stop, n, 8, 1, perturbation_mode=first_mode(model))
 
 
 def limit_options_of(model: AbstractSystem) -> dict[str, Any]:
@@ -58,12 +64,22 @@ def maps_of(model: AbstractSystem) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.observable for one in shown))
 
 
-def check_run(opening: Opening, unit: str, duration: Any, n: Any, networks: Any, seed: Any) -> Run:
-    """Check what a session asks for against what this system allows it.
+def check_run(
+    model: AbstractSystem,
+    *,
+    duration: Any,
+    n: Any,
+    networks: Any,
+    seed: Any,
+    perturbation: Any = 0.0,
+    perturbation_mode: str = "",
+) -> Run:
+    """Check what a session asks for against what this model's system allows it.
 
     Raises:
         InputError: Too long, too large or too many; the message says how much is allowed and what to use instead.
     """
+    opening, unit = opening_of(model), model.time_unit
     duration = real("duration", duration, above=0.0)
     shortest = 10 * opening.step
     allowed = (
@@ -79,4 +95,5 @@ def check_run(opening: Opening, unit: str, duration: Any, n: Any, networks: Any,
                 f"Argument `{name}` must be from {ends}{noun} in the explorer, but is {shown(value)}. "
                 "For more use `largen run`."
             )
-    return Run(duration, int(n), int(networks), int(seed))
+    wave = checked_wave(model, perturbation, perturbation_mode)
+    return Run(duration, int(n), int(networks), int(seed), *wave)

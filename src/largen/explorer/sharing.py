@@ -153,7 +153,8 @@ class Sharing:
         """Show the state as text, and put it into the clipboard."""
         page = self.page
         try:
-            text = text_of(str(self.kind.value), page.asked(), page.opening._replace(options=page.options), page.title)
+            opening = page.opening._replace(options=page.options, network_options=page.network_options)
+            text = text_of(str(self.kind.value), page.asked(), opening, page.title)
         except InputError as error:
             self.words.object = str(error)
             return

@@ -202,7 +202,7 @@ class SizesTab(JobTab):
         page = self.page
         try:
             state = page.asked()
-            opening, known = page.opening, {**page.options, **page.opening.network_options}
+            opening, known = page.opening, {**page.options, **page.network_options}
             task = Sizes(state.model, page.times, state.run.seed, known, opening.most)
             if len(task.sizes) < 2:
                 raise InputError("The model cannot be split into networks of two sizes.")

@@ -94,6 +94,9 @@ class Here:
     def forget(self, *owners: Any) -> None:
         """Nothing waits here."""
 
+    def warm(self, questions: Sequence[tuple[Any, ...]]) -> None:
+        """Nothing is compiled ahead here."""
+
     def rest(self) -> None:
         """Nothing runs here."""
 
@@ -165,31 +168,13 @@ class Solvers:
 
     def __init__(self, count: int = 2, patience: float = PATIENCE):
         self.patience, self.count = patience, count
-        self._workers = [_Worker() for _ in range(count)]
+        self._workers: list[_Worker] = []  # started when they are woken, or asked
         self._warm: list[tuple[Any, ...]] = []
         self._waiting: dict[Any, tuple[Any, ...]] = {}
         self._loop: Any = None
 
-    def prepare(self, function: Callable[..., Any], args: Sequence[Any]) -> Any:
-        """Have every process answer one question, so that it has compiled what it takes; return the answer.
-
-        Raises:
-            InputError: There is no answer.
-        """
-        for worker in self._workers:
-            worker.questions.send((function, args))
-        found = []
-        for worker in self._workers:
-            try:
-                found.append(_next_answer(worker))
-            except EOFError:
-                raise InputError("A process that solves limits ended at once: is there memory enough?") from None
-        if found[0].message:
-            raise InputError(found[0].message)
-        return found[0].content
-
     def warm(self, questions: Sequence[tuple[Any, ...]]) -> None:
-        """Have every process answer questions while nobody asks it anything, for what they compile."""
+        """Have the processes answer questions, one at a time, while nobody asks anything, for what they compile."""
         self._warm = list(questions)
         for worker in self._workers:
             worker.warm = list(questions)
@@ -203,7 +188,7 @@ class Solvers:
             self._workers.remove(worker)
 
     def wake(self) -> None:
-        """Start the processes that rest, and have them compile what they had."""
+        """Start the processes that rest, or were never asked, and have them compile what `warm` was told."""
         while len(self._workers) < self.count:
             worker = _Worker()
             worker.warm = list(self._warm)
@@ -225,6 +210,8 @@ class Solvers:
     def ask(self, owner: Any, function: Callable[..., Any], args: Sequence[Any], take: Callable[[Answer], Any]) -> None:
         """Queue a question in the place of any that its owner has waiting; `take` is called with the answer."""
         self._waiting[owner] = ((function, tuple(args)), take)
+        if not self._workers:
+            self.wake()
         self._advance()
 
     def forget(self, *owners: Any) -> None:
@@ -249,8 +236,13 @@ class Solvers:
             if worker.take is None and self._waiting:
                 owner = next(iter(self._waiting))
                 worker.give(owner, *self._waiting.pop(owner))
-            elif worker.take is None and worker.warm:
+            elif worker.take is None and worker.warm and self._another_is_free(worker):
                 worker.give(None, worker.warm.pop(0), _nobody)
+
+    def _another_is_free(self, worker: _Worker) -> bool:
+        """Whether somebody else would answer while a process compiles: on a fresh machine that takes half a minute."""
+        others = [one for one in self._workers if one is not worker]
+        return not others or any(one.take is None for one in others)
 
     def _listen(self, worker: _Worker) -> None:
         self._loop.add_handler(worker.answers.fileno(), lambda *_: self._collect(worker), self._loop.READ)
@@ -290,12 +282,6 @@ class Solvers:
         self._workers[self._workers.index(worker)] = fresh
         self._listen(fresh)
         self._deliver(worker, Answer(None, message))
-
-
-def _next_answer(worker: _Worker) -> Answer:
-    while (found := worker.answers.recv()) == COMPILING:
-        pass
-    return found
 
 
 def _nobody(found: Answer) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 import panel as pn
 import xarray as xr
 
-from largen.explorer.diagrams import Diagrams
 from largen.explorer.figure_table import FigureTable
 from largen.explorer.sizes import SizesTab
 from largen.explorer.solvers import Answer
@@ -17,6 +16,7 @@ from largen.explorer.words import Words
 from largen.system import AbstractFlowSystem
 
 if TYPE_CHECKING:
+    from largen.explorer.diagrams import Diagrams
     from largen.explorer.page import Page
 
 BRANCHES = "Bifurcations"
@@ -146,6 +146,8 @@ class Stage:
                     view.pin()
             self._panes[title] = [_framed(view) for view in self.tabs[title]]
             return
+        from largen.explorer.diagrams import Diagrams  # with all that follows branches, for pages that open it
+
         page = self.page
         assert page.opening.branches is not None
         self.diagrams = Diagrams(

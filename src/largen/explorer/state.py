@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from largen.checks import InputError, shown
-from largen.explorer.settings import MOST_REALISATIONS, Run, check_run, opening_of, run_of
+from largen.explorer.settings import MOST_REALISATIONS, Run, check_run, run_of
 from largen.parameters import info_of, parse
 from largen.parameters.plain import to_plain
 from largen.system import AbstractSystem
@@ -37,7 +37,7 @@ class State(NamedTuple):
         """
         if name in BOXES:
             asked = self.run._asdict() | {name: value}
-            return self._replace(run=check_run(opening_of(self.model), self.model.time_unit, **asked))
+            return self._replace(run=check_run(self.model, **asked))
         return self._replace(model=_replaced(self.model, name, value))
 
     def value(self, name: str) -> Any:
@@ -65,7 +65,13 @@ def same_limit(one: State | None, two: State | None) -> bool:
         return False
     n = lambda state: state.run.n if state.model.reference_size is not None else 0  # noqa: E731
     kept = Run(0.0, 0, 0, 0)
-    runs = [kept._replace(duration=state.run.duration, n=n(state)) for state in (one, two)]
+    runs = [
+        kept._replace(
+            duration=state.run.duration, n=n(state), perturbation=state.run.perturbation,
+            perturbation_mode=state.run.perturbation_mode if state.run.perturbation else "",
+        )
+        for state in (one, two)
+    ]  # fmt: skip
     return same(one._replace(run=runs[0]), two._replace(run=runs[1]))
 
 
@@ -108,7 +114,9 @@ def parsed(state: State, name: str, text: str, said: str = "Argument") -> Any:
         InputError: No such value; the message quotes it.
     """
     text = text.strip()
-    if name in BOXES and name != "duration":
+    if name == "perturbation_mode":
+        return text
+    if name in BOXES and name not in ("duration", "perturbation"):
         return _whole(name, text, said)
     if name not in BOXES and isinstance(state.value(name), str):
         return text

@@ -2,7 +2,7 @@
 
 import functools
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,9 +10,10 @@ import panel as pn
 
 from largen.checks import InputError
 from largen.explorer.buttons import Button
-from largen.explorer.links import read_link
-from largen.explorer.state import State
+from largen.explorer.links import OTHERS, read_link
+from largen.explorer.state import State, first_state
 from largen.io.plain_files import parse_plain
+from largen.system import AbstractSystem
 
 if TYPE_CHECKING:
     from largen.explorer.page import Page
@@ -74,6 +75,27 @@ def stories_html() -> str:
         for one in stories().values()
     ]
     return f'<ul class="gallery">{"".join(items)}</ul>'
+
+
+def opening_state(query: Mapping[str, str], own: AbstractSystem, example: Callable[[str], AbstractSystem]) -> State:
+    """The state in which a page opens: that of its link, or of the step of a story that the link did not move.
+
+    Args:
+        query: The link's keys and values; of a wrong one the page's own state comes.
+        own: The page's own model.
+        example: Reads an example of this system by its name.
+    """
+    try:
+        state = read_link(query, own, example)
+    except InputError:
+        state, moved = first_state(own), False
+    else:
+        moved = any(key not in OTHERS for key in query)
+    story, place = stories().get(query.get("story", "")), query.get("step", "1")
+    if story is None or story.system != own.system or moved:
+        return state
+    known = {str(k + 1): step for k, step in enumerate(story.steps)}
+    return read_link(known[place].query, own, example) if place in known else state
 
 
 class Telling:

@@ -9,8 +9,8 @@ import xarray as xr
 from bokeh.models import ColumnDataSource, Legend, LegendItem, Line, MultiLine, Step
 from bokeh.plotting import figure
 
-from largen.plot.common import EXCITATORY, INHIBITORY, colours
 from largen.system import pictures
+from largen.system.colours import EXCITATORY, INHIBITORY, colours
 
 MOST_POINTS = 6000
 """Points of a line sent to the browser; of longer series the lowest and highest of equal blocks are."""

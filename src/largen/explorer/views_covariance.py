@@ -6,8 +6,8 @@ import numpy as np
 import xarray as xr
 from bokeh.models import ColorBar, LinearColorMapper, Range1d
 
-from largen import analysis
 from largen.explorer.view import DYNAMIC, FROZEN, LIMIT, Pictured
+from largen.statistics.lags import correlation_against_lag
 from largen.system import pictures
 
 
@@ -157,7 +157,7 @@ def _correlation(datasets: Sequence[xr.Dataset]) -> xr.Dataset | None:
     names = ["covariance", "frozen_covariance"]
     whole = datasets[0] if len(datasets) == 1 else xr.concat([one[names] for one in datasets], "realisation")
     variance = float(whole["covariance"].sel(lag=0).isel(time=-1, time_=-1).mean())
-    return analysis.correlation_against_lag(whole) if variance > 0 else None
+    return correlation_against_lag(whole) if variance > 0 else None
 
 
 def _diverging() -> list[str]:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from largen import analysis
 from largen.explorer.solvers import portrait_of
 from largen.explorer.view import DYNAMIC, FROZEN, LIMIT, NETWORK, Pictured, axis, thin
-from largen.plot.common import INHIBITORY, colours
+from largen.statistics.events import orbit
 from largen.system import pictures
+from largen.system.colours import INHIBITORY, colours
 from largen.system.values import COMPLETED
 
 NULLCLINES = (DYNAMIC, FROZEN)
@@ -50,7 +50,7 @@ class Orbit(Pictured):
 
     def _line(self, who: str, dataset: xr.Dataset) -> None:
         if self.picture.smoothing:
-            dataset = analysis.orbit(dataset, smoothing=self.picture.smoothing)
+            dataset = orbit(dataset, smoothing=self.picture.smoothing)
         path = dataset[self.picture.observable]
         path = path.isel(realisation=0) if "realisation" in path.dims else path
         x, y = path.values[:2, path.sizes["time"] // 5 :]

@@ -6,10 +6,10 @@ import numpy as np
 import xarray as xr
 from bokeh.models import Range1d
 
-from largen import analysis
 from largen.explorer.view import RECORDING, Pictured, axis
-from largen.plot.common import colours
+from largen.statistics.spectra import power_spectrum
 from largen.system import pictures
+from largen.system.colours import colours
 
 
 class Raster(Pictured):
@@ -90,7 +90,7 @@ class Spectrum(Pictured):
         self.about += "; lines of dashes and dots are what was recorded"
 
     def _lines(self, who: str, datasets: Sequence[xr.Dataset]) -> None:
-        found = [analysis.power_spectrum(dataset) for dataset in datasets]
+        found = [power_spectrum(dataset) for dataset in datasets]
         for k, label in enumerate(self.labels):
             if not found:
                 self.empty(f"{who}{label}")

@@ -12,8 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from largen.numerics.continuation.shooting import Repeated
-
 
 class Exponents(NamedTuple):
     """Exponents per step of the map.
@@ -232,6 +230,8 @@ _TOGETHER = 10  # steps of a map that is one step of a flow, between two orthono
 
 def _ahead(x: Any, args: Any) -> Any:
     f, dt, _ = args
+    from largen.numerics.continuation.shooting import Repeated  # with much of SciPy, for exponents only
+
     return Repeated(f)(x, _TOGETHER * dt, jnp.zeros(()), _TOGETHER)
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import xarray as xr
-from scipy import integrate
 
 from largen.checks import InputError, real, require
 from largen.checks import dataset as checked
@@ -89,6 +88,8 @@ def autocorrelation_time(stationary: xr.Dataset) -> xr.Dataset:
     checked("stationary", stationary, variables=("time",), arrays=_STATIONARY, attrs=("dynamics", "system"))
     dynamic = (stationary["covariance"] - stationary["frozen_covariance"]).transpose("lag", "time").values
     time = stationary["time"].values
+    from scipy import integrate  # slow to import
+
     rule = integrate.trapezoid if stationary.attrs["dynamics"] == "discrete" else integrate.simpson
     whole = np.array([float(rule(row, x=time)) for row in dynamic])
     varying = np.abs(dynamic[:, 0]) > 1e-12 * abs(dynamic[0, 0])

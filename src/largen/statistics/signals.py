@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-import scipy.ndimage
 import xarray as xr
 
 from largen.checks import InputError, real, require, vector
@@ -144,7 +143,9 @@ def smooth(rate: np.ndarray, step: float, width: float = SMOOTHING) -> np.ndarra
         return rate
     span = step * rate.shape[-1]
     require(width <= span, "smoothing", f"be at most the length of the run, {span:g}", width)
-    return scipy.ndimage.gaussian_filter1d(rate, width / step, axis=-1, mode="nearest", truncate=4.0)
+    from scipy.ndimage import gaussian_filter1d  # slow to import
+
+    return gaussian_filter1d(rate, width / step, axis=-1, mode="nearest", truncate=4.0)
 
 
 def smoothing_used(width: float, step: float) -> float:

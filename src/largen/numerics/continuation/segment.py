@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.optimize
 
 from largen.numerics.continuation.corrector import NotConverged, correct_across
 from largen.numerics.continuation.linear import AbstractJacobian
@@ -78,6 +77,8 @@ class Segment:
 
     def zero(self, test: Callable[[float], float]) -> tuple[float, Point]:
         """Where a test function of s changes sign."""
+        import scipy.optimize  # a tenth of a second to import, and seldom wanted
+
         brentq: Any = scipy.optimize.brentq
         s = brentq(lambda s: test(float(s)), 0.0, self.length, xtol=self.tolerance, rtol=1e-14)
         return float(s), self.at(float(s))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
 
-import largen.numerics.compiled  # noqa: F401 (all kernels are Numba's: loaded with largen, not by the first of them)
 from largen.checks import InputError, flag, integer, names, one_of, real, require
 from largen.numerics.lyapunov import TangentMap
 from largen.system import (
