@@ -338,7 +338,7 @@ def test_a_form_says_which_change_it_has_heard_after_its_consequences_are_there(
     assert (order[-2][0], order[-1]) == ("errors", ("heard", 4))
 
 
-class Later(Here):
+class Once(Here):
     """Answers when it is told to."""
 
     def ask(self, owner, function, args, take):
@@ -346,7 +346,7 @@ class Later(Here):
 
 
 def test_what_is_wrong_with_a_link_is_said_also_where_the_limit_comes_later():
-    solver = Later()
+    solver = Once()
     page = Page("correlated", read_model("correlated"), Jobs(running=0), solver=solver, query={"gamma": "x"})
     assert page.status.object.startswith("Link not used.")
     solver.late()

@@ -257,7 +257,7 @@ def test_it_is_the_closure_of_networks_that_the_other_cannot_hold():
         assert result.attrs.get("closure") == expected
     assert ln.solve_limit(ln.SpikingNetwork(), short).attrs["closure"] == "joint"
     with pytest.raises(InputError, match=r"`n` must give every population .* Take the network itself"):
-        ln.solve_limit(model, short, n=500, finite_size=True)
+        ln.solve_limit(model, short, n=20, finite_size=True)
     with pytest.raises(InputError, match="closure='joint' does not know `reset`"):
         ln.solve_limit(model, short, closure="joint")
     with pytest.raises(InputError, match=r"`synapse` must be 'delta' or 'pending'.* Take closure='quadrature'"):
