@@ -2,7 +2,7 @@
 
 Source:   the scripts of `ln.to_brian2` and `ln.to_nest`, each run in a process of its own; spikes by `read_recording`.
 Needs:    a Python that imports Brian2 ($BRIAN2_PYTHON), and one that imports NEST 3 ($NEST_PYTHON).
-Run time: brian2 5 CPU minutes, brian2_more 15, nest 3.
+Run time: brian2 5 CPU minutes, brian2_more 8, nest 3.
 Command:  BRIAN2_PYTHON=... NEST_PYTHON=... python validation/exported.py brian2 brian2_more nest
 """
 
@@ -89,8 +89,8 @@ def brian2_more(results: Results, small: bool) -> None:
         cases |= {
             "asynchronous": (ln.SpikingNetwork.asynchronous(), short, runs),
             "brunel, 1000 neurons": (ln.SpikingNetwork.brunel(n_e=800).replace(**QUENCHED), 1500.0, 8),
-            "microcircuit, 2 %": (ln.SpikingNetwork.microcircuit(scale=0.02), 1000.0, 10),
-            "sheet_mean": (ln.SpikingNetwork.sheet_mean(), 500.0, 8),
+            "microcircuit, 2 %": (ln.SpikingNetwork.microcircuit(scale=0.02), 600.0, 4),
+            "sheet_mean": (ln.SpikingNetwork.sheet_mean(), 300.0, 4),
         }
     beside(results, "brian2", cases, ln.to_brian2)
 
