@@ -1,7 +1,7 @@
 """`closure="quadrature"` with `finite_size=True`: realisations of the chain on the families.
 
 Its noise is Gaussian, and one spike more or less must not matter: every population has at least `FEWEST` neurons, the
-fewest that were measured (docs/quadrature.md). Below that the network itself costs less, and the chain of
+fewest that were tried (docs/quadrature.md). Below that the network itself costs less, and the chain of
 `closure="joint"` has integer numbers of neurons.
 
 Orders are those that the mean rates need, raised until the damping of the slowest mode stays (`damping`). Orders,
